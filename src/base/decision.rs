@@ -1,0 +1,43 @@
+//! Where to branch: plain data, decided in `decode`, acted on in `search`,
+//! and kept in the record with the figures that caused it.
+use serde::{Deserialize, Serialize};
+
+/// Which signal a gate looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateSignal {
+    /// [`ToolEntropy::entropy_nats`](super::ToolEntropy::entropy_nats).
+    Tool,
+    /// [`ActionEntropy::args_mean_nats`](super::ActionEntropy::args_mean_nats).
+    ArgsMean,
+    /// [`ActionEntropy::args_max_nats`](super::ActionEntropy::args_max_nats).
+    ArgsMax,
+}
+
+/// A threshold on one signal and where it came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The signal compared with the threshold.
+    pub signal: GateSignal,
+    /// Branch where the signal is at or above this, nats.
+    pub threshold_nats: f32,
+    /// The quantile of the signal's distribution that the threshold is.
+    pub quantile: f32,
+    /// Tasks, date and seed that the quantile was measured on.
+    pub provenance: String,
+}
+
+/// What the branch policy decided at one step, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchDecision {
+    /// True when the step is rolled out.
+    pub branch: bool,
+    /// How many candidates in all, the one already decoded included.
+    pub candidates: usize,
+    /// The gate's signal at this step, nats; `None` if it was not measured.
+    pub signal_nats: Option<f32>,
+    /// The gate's threshold, nats; `None` when no gate was asked.
+    pub threshold_nats: Option<f32>,
+    /// One clause for a person: `args_max 2.31 >= 1.90 nats`.
+    pub reason: String,
+}

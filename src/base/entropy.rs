@@ -1,0 +1,60 @@
+//! The uncertainty figures that decoding hands to the search.
+//!
+//! "Entropy" is always Shannon's, over raw logits (f32, temperature 1, before
+//! any mask), in nats. Any other entropy carries another name.
+use serde::{Deserialize, Serialize};
+
+/// One decoded token and how certain the model was of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenEntropy {
+    /// The token that was taken.
+    pub token: u32,
+    /// Natural log of the taken token's probability under the raw logits.
+    pub logprob: f32,
+    /// `-sum p ln p` over the full vocabulary, nats.
+    pub entropy_nats: f32,
+    /// Variance of `-ln p` under `p`, nats².
+    pub varentropy: f32,
+    /// Probability of the most likely token.
+    pub top1_prob: f32,
+    /// `top1_prob` minus the probability of the second most likely token.
+    pub margin: f32,
+    /// Entropy after the grammar's mask (renormalised), nats; `None` without a grammar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masked_entropy_nats: Option<f32>,
+    /// True when the grammar left exactly one token: such tokens are left out
+    /// of an action's mean and maximum.
+    #[serde(default)]
+    pub forced: bool,
+}
+
+/// How probability spreads over the allowed tools where the tool's name starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolEntropy {
+    /// Entropy of the distribution over allowed tools, renormalised, nats.
+    pub entropy_nats: f32,
+    /// Each allowed tool with its raw path probability (product over its
+    /// name's tokens, closing delimiter included); not renormalised.
+    pub probs: Vec<(String, f32)>,
+    /// `1 - sum(probs)`: everything else, other tokenisations included.
+    pub outside_mass: f32,
+}
+
+/// The uncertainty of one agent action, by named signal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActionEntropy {
+    /// Exact tool entropy; `None` where the engine has no full logits.
+    pub tool: Option<ToolEntropy>,
+    /// Mean token entropy over the free argument tokens, nats; `None` if there are none.
+    pub args_mean_nats: Option<f32>,
+    /// Largest token entropy over the free argument tokens, nats.
+    pub args_max_nats: Option<f32>,
+    /// Index in the action's tokens of the most uncertain free token.
+    pub args_max_at: Option<usize>,
+    /// Entropy over canonicalised sampled actions, nats; `None` unless sampled.
+    pub vote_nats: Option<f32>,
+    /// Tokens of the action that the grammar did not force.
+    pub n_free_tokens: usize,
+    /// All tokens of the action.
+    pub n_tokens: usize,
+}

@@ -1,0 +1,16 @@
+//! Ids, units, randomness, and the plain data that later modules hand over.
+mod decision;
+mod entropy;
+mod ids;
+mod manifest;
+mod rng;
+mod settings;
+mod usage;
+
+pub use decision::{BranchDecision, Gate, GateSignal};
+pub use entropy::{ActionEntropy, TokenEntropy, ToolEntropy};
+pub use ids::{BlockId, BranchId, SeqId, StepId};
+pub use manifest::{ModelManifest, PackageSource};
+pub use rng::RngKey;
+pub use settings::{Budget, SamplerSettings};
+pub use usage::{Purpose, Usage, UsageByPurpose};

@@ -1,0 +1,62 @@
+//! Settings as plain data.
+use serde::{Deserialize, Serialize};
+
+/// How a token is drawn from a row of logits.
+///
+/// Order: temperature, then top-k, top-p, min-p on the tempered distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplerSettings {
+    /// 0 takes the most likely token.
+    pub temperature: f32,
+    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+    pub top_p: f32,
+    /// Keep the k most likely tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Drop tokens below this fraction of the top token's probability; 0 keeps all.
+    pub min_p: f32,
+}
+
+impl SamplerSettings {
+    /// The most likely token, always.
+    pub const GREEDY: Self = Self {
+        temperature: 0.0,
+        top_p: 1.0,
+        top_k: 0,
+        min_p: 0.0,
+    };
+
+    /// Plain sampling at a temperature.
+    pub const fn at(temperature: f32) -> Self {
+        Self {
+            temperature,
+            ..Self::GREEDY
+        }
+    }
+}
+
+/// Hard limits of a run. Running out of one ends a branch with a named status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Decoded + computed tokens over the whole run.
+    pub tokens_max: u64,
+    /// Agent steps of one branch.
+    pub steps_max: u32,
+    /// Branches over the whole run.
+    pub branches_max: u32,
+    /// Tokens of one action.
+    pub action_tokens_max: usize,
+    /// Wall time over the whole run, seconds.
+    pub wall_s_max: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            tokens_max: 200_000,
+            steps_max: 12,
+            branches_max: 16,
+            action_tokens_max: 1_024,
+            wall_s_max: 3_600,
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Event types. Every figure that a report shows or a decision rested on is here.
+use crate::base::{
+    ActionEntropy, BranchDecision, BranchId, Budget, Gate, SamplerSettings, StepId, TokenEntropy,
+    UsageByPurpose,
+};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    RunStarted(RunStarted),
+    BranchStarted(BranchStarted),
+    StepFinished(StepFinished),
+    BranchEnded(BranchEnded),
+    SuiteBuilt(SuiteBuilt),
+    SuiteRun(SuiteRun),
+    SuiteClassified(SuiteClassified),
+    Voted(Voted),
+    Selected(Selected),
+    RunEnded(RunEnded),
+}
+
+/// The first line of every record: all that the run was asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    pub record_version: u32,
+    pub egss_version: String,
+    /// Manifest name or path.
+    pub model: String,
+    pub device: String,
+    pub strategy: String,
+    /// Trajectories at most.
+    pub n: u32,
+    /// Candidates at a branched step.
+    pub k: u32,
+    pub seed: u64,
+    pub ctx_tokens: usize,
+    pub sampler: SamplerSettings,
+    pub budget: Budget,
+    pub gate: Option<Gate>,
+    /// The repository as the user named it, for display.
+    pub repo: String,
+    pub issue: String,
+    /// Command that runs the repository's tests, if the user named one.
+    pub test_cmd: Option<String>,
+    /// Tree id of the base in the run's shadow git directory.
+    pub base_tree: String,
+    /// The context that every branch starts from, as text and as tokens.
+    pub prompt_text: String,
+    pub prompt_tokens: Vec<u32>,
+    /// Seconds since the Unix epoch.
+    pub started_at_s: u64,
+}
+
+/// Where a branch left another: its steps before `step` are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkPoint {
+    pub branch: BranchId,
+    /// The step that is done differently.
+    pub step: StepId,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchStarted {
+    pub branch: BranchId,
+    /// `None` for a branch from the prompt.
+    pub forked_from: Option<ForkPoint>,
+    /// One clause for a person.
+    pub reason: String,
+}
+
+/// One action that was decoded at a step, taken or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The decoded text, exactly.
+    pub text: String,
+    /// The decoded tokens with their uncertainty; `token` of each is the history.
+    pub tokens: Vec<TokenEntropy>,
+    /// Name of the tool, if the text parsed.
+    pub tool: Option<String>,
+    /// The action in canonical form: equal strings are the same action.
+    pub canonical: String,
+    pub entropy: ActionEntropy,
+    pub judge: Option<JudgeScore>,
+    /// How many decoded candidates were merged into this one, itself included.
+    pub merged: u32,
+}
+
+/// Five dimensions, each an expectation over the digits 0-3 (section 2.1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgeScore {
+    /// `(dimension, expected digit in 0..=3)`.
+    pub dimensions: Vec<(String, f32)>,
+    /// Sum of the dimensions over 15: in `0..=1`.
+    pub score: f32,
+}
+
+/// How an executed action ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// It did what it asked for.
+    Ok,
+    /// The action could not be parsed or named something that does not exist.
+    Rejected,
+    /// An edit whose place was not found, or whose result does not compile.
+    EditFailed,
+    /// Tests ran and some failed.
+    TestsFailed,
+    /// Tests ran and all passed.
+    TestsPassed,
+    /// A command ended with a non-zero status or at a limit.
+    CommandFailed,
+    /// The same action on the same workspace state as before on this branch.
+    Repeated,
+    /// The branch handed in its work.
+    Submitted,
+}
+
+/// A finished agent step: decoded, decided on, judged where asked, executed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepFinished {
+    pub step: StepId,
+    pub branch: BranchId,
+    /// Position in its branch, from 0.
+    pub depth: u32,
+    /// All distinct candidates decoded at this point; the first is the one that
+    /// the decision was about.
+    pub candidates: Vec<Candidate>,
+    /// Index of the executed candidate.
+    pub chosen: usize,
+    pub decision: BranchDecision,
+    pub outcome: StepOutcome,
+    /// What the agent was shown, already cut to its limit.
+    pub observation: String,
+    /// The rendered observation, as appended to the history.
+    pub observation_tokens: Vec<u32>,
+    /// Tree id of the workspace after the step.
+    pub tree: String,
+    /// What this step spent.
+    pub usage: UsageByPurpose,
+}
+
+/// How a branch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BranchStatus {
+    Submitted,
+    /// Evidence turned against it and the search went back (its last step says why).
+    Abandoned,
+    StepsSpent,
+    TokensSpent,
+    WallTimeSpent,
+    ContextFull,
+    KvPoolFull,
+    /// Nothing the model wrote could be read as a call.
+    NoToolCall,
+    /// It kept repeating an action.
+    Stuck,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchEnded {
+    pub branch: BranchId,
+    pub status: BranchStatus,
+    /// Unified diff against the base, as `git apply` takes it; empty if nothing changed.
+    pub patch: String,
+    /// Mean judge score over judged steps, in `0..=1`; `None` if never judged.
+    pub score: Option<f32>,
+    /// Mean of the steps' gate signal, nats.
+    pub entropy_mean_nats: Option<f32>,
+}
+
+/// The consolidated test suite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuiteBuilt {
+    /// Name of the file at the repository's root.
+    pub file: String,
+    pub text: String,
+    /// The repository's own test files that are run too.
+    pub repository_tests: Vec<String>,
+    /// Where each consolidated test came from, one clause each.
+    pub sources: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestResult {
+    Passed,
+    Failed,
+    Error,
+    Skipped,
+}
+
+/// One test of one run, from the runner's JUnit XML.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestOutcome {
+    /// `file::test`, as pytest names it.
+    pub id: String,
+    pub result: TestResult,
+    /// First lines of the failure, if any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    pub ms: u64,
+}
+
+/// Counts as in section 2.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuiteCounts {
+    pub passed: u32,
+    pub failed: u32,
+    pub error: u32,
+    pub total: u32,
+}
+
+/// One run of the suite. `branch: None` is the unpatched base.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuiteRun {
+    pub branch: Option<BranchId>,
+    pub counts: SuiteCounts,
+    pub tests: Vec<TestOutcome>,
+    /// A sentence when the run itself went wrong (time limit, no XML).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// Section 2.2's classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestClass {
+    Uncollectable,
+    /// Fails on the base, passes on some patch.
+    Discriminating,
+    /// Passes on the base.
+    Regression,
+    /// Fails on the base and on every patch: out of pass rates and the gate.
+    Unsatisfied,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuiteClassified {
+    /// `(test id, class)`.
+    pub classes: Vec<(String, TestClass)>,
+}
+
+/// One voter's view of one candidate patch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Voted {
+    pub voter: String,
+    pub branch: BranchId,
+    /// `(dimension, expected digit in 0..=3)`, functionality validation last.
+    pub dimensions: Vec<(String, f32)>,
+    pub total: f32,
+    /// True when a counted test fails: functionality validation is then 0.
+    pub gated: bool,
+}
+
+/// A row of the final ranking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ranked {
+    pub branch: BranchId,
+    pub pass_rate: Option<f32>,
+    pub score: Option<f32>,
+    pub vote_total: Option<f32>,
+    pub patch_lines: u32,
+    /// Empty if it stayed in, else why it was dropped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub dropped: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Selected {
+    /// `None` when no branch left a patch.
+    pub branch: Option<BranchId>,
+    pub reason: String,
+    pub ranking: Vec<Ranked>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// The selected patch; empty if there is none.
+    pub patch: String,
+    /// Everything that the run spent, resumed parts included.
+    pub usage: UsageByPurpose,
+    pub wall_ms: u64,
+}
