@@ -98,31 +98,33 @@ impl Mask {
         })
     }
 
-    /// Allowed tokens below `n_logits` with their logits, ascending by token.
+    /// The row with `-inf` in place of every token that is not allowed.
     ///
-    /// Cost: one walk over the words; whole words are copied at once, since a
-    /// mask inside free text allows nearly everything.
-    pub(super) fn gather(&self, logits: &[f32]) -> (Vec<u32>, Vec<f32>) {
-        let room = self.count().min(logits.len());
-        let (mut tokens, mut values) = (Vec::with_capacity(room), Vec::with_capacity(room));
-        for (&word, (index, row)) in self.words.iter().zip(logits.chunks(BITS).enumerate()) {
-            let base = (index * BITS) as u32;
-            if word == u32::MAX {
-                tokens.extend(base..base + row.len() as u32);
-                values.extend_from_slice(row);
-                continue;
-            }
-            let mut rest = word;
-            while rest != 0 {
-                let bit = rest.trailing_zeros();
-                rest &= rest - 1;
-                if let Some(&value) = row.get(bit as usize) {
-                    tokens.push(base + bit);
-                    values.push(value);
-                }
+    /// Cost: one branchless pass, for masks that allow much.
+    pub(super) fn applied(&self, logits: &[f32]) -> Vec<f32> {
+        let mut row = vec![f32::NEG_INFINITY; logits.len()];
+        let words = self.words.iter().zip(row.chunks_mut(BITS));
+        for ((&word, out), logits) in words.zip(logits.chunks(BITS)) {
+            for (bit, (out, &logit)) in out.iter_mut().zip(logits).enumerate() {
+                *out = if word >> bit & 1 == 1 { logit } else { *out };
             }
         }
-        (tokens, values)
+        row
+    }
+
+    /// Allowed tokens with their logits, ascending by token; ids past the row
+    /// are left out.
+    ///
+    /// Cost: grows with the tokens allowed, for masks that allow little.
+    pub(super) fn gathered(&self, logits: &[f32]) -> (Vec<u32>, Vec<f32>) {
+        self.iter()
+            .map_while(|token| Some((token, *logits.get(token as usize)?)))
+            .unzip()
+    }
+
+    /// True where [`Mask::gathered`] is cheaper than [`Mask::applied`].
+    pub(super) fn is_sparse(&self) -> bool {
+        self.count() < self.len / 16
     }
 }
 
@@ -148,15 +150,30 @@ mod tests {
     }
 
     #[test]
-    fn gather_pairs_allowed_tokens_with_their_logits() {
+    fn applied_and_gathered_hold_the_allowed_logits_and_nothing_else() {
         let logits: Vec<f32> = (0..70).map(|i| i as f32).collect();
         let mut mask = Mask::from_words(vec![u32::MAX, 0, 0b10_0001], 96);
         mask.allow(80); // past the row
-        let (tokens, values) = mask.gather(&logits);
-        assert_eq!(tokens, (0..32).chain([64, 69]).collect::<Vec<u32>>());
+        let expected: Vec<u32> = (0..32).chain([64, 69]).collect();
+        let (tokens, values) = mask.gathered(&logits);
+        assert_eq!(tokens, expected);
         assert!(tokens.iter().zip(&values).all(|(&t, &v)| t as f32 == v));
+        for (token, &logit) in mask.applied(&logits).iter().enumerate() {
+            let allowed = expected.contains(&(token as u32));
+            assert_eq!(
+                logit,
+                if allowed {
+                    token as f32
+                } else {
+                    f32::NEG_INFINITY
+                }
+            );
+        }
         // A mask longer or shorter than the row is cut to what both know.
-        assert_eq!(Mask::all(96).gather(&logits).0.len(), 70);
-        assert_eq!(Mask::all(40).gather(&logits).0.len(), 40);
+        let finite = |row: Vec<f32>| row.iter().filter(|l| l.is_finite()).count();
+        for (len, both) in [(96, 70), (40, 40)] {
+            assert_eq!(Mask::all(len).gathered(&logits).0.len(), both);
+            assert_eq!(finite(Mask::all(len).applied(&logits)), both);
+        }
     }
 }

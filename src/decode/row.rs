@@ -85,7 +85,11 @@ pub fn masked_entropy(logits: &[f32], mask: &Mask) -> Option<f32> {
     {
         return Some(0.0);
     }
-    let (_, values) = mask.gather(logits);
+    let values = if mask.is_sparse() {
+        mask.gathered(logits).1
+    } else {
+        mask.applied(logits)
+    };
     RowStats::of(&values).ok().map(|stats| stats.entropy_nats)
 }
 

@@ -85,8 +85,9 @@ impl<'a> Allowed<'a> {
     fn of(row: &'a [f32], mask: Option<&Mask>, excluded: &[u32]) -> Self {
         let (tokens, mut logits) = match mask {
             None => (None, Cow::Borrowed(row)),
+            Some(mask) if !mask.is_sparse() => (None, Cow::Owned(mask.applied(row))),
             Some(mask) => {
-                let (tokens, logits) = mask.gather(row);
+                let (tokens, logits) = mask.gathered(row);
                 (Some(tokens), Cow::Owned(logits))
             }
         };
