@@ -1,12 +1,15 @@
 //! Decides, without tensors: what a row of logits says, which token to take,
 //! what a grammar allows, how uncertain an action was, and where to branch.
 //! Everything here is pure; `engine` and `search` act on it.
+mod grammar;
 mod mask;
 mod row;
 mod sampler;
 mod token;
 mod truncate;
+mod vocabulary;
 
+pub use grammar::{Grammar, GrammarFactory, Tokenize};
 pub use mask::Mask;
 pub use row::{RowStats, logprob, masked_entropy};
 pub use sampler::{sample, siblings};
@@ -23,4 +26,14 @@ pub enum DecodeError {
     BadLogit { token: usize, value: f32 },
     #[error("every logit is -inf, so no token has a probability; the forward pass is broken")]
     NoFiniteLogit,
+    #[error("the vocabulary cannot serve a grammar: {0}")]
+    Vocabulary(String),
+    #[error("the grammar is wrong: {0}")]
+    Grammar(String),
+    #[error("the grammar cannot be followed further: {0}; simplify its rules")]
+    GrammarFailed(String),
+    #[error("the grammar does not allow token {token} here; take tokens from its mask only")]
+    TokenRefused { token: u32 },
+    #[error("cannot take {asked} tokens back from a grammar that has accepted {accepted}")]
+    Rollback { asked: usize, accepted: usize },
 }
