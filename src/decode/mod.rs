@@ -1,19 +1,25 @@
 //! Decides, without tensors: what a row of logits says, which token to take,
 //! what a grammar allows, how uncertain an action was, and where to branch.
 //! Everything here is pure; `engine` and `search` act on it.
+mod action;
 mod grammar;
 mod mask;
+mod policy;
 mod row;
 mod sampler;
 mod token;
+mod trie;
 mod truncate;
 mod vocabulary;
 
+pub use action::{action_entropy, vote_entropy};
 pub use grammar::{Grammar, GrammarFactory, Tokenize};
 pub use mask::Mask;
+pub use policy::{BranchAsk, BranchPolicy, BranchRoom};
 pub use row::{RowStats, logprob, masked_entropy};
 pub use sampler::{sample, siblings};
 pub use token::token_entropy;
+pub use trie::ToolPaths;
 
 /// What can go wrong while deciding.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -36,4 +42,6 @@ pub enum DecodeError {
     TokenRefused { token: u32 },
     #[error("cannot take {asked} tokens back from a grammar that has accepted {accepted}")]
     Rollback { asked: usize, accepted: usize },
+    #[error("the tools' probabilities cannot be found: {0}")]
+    ToolPaths(String),
 }
