@@ -52,7 +52,8 @@ pub fn open(
     settings: &EngineSettings,
     on_plan: &mut dyn FnMut(&MemoryPlan),
 ) -> Result<Opened, OpenError> {
-    let checkpoint = Checkpoint::open(path, &Device::Cpu)?;
+    let checkpoint = Checkpoint::open(path)?;
+    let device = Device::Cpu;
     let config = checkpoint.config().clone();
     if settings.context_max > config.context_max {
         return Err(OpenError::Context {
@@ -62,7 +63,7 @@ pub fn open(
     }
     let plan = MemoryPlan::new(
         &config,
-        checkpoint.bytes(),
+        checkpoint.weight_bytes(),
         settings.kv_bytes_max,
         BATCH_ROWS_MAX,
         64,
@@ -81,15 +82,15 @@ pub fn open(
     }
     let tokenizer = checkpoint.tokenizer()?;
     let template = checkpoint.chat_template()?;
-    let stop_tokens = checkpoint.eos_token_ids().to_vec();
+    let stop_tokens = checkpoint.eos_token_ids()?;
     let grammars = grammar_factory(&tokenizer, &stop_tokens)?;
-    let model: Box<dyn CausalLm> = Box::new(Decoder::load(&checkpoint, settings.context_max)?);
+    let model: Box<dyn CausalLm> = Box::new(Decoder::load(&checkpoint, settings.context_max, &device)?);
     let storage = KvStorage::new(
         config.n_layers,
         plan.kv_blocks,
         config.n_kv_heads,
         config.head_dim,
-        checkpoint.device(),
+        &device,
     )
     .map_err(CheckpointError::from)?;
     let pool = BlockPool::new(plan.kv_blocks);
@@ -114,7 +115,7 @@ fn grammar_factory(
     stop_tokens: &[u32],
 ) -> Result<GrammarFactory, OpenError> {
     let n_tokens = tokenizer.size() as u32;
-    let token_bytes = (0..n_tokens).map(|id| tokenizer.token_bytes(id)).collect();
+    let token_bytes = (0..n_tokens).map(|id| tokenizer.token_bytes(id).to_vec()).collect();
     let special: Vec<bool> = (0..n_tokens).map(|id| tokenizer.is_special(id)).collect();
     let eos = stop_tokens
         .first()

@@ -24,37 +24,34 @@ impl Decoder {
     /// Takes the weights of a checkpoint. `context` bounds the positions.
     ///
     /// Errors: a tensor that is missing or of the wrong shape, by name.
-    pub fn load(
-        checkpoint: &Checkpoint,
-        context: usize,
-    ) -> std::result::Result<Self, CheckpointError> {
+    pub fn load(checkpoint: &Checkpoint, context: usize, device: &Device) -> std::result::Result<Self, CheckpointError> {
         let config = checkpoint.config().clone();
-        let device = checkpoint.device().clone();
+        let device = device.clone();
         let linear = |name: String| -> std::result::Result<Linear, CheckpointError> {
             Ok(Linear::new(
-                checkpoint.linear(&format!("{name}.weight"))?,
+                checkpoint.linear(&format!("{name}.weight"), &device)?,
                 None,
             )?)
         };
         let projection = |name: String| -> std::result::Result<Linear, CheckpointError> {
             let bias = match config.qkv_bias {
-                true => Some(checkpoint.vector(&format!("{name}.bias"))?),
+                true => Some(checkpoint.vector(&format!("{name}.bias"), &device)?),
                 false => None,
             };
             Ok(Linear::new(
-                checkpoint.linear(&format!("{name}.weight"))?,
+                checkpoint.linear(&format!("{name}.weight"), &device)?,
                 bias,
             )?)
         };
         let layer = |index: usize| -> std::result::Result<Layer, CheckpointError> {
             let name = |part: &str| format!("blk.{index}.{part}");
             Ok(Layer {
-                attention_norm: checkpoint.vector(&name("attn_norm.weight"))?,
+                attention_norm: checkpoint.vector(&name("attn_norm.weight"), &device)?,
                 q: projection(name("attn_q"))?,
                 k: projection(name("attn_k"))?,
                 v: projection(name("attn_v"))?,
                 o: linear(name("attn_output"))?,
-                ffn_norm: checkpoint.vector(&name("ffn_norm.weight"))?,
+                ffn_norm: checkpoint.vector(&name("ffn_norm.weight"), &device)?,
                 gate: linear(name("ffn_gate"))?,
                 up: linear(name("ffn_up"))?,
                 down: linear(name("ffn_down"))?,
@@ -68,9 +65,9 @@ impl Decoder {
             false => Some(linear("output".into())?),
         };
         Ok(Self {
-            embedding: Linear::new(checkpoint.embedding()?, None)?,
+            embedding: Linear::new(checkpoint.embedding(&device)?, None)?,
             layers,
-            norm: checkpoint.vector("output_norm.weight")?,
+            norm: checkpoint.vector("output_norm.weight", &device)?,
             head,
             rotary: Rotary::new(
                 f64::from(config.rope_theta),
