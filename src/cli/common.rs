@@ -1,5 +1,5 @@
 //! Arguments that several commands share, and what they turn into.
-use crate::checkpoint::resolve;
+
 use crate::engine::{self, EngineSettings, Opened, Progress};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -44,7 +44,7 @@ impl ModelArgs {
                 bail!("--threads came after the thread pool was started");
             }
         }
-        let path = resolve(&self.model)?;
+        let path = std::path::PathBuf::from(&self.model);
         let started = Instant::now();
         let settings = EngineSettings { context_max: self.ctx, kv_bytes_max: self.kv_mem << 20 };
         let opened = engine::open(&path, &settings, &mut |plan| eprintln!("{plan}"))

@@ -1,7 +1,7 @@
 //! `egss generate`: text with the entropy of every token.
 use super::common::{Meter, ModelArgs};
 use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy};
-use crate::checkpoint::Message;
+
 use crate::engine::{Engine, Finish, GenerateJob, Generated};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -62,8 +62,8 @@ impl GenerateArgs {
         let tokens = if self.raw {
             opened.engine.vocabulary().encode_special(&prompt)
         } else {
-            let message = Message { role: "user".into(), content: prompt };
-            opened.template.render_tokens(opened.engine.tokenizer(), &[message], &[], true)?
+
+            opened.engine.vocabulary().encode_special(&format!("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"))
         };
         if tokens.is_empty() {
             bail!("the prompt is empty");

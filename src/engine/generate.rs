@@ -36,6 +36,8 @@ impl LocalEngine {
                 self.sequence_mut(jobs[index].seq).want_last_row();
             }
         }
+        // Tokens of each job that progress has told of.
+        let mut told = vec![0; running.len()];
         loop {
             let active: Vec<usize> = (0..running.len())
                 .filter(|&i| running[i].finish.is_none() || !running[i].forced.is_empty())
@@ -51,7 +53,6 @@ impl LocalEngine {
                     purpose: running[i].job.purpose,
                 })
                 .collect();
-            let counts: Vec<usize> = running.iter().map(|run| run.tokens.len()).collect();
             for (&i, got) in active.iter().zip(self.step(&wants)?) {
                 match got {
                     Got::Partial => {}
@@ -59,14 +60,11 @@ impl LocalEngine {
                     Got::Rows(rows) => self.take_rows(&mut running[i], rows)?,
                 }
             }
-            let new_tokens: Vec<(usize, TokenEntropy)> = active
-                .iter()
-                .flat_map(|&i| {
-                    running[i].tokens[counts[i]..]
-                        .iter()
-                        .map(move |token| (i, *token))
-                })
-                .collect();
+            let mut new_tokens = Vec::new();
+            for (i, run) in running.iter().enumerate() {
+                new_tokens.extend(run.tokens[told[i]..].iter().map(|token| (i, *token)));
+                told[i] = run.tokens.len();
+            }
             let now = self.usage.total();
             on_step(Progress {
                 decoded_tokens: (now.decoded_tokens - before.decoded_tokens) as usize,

@@ -7,12 +7,13 @@ use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage, PoolUse};
 use crate::model::CausalLm;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A model, its cache, and the sequences in it.
 pub struct LocalEngine {
     pub(super) model: Box<dyn CausalLm>,
-    pub(super) tokenizer: Tokenizer,
+    pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) grammars: GrammarFactory,
     pub(super) storage: KvStorage,
     pub(super) pool: BlockPool,
@@ -29,7 +30,7 @@ impl LocalEngine {
     /// the most tokens that one sequence may hold.
     pub fn new(
         model: Box<dyn CausalLm>,
-        tokenizer: Tokenizer,
+        tokenizer: Arc<Tokenizer>,
         grammars: GrammarFactory,
         storage: KvStorage,
         pool: BlockPool,
@@ -60,7 +61,7 @@ impl LocalEngine {
     }
 
     /// The checkpoint's tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.tokenizer
     }
 
@@ -101,7 +102,7 @@ impl LocalEngine {
 
 impl Engine for LocalEngine {
     fn vocabulary(&self) -> &dyn Vocabulary {
-        &self.tokenizer
+        &*self.tokenizer
     }
 
     fn context_max(&self) -> usize {

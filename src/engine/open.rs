@@ -2,10 +2,10 @@
 use super::local::LocalEngine;
 use super::memory::MemoryPlan;
 use super::step::BATCH_ROWS_MAX;
-use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
+use crate::checkpoint::{Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
-use crate::model::{CausalLm, Decoder};
+use crate::model::{CausalLm, Decoder, ModelError};
 use candle_core::Device;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct EngineSettings {
 pub enum OpenError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
     #[error(
         "{plan}: that does not fit; lower --kv-mem or --ctx, or take a smaller model (`egss models list`)"
     )]
@@ -39,7 +41,6 @@ pub enum OpenError {
 /// An engine with what its callers need of the checkpoint beside it.
 pub struct Opened {
     pub engine: LocalEngine,
-    pub template: ChatTemplate,
     /// Tokens that end a turn.
     pub stop_tokens: Vec<u32>,
     pub plan: MemoryPlan,
@@ -80,8 +81,7 @@ pub fn open(
     if !plan.fits() {
         return Err(OpenError::DoesNotFit { plan });
     }
-    let tokenizer = checkpoint.tokenizer()?;
-    let template = checkpoint.chat_template()?;
+    let tokenizer = Arc::new(checkpoint.tokenizer()?);
     let stop_tokens = checkpoint.eos_token_ids()?;
     let grammars = grammar_factory(&tokenizer, &stop_tokens)?;
     let model: Box<dyn CausalLm> = Box::new(Decoder::load(&checkpoint, settings.context_max, &device)?);
@@ -92,7 +92,7 @@ pub fn open(
         config.head_dim,
         &device,
     )
-    .map_err(CheckpointError::from)?;
+    .map_err(ModelError::from)?;
     let pool = BlockPool::new(plan.kv_blocks);
     let engine = LocalEngine::new(
         model,
@@ -104,14 +104,13 @@ pub fn open(
     );
     Ok(Opened {
         engine,
-        template,
         stop_tokens,
         plan,
     })
 }
 
 fn grammar_factory(
-    tokenizer: &Tokenizer,
+    tokenizer: &Arc<Tokenizer>,
     stop_tokens: &[u32],
 ) -> Result<GrammarFactory, OpenError> {
     let n_tokens = tokenizer.size() as u32;

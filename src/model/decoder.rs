@@ -2,8 +2,8 @@
 use super::layer::Layer;
 use super::linear::Linear;
 use super::rotary::Rotary;
-use super::{BatchStep, CausalLm};
-use crate::checkpoint::{Checkpoint, CheckpointError, ModelConfig};
+use super::{BatchStep, CausalLm, ModelError};
+use crate::checkpoint::{Checkpoint, ModelConfig};
 use crate::kv::KvStorage;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::ops::rms_norm;
@@ -24,16 +24,16 @@ impl Decoder {
     /// Takes the weights of a checkpoint. `context` bounds the positions.
     ///
     /// Errors: a tensor that is missing or of the wrong shape, by name.
-    pub fn load(checkpoint: &Checkpoint, context: usize, device: &Device) -> std::result::Result<Self, CheckpointError> {
+    pub fn load(checkpoint: &Checkpoint, context: usize, device: &Device) -> std::result::Result<Self, ModelError> {
         let config = checkpoint.config().clone();
         let device = device.clone();
-        let linear = |name: String| -> std::result::Result<Linear, CheckpointError> {
+        let linear = |name: String| -> std::result::Result<Linear, ModelError> {
             Ok(Linear::new(
                 checkpoint.linear(&format!("{name}.weight"), &device)?,
                 None,
             )?)
         };
-        let projection = |name: String| -> std::result::Result<Linear, CheckpointError> {
+        let projection = |name: String| -> std::result::Result<Linear, ModelError> {
             let bias = match config.qkv_bias {
                 true => Some(checkpoint.vector(&format!("{name}.bias"), &device)?),
                 false => None,
@@ -43,7 +43,7 @@ impl Decoder {
                 bias,
             )?)
         };
-        let layer = |index: usize| -> std::result::Result<Layer, CheckpointError> {
+        let layer = |index: usize| -> std::result::Result<Layer, ModelError> {
             let name = |part: &str| format!("blk.{index}.{part}");
             Ok(Layer {
                 attention_norm: checkpoint.vector(&name("attn_norm.weight"), &device)?,

@@ -9,6 +9,7 @@ mod rotary;
 pub use batch::BatchStep;
 pub use decoder::Decoder;
 
+use crate::checkpoint::CheckpointError;
 use crate::kv::KvStorage;
 use candle_core::{Result, Tensor};
 
@@ -22,4 +23,13 @@ pub trait CausalLm {
 
     /// Raw logits of hidden rows: `[R, E]` to `[R, V]` f32.
     fn logits(&self, hidden: &Tensor) -> Result<Tensor>;
+}
+
+/// What keeps a model from being loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("the weights cannot be set up: {0}")]
+    Tensor(#[from] candle_core::Error),
 }
