@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and what they turn into.
 
+use crate::checkpoint::resolve;
 use crate::engine::{self, EngineSettings, Opened, Progress};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -48,7 +49,7 @@ impl ModelArgs {
                 bail!("--threads came after the thread pool was started");
             }
         }
-        let path = std::path::PathBuf::from(&self.model);
+        let path = resolve(&self.model)?;
         let started = Instant::now();
         let settings = EngineSettings {
             context_max: self.ctx,

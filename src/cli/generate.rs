@@ -2,6 +2,7 @@
 use super::common::{Meter, ModelArgs};
 use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy};
 
+use crate::checkpoint::Message;
 use crate::engine::{Engine, Finish, GenerateJob, Generated};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -66,9 +67,10 @@ impl GenerateArgs {
         let tokens = if self.raw {
             opened.engine.vocabulary().encode_special(&prompt)
         } else {
-            opened.engine.vocabulary().encode_special(&format!(
-                "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
-            ))
+            let message = Message::new("user", prompt);
+            opened
+                .template
+                .render_tokens(opened.engine.tokenizer(), &[message], &[], true)?
         };
         if tokens.is_empty() {
             bail!("the prompt is empty");

@@ -126,7 +126,9 @@ fn grammar_factory(
         let text = std::str::from_utf8(tokenizer.token_bytes(id)).unwrap_or_default();
         tokenizer.added_id(text) == Some(id)
     };
-    let special: Vec<bool> = (0..n_tokens).map(|id| tokenizer.is_special(id) || is_added(id)).collect();
+    let special: Vec<bool> = (0..n_tokens)
+        .map(|id| tokenizer.is_special(id) || is_added(id))
+        .collect();
     let eos = stop_tokens
         .first()
         .copied()
