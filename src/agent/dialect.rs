@@ -80,9 +80,7 @@ impl Dialect for ChatMl {
         vec![
             Segment::Template("<|im_end|>\n<|im_start|>user\n<tool_response>\n".into()),
             Segment::Content(text.into()),
-            Segment::Template(
-                "\n</tool_response><|im_end|>\n<|im_start|>assistant\n".into(),
-            ),
+            Segment::Template("\n</tool_response><|im_end|>\n<|im_start|>assistant\n".into()),
         ]
     }
 
@@ -226,7 +224,10 @@ mod tests {
     fn a_dialect_cut_from_qwens_template_is_chat_ml() {
         let cut = SplicedDialect::new(qwen, vec!["<|im_end|>".into()]).unwrap();
         let chat_ml = ChatMl::default();
-        assert_eq!(cut.prompt("Rules.", "Issue."), chat_ml.prompt("Rules.", "Issue."));
+        assert_eq!(
+            cut.prompt("Rules.", "Issue."),
+            chat_ml.prompt("Rules.", "Issue.")
+        );
         assert_eq!(cut.observation("Seen."), chat_ml.observation("Seen."));
     }
 
