@@ -1,7 +1,6 @@
 //! The report as short Markdown.
 use super::figures::{
-    action, class, count, diff_stat, duration, issue_title, one_line, outcome, thousands,
-    two,
+    action, class, count, diff_stat, duration, issue_title, one_line, outcome, thousands, two,
 };
 use super::sentence::{branch_end, branch_origin, run_outcome};
 use super::view::{RunView, SuiteView, chosen, signal_nats};
@@ -175,8 +174,7 @@ fn tests(out: &mut String, suite: &SuiteView) -> Result {
 }
 
 fn fails_somewhere(suite: &SuiteView, id: &str) -> bool {
-    let bad =
-        |result: TestResult| result == TestResult::Failed || result == TestResult::Error;
+    let bad = |result: TestResult| result == TestResult::Failed || result == TestResult::Error;
     let mut runs = suite.runs.iter().flat_map(|run| &run.tests);
     runs.any(|test| test.id == id && bad(test.result))
 }
@@ -229,7 +227,11 @@ fn selection(out: &mut String, view: &RunView) -> Result {
             vote.branch,
             vote.total,
             dimensions.join(", "),
-            if vote.gated { ", gated by a failing test" } else { "" }
+            if vote.gated {
+                ", gated by a failing test"
+            } else {
+                ""
+            }
         )?;
     }
     Ok(())

@@ -65,7 +65,11 @@ fn branches(out: &mut String, view: &RunView, list: &[usize], indent: &str) -> s
             ("├─", "│  ")
         };
         let branch = &view.branches[at];
-        let mark = if view.is_winner(branch.id) { " ★" } else { "" };
+        let mark = if view.is_winner(branch.id) {
+            " ★"
+        } else {
+            ""
+        };
         writeln!(
             out,
             "{indent}{corner} branch {}{mark}  {}; {}",

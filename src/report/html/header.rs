@@ -61,7 +61,11 @@ fn facts(out: &mut Markup, view: &RunView) {
         fact(out, "Branches at", &threshold, &source);
     }
     let n_branches = count(view.branches.len(), "branch");
-    let n_rolled = view.steps.iter().filter(|step| step.decision.branch).count();
+    let n_rolled = view
+        .steps
+        .iter()
+        .filter(|step| step.decision.branch)
+        .count();
     let search = format!("{n_branches}, {n_rolled} rolled out");
     fact(out, "Search", &count(view.steps.len(), "step"), &search);
     let spent = format!("{} spent", thousands(total.spent_tokens()));

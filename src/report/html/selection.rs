@@ -7,9 +7,13 @@ pub fn selection(out: &mut Markup, view: &RunView) {
     if view.selected.is_none() && view.votes.is_empty() {
         return;
     }
-    out.raw("<section id=\"selection\" aria-labelledby=\"sel-h\">\n<h2 id=\"sel-h\">Selection</h2>\n");
+    out.raw(
+        "<section id=\"selection\" aria-labelledby=\"sel-h\">\n<h2 id=\"sel-h\">Selection</h2>\n",
+    );
     if let Some(selected) = &view.selected {
-        out.raw("<p class=\"why\">").text(&selected.reason).raw("</p>\n");
+        out.raw("<p class=\"why\">")
+            .text(&selected.reason)
+            .raw("</p>\n");
         out.raw("<div class=\"wide\"><table><thead><tr><th class=\"n\">Rank</th><th class=\"n\">Branch</th><th class=\"n\">Pass rate</th><th class=\"n\">Score</th><th class=\"n\">Votes</th><th class=\"n\">Patch lines</th><th></th></tr></thead><tbody>");
         for (rank, row) in selected.ranking.iter().enumerate() {
             let is_selected = selected.branch == Some(row.branch);
@@ -57,7 +61,11 @@ fn votes(out: &mut Markup, view: &RunView) {
             out.figure(two(found.map(|(_, value)| *value)));
         }
         out.figure(two(Some(vote.total)));
-        out.cell(if vote.gated { "gated: a counted test fails" } else { "" });
+        out.cell(if vote.gated {
+            "gated: a counted test fails"
+        } else {
+            ""
+        });
         out.raw("</tr>");
     }
     out.raw("</tbody></table></div>\n");

@@ -52,8 +52,7 @@ fn branch(out: &mut Markup, view: &RunView, branch: &BranchView) {
 
 fn step(out: &mut Markup, at: usize, step: &StepFinished) {
     let signal = signal_nats(step);
-    let (tool, rest) =
-        chosen(step).map_or_else(Default::default, |c| action(c, ACTION_CHARS_MAX));
+    let (tool, rest) = chosen(step).map_or_else(Default::default, |c| action(c, ACTION_CHARS_MAX));
     out.raw("<details class=\"step\" id=\"s")
         .text(at)
         .raw("\"><summary><span class=\"id\">")
@@ -84,7 +83,10 @@ fn step(out: &mut Markup, at: usize, step: &StepFinished) {
     for (nth, one) in step.candidates.iter().enumerate() {
         candidate(out, step, nth, one);
     }
-    let mut tools = step.candidates.iter().filter_map(|c| c.entropy.tool.as_ref());
+    let mut tools = step
+        .candidates
+        .iter()
+        .filter_map(|c| c.entropy.tool.as_ref());
     if let Some(tool) = tools.next() {
         tool_table(out, tool);
     }
@@ -157,9 +159,11 @@ fn candidate(out: &mut Markup, step: &StepFinished, nth: usize, candidate: &Cand
     if step.candidates.len() == 1 {
         out.raw("<strong>Action</strong>");
     } else {
-        out.raw("<strong>Candidate ")
-            .text(nth + 1)
-            .raw(if taken { "</strong> taken" } else { "</strong>" });
+        out.raw("<strong>Candidate ").text(nth + 1).raw(if taken {
+            "</strong> taken"
+        } else {
+            "</strong>"
+        });
     }
     let entropy = &candidate.entropy;
     out.raw("<span class=\"figures\">").text(format_args!(

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 pub fn tests(out: &mut Markup, view: &RunView, suite: &SuiteView) {
     out.raw("<section id=\"tests\" aria-labelledby=\"tests-h\">\n<h2 id=\"tests-h\">Tests</h2>\n");
     if let Some(built) = &suite.built {
-        out.raw("<p class=\"hint\">One consolidated suite, run on the unpatched base and on each patch");
+        out.raw(
+            "<p class=\"hint\">One consolidated suite, run on the unpatched base and on each patch",
+        );
         if !built.repository_tests.is_empty() {
             out.raw(", with the repository’s own tests (")
                 .text(built.repository_tests.join(", "))
@@ -123,12 +125,18 @@ fn matrix(out: &mut Markup, view: &RunView, suite: &SuiteView) {
         .raw(", ")
         .raw(group.map_or("the record stops before classes", class_meaning))
         .raw(if quiet { "; all pass everywhere" } else { "" })
-        .raw("</span></summary><div class=\"wide\"><table class=\"matrix\"><thead><tr><th>Test</th>");
+        .raw(
+            "</span></summary><div class=\"wide\"><table class=\"matrix\"><thead><tr><th>Test</th>",
+        );
         for run in &suite.runs {
             let winning = run.branch.is_some_and(|branch| view.is_winner(branch));
-            out.raw(if winning { "<th class=\"taken\">" } else { "<th>" })
-                .text(name(run))
-                .raw("</th>");
+            out.raw(if winning {
+                "<th class=\"taken\">"
+            } else {
+                "<th>"
+            })
+            .text(name(run))
+            .raw("</th>");
         }
         out.raw("</tr></thead><tbody>\n");
         for id in members {
