@@ -23,7 +23,7 @@ pub fn header(out: &mut Markup, view: &RunView) {
         .text(&start.issue)
         .raw("</pre></details>\n<details class=\"prose\"><summary>The prompt that every branch starts from</summary><pre>")
         .text(&start.prompt_text)
-        .raw("</pre></details>\n");
+        .raw("</pre></details>\n</header>\n");
     out.raw("<nav aria-label=\"Sections\"><a href=\"#tree\">Tree</a><a href=\"#steps\">Steps</a>");
     if view.suite().is_some() {
         out.raw("<a href=\"#tests\">Tests</a>");
@@ -35,7 +35,7 @@ pub fn header(out: &mut Markup, view: &RunView) {
     if view.ended.is_some() {
         out.raw("<a href=\"#patch\">Patch</a>");
     }
-    out.raw("</nav>\n</header>\n");
+    out.raw("</nav>\n");
 }
 
 fn facts(out: &mut Markup, view: &RunView) {

@@ -203,7 +203,7 @@ fn label(out: &mut Markup, scale: &Scale, view: &RunView, lane: &Lane) {
     .text(scale.x(lane.end) + scale.radius + 10.0)
     .raw("\" y=\"")
     .text(scale.y(lane.end) + 4.0)
-    .raw("\"><tspan class=\"id\">")
+    .raw("\"><tspan class=\"id\">Branch ")
     .text(branch.id)
     .raw("</tspan> ")
     .text(one_line(&branch_end(view, branch), LABEL_CHARS_MAX))
