@@ -6,7 +6,8 @@
 mod real;
 
 use candle_core::Device;
-use egss::checkpoint::{Checkpoint, Weight};
+use egss::checkpoint::{Checkpoint, Tokenizer, Weight};
+use std::sync::LazyLock;
 
 #[test]
 fn a_real_gguf_opens_and_gives_its_tensors() {
@@ -29,10 +30,7 @@ fn a_real_gguf_opens_and_gives_its_tensors() {
 
 #[test]
 fn special_text_becomes_a_special_token_only_when_asked() {
-    let tokenizer = Checkpoint::open(&real::model_path())
-        .unwrap()
-        .tokenizer()
-        .unwrap();
+    let tokenizer = tokenizer();
     assert_eq!(tokenizer.size(), 151_936);
     for (text, id) in [("<|im_end|>", 151_645), ("<tool_call>", 151_657)] {
         assert_eq!(tokenizer.encode_special(text), [id]);
@@ -44,4 +42,71 @@ fn special_text_becomes_a_special_token_only_when_asked() {
     assert!(tokenizer.is_special(151_645) && !tokenizer.is_special(151_657));
     assert!(tokenizer.is_special(151_935) && tokenizer.token_bytes(151_935).is_empty());
     assert!(tokenizer.is_special(u32::MAX) && tokenizer.token_bytes(u32::MAX).is_empty());
+}
+
+/// What Qwen's own tokenizer makes of a text (`scripts/dump-encodings`).
+#[derive(serde::Deserialize)]
+struct Encoding {
+    text: String,
+    ids: Vec<u32>,
+}
+
+#[derive(serde::Deserialize)]
+struct Encodings {
+    plain: Vec<Encoding>,
+    template: Vec<Encoding>,
+}
+
+#[test]
+fn encodings_are_those_of_the_models_own_tokenizer() {
+    let tokenizer = tokenizer();
+    let expected: Encodings = serde_json::from_str(include_str!("models/encodings.json")).unwrap();
+    assert!(expected.plain.len() >= 200 && !expected.template.is_empty());
+    for Encoding { text, ids } in expected.plain {
+        assert_eq!(tokenizer.encode(&text), ids, "{text:?}");
+        assert_eq!(tokenizer.encode_special(&text), ids, "{text:?}");
+    }
+    for Encoding { text, ids } in expected.template {
+        assert_eq!(tokenizer.encode_special(&text), ids, "{text:?}");
+        assert_eq!(tokenizer.decode(&ids), text);
+    }
+}
+
+#[test]
+fn every_byte_is_a_token_and_invalid_utf8_is_replaced() {
+    let tokenizer = tokenizer();
+    let single: std::collections::HashMap<u8, u32> = (0..tokenizer.size() as u32)
+        .filter_map(|id| match tokenizer.token_bytes(id) {
+            [byte] => Some((*byte, id)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(single.len(), 256);
+    let decode =
+        |bytes: &[u8]| tokenizer.decode(&bytes.iter().map(|byte| single[byte]).collect::<Vec<_>>());
+    assert_eq!(decode("中😀".as_bytes()), "中😀");
+    assert_eq!(decode(b"a\xFFb\xE4\xB8"), "a\u{FFFD}b\u{FFFD}");
+}
+
+proptest::proptest! {
+    /// Composed characters only: Qwen2 normalises text to NFC first.
+    #[test]
+    fn text_in_nfc_survives_a_round_trip(text in r"([ -~]|[\t\n\r]|[一-龥]|[äöüßéñ]|[😀-🙏]|<\|im_end\|>){0,80}") {
+        let tokenizer = tokenizer();
+        let plain = tokenizer.encode(&text);
+        proptest::prop_assert_eq!(tokenizer.decode(&plain), text.as_str());
+        proptest::prop_assert!(plain.iter().all(|&id| !tokenizer.is_special(id)));
+        proptest::prop_assert_eq!(tokenizer.decode(&tokenizer.encode_special(&text)), text);
+    }
+}
+
+/// The real model's tokenizer, read once for all tests.
+fn tokenizer() -> &'static Tokenizer {
+    static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
+        Checkpoint::open(&real::model_path())
+            .unwrap()
+            .tokenizer()
+            .unwrap()
+    });
+    &TOKENIZER
 }

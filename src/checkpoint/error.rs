@@ -63,6 +63,17 @@ pub enum CheckpointError {
     },
     #[error("the tokenizer of {} cannot be used: {reason}", path.display())]
     Tokenizer { path: PathBuf, reason: String },
+    #[error("the chat template cannot be used: {0}")]
+    Template(String),
+    #[error("no model is named {name:?}; known are: {}", known.join(", "))]
+    UnknownModel { name: String, known: Vec<String> },
+    #[error(
+        "the model {name} is not there yet ({}); run `egss models pull {name}`, or `scripts/fetch-model {name}` where no hub can be reached",
+        path.display()
+    )]
+    NotFetched { name: String, path: PathBuf },
+    #[error("there is no place to keep models: set EGSS_MODELS_DIR (or HOME)")]
+    NoModelsDir,
 }
 
 /// A number with its thousands apart: `491,400,064`.

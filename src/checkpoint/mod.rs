@@ -7,12 +7,16 @@ mod config;
 mod ends;
 mod error;
 mod gguf;
+mod manifest;
 mod names;
 mod open;
 mod safetensors_dir;
+mod template;
 mod tokenizer;
 
 pub use config::{ModelConfig, SUPPORTED_ARCHITECTURES};
 pub use error::CheckpointError;
+pub use manifest::{DEFAULT_MODEL, find_manifest, manifests, models_dir, resolve};
 pub use open::{Checkpoint, Weight};
+pub use template::{ChatTemplate, Message, Segment};
 pub use tokenizer::Tokenizer;

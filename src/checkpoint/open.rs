@@ -1,7 +1,8 @@
 //! A checkpoint opened for reading, whichever kind it is.
 use super::gguf::GgufFile;
 use super::safetensors_dir::SafetensorsDir;
-use super::{CheckpointError, ModelConfig, Tokenizer, ends, names};
+use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, names};
+use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use std::path::Path;
@@ -156,6 +157,45 @@ impl Checkpoint {
             Source::Gguf(gguf) => Tokenizer::from_gguf(gguf, self.config.vocab),
             Source::Safetensors(dir) => {
                 Tokenizer::from_file(&dir.path().join("tokenizer.json"), self.config.vocab)
+            }
+        }
+    }
+
+    /// The chat template that came with the weights.
+    ///
+    /// Errors: `Template` where there is none, or where it is not Jinja.
+    pub fn chat_template(&self) -> Result<ChatTemplate, CheckpointError> {
+        let none = || CheckpointError::Template("the checkpoint has none".into());
+        match &self.source {
+            Source::Gguf(gguf) => {
+                let text = |token: &str| {
+                    let id = gguf.size(&format!("tokenizer.ggml.{token}_token_id"))?;
+                    match gguf.array("tokenizer.ggml.tokens")?.get(id)? {
+                        Value::String(text) => Some(text.as_str()),
+                        _ => None,
+                    }
+                };
+                let source = gguf.str("tokenizer.chat_template").ok_or_else(none)?;
+                let [bos, eos] = ["bos", "eos"].map(|token| text(token).unwrap_or_default());
+                ChatTemplate::new(source, bos, eos)
+            }
+            Source::Safetensors(dir) => {
+                let config = dir.json("tokenizer_config.json")?.unwrap_or_default();
+                let text = |token: &str| {
+                    let token = &config[token];
+                    token
+                        .as_str()
+                        .or(token["content"].as_str())
+                        .unwrap_or_default()
+                };
+                // Newer checkpoints keep the template in a file of its own.
+                let file = std::fs::read_to_string(dir.path().join("chat_template.jinja")).ok();
+                let source = file.as_deref().or(config["chat_template"].as_str());
+                ChatTemplate::new(
+                    source.ok_or_else(none)?,
+                    text("bos_token"),
+                    text("eos_token"),
+                )
             }
         }
     }

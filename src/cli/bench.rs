@@ -49,19 +49,36 @@ impl ForkArgs {
         }
         let longest = self.trunk.iter().max().expect("clap gives a default") + self.tokens;
         if longest > self.model.ctx {
-            bail!("a trunk and its tail take {longest} tokens, --ctx is {}; raise it", self.model.ctx);
+            bail!(
+                "a trunk and its tail take {longest} tokens, --ctx is {}; raise it",
+                self.model.ctx
+            );
         }
         let mut opened = self.model.open()?;
         if !self.json {
             println!(
                 "{:>6} {:>8} {:>10} {:>14} {:>9} {:>7} {:>12} {:>12} {:>10}",
-                "trunk", "branches", "fork us", "grammar fork us", "prefilled", "copied", "prefill t/s", "decode t/s", "first step"
+                "trunk",
+                "branches",
+                "fork us",
+                "grammar fork us",
+                "prefilled",
+                "copied",
+                "prefill t/s",
+                "decode t/s",
+                "first step"
             );
         }
         for &trunk in &self.trunk {
             let mut meter = Meter::new(&format!("trunk of {trunk}"));
-            let bench = ForkBench { trunk_tokens: trunk, branches: self.branches, tokens: self.tokens };
-            let row = fork_bench(&mut opened.engine, &bench, &mut |progress| meter.show(&progress))?;
+            let bench = ForkBench {
+                trunk_tokens: trunk,
+                branches: self.branches,
+                tokens: self.tokens,
+            };
+            let row = fork_bench(&mut opened.engine, &bench, &mut |progress| {
+                meter.show(&progress)
+            })?;
             drop(meter);
             if self.json {
                 println!("{}", serde_json::to_string(&row)?);

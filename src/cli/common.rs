@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and what they turn into.
 
+use crate::checkpoint::resolve;
 use crate::engine::{self, EngineSettings, Opened, Progress};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -40,16 +41,27 @@ impl ModelArgs {
         }
         if self.threads > 0 {
             // candle sizes its pools from this when they are first used.
-            if rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global().is_err() {
+            if rayon::ThreadPoolBuilder::new()
+                .num_threads(self.threads)
+                .build_global()
+                .is_err()
+            {
                 bail!("--threads came after the thread pool was started");
             }
         }
-        let path = std::path::PathBuf::from(&self.model);
+        let path = resolve(&self.model)?;
         let started = Instant::now();
-        let settings = EngineSettings { context_max: self.ctx, kv_bytes_max: self.kv_mem << 20 };
+        let settings = EngineSettings {
+            context_max: self.ctx,
+            kv_bytes_max: self.kv_mem << 20,
+        };
         let opened = engine::open(&path, &settings, &mut |plan| eprintln!("{plan}"))
             .with_context(|| format!("the model {} cannot be opened", self.model))?;
-        eprintln!("loaded {} in {:.1} s", path.display(), started.elapsed().as_secs_f64());
+        eprintln!(
+            "loaded {} in {:.1} s",
+            path.display(),
+            started.elapsed().as_secs_f64()
+        );
         Ok(opened)
     }
 }
@@ -70,10 +82,20 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 impl Meter {
     pub fn new(what: &str) -> Self {
         let plain = !std::io::IsTerminal::is_terminal(&std::io::stderr());
-        let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = if plain {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
         let style = ProgressStyle::with_template("{spinner} {msg}").expect("a valid template");
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { bar, plain, what: what.to_owned(), started: Instant::now(), last_plain: Instant::now() }
+        Self {
+            bar,
+            plain,
+            what: what.to_owned(),
+            started: Instant::now(),
+            last_plain: Instant::now(),
+        }
     }
 
     /// Takes an engine's progress.
@@ -90,7 +112,10 @@ impl Meter {
             )
         } else {
             let rate = progress.decoded_tokens as f64 / seconds;
-            format!("{}: {} tokens, {rate:.1} tok/s, {} running", self.what, progress.decoded_tokens, progress.running)
+            format!(
+                "{}: {} tokens, {rate:.1} tok/s, {} running",
+                self.what, progress.decoded_tokens, progress.running
+            )
         };
         if self.plain {
             if self.last_plain.elapsed() >= PLAIN_INTERVAL {

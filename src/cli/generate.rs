@@ -2,6 +2,7 @@
 use super::common::{Meter, ModelArgs};
 use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy};
 
+use crate::checkpoint::Message;
 use crate::engine::{Engine, Finish, GenerateJob, Generated};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -51,19 +52,25 @@ impl GenerateArgs {
             bail!("--branches and --tokens must be at least 1");
         }
         if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            bail!("--temperature {} is not a number of at least 0", self.temperature);
+            bail!(
+                "--temperature {} is not a number of at least 0",
+                self.temperature
+            );
         }
         let prompt = self.prompt_text()?;
         let grammar = self.grammar.as_ref().map(|path| {
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the grammar {}", path.display()))
+            std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the grammar {}", path.display()))
         });
         let grammar = grammar.transpose()?;
         let mut opened = self.model.open()?;
         let tokens = if self.raw {
             opened.engine.vocabulary().encode_special(&prompt)
         } else {
-
-            opened.engine.vocabulary().encode_special(&format!("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"))
+            let message = Message::new("user", prompt);
+            opened
+                .template
+                .render_tokens(opened.engine.tokenizer(), &[message], &[], true)?
         };
         if tokens.is_empty() {
             bail!("the prompt is empty");
@@ -72,7 +79,9 @@ impl GenerateArgs {
         let trunk = engine.new_sequence();
         engine.append(trunk, &tokens, Purpose::Agent)?;
         let mut meter = Meter::new("prefill");
-        engine.compute(&[trunk], Purpose::Agent, &mut |progress| meter.show(&progress))?;
+        engine.compute(&[trunk], Purpose::Agent, &mut |progress| {
+            meter.show(&progress)
+        })?;
         drop(meter);
 
         let first_tokens = engine.likely_next(trunk, self.branches);
@@ -85,7 +94,11 @@ impl GenerateArgs {
         let root = RngKey::from_seed(self.seed);
         let mut jobs = Vec::new();
         for branch in 0..self.branches {
-            let seq = if branch == 0 { trunk } else { engine.fork(trunk, tokens.len(), Purpose::Agent) };
+            let seq = if branch == 0 {
+                trunk
+            } else {
+                engine.fork(trunk, tokens.len(), Purpose::Agent)
+            };
             jobs.push(GenerateJob {
                 seq,
                 sampler,
@@ -105,7 +118,10 @@ impl GenerateArgs {
         let generated = engine.generate(&jobs, &mut |progress| {
             if live {
                 for (_, token) in progress.new_tokens {
-                    print!("{}", paint(&tokenizer.decode(&[token.token]), token, colour));
+                    print!(
+                        "{}",
+                        paint(&tokenizer.decode(&[token.token]), token, colour)
+                    );
                 }
                 std::io::stdout().flush().ok();
             } else {
@@ -134,7 +150,9 @@ impl GenerateArgs {
             return Ok(self.prompt.clone());
         }
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input is not text")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("standard input is not text")?;
         Ok(text)
     }
 
@@ -148,7 +166,12 @@ impl GenerateArgs {
     ) {
         let ids: Vec<u32> = generated.tokens.iter().map(|token| token.token).collect();
         let n = generated.tokens.len().max(1) as f32;
-        let mean = generated.tokens.iter().map(|token| token.entropy_nats).sum::<f32>() / n;
+        let mean = generated
+            .tokens
+            .iter()
+            .map(|token| token.entropy_nats)
+            .sum::<f32>()
+            / n;
         if self.json {
             let line = json!({
                 "branch": branch,
@@ -161,9 +184,15 @@ impl GenerateArgs {
             return;
         }
         if !live {
-            println!("--- branch {branch} ({mean:.3} nats a token, {})", finish_name(generated.finish));
+            println!(
+                "--- branch {branch} ({mean:.3} nats a token, {})",
+                finish_name(generated.finish)
+            );
             for token in &generated.tokens {
-                print!("{}", paint(&tokenizer.decode(&[token.token]), token, colour));
+                print!(
+                    "{}",
+                    paint(&tokenizer.decode(&[token.token]), token, colour)
+                );
             }
         }
         println!();

@@ -1,6 +1,6 @@
 //! Whether a step is rolled out: the entropy gate, and the controls it is
 //! measured against.
-use crate::base::{ActionEntropy, BranchDecision, Gate, GateSignal, RngKey};
+use crate::base::{ActionEntropy, BranchDecision, Gate, RngKey};
 use serde::{Deserialize, Serialize};
 
 /// What decides where to branch. All but `Gate` are controls: they spend like
@@ -143,11 +143,7 @@ fn gate_wish(ask: &BranchAsk) -> Wish {
         let reason = "no gate: the model has none in its manifest".to_owned();
         return Wish::control(false, reason);
     };
-    let (name, signal_nats) = match gate.signal {
-        GateSignal::Tool => ("tool", ask.entropy.tool.as_ref().map(|t| t.entropy_nats)),
-        GateSignal::ArgsMean => ("args_mean", ask.entropy.args_mean_nats),
-        GateSignal::ArgsMax => ("args_max", ask.entropy.args_max_nats),
-    };
+    let (name, signal_nats) = (gate.signal.name(), gate.signal.of(ask.entropy));
     let threshold = gate.threshold_nats;
     let (branch, reason) = match signal_nats {
         None => (false, format!("{name} was not measured")),
@@ -172,7 +168,7 @@ fn gate_wish(ask: &BranchAsk) -> Wish {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ToolEntropy;
+    use crate::base::{GateSignal, ToolEntropy};
 
     const ROOM: BranchRoom = BranchRoom {
         branches_left: 10,

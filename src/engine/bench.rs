@@ -50,8 +50,15 @@ pub fn fork_bench(
 ) -> Result<ForkRow, EngineError> {
     let purpose = Purpose::Agent;
     // Ordinary text, so that rows are ordinary rows; repeated to the length.
-    let text = engine.vocabulary().encode("def add(a, b):\n    return a + b\n\n\nfor i in range(10):\n    print(add(i, 1))\n");
-    let prompt: Vec<u32> = text.iter().copied().cycle().take(bench.trunk_tokens).collect();
+    let text = engine.vocabulary().encode(
+        "def add(a, b):\n    return a + b\n\n\nfor i in range(10):\n    print(add(i, 1))\n",
+    );
+    let prompt: Vec<u32> = text
+        .iter()
+        .copied()
+        .cycle()
+        .take(bench.trunk_tokens)
+        .collect();
     let trunk = engine.new_sequence();
     engine.append(trunk, &prompt, purpose)?;
     let started = Instant::now();
@@ -66,7 +73,9 @@ pub fn fork_bench(
         forks_us.push(started.elapsed().as_secs_f64() * 1e6);
         engine.release(branch);
     }
-    let seqs: Vec<_> = (0..bench.branches).map(|_| engine.fork(trunk, bench.trunk_tokens, purpose)).collect();
+    let seqs: Vec<_> = (0..bench.branches)
+        .map(|_| engine.fork(trunk, bench.trunk_tokens, purpose))
+        .collect();
     let forked = engine.usage().total();
 
     let jobs: Vec<GenerateJob> = seqs
@@ -115,7 +124,10 @@ pub fn fork_bench(
 }
 
 fn grammar_fork_us(engine: &LocalEngine) -> Result<f64, EngineError> {
-    let grammar = engine.grammars.compile(GRAMMAR).map_err(|error| EngineError::Grammar(error.to_string()))?;
+    let grammar = engine
+        .grammars
+        .compile(GRAMMAR)
+        .map_err(|error| EngineError::Grammar(error.to_string()))?;
     let mut times: Vec<f64> = (0..FORKS_TIMED)
         .map(|_| {
             let started = Instant::now();

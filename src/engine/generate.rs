@@ -137,44 +137,22 @@ impl LocalEngine {
         }
     }
 
-    /// Draws the next token from `row`, and appends what the grammar forces behind it.
+    /// Takes the next token, from the grammar where it leaves no choice, else
+    /// drawn from `row`; then appends what the grammar forces behind it.
     fn advance(&mut self, run: &mut Running<'_>, row: &LogitsRow) -> Result<(), EngineError> {
         let length = self.sequence(run.job.seq).tokens.len();
-        if run.tokens.len() >= run.job.tokens_max {
-            run.finish = Some(Finish::TokensMax);
+        let room = (run.job.tokens_max - run.tokens.len()).min(self.context_max_tokens() - length);
+        if room == 0 {
+            let spent = run.tokens.len() == run.job.tokens_max;
+            run.finish = Some(if spent {
+                Finish::TokensMax
+            } else {
+                Finish::ContextFull
+            });
             return Ok(());
         }
-        if length >= self.context_max_tokens() {
-            run.finish = Some(Finish::ContextFull);
-            return Ok(());
-        }
-        let mask = match &mut run.grammar {
-            Some(grammar) if grammar.is_finished() => {
-                run.finish = Some(Finish::GrammarEnd);
-                return Ok(());
-            }
-            Some(grammar) => Some(
-                grammar
-                    .mask()
-                    .map_err(|error| EngineError::Grammar(error.to_string()))?,
-            ),
-            None => None,
-        };
         let stats = RowStats::of(row).map_err(broken)?;
-        let excluded: &[u32] = if run.tokens.is_empty() {
-            &run.job.first_token_not
-        } else {
-            &[]
-        };
-        let uniform = run.job.rng.split(length as u64).uniform();
-        let Some(token) = sample(
-            row,
-            &stats,
-            &run.job.sampler,
-            mask.as_ref(),
-            excluded,
-            uniform,
-        ) else {
+        let Some((token, mask)) = next_token(run, row, &stats, length)? else {
             run.finish = Some(Finish::GrammarEnd);
             return Ok(());
         };
@@ -186,24 +164,19 @@ impl LocalEngine {
             return Ok(());
         }
         if let Some(grammar) = &mut run.grammar {
-            grammar
-                .accept(token)
-                .map_err(|error| EngineError::Grammar(error.to_string()))?;
-            let room =
-                (run.job.tokens_max - run.tokens.len()).min(self.context_max_tokens() - length - 1);
+            grammar.accept(token).map_err(held)?;
+            // Forced tokens go into the cache together with the one before
+            // them: one pass over the weights instead of one a token.
             let mut forced = grammar.forced();
-            forced.truncate(room);
+            forced.truncate(room - 1);
             for &token in &forced {
-                grammar
-                    .accept(token)
-                    .map_err(|error| EngineError::Grammar(error.to_string()))?;
+                grammar.accept(token).map_err(held)?;
             }
-            let finished = grammar.is_finished();
-            self.push_decoded(run.job.seq, &forced, run.job.purpose);
-            run.forced = forced;
-            if finished {
+            if grammar.is_finished() {
                 run.finish = Some(Finish::GrammarEnd);
             }
+            self.push_decoded(run.job.seq, &forced, run.job.purpose);
+            run.forced = forced;
         }
         Ok(())
     }
@@ -224,6 +197,44 @@ impl LocalEngine {
         sequence.pending_decoded += tokens.len();
         self.usage[purpose].decoded_tokens += tokens.len() as u64;
     }
+}
+
+/// The token and the grammar's mask; `None` where nothing may follow.
+fn next_token(
+    run: &mut Running<'_>,
+    row: &LogitsRow,
+    stats: &RowStats,
+    length: usize,
+) -> Result<Option<(u32, Option<Mask>)>, EngineError> {
+    let mut mask = None;
+    if let Some(grammar) = &mut run.grammar {
+        if grammar.is_finished() {
+            return Ok(None);
+        }
+        if let Some(&token) = grammar.forced().first() {
+            return Ok(Some((token, Some(Mask::single(row.len(), token)))));
+        }
+        mask = Some(grammar.mask().map_err(held)?);
+    }
+    let excluded: &[u32] = if run.tokens.is_empty() {
+        &run.job.first_token_not
+    } else {
+        &[]
+    };
+    let uniform = run.job.rng.split(length as u64).uniform();
+    let token = sample(
+        row,
+        stats,
+        &run.job.sampler,
+        mask.as_ref(),
+        excluded,
+        uniform,
+    );
+    Ok(token.map(|token| (token, mask)))
+}
+
+fn held(error: DecodeError) -> EngineError {
+    EngineError::Grammar(error.to_string())
 }
 
 fn broken(error: DecodeError) -> EngineError {

@@ -67,7 +67,10 @@ impl LocalEngine {
 
     /// The `n` likeliest tokens after a sequence that was computed, likeliest first.
     pub fn likely_next(&self, seq: SeqId, n: usize) -> Vec<u32> {
-        let row = self.sequence(seq).last_row().expect("the sequence was computed");
+        let row = self
+            .sequence(seq)
+            .last_row()
+            .expect("the sequence was computed");
         let mut ids: Vec<u32> = (0..row.len() as u32).collect();
         let n = n.min(ids.len() - 1);
         ids.select_nth_unstable_by(n, |&a, &b| row[b as usize].total_cmp(&row[a as usize]));

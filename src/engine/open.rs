@@ -2,7 +2,7 @@
 use super::local::LocalEngine;
 use super::memory::MemoryPlan;
 use super::step::BATCH_ROWS_MAX;
-use crate::checkpoint::{Checkpoint, CheckpointError, Tokenizer};
+use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
@@ -41,6 +41,7 @@ pub enum OpenError {
 /// An engine with what its callers need of the checkpoint beside it.
 pub struct Opened {
     pub engine: LocalEngine,
+    pub template: ChatTemplate,
     /// Tokens that end a turn.
     pub stop_tokens: Vec<u32>,
     pub plan: MemoryPlan,
@@ -81,10 +82,12 @@ pub fn open(
     if !plan.fits() {
         return Err(OpenError::DoesNotFit { plan });
     }
+    let template = checkpoint.chat_template()?;
     let tokenizer = Arc::new(checkpoint.tokenizer()?);
     let stop_tokens = checkpoint.eos_token_ids()?;
     let grammars = grammar_factory(&tokenizer, &stop_tokens)?;
-    let model: Box<dyn CausalLm> = Box::new(Decoder::load(&checkpoint, settings.context_max, &device)?);
+    let model: Box<dyn CausalLm> =
+        Box::new(Decoder::load(&checkpoint, settings.context_max, &device)?);
     let storage = KvStorage::new(
         config.n_layers,
         plan.kv_blocks,
@@ -104,6 +107,7 @@ pub fn open(
     );
     Ok(Opened {
         engine,
+        template,
         stop_tokens,
         plan,
     })
@@ -114,8 +118,17 @@ fn grammar_factory(
     stop_tokens: &[u32],
 ) -> Result<GrammarFactory, OpenError> {
     let n_tokens = tokenizer.size() as u32;
-    let token_bytes = (0..n_tokens).map(|id| tokenizer.token_bytes(id).to_vec()).collect();
-    let special: Vec<bool> = (0..n_tokens).map(|id| tokenizer.is_special(id)).collect();
+    let token_bytes = (0..n_tokens)
+        .map(|id| tokenizer.token_bytes(id).to_vec())
+        .collect();
+    // To a grammar every added token is special: no text is ever matched by one.
+    let is_added = |id: u32| {
+        let text = std::str::from_utf8(tokenizer.token_bytes(id)).unwrap_or_default();
+        tokenizer.added_id(text) == Some(id)
+    };
+    let special: Vec<bool> = (0..n_tokens)
+        .map(|id| tokenizer.is_special(id) || is_added(id))
+        .collect();
     let eos = stop_tokens
         .first()
         .copied()

@@ -24,7 +24,11 @@ impl Decoder {
     /// Takes the weights of a checkpoint. `context` bounds the positions.
     ///
     /// Errors: a tensor that is missing or of the wrong shape, by name.
-    pub fn load(checkpoint: &Checkpoint, context: usize, device: &Device) -> std::result::Result<Self, ModelError> {
+    pub fn load(
+        checkpoint: &Checkpoint,
+        context: usize,
+        device: &Device,
+    ) -> std::result::Result<Self, ModelError> {
         let config = checkpoint.config().clone();
         let device = device.clone();
         let linear = |name: String| -> std::result::Result<Linear, ModelError> {
