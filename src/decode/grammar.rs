@@ -35,10 +35,11 @@ pub struct GrammarFactory {
 }
 
 impl GrammarFactory {
-    /// `token_bytes[id]` is a token's bytes (empty for an unused id), and
-    /// `special[id]` is true for **every added token**: those that encoding
-    /// plain text never gives, `<tool_call>` included. The logits may have more
-    /// rows than there are tokens: ids past the vocabulary are never allowed.
+    /// `token_bytes[id]` is a token's bytes, empty for an unused id. Special
+    /// tokens are those that `special` flags, and beyond these every `<...>`
+    /// that `tokenize` does not give for its own bytes (`<tool_call>`). The
+    /// logits may have more rows than there are tokens: ids past the vocabulary
+    /// are never allowed.
     ///
     /// Errors: `Vocabulary`. Cost: a trie over the vocabulary, some tenths of a
     /// second; once a model.

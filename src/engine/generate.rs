@@ -5,6 +5,7 @@ use super::sequence::LogitsRow;
 use super::step::{Got, Want};
 use crate::base::{SeqId, TokenEntropy};
 use crate::decode::{DecodeError, Grammar, Mask, RowStats, sample, token_entropy};
+use std::collections::{BTreeSet, VecDeque};
 
 /// A job on its way.
 struct Running<'a> {
@@ -13,7 +14,7 @@ struct Running<'a> {
     tokens: Vec<TokenEntropy>,
     /// Tokens that the grammar forced behind the newest sampled one: they are in
     /// the sequence, their rows of logits are still to come.
-    forced: Vec<u32>,
+    forced: VecDeque<u32>,
     finish: Option<Finish>,
 }
 
@@ -23,17 +24,19 @@ impl LocalEngine {
         jobs: &[GenerateJob],
         on_step: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Generated>, EngineError> {
+        let distinct: BTreeSet<SeqId> = jobs.iter().map(|job| job.seq).collect();
+        assert_eq!(distinct.len(), jobs.len(), "two jobs continue one sequence");
         let mut running = jobs
             .iter()
             .map(|job| self.start(job))
             .collect::<Result<Vec<_>, _>>()?;
         let before = self.usage.total();
         // A row at hand (a fork from where a generation started) is sampled at once.
-        for (index, run) in running.iter_mut().enumerate() {
+        for run in &mut running {
             if let Some(row) = self.sequence(run.job.seq).last_row().cloned() {
                 self.advance(run, &row)?;
             } else {
-                self.sequence_mut(jobs[index].seq).want_last_row();
+                self.want_last_row(run.job.seq);
             }
         }
         // Tokens of each job that progress has told of.
@@ -42,7 +45,8 @@ impl LocalEngine {
             let active: Vec<usize> = (0..running.len())
                 .filter(|&i| running[i].finish.is_none() || !running[i].forced.is_empty())
                 .collect();
-            if active.is_empty() {
+            let untold = running.iter().zip(&told).any(|(r, &t)| t < r.tokens.len());
+            if active.is_empty() && !untold {
                 break;
             }
             let wants: Vec<Want> = active
@@ -55,7 +59,6 @@ impl LocalEngine {
                 .collect();
             for (&i, got) in active.iter().zip(self.step(&wants)?) {
                 match got {
-                    Got::Partial => {}
                     Got::PoolFull => self.stop_for_pool(&mut running[i]),
                     Got::Rows(rows) => self.take_rows(&mut running[i], rows)?,
                 }
@@ -107,34 +110,36 @@ impl LocalEngine {
             job,
             grammar,
             tokens: Vec::new(),
-            forced: Vec::new(),
+            forced: VecDeque::new(),
             finish: None,
         })
     }
 
-    /// Rows came in: those of forced tokens give their entropy, the last one is
-    /// what the next token is drawn from.
+    /// Rows came in: those of forced tokens give their entropy, the one after
+    /// them is what the next token is drawn from.
     fn take_rows(
         &mut self,
         run: &mut Running<'_>,
         rows: Vec<LogitsRow>,
     ) -> Result<(), EngineError> {
-        let forced = std::mem::take(&mut run.forced);
-        let (last, before) = rows.split_last().expect("one row at least was asked for");
-        for (&token, row) in forced.iter().zip(before) {
-            let stats = RowStats::of(row).map_err(broken)?;
-            let mask = Mask::single(row.len(), token);
-            run.tokens
-                .push(token_entropy(row, &stats, token, Some(&mask)));
+        for row in rows {
+            if let Some(token) = run.forced.pop_front() {
+                let stats = RowStats::of(&row).map_err(broken)?;
+                let mask = Mask::single(row.len(), token);
+                run.tokens
+                    .push(token_entropy(&row, &stats, token, Some(&mask)));
+                continue;
+            }
+            // Where a generation starts is where a fork may come back to; where
+            // it ends, what follows may start from the row at hand.
+            if run.tokens.is_empty() || run.finish.is_some() {
+                self.sequence_mut(run.job.seq).keep_last_row(row.clone());
+            }
+            if run.finish.is_none() {
+                self.advance(run, &row)?;
+            }
         }
-        if run.tokens.is_empty() {
-            // Where a generation starts is where a fork may come back to.
-            self.sequence_mut(run.job.seq).keep_last_row(last.clone());
-        }
-        match run.finish {
-            None => self.advance(run, last),
-            Some(_) => Ok(()),
-        }
+        Ok(())
     }
 
     /// Takes the next token, from the grammar where it leaves no choice, else
@@ -143,12 +148,7 @@ impl LocalEngine {
         let length = self.sequence(run.job.seq).tokens.len();
         let room = (run.job.tokens_max - run.tokens.len()).min(self.context_max_tokens() - length);
         if room == 0 {
-            let spent = run.tokens.len() == run.job.tokens_max;
-            run.finish = Some(if spent {
-                Finish::TokensMax
-            } else {
-                Finish::ContextFull
-            });
+            run.finish = Some(self.limit_reached(run));
             return Ok(());
         }
         let stats = RowStats::of(row).map_err(broken)?;
@@ -163,6 +163,7 @@ impl LocalEngine {
             run.finish = Some(Finish::Stop);
             return Ok(());
         }
+        let mut n_forced = 0;
         if let Some(grammar) = &mut run.grammar {
             grammar.accept(token).map_err(held)?;
             // Forced tokens go into the cache together with the one before
@@ -176,9 +177,22 @@ impl LocalEngine {
                 run.finish = Some(Finish::GrammarEnd);
             }
             self.push_decoded(run.job.seq, &forced, run.job.purpose);
-            run.forced = forced;
+            n_forced = forced.len();
+            run.forced = forced.into();
+        }
+        if run.finish.is_none() && n_forced + 1 == room {
+            run.finish = Some(self.limit_reached(run));
         }
         Ok(())
+    }
+
+    /// Which of the two limits leaves no room for another token.
+    fn limit_reached(&self, run: &Running<'_>) -> Finish {
+        if run.tokens.len() + run.forced.len() >= run.job.tokens_max {
+            Finish::TokensMax
+        } else {
+            Finish::ContextFull
+        }
     }
 
     /// The pool is full: what could not be run is taken off the sequence again.
@@ -186,7 +200,8 @@ impl LocalEngine {
         let sequence = self.sequence_mut(run.job.seq);
         let kept = sequence.tokens.len() - run.forced.len();
         sequence.tokens.truncate(kept);
-        sequence.pending_decoded = sequence.pending_decoded.min(sequence.n_pending());
+        sequence.decoded_end = sequence.decoded_end.min(kept);
+        self.usage[run.job.purpose].decoded_tokens -= run.forced.len() as u64;
         run.forced.clear();
         run.finish = Some(Finish::KvPoolFull);
     }
@@ -194,7 +209,7 @@ impl LocalEngine {
     fn push_decoded(&mut self, seq: SeqId, tokens: &[u32], purpose: crate::base::Purpose) {
         let sequence = self.sequence_mut(seq);
         sequence.tokens.extend_from_slice(tokens);
-        sequence.pending_decoded += tokens.len();
+        sequence.decoded_end = sequence.tokens.len();
         self.usage[purpose].decoded_tokens += tokens.len() as u64;
     }
 }

@@ -19,6 +19,7 @@ pub struct LocalEngine {
     pub(super) pool: BlockPool,
     pub(super) sequences: HashMap<SeqId, Sequence>,
     pub(super) usage: UsageByPurpose,
+    rerun_tokens: u64,
     context_max: usize,
     next_id: u64,
 }
@@ -44,6 +45,7 @@ impl LocalEngine {
             pool,
             sequences: HashMap::new(),
             usage: UsageByPurpose::default(),
+            rerun_tokens: 0,
             context_max,
             next_id: 0,
         }
@@ -65,6 +67,19 @@ impl LocalEngine {
         &self.tokenizer
     }
 
+    /// The raw logits after a sequence's last token, `[V]`: there after
+    /// `compute`, gone when tokens follow, back at a fork to where they were read.
+    pub fn logits(&self, seq: SeqId) -> Option<&[f32]> {
+        self.sequence(seq).last_row().map(|row| &**row)
+    }
+
+    /// Cached tokens that were run once more, because a fork ends where no row
+    /// of logits was kept. They are counted as computed, beside their reuse:
+    /// decoded + computed + reused = tokens of all sequences - pending + rerun.
+    pub fn rerun_tokens(&self) -> u64 {
+        self.rerun_tokens
+    }
+
     /// The `n` likeliest tokens after a sequence that was computed, likeliest first.
     pub fn likely_next(&self, seq: SeqId, n: usize) -> Vec<u32> {
         let row = self
@@ -81,6 +96,17 @@ impl LocalEngine {
 
     pub(super) fn context_max_tokens(&self) -> usize {
         self.context_max
+    }
+
+    /// Makes the last token pending if only running it again gives its row.
+    pub(super) fn want_last_row(&mut self, seq: SeqId) {
+        self.rerun_tokens += u64::from(self.sequence_mut(seq).want_last_row());
+    }
+
+    pub(super) fn pool_full(&self) -> EngineError {
+        EngineError::KvPoolFull {
+            blocks: self.pool.in_use().total,
+        }
     }
 
     pub(super) fn sequence(&self, seq: SeqId) -> &Sequence {
@@ -128,11 +154,7 @@ impl Engine for LocalEngine {
         if asked > limit {
             return Err(EngineError::ContextFull { asked, limit });
         }
-        if !tokens.is_empty() {
-            sequence.tokens.extend_from_slice(tokens);
-            // What was decoded and is still pending is no longer at the end.
-            sequence.pending_decoded = 0;
-        }
+        sequence.tokens.extend_from_slice(tokens);
         Ok(())
     }
 

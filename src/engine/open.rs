@@ -1,7 +1,7 @@
 //! From a path to a running engine.
 use super::local::LocalEngine;
 use super::memory::MemoryPlan;
-use super::step::BATCH_ROWS_MAX;
+use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
@@ -68,7 +68,7 @@ pub fn open(
         checkpoint.weight_bytes(),
         settings.kv_bytes_max,
         BATCH_ROWS_MAX,
-        64,
+        LOGIT_ROWS_MAX,
     );
     on_plan(&plan);
     if plan.kv_blocks == 0 {

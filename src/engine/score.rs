@@ -1,7 +1,6 @@
 //! Probabilities of hypothetical continuations, over forked tails.
 use super::api::{EngineError, ScoreJob};
 use super::local::LocalEngine;
-use super::sequence::LogitsRow;
 use super::step::{Got, Want};
 use crate::base::SeqId;
 use crate::decode::{RowStats, logprob};
@@ -12,123 +11,109 @@ struct Tail {
     job: usize,
     tokens: Vec<u32>,
     seq: SeqId,
-    rows: Vec<LogitsRow>,
+    /// Rows of logits read so far: after the first token, the second, ...
+    n_rows: usize,
 }
 
+/// For each job and continuation, a log-probability a token.
+type Scores = Vec<Vec<Vec<f32>>>;
+
 impl LocalEngine {
-    pub(super) fn score_all(
-        &mut self,
-        jobs: &[ScoreJob],
-    ) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
+    pub(super) fn score_all(&mut self, jobs: &[ScoreJob]) -> Result<Scores, EngineError> {
+        let mut scores = Vec::new();
         for job in jobs {
             self.compute_all(&[job.seq], job.purpose, &mut |_| {})?;
+            let row = self.sequence(job.seq).last_row();
+            let row = row.expect("the sequence was computed, and an empty one has no next token");
+            let continuations = job.continuations.iter();
+            let mut of_job = continuations.map(|c| vec![f32::NAN; c.len()]).collect();
+            read_row(job, &[], row, &mut of_job)?;
+            scores.push(of_job);
         }
         let mut tails = Vec::new();
+        let ran = self
+            .fork_tails(jobs, &mut tails)
+            .and_then(|()| self.run_tails(jobs, &mut tails, &mut scores));
+        for tail in &tails {
+            self.sequences.remove(&tail.seq);
+        }
+        ran.map(|()| scores)
+    }
+
+    fn fork_tails(&mut self, jobs: &[ScoreJob], tails: &mut Vec<Tail>) -> Result<(), EngineError> {
         for (index, job) in jobs.iter().enumerate() {
+            let len = self.sequence(job.seq).tokens.len();
             for tokens in longest_tails(&job.continuations) {
-                let limit = self.context_max_tokens();
-                let len = self.sequence(job.seq).tokens.len();
-                if len + tokens.len() > limit {
-                    self.release_all(&tails);
-                    return Err(EngineError::ContextFull {
-                        asked: len + tokens.len(),
-                        limit,
-                    });
+                let (asked, limit) = (len + tokens.len(), self.context_max_tokens());
+                if asked > limit {
+                    return Err(EngineError::ContextFull { asked, limit });
                 }
                 let mut branch = self.sequence(job.seq).fork(len);
                 branch.tokens.extend_from_slice(&tokens);
                 self.usage[job.purpose].forks += 1;
                 self.usage[job.purpose].reused_tokens += len as u64;
-                let seq = self.insert(branch);
                 tails.push(Tail {
                     job: index,
                     tokens,
-                    seq,
-                    rows: Vec::new(),
+                    seq: self.insert(branch),
+                    n_rows: 0,
                 });
             }
         }
-        let ran = self.run_tails(jobs, &mut tails);
-        self.release_all(&tails);
-        ran?;
-        jobs.iter()
-            .enumerate()
-            .map(|(index, job)| self.read_scores(index, job, &tails))
-            .collect()
+        Ok(())
     }
 
-    fn run_tails(&mut self, jobs: &[ScoreJob], tails: &mut [Tail]) -> Result<(), EngineError> {
+    /// Runs all tails; each row is read as it comes and not kept.
+    fn run_tails(
+        &mut self,
+        jobs: &[ScoreJob],
+        tails: &mut [Tail],
+        scores: &mut Scores,
+    ) -> Result<(), EngineError> {
         let mut waiting: Vec<usize> = (0..tails.len()).collect();
         while !waiting.is_empty() {
             let wants: Vec<Want> = waiting
                 .iter()
                 .map(|&i| Want {
                     seq: tails[i].seq,
-                    n_logits: tails[i].tokens.len(),
+                    n_logits: tails[i].tokens.len() - tails[i].n_rows,
                     purpose: jobs[tails[i].job].purpose,
                 })
                 .collect();
-            let mut still = Vec::new();
             for (&i, got) in waiting.iter().zip(self.step(&wants)?) {
-                match got {
-                    Got::Rows(rows) => tails[i].rows = rows,
-                    Got::Partial => still.push(i),
-                    Got::PoolFull => {
-                        return Err(EngineError::KvPoolFull {
-                            blocks: self.pool.in_use().total,
-                        });
-                    }
+                let tail = &mut tails[i];
+                let Got::Rows(rows) = got else {
+                    return Err(self.pool_full());
+                };
+                for row in rows {
+                    tail.n_rows += 1;
+                    let read = &tail.tokens[..tail.n_rows];
+                    read_row(&jobs[tail.job], read, &row, &mut scores[tail.job])?;
                 }
             }
-            waiting = still;
+            waiting.retain(|&i| tails[i].n_rows < tails[i].tokens.len());
         }
         Ok(())
     }
+}
 
-    fn read_scores(
-        &self,
-        index: usize,
-        job: &ScoreJob,
-        tails: &[Tail],
-    ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let first = self
-            .sequence(job.seq)
-            .last_row()
-            .expect("the job's sequence was computed")
-            .clone();
-        let logprob_of = |row: &LogitsRow, token: u32| -> Result<f32, EngineError> {
-            let stats = RowStats::of(row).map_err(|error| EngineError::Model(error.to_string()))?;
-            Ok(logprob(row, &stats, token))
-        };
-        job.continuations
-            .iter()
-            .map(|tokens| {
-                let tail = tails.iter().find(|tail| {
-                    tail.job == index
-                        && tail
-                            .tokens
-                            .starts_with(&tokens[..tokens.len().saturating_sub(1)])
-                });
-                tokens
-                    .iter()
-                    .enumerate()
-                    .map(|(position, &token)| match position {
-                        0 => logprob_of(&first, token),
-                        _ => logprob_of(
-                            &tail.expect("every prefix has a tail").rows[position - 1],
-                            token,
-                        ),
-                    })
-                    .collect()
-            })
-            .collect()
-    }
-
-    fn release_all(&mut self, tails: &[Tail]) {
-        for tail in tails {
-            self.sequences.remove(&tail.seq);
+/// Scores the next token of each continuation that begins with `read` from the
+/// row of logits after it.
+fn read_row(
+    job: &ScoreJob,
+    read: &[u32],
+    row: &[f32],
+    scores: &mut Vec<Vec<f32>>,
+) -> Result<(), EngineError> {
+    let stats = RowStats::of(row).map_err(|error| EngineError::Model(error.to_string()))?;
+    for (continuation, scores) in job.continuations.iter().zip(scores) {
+        if let Some(&next) = continuation.get(read.len())
+            && continuation.starts_with(read)
+        {
+            scores[read.len()] = logprob(row, &stats, next);
         }
     }
+    Ok(())
 }
 
 /// The prefixes that must be run to score every continuation: each without its

@@ -13,9 +13,9 @@ pub(super) struct Sequence {
     /// Rows of logits kept by the length that they follow: where a generation
     /// started, so that a fork from there samples without running anything.
     rows: BTreeMap<usize, LogitsRow>,
-    /// How many of the pending tokens, counted from the end, were decoded here:
-    /// they are counted as decoded, not as computed.
-    pub(super) pending_decoded: usize,
+    /// Pending tokens before this position were decoded here: running them is
+    /// already counted, as decoded.
+    pub(super) decoded_end: usize,
 }
 
 impl Sequence {
@@ -24,7 +24,7 @@ impl Sequence {
             tokens: Vec::new(),
             table: BlockTable::new(pool),
             rows: BTreeMap::new(),
-            pending_decoded: 0,
+            decoded_end: 0,
         }
     }
 
@@ -52,15 +52,18 @@ impl Sequence {
                 .range(..=len)
                 .map(|(at, row)| (*at, row.clone()))
                 .collect(),
-            pending_decoded: 0,
+            decoded_end: 0,
         }
     }
 
     /// Makes sure that the next run yields the row after the last token: if all
-    /// is cached but the row is not, the last token is run again.
-    pub(super) fn want_last_row(&mut self) {
-        if self.n_pending() == 0 && self.last_row().is_none() && !self.tokens.is_empty() {
+    /// is cached but the row is not, the last token is pending again. True then.
+    pub(super) fn want_last_row(&mut self) -> bool {
+        let rerun = self.n_pending() == 0 && self.last_row().is_none() && !self.tokens.is_empty();
+        if rerun {
             self.table = self.table.fork(self.tokens.len() - 1);
+            self.decoded_end = 0;
         }
+        rerun
     }
 }

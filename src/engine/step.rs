@@ -10,8 +10,12 @@ use std::sync::Arc;
 /// bound by reading the weights, and a chunk's activations stay within cache.
 pub(super) const BATCH_ROWS_MAX: usize = 512;
 
+/// Rows of logits of one batch at most: a row of a 150,000-token vocabulary
+/// takes 0.6 MB, so that 512 of them would take more than the activations.
+pub(super) const LOGIT_ROWS_MAX: usize = 64;
+
 /// What is wanted of one sequence: its pending tokens computed, and the rows of
-/// logits after its last `n_logits` tokens.
+/// logits after the last `n_logits` of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Want {
     pub(super) seq: SeqId,
@@ -21,9 +25,8 @@ pub(super) struct Want {
 
 /// What a step did for one want.
 pub(super) enum Got {
-    /// More pending tokens than fitted: ask again.
-    Partial,
-    /// All computed: the rows asked for, oldest first.
+    /// The rows asked for that were reached, oldest first. While tokens are
+    /// still pending, ask again, for the rows that are missing.
     Rows(Vec<LogitsRow>),
     /// No block was free; nothing of this sequence was run.
     PoolFull,
@@ -44,24 +47,18 @@ impl LocalEngine {
         let mut in_batch = Vec::new();
         for i in order {
             let want = wants[i];
-            let room = BATCH_ROWS_MAX - batch.tokens.len().min(BATCH_ROWS_MAX);
+            let room = BATCH_ROWS_MAX - batch.tokens.len();
+            let logit_room = LOGIT_ROWS_MAX - batch.logit_rows.len();
             let sequence = self.sequence_mut(want.seq);
             let pending = sequence.n_pending();
             assert!(
-                pending > 0,
-                "a step was asked of a sequence with nothing to compute"
+                pending > 0 && want.n_logits <= pending,
+                "a step was asked for {} rows of logits of {pending} pending tokens",
+                want.n_logits
             );
-            // The rows whose logits are asked for go through together.
-            let n_rows = if pending <= room {
-                pending
-            } else {
-                room.min(pending - want.n_logits.min(pending))
-            };
-            let n_logits = if n_rows == pending {
-                want.n_logits.min(n_rows)
-            } else {
-                0
-            };
+            let without_logits = pending - want.n_logits;
+            let n_rows = pending.min(room).min(without_logits + logit_room);
+            let n_logits = n_rows.saturating_sub(without_logits);
             if n_rows == 0 {
                 continue;
             }
@@ -83,11 +80,7 @@ impl LocalEngine {
                 blocks,
                 n_logits,
             );
-            let n_decoded = if n_rows == pending {
-                std::mem::take(&mut sequence.pending_decoded)
-            } else {
-                0
-            };
+            let n_decoded = sequence.decoded_end.saturating_sub(start).min(n_rows);
             let usage = &mut self.usage[want.purpose];
             usage.computed_tokens += (n_rows - n_decoded) as u64;
             usage.blocks_copied += plan.copies.len() as u64;
@@ -97,12 +90,13 @@ impl LocalEngine {
         let mut rows = self.run(&batch, &copies)?.into_iter();
         let mut got: Vec<Got> = full
             .iter()
-            .map(|&full| if full { Got::PoolFull } else { Got::Partial })
+            .map(|&full| match full {
+                true => Got::PoolFull,
+                false => Got::Rows(Vec::new()),
+            })
             .collect();
         for (i, n_logits) in in_batch {
-            if self.sequence(wants[i].seq).n_pending() == 0 {
-                got[i] = Got::Rows(rows.by_ref().take(n_logits).collect());
-            }
+            got[i] = Got::Rows(rows.by_ref().take(n_logits).collect());
         }
         Ok(got)
     }
@@ -118,10 +112,9 @@ impl LocalEngine {
                 return Ok(Vec::new());
             }
             let logits = self.model.logits(&hidden)?; // [R, V]
-            let (n_rows, v) = logits.dims2()?;
-            let values = logits.flatten_all()?.to_vec1::<f32>()?;
-            debug_assert_eq!(values.len(), n_rows * v);
-            Ok(values.chunks_exact(v).map(Arc::from).collect())
+            (0..logits.dim(0)?)
+                .map(|row| Ok(Arc::from(logits.get(row)?.to_vec1::<f32>()?)))
+                .collect()
         };
         run().map_err(|error| EngineError::Model(error.to_string()))
     }
@@ -133,12 +126,13 @@ impl LocalEngine {
         purpose: Purpose,
         on_step: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), EngineError> {
-        let mut waiting: Vec<SeqId> = seqs.to_vec();
-        waiting.retain(|&seq| {
-            let sequence = self.sequence_mut(seq);
-            sequence.want_last_row();
-            sequence.n_pending() > 0
-        });
+        let mut waiting: Vec<SeqId> = Vec::new();
+        for &seq in seqs {
+            self.want_last_row(seq);
+            if self.sequence(seq).n_pending() > 0 && !waiting.contains(&seq) {
+                waiting.push(seq);
+            }
+        }
         let all: usize = waiting
             .iter()
             .map(|&seq| self.sequence(seq).n_pending())
@@ -152,20 +146,19 @@ impl LocalEngine {
                     purpose,
                 })
                 .collect();
+            let mut full = false;
             for (want, got) in wants.iter().zip(self.step(&wants)?) {
-                match got {
-                    Got::Partial => {}
-                    Got::PoolFull => {
-                        return Err(EngineError::KvPoolFull {
-                            blocks: self.pool.in_use().total,
-                        });
-                    }
-                    Got::Rows(rows) => {
-                        let row = rows.into_iter().next().expect("one row was asked for");
-                        self.sequence_mut(want.seq).keep_last_row(row);
-                        waiting.retain(|&seq| seq != want.seq);
-                    }
+                let Got::Rows(rows) = got else {
+                    full = true;
+                    continue;
+                };
+                if let Some(row) = rows.into_iter().next() {
+                    self.sequence_mut(want.seq).keep_last_row(row);
+                    waiting.retain(|&seq| seq != want.seq);
                 }
+            }
+            if full {
+                return Err(self.pool_full());
             }
             let pending = waiting
                 .iter()

@@ -130,14 +130,17 @@ impl RunState {
     /// step itself and by branches that forked there.
     pub fn tried_at(&self, step: StepId) -> Vec<&str> {
         let first = self.step(step);
-        let siblings = self.steps.iter().filter(|other| {
-            other.depth == first.depth && self.prefix_of(other) == self.prefix_of(first)
-        });
+        let siblings = self.steps.iter().filter(|other| self.is_same_point(other, first));
         siblings.map(|s| s.candidates[s.chosen].canonical.as_str()).collect()
     }
 
+    /// True when both steps were taken from the same history.
+    pub(super) fn is_same_point(&self, a: &StepFinished, b: &StepFinished) -> bool {
+        a.depth == b.depth && self.prefix_of(a) == self.prefix_of(b)
+    }
+
     /// The steps before a step on its own branch.
-    fn prefix_of(&self, step: &StepFinished) -> &[StepId] {
+    pub(super) fn prefix_of(&self, step: &StepFinished) -> &[StepId] {
         let steps = &self.branch(step.branch).steps;
         let at = steps.iter().position(|&s| s == step.step).expect("a step lies on its branch");
         &steps[..at]
