@@ -1,2 +1,1 @@
 //! (see ARCHITECTURE.md)
-pub mod models;
