@@ -72,7 +72,10 @@ fn a_name_that_is_missing_fails_the_tests_that_use_it_only() {
     )
     .unwrap();
     let (run, _dir) = run(
-        &[("mod.py", "def f(x): return x\n"), (SUITE_FILE, &suite.text)],
+        &[
+            ("mod.py", "def f(x): return x\n"),
+            (SUITE_FILE, &suite.text),
+        ],
         &[SUITE_FILE],
     );
     let counts = (run.counts.passed, run.counts.failed, run.counts.total);
