@@ -42,7 +42,10 @@ fn cart(dir: &TempDir) -> String {
 #[test]
 fn an_edit_changes_the_file_and_says_by_how_much() {
     let dir = workspace();
-    let seen = run(&dir, edit("total", "def total(prices):\n    return sum(prices)\n"));
+    let seen = run(
+        &dir,
+        edit("total", "def total(prices):\n    return sum(prices)\n"),
+    );
     assert_eq!(seen.outcome, StepOutcome::Ok, "{}", seen.text);
     assert_eq!(seen.text, "cart.py was changed: 1 lines added, 1 removed.");
     assert_eq!(cart(&dir), CART.replace(" + 1", ""));
@@ -51,9 +54,16 @@ fn an_edit_changes_the_file_and_says_by_how_much() {
 #[test]
 fn an_edit_that_does_not_compile_leaves_the_file_as_it_was() {
     let dir = workspace();
-    let seen = run(&dir, edit("total", "def total(prices):\n    return sum(prices\n"));
+    let seen = run(
+        &dir,
+        edit("total", "def total(prices):\n    return sum(prices\n"),
+    );
     assert_eq!(seen.outcome, StepOutcome::EditFailed);
-    assert!(seen.text.contains("line 2") && seen.text.contains("not changed"), "{}", seen.text);
+    assert!(
+        seen.text.contains("line 2") && seen.text.contains("not changed"),
+        "{}",
+        seen.text
+    );
     assert_eq!(cart(&dir), CART);
     let seen = run(
         &dir,
@@ -69,7 +79,10 @@ fn an_edit_that_does_not_compile_leaves_the_file_as_it_was() {
 #[test]
 fn an_edit_that_changes_nothing_is_told_so() {
     let dir = workspace();
-    let seen = run(&dir, edit("total", "def total(prices):\n    return sum(prices) + 1\n"));
+    let seen = run(
+        &dir,
+        edit("total", "def total(prices):\n    return sum(prices) + 1\n"),
+    );
     assert_eq!(seen.outcome, StepOutcome::EditFailed);
     assert!(seen.text.starts_with("Nothing changed"), "{}", seen.text);
 }
@@ -89,7 +102,12 @@ fn an_edit_without_a_place_shows_the_nearest_text() {
         },
     );
     assert_eq!(seen.outcome, StepOutcome::EditFailed);
-    assert!(seen.text.contains("lines 2 to 2:\n    return sum(prices) + 1"), "{}", seen.text);
+    assert!(
+        seen.text
+            .contains("lines 2 to 2:\n    return sum(prices) + 1"),
+        "{}",
+        seen.text
+    );
     let seen = run(&dir, edit("totl", "def totl():\n    pass\n"));
     assert!(seen.text.contains("nearest: total"), "{}", seen.text);
 }
@@ -120,7 +138,11 @@ fn the_check_runs_after_an_edit_and_decides_the_outcome() {
     };
     let executor = Executor::new(&SANDBOX, &quiet, Some(&check));
     let seen = executor.execute(dir.path(), &wrong.clone()).unwrap();
-    assert_eq!(seen.outcome, StepOutcome::EditFailed, "it is what the file holds");
+    assert_eq!(
+        seen.outcome,
+        StepOutcome::EditFailed,
+        "it is what the file holds"
+    );
 }
 
 #[test]
@@ -153,7 +175,11 @@ fn view_and_search_find_what_is_there_and_what_is_near() {
     }
     assert_eq!(search("def total").text, "cart.py:1: def total(prices):");
     assert_eq!(search("DEF MEAN").text, "cart.py:5: def mean(prices):");
-    assert!(search("def totals(price)").text.contains("The nearest line:\ncart.py:1"));
+    assert!(
+        search("def totals(price)")
+            .text
+            .contains("The nearest line:\ncart.py:1")
+    );
 }
 
 #[test]
@@ -175,9 +201,15 @@ fn a_command_is_told_by_its_end() {
     std::fs::write(dir.path().join("test_cart.py"), test).unwrap();
     let seen = run("python3 -m pytest -q");
     assert_eq!(seen.outcome, StepOutcome::TestsFailed, "{}", seen.text);
-    assert_eq!(run("python3 -m pytest --no-such-option").outcome, StepOutcome::CommandFailed);
+    assert_eq!(
+        run("python3 -m pytest --no-such-option").outcome,
+        StepOutcome::CommandFailed
+    );
     std::fs::write(dir.path().join("cart.py"), CART.replace(" + 1", "")).unwrap();
-    assert_eq!(run("python3 -m pytest -q").outcome, StepOutcome::TestsPassed);
+    assert_eq!(
+        run("python3 -m pytest -q").outcome,
+        StepOutcome::TestsPassed
+    );
 }
 
 #[test]

@@ -220,6 +220,18 @@ impl Engine for ScriptedEngine {
         assert!(held.is_some(), "a sequence is released once");
     }
 
+    fn compute(
+        &mut self,
+        seqs: &[SeqId],
+        purpose: Purpose,
+        _: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), EngineError> {
+        for &seq in seqs {
+            self.prefill(seq, purpose);
+        }
+        Ok(())
+    }
+
     fn generate(
         &mut self,
         jobs: &[GenerateJob],
