@@ -23,6 +23,9 @@ const SYNTAX_CHECK: &str = "import ast,sys\ntry:\n ast.parse(open(sys.argv[1],'r
 /// Ends of pytest that mean that tests ran, or were to run, and failed.
 const PYTEST_FAILED: [i32; 2] = [1, 2];
 
+/// What Python says, with a failing test's exit status, where there is no runner.
+const NO_RUNNER: &str = "No module named pytest";
+
 /// Executes actions. It holds no state: a workspace's directory is an argument.
 pub struct Executor<'a> {
     sandbox: &'a Sandbox,
@@ -294,7 +297,9 @@ impl<'a> Executor<'a> {
         let (outcome, end) = match output.end {
             CommandEnd::Exited(0) if tests => (StepOutcome::TestsPassed, String::new()),
             CommandEnd::Exited(0) => (StepOutcome::Ok, String::new()),
-            CommandEnd::Exited(code) if tests && PYTEST_FAILED.contains(&code) => {
+            CommandEnd::Exited(code)
+                if tests && PYTEST_FAILED.contains(&code) && !output.text.contains(NO_RUNNER) =>
+            {
                 (StepOutcome::TestsFailed, String::new())
             }
             CommandEnd::Exited(code) => (

@@ -18,9 +18,13 @@ const IMPORTED_SHARE: f32 = 0.25;
 
 /// Names in an issue that may be names in code: letters, digits, underscores.
 pub(crate) fn identifiers(text: &str) -> BTreeSet<&str> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+    words(text)
         .filter(|word| word.len() > 2 && !word.starts_with(|c: char| c.is_ascii_digit()))
         .collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }
 
 /// Indices of the text files, the likeliest to matter first. Ties keep the
@@ -107,7 +111,7 @@ fn imports(file: &RepoFile, other: &RepoFile) -> bool {
     let last = module.rsplit('/').next().unwrap_or_default();
     text.lines()
         .filter(|line| line.starts_with("import ") || line.starts_with("from "))
-        .any(|line| identifiers(line).contains(last) || (last.len() <= 2 && line.contains(last)))
+        .any(|line| words(line).any(|word| word == last))
 }
 
 #[cfg(test)]
