@@ -159,14 +159,17 @@ impl Synthetic {
         let chosen = candidates.len() / 2;
         let id = self.next_step;
         self.next_step += 1;
-        let mut usage = UsageByPurpose::default();
-        usage.agent = Usage {
+        let agent = Usage {
             decoded_tokens: candidates.iter().map(|c| c.tokens.len() as u64).sum(),
             computed_tokens: 180,
             reused_tokens: 1_900 * candidates.len() as u64,
             forks: candidates.len() as u64,
             blocks_copied: candidates.len() as u64 - 1,
             wall_ms: 6_100 + 900 * candidates.len() as u64,
+        };
+        let mut usage = UsageByPurpose {
+            agent,
+            ..UsageByPurpose::default()
         };
         if branches {
             usage.judge = Usage {
