@@ -1,5 +1,6 @@
 //! Where to branch: plain data, decided in `decode`, acted on in `search`,
 //! and kept in the record with the figures that caused it.
+use super::ActionEntropy;
 use serde::{Deserialize, Serialize};
 
 /// Which signal a gate looks at.
@@ -12,6 +13,26 @@ pub enum GateSignal {
     ArgsMean,
     /// [`ActionEntropy::args_max_nats`](super::ActionEntropy::args_max_nats).
     ArgsMax,
+}
+
+impl GateSignal {
+    /// The signal's value in an action's figures, nats; `None` if it was not measured.
+    pub fn of(self, entropy: &ActionEntropy) -> Option<f32> {
+        match self {
+            Self::Tool => entropy.tool.as_ref().map(|tool| tool.entropy_nats),
+            Self::ArgsMean => entropy.args_mean_nats,
+            Self::ArgsMax => entropy.args_max_nats,
+        }
+    }
+
+    /// The name used in records and reasons.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::ArgsMean => "args_mean",
+            Self::ArgsMax => "args_max",
+        }
+    }
 }
 
 /// A threshold on one signal and where it came from.

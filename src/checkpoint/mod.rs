@@ -1,1 +1,22 @@
-//! (see ARCHITECTURE.md)
+//! Checkpoints: weights, tokenizer and chat template as they lie on disk, and
+//! how they get there (manifests, the hub, checksums).
+//!
+//! Tensors go by GGUF's names whatever the file ([`names`]); metadata is read
+//! and every extent and shape checked before a byte of weights is loaded.
+mod config;
+mod ends;
+mod error;
+mod gguf;
+mod manifest;
+mod names;
+mod open;
+mod safetensors_dir;
+mod template;
+mod tokenizer;
+
+pub use config::{ModelConfig, SUPPORTED_ARCHITECTURES};
+pub use error::CheckpointError;
+pub use manifest::{DEFAULT_MODEL, find_manifest, manifests, models_dir, resolve};
+pub use open::{Checkpoint, Weight};
+pub use template::{ChatTemplate, Message, Segment};
+pub use tokenizer::Tokenizer;

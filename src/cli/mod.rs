@@ -1,2 +1,38 @@
-//! (see ARCHITECTURE.md)
-pub mod report;
+//! The commands. The only module that sees every other one.
+mod bench;
+mod common;
+mod generate;
+mod models;
+mod report;
+
+use clap::{Parser, Subcommand};
+
+/// Entropy-aware local inference, and entropy-guided search for software engineering.
+#[derive(Parser)]
+#[command(name = "egss", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Continue a prompt, with the entropy of every token.
+    Generate(generate::GenerateArgs),
+    /// Measure this machine with a model.
+    Bench(bench::BenchArgs),
+    /// Known models: list, show, pull.
+    Models(models::ModelsArgs),
+    /// Show a run again from its record.
+    Report(report::ReportArgs),
+}
+
+/// Parses the arguments and runs the command.
+pub fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Generate(args) => args.run(),
+        Command::Bench(args) => args.run(),
+        Command::Models(args) => args.run(),
+        Command::Report(args) => args.run(),
+    }
+}

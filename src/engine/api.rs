@@ -111,6 +111,14 @@ pub trait Engine {
     fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId;
     /// Gives a sequence's blocks back.
     fn release(&mut self, seq: SeqId);
+    /// Computes every appended token of `seqs`, so that forks taken afterwards
+    /// share all of it and start from the same row of logits.
+    fn compute(
+        &mut self,
+        seqs: &[SeqId],
+        purpose: Purpose,
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), EngineError>;
     /// Continues every job's sequence until it finishes, all in one batch.
     /// Results are in the order of the jobs.
     fn generate(

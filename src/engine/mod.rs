@@ -1,6 +1,18 @@
 //! Sequences, the scheduler, the step, and the fork, behind a plain trait.
 mod api;
+pub mod bench;
+mod generate;
+mod local;
+mod memory;
+mod open;
+mod score;
+pub mod scripted;
+mod sequence;
+mod step;
 
 pub use api::{
     Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary,
 };
+pub use local::LocalEngine;
+pub use memory::MemoryPlan;
+pub use open::{EngineSettings, OpenError, Opened, open};

@@ -1,1 +1,11 @@
-//! (see ARCHITECTURE.md)
+//! The KV cache: a pool of blocks (integers), block tables that share them
+//! copy-on-write, and the tensors that hold the numbers.
+mod pool;
+mod storage;
+mod table;
+
+pub use pool::{BlockPool, PoolFull, PoolUse};
+pub use storage::KvStorage;
+pub use table::{AppendPlan, BlockTable};
+
+pub use crate::ops::BLOCK_SIZE;

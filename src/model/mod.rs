@@ -1,1 +1,35 @@
-//! (see ARCHITECTURE.md)
+//! Weights and the forward pass. Stateless: the batch and the KV storage are
+//! arguments, so one loaded model serves any number of branches.
+mod batch;
+mod decoder;
+mod layer;
+mod linear;
+mod rotary;
+
+pub use batch::BatchStep;
+pub use decoder::Decoder;
+
+use crate::checkpoint::CheckpointError;
+use crate::kv::KvStorage;
+use candle_core::{Result, Tensor};
+
+/// A causal language model that owns weights and nothing else.
+pub trait CausalLm {
+    /// Runs a ragged batch, writing its keys and values into `kv`.
+    ///
+    /// Result: the normalised hidden states of the rows that the batch asks
+    /// logits of, `[R, E]` f32.
+    fn forward(&self, batch: &BatchStep, kv: &KvStorage) -> Result<Tensor>;
+
+    /// Raw logits of hidden rows: `[R, E]` to `[R, V]` f32.
+    fn logits(&self, hidden: &Tensor) -> Result<Tensor>;
+}
+
+/// What keeps a model from being loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("the weights cannot be set up: {0}")]
+    Tensor(#[from] candle_core::Error),
+}

@@ -142,7 +142,8 @@ pub struct StepFinished {
     pub observation_tokens: Vec<u32>,
     /// Tree id of the workspace after the step.
     pub tree: String,
-    /// What this step spent.
+    /// What was spent since the event before: branches that are decoded in one
+    /// batch share its cost, so only sums over events mean something.
     pub usage: UsageByPurpose,
 }
 
@@ -186,6 +187,9 @@ pub struct SuiteBuilt {
     pub repository_tests: Vec<String>,
     /// Where each consolidated test came from, one clause each.
     pub sources: Vec<String>,
+    /// What writing it spent.
+    #[serde(default)]
+    pub usage: UsageByPurpose,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +262,9 @@ pub struct Voted {
     pub total: f32,
     /// True when a counted test fails: functionality validation is then 0.
     pub gated: bool,
+    /// What the vote spent.
+    #[serde(default)]
+    pub usage: UsageByPurpose,
 }
 
 /// A row of the final ranking.

@@ -1,0 +1,106 @@
+//! What can go wrong with a checkpoint, in sentences for its user.
+use std::fmt;
+use std::path::PathBuf;
+
+/// What can go wrong around a checkpoint. Each message names the file and says
+/// what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error(
+        "there is no checkpoint at {}; give a GGUF file, a directory with config.json and *.safetensors, or a name that `egss models list` shows",
+        path.display()
+    )]
+    Missing { path: PathBuf },
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} is empty; fetch it again", path.display())]
+    Empty { path: PathBuf },
+    #[error(
+        "{} is not a GGUF file (it does not begin with `GGUF`); if a web page or a text file was saved in its place, fetch it again",
+        path.display()
+    )]
+    NotGguf { path: PathBuf },
+    #[error("{} is of GGUF version {found}; this program reads versions 2 and 3, little-endian", path.display())]
+    GgufVersion { path: PathBuf, found: u32 },
+    #[error(
+        "{} is cut: {} of {} bytes are there; fetch it again",
+        path.display(), Grouped(*have), Grouped(*want)
+    )]
+    Cut { path: PathBuf, have: u64, want: u64 },
+    #[error("{} is cut or damaged: {reason}; fetch it again", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{} holds no {file}; a checkpoint directory needs it", dir.display())]
+    NoFile { dir: PathBuf, file: &'static str },
+    #[error(
+        "architecture {found:?} is not supported; this program runs: {}",
+        super::SUPPORTED_ARCHITECTURES.join(", ")
+    )]
+    Architecture { found: String },
+    #[error("{} uses {what}, which this program does not run", path.display())]
+    Unsupported { path: PathBuf, what: String },
+    #[error("{}: {reason}", path.display())]
+    Config { path: PathBuf, reason: String },
+    #[error("{} has no tensor {name:?}; it is not a whole checkpoint of its architecture", path.display())]
+    NoTensor { path: PathBuf, name: String },
+    #[error(
+        "{}: tensor {name:?} is of shape {found:?} where the configuration asks for {expected:?}",
+        path.display()
+    )]
+    Shape {
+        path: PathBuf,
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    #[error("cannot load tensor {name:?}: {source}")]
+    Tensor {
+        name: String,
+        source: candle_core::Error,
+    },
+    #[error("the tokenizer of {} cannot be used: {reason}", path.display())]
+    Tokenizer { path: PathBuf, reason: String },
+    #[error("the chat template cannot be used: {0}")]
+    Template(String),
+    #[error("no model is named {name:?}; known are: {}", known.join(", "))]
+    UnknownModel { name: String, known: Vec<String> },
+    #[error(
+        "the model {name} is not there yet ({}); run `egss models pull {name}`, or `scripts/fetch-model {name}` where no hub can be reached",
+        path.display()
+    )]
+    NotFetched { name: String, path: PathBuf },
+    #[error("there is no place to keep models: set EGSS_MODELS_DIR (or HOME)")]
+    NoModelsDir,
+}
+
+/// A number with its thousands apart: `491,400,064`.
+pub(crate) struct Grouped(pub u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let shown: Vec<String> = [0, 999, 1_000, 491_400_064]
+            .map(|n| Grouped(n).to_string())
+            .into();
+        assert_eq!(shown, ["0", "999", "1,000", "491,400,064"]);
+    }
+}

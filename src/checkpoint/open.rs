@@ -1,0 +1,273 @@
+//! A checkpoint opened for reading, whichever kind it is.
+use super::gguf::GgufFile;
+use super::safetensors_dir::SafetensorsDir;
+use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, names};
+use candle_core::quantized::gguf_file::Value;
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A matrix of weights, `[out, in]`. Cloning shares the storage.
+#[derive(Clone)]
+pub enum Weight {
+    /// As quantised in the file.
+    Quantized(Arc<QTensor>),
+    /// f32.
+    Plain(Tensor),
+}
+
+impl Weight {
+    /// `(out, in)`.
+    pub fn dims2(&self) -> candle_core::Result<(usize, usize)> {
+        match self {
+            Self::Quantized(tensor) => tensor.shape().dims2(),
+            Self::Plain(tensor) => tensor.dims2(),
+        }
+    }
+
+    /// Bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Quantized(tensor) => tensor.storage_size_in_bytes(),
+            Self::Plain(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+        }
+    }
+}
+
+enum Source {
+    Gguf(GgufFile),
+    Safetensors(SafetensorsDir),
+}
+
+type OnProgress = Box<dyn Fn(u64, u64) + Send + Sync>;
+
+/// An open checkpoint: its configuration is validated and every tensor of its
+/// architecture is there, whole and of the right shape. Weights are read when
+/// asked for, one copy each; drop the checkpoint once the model has them.
+pub struct Checkpoint {
+    source: Source,
+    config: ModelConfig,
+    on_progress: Option<OnProgress>,
+    /// Bytes of weights handed out so far, and in all.
+    bytes_done: AtomicU64,
+    bytes_total: u64,
+}
+
+impl Checkpoint {
+    /// Opens a GGUF file, or a directory with config.json and `*.safetensors`.
+    ///
+    /// Reads headers only. Errors: every way in which a file is missing, cut,
+    /// damaged or of an architecture that this program does not run.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let source = if path.is_dir() {
+            Source::Safetensors(SafetensorsDir::open(path)?)
+        } else if path.exists() {
+            Source::Gguf(GgufFile::open(path)?)
+        } else {
+            return Err(CheckpointError::Missing {
+                path: path.to_owned(),
+            });
+        };
+        let config = match &source {
+            Source::Gguf(gguf) => gguf.config()?,
+            Source::Safetensors(dir) => dir.config()?,
+        };
+        let mut open = Self {
+            source,
+            config,
+            on_progress: None,
+            bytes_done: AtomicU64::new(0),
+            bytes_total: 0,
+        };
+        for (name, expected) in names::expected_shapes(&open.config) {
+            open.check_shape(&name, &expected)?;
+            open.bytes_total += open.tensor_bytes(&name);
+        }
+        Ok(open)
+    }
+
+    /// Calls `on_progress(bytes done, bytes in all)` after each tensor read.
+    #[must_use]
+    pub fn with_progress(mut self, on_progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Box::new(on_progress));
+        self
+    }
+
+    /// The file or directory that was opened.
+    pub fn path(&self) -> &Path {
+        match &self.source {
+            Source::Gguf(gguf) => gguf.path(),
+            Source::Safetensors(dir) => dir.path(),
+        }
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Bytes of all weights as they lie in the file.
+    pub fn weight_bytes(&self) -> u64 {
+        self.bytes_total
+    }
+
+    /// A matrix by canonical name (`blk.0.attn_q.weight`, `output.weight`),
+    /// `[out, in]`: quantised if the file has it so, else f32.
+    ///
+    /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
+    /// tied: use [`Checkpoint::embedding`] again there.
+    pub fn linear(&self, name: &str, device: &Device) -> Result<Weight, CheckpointError> {
+        let weight = match &self.source {
+            Source::Gguf(gguf) => {
+                let tensor = self.gguf_tensor(gguf, name, device)?;
+                match tensor.dtype() {
+                    GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
+                        Weight::Plain(dequantized(name, &tensor, device)?)
+                    }
+                    _ => Weight::Quantized(Arc::new(tensor)),
+                }
+            }
+            Source::Safetensors(dir) => Weight::Plain(dir.tensor(name, device)?),
+        };
+        self.report(name);
+        Ok(weight)
+    }
+
+    /// A norm's weight or a bias by canonical name, f32.
+    pub fn vector(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
+        let vector = match &self.source {
+            Source::Gguf(gguf) => {
+                dequantized(name, &self.gguf_tensor(gguf, name, device)?, device)?
+            }
+            Source::Safetensors(dir) => dir.tensor(name, device)?,
+        };
+        self.report(name);
+        Ok(vector)
+    }
+
+    /// The embedding, `[V, E]`; with tied embeddings also the LM head.
+    pub fn embedding(&self, device: &Device) -> Result<Weight, CheckpointError> {
+        self.linear("token_embd.weight", device)
+    }
+
+    /// The tokenizer that came with the weights.
+    pub fn tokenizer(&self) -> Result<Tokenizer, CheckpointError> {
+        match &self.source {
+            Source::Gguf(gguf) => Tokenizer::from_gguf(gguf, self.config.vocab),
+            Source::Safetensors(dir) => {
+                Tokenizer::from_file(&dir.path().join("tokenizer.json"), self.config.vocab)
+            }
+        }
+    }
+
+    /// The chat template that came with the weights.
+    ///
+    /// Errors: `Template` where there is none, or where it is not Jinja.
+    pub fn chat_template(&self) -> Result<ChatTemplate, CheckpointError> {
+        let none = || CheckpointError::Template("the checkpoint has none".into());
+        match &self.source {
+            Source::Gguf(gguf) => {
+                let text = |token: &str| {
+                    let id = gguf.size(&format!("tokenizer.ggml.{token}_token_id"))?;
+                    match gguf.array("tokenizer.ggml.tokens")?.get(id)? {
+                        Value::String(text) => Some(text.as_str()),
+                        _ => None,
+                    }
+                };
+                let source = gguf.str("tokenizer.chat_template").ok_or_else(none)?;
+                let [bos, eos] = ["bos", "eos"].map(|token| text(token).unwrap_or_default());
+                ChatTemplate::new(source, bos, eos)
+            }
+            Source::Safetensors(dir) => {
+                let config = dir.json("tokenizer_config.json")?.unwrap_or_default();
+                let text = |token: &str| {
+                    let token = &config[token];
+                    token
+                        .as_str()
+                        .or(token["content"].as_str())
+                        .unwrap_or_default()
+                };
+                // Newer checkpoints keep the template in a file of its own.
+                let file = std::fs::read_to_string(dir.path().join("chat_template.jinja")).ok();
+                let source = file.as_deref().or(config["chat_template"].as_str());
+                ChatTemplate::new(
+                    source.ok_or_else(none)?,
+                    text("bos_token"),
+                    text("eos_token"),
+                )
+            }
+        }
+    }
+
+    /// Ids that end a text, the main one first (Qwen2.5: `<|im_end|>`, `<|endoftext|>`).
+    pub fn eos_token_ids(&self) -> Result<Vec<u32>, CheckpointError> {
+        match &self.source {
+            Source::Gguf(gguf) => Ok(ends::eos_of_gguf(gguf)),
+            Source::Safetensors(dir) => ends::eos_of_dir(dir),
+        }
+    }
+
+    /// The id to put before every text; `None` where texts begin with none (Qwen).
+    pub fn bos_token_id(&self) -> Result<Option<u32>, CheckpointError> {
+        match &self.source {
+            Source::Gguf(gguf) => Ok(ends::bos_of_gguf(gguf)),
+            Source::Safetensors(dir) => ends::bos_of_dir(dir),
+        }
+    }
+
+    fn gguf_tensor(
+        &self,
+        gguf: &GgufFile,
+        name: &str,
+        device: &Device,
+    ) -> Result<QTensor, CheckpointError> {
+        if gguf.shape(name).is_none() {
+            return Err(gguf.no_tensor(name));
+        }
+        gguf.tensor(name, device)
+    }
+
+    fn check_shape(&self, name: &str, expected: &[usize]) -> Result<(), CheckpointError> {
+        let found = match &self.source {
+            Source::Gguf(gguf) => gguf.shape(name),
+            Source::Safetensors(dir) => dir.shape(name),
+        };
+        let path = self.path().to_owned();
+        let name = name.to_owned();
+        match found {
+            None => Err(CheckpointError::NoTensor { path, name }),
+            Some(found) if found != expected => Err(CheckpointError::Shape {
+                path,
+                name,
+                found: found.to_vec(),
+                expected: expected.to_vec(),
+            }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn tensor_bytes(&self, name: &str) -> u64 {
+        match &self.source {
+            Source::Gguf(gguf) => gguf.tensor_bytes(name),
+            Source::Safetensors(dir) => dir.tensor_bytes(name),
+        }
+    }
+
+    fn report(&self, name: &str) {
+        let bytes = self.tensor_bytes(name);
+        let done = self.bytes_done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if let Some(on_progress) = &self.on_progress {
+            on_progress(done, self.bytes_total);
+        }
+    }
+}
+
+fn dequantized(name: &str, tensor: &QTensor, device: &Device) -> Result<Tensor, CheckpointError> {
+    tensor
+        .dequantize(device)
+        .map_err(|source| CheckpointError::Tensor {
+            name: name.to_owned(),
+            source,
+        })
+}

@@ -1,0 +1,159 @@
+//! Where a tokenizer comes from: GGUF metadata or a tokenizer.json.
+use super::super::gguf::GgufFile;
+use candle_core::quantized::gguf_file::Value;
+use std::path::Path;
+use tokenizers::decoders::byte_level::ByteLevel;
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::unicode::NFC;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::tokenizer::SplitDelimiterBehavior;
+
+/// How Qwen2 cuts text before BPE: as in the tokenizer.json published with the
+/// Qwen2.5 models. Each digit stands alone.
+const QWEN2_SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// GGUF's token types (llama.cpp's `llama_token_type`).
+const TOKEN_NORMAL: usize = 1;
+const TOKEN_CONTROL: usize = 3;
+const TOKEN_USER_DEFINED: usize = 4;
+const TOKEN_UNUSED: usize = 5;
+
+/// A token outside the BPE.
+pub(super) struct AddedToken {
+    pub id: u32,
+    pub text: String,
+    /// A control token, never text.
+    pub special: bool,
+}
+
+/// A tokenizer taken apart.
+pub(super) struct Parts {
+    /// Knows no added token.
+    pub bpe: tokenizers::Tokenizer,
+    pub added: Vec<AddedToken>,
+}
+
+/// Reads `tokenizer.ggml.*`. Errors: a sentence's end.
+pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
+    let model = gguf.str("tokenizer.ggml.model").unwrap_or("none");
+    let pre = gguf.str("tokenizer.ggml.pre").unwrap_or("default");
+    if model != "gpt2" || pre != "qwen2" {
+        return Err(format!(
+            "it is of kind {model:?} with pre-tokenizer {pre:?}; this program reads \"gpt2\" with \"qwen2\""
+        ));
+    }
+    let texts = strings(gguf, "tokenizer.ggml.tokens")?;
+    let types = gguf
+        .array("tokenizer.ggml.token_type")
+        .ok_or("tokenizer.ggml.token_type is missing")?;
+    if types.len() != texts.len() {
+        return Err(format!("{} tokens have {} types", texts.len(), types.len()));
+    }
+    let mut vocab = Vocab::default();
+    let mut added = Vec::new();
+    for (id, (text, kind)) in texts.into_iter().zip(types).enumerate() {
+        let id = id as u32;
+        let text = text.to_owned();
+        match integer(kind) {
+            Some(TOKEN_NORMAL) => {
+                vocab.insert(text, id);
+            }
+            Some(kind @ (TOKEN_CONTROL | TOKEN_USER_DEFINED)) => added.push(AddedToken {
+                id,
+                text,
+                special: kind == TOKEN_CONTROL,
+            }),
+            Some(TOKEN_UNUSED) => {}
+            _ => return Err(format!("token {id} is of an unknown type {kind:?}")),
+        }
+    }
+    let merges = strings(gguf, "tokenizer.ggml.merges")?
+        .into_iter()
+        .map(|merge| {
+            let (left, right) = merge.split_once(' ').ok_or(format!("merge {merge:?}"))?;
+            Ok((left.to_owned(), right.to_owned()))
+        })
+        .collect::<Result<_, String>>()?;
+    Ok(Parts {
+        bpe: qwen2(vocab, merges).map_err(|e| e.to_string())?,
+        added,
+    })
+}
+
+/// Qwen2's pipeline: NFC, split, bytes, BPE.
+fn qwen2(vocab: Vocab, merges: Vec<(String, String)>) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let bpe = BPE::builder().vocab_and_merges(vocab, merges).build()?;
+    let split = Split::new(
+        SplitPattern::Regex(QWEN2_SPLIT.into()),
+        SplitDelimiterBehavior::Isolated,
+        false,
+    )?;
+    let mut tokenizer = tokenizers::Tokenizer::new(bpe);
+    tokenizer.with_normalizer(Some(NFC))?;
+    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
+        split.into(),
+        ByteLevel::new(false, false, false).into(),
+    ])));
+    Ok(tokenizer)
+}
+
+/// Reads a tokenizer.json whose model is a byte-level BPE. Errors: a sentence's end.
+pub(super) fn from_file(path: &Path) -> Result<Parts, String> {
+    let text = std::fs::read(path).map_err(|e| e.to_string())?;
+    let mut json: serde_json::Value = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+    let (model, decoder) = (&json["model"]["type"], &json["decoder"]["type"]);
+    if model != "BPE" || decoder != "ByteLevel" {
+        return Err(format!(
+            "its model is {model} with decoder {decoder}; this program reads \"BPE\" with \"ByteLevel\""
+        ));
+    }
+    let mut added = Vec::new();
+    for token in json["added_tokens"].as_array().into_iter().flatten() {
+        let (Some(id), Some(text)) = (token["id"].as_u64(), token["content"].as_str()) else {
+            return Err(format!("an added token has no id or text: {token}"));
+        };
+        // These would take in text around the token, which `encode_special`
+        // does not; no supported family sets them.
+        for flag in ["lstrip", "rstrip", "single_word"] {
+            if token[flag] == true {
+                return Err(format!("its added token {text:?} sets {flag:?}"));
+            }
+        }
+        added.push(AddedToken {
+            id: u32::try_from(id).map_err(|e| e.to_string())?,
+            text: text.to_owned(),
+            special: token["special"] == true,
+        });
+    }
+    // What is left knows no added token, adds none, and cuts and pads nothing.
+    json["added_tokens"] = serde_json::json!([]);
+    for stage in ["post_processor", "truncation", "padding"] {
+        json[stage] = serde_json::Value::Null;
+    }
+    if let Some(vocab) = json["model"]["vocab"].as_object_mut() {
+        for token in &added {
+            vocab.remove(&token.text);
+        }
+    }
+    let bpe = tokenizers::Tokenizer::from_bytes(json.to_string()).map_err(|e| e.to_string())?;
+    Ok(Parts { bpe, added })
+}
+
+fn strings<'a>(gguf: &'a GgufFile, key: &str) -> Result<Vec<&'a str>, String> {
+    gguf.array(key)
+        .ok_or(format!("{key} is missing"))?
+        .iter()
+        .map(|value| match value {
+            Value::String(text) => Ok(text.as_str()),
+            other => Err(format!("{key} holds {other:?}")),
+        })
+        .collect()
+}
+
+fn integer(value: &Value) -> Option<usize> {
+    match value {
+        Value::I32(v) => usize::try_from(*v).ok(),
+        other => usize::try_from(other.to_u64().ok()?).ok(),
+    }
+}

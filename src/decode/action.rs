@@ -1,0 +1,133 @@
+//! One agent action's uncertainty from that of its tokens.
+use crate::base::{ActionEntropy, TokenEntropy, ToolEntropy};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Mean and maximum of the raw token entropy over the free tokens of
+/// `args_span`, beside the tool's entropy. Tokens that the grammar forced say
+/// nothing about the model's doubt and are left out.
+///
+/// `args_span` indexes `tokens` and is cut to their length (an action that ran
+/// out of tokens has a short one). A NaN among the tokens makes both signals
+/// NaN, which no gate passes. `vote_nats` is left to [`vote_entropy`].
+pub fn action_entropy(
+    tokens: &[TokenEntropy],
+    tool: Option<ToolEntropy>,
+    args_span: Range<usize>,
+) -> ActionEntropy {
+    let end = args_span.end.min(tokens.len());
+    let free: Vec<(usize, f32)> = (args_span.start..end)
+        .filter(|&i| !tokens[i].forced)
+        .map(|i| (i, tokens[i].entropy_nats))
+        .collect();
+    // The first of equal ones; NaN stands above all numbers in `total_cmp`.
+    let max = (free.iter().copied()).reduce(|best, next| {
+        if next.1.total_cmp(&best.1).is_gt() {
+            next
+        } else {
+            best
+        }
+    });
+    let sum: f64 = free.iter().map(|&(_, nats)| f64::from(nats)).sum();
+    ActionEntropy {
+        tool,
+        args_mean_nats: max.map(|_| (sum / free.len() as f64) as f32),
+        args_max_nats: max.map(|(_, nats)| nats),
+        args_max_at: max.map(|(at, _)| at),
+        vote_nats: None,
+        n_free_tokens: tokens.iter().filter(|token| !token.forced).count(),
+        n_tokens: tokens.len(),
+    }
+}
+
+/// Entropy of the empirical distribution over sampled actions in canonical
+/// form, nats: 0 where all agree, `ln n` where no two do. `None` without any.
+///
+/// A plug-in estimate: with few samples it is low by about `(kinds - 1) / 2n`
+/// (Miller 1955) and cannot exceed `ln n`.
+pub fn vote_entropy<S: AsRef<str>>(canonical_actions: &[S]) -> Option<f32> {
+    let n = canonical_actions.len();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for action in canonical_actions {
+        *counts.entry(action.as_ref()).or_default() += 1;
+    }
+    // Sorted, so that the sum's rounding does not hang on the hash order.
+    let mut counts: Vec<usize> = counts.into_values().collect();
+    counts.sort_unstable();
+    let entropy: f64 = counts
+        .iter()
+        .map(|&count| count as f64 / n as f64)
+        .map(|p| -p * p.ln())
+        .sum();
+    (n > 0).then_some(entropy.max(0.0) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(entropy_nats: f32, forced: bool) -> TokenEntropy {
+        TokenEntropy {
+            token: 0,
+            logprob: -0.5,
+            entropy_nats,
+            varentropy: 0.0,
+            top1_prob: 0.5,
+            margin: 0.1,
+            masked_entropy_nats: None,
+            forced,
+        }
+    }
+
+    #[test]
+    fn forced_tokens_and_those_outside_the_arguments_are_left_out() {
+        let tokens = [
+            token(9.0, false), // the thought
+            token(8.0, true),
+            token(1.0, false),
+            token(7.0, true),
+            token(2.5, false),
+            token(2.5, false),
+            token(6.0, false), // behind the arguments
+        ];
+        let entropy = action_entropy(&tokens, None, 1..6);
+        assert_eq!(entropy.args_mean_nats, Some(2.0));
+        assert_eq!(entropy.args_max_nats, Some(2.5));
+        assert_eq!(
+            entropy.args_max_at,
+            Some(4),
+            "the first of equals, in the action"
+        );
+        assert_eq!((entropy.n_free_tokens, entropy.n_tokens), (5, 7));
+    }
+
+    #[test]
+    fn an_action_without_free_arguments_has_no_signal() {
+        let tokens = [token(1.0, false), token(2.0, true)];
+        for span in [1..2, 2..2, 5..9] {
+            let entropy = action_entropy(&tokens, None, span);
+            assert_eq!(entropy.args_mean_nats, None);
+            assert_eq!(entropy.args_max_nats, None);
+            assert_eq!(entropy.args_max_at, None);
+        }
+        assert_eq!(action_entropy(&tokens, None, 0..99).args_max_at, Some(0));
+        assert_eq!(action_entropy(&[], None, 0..0), ActionEntropy::default());
+    }
+
+    #[test]
+    fn a_nan_token_is_not_hidden() {
+        let tokens = [token(1.0, false), token(f32::NAN, false), token(3.0, false)];
+        let entropy = action_entropy(&tokens, None, 0..3);
+        assert!(entropy.args_mean_nats.unwrap().is_nan());
+        assert!(entropy.args_max_nats.unwrap().is_nan());
+    }
+
+    #[test]
+    fn votes_that_agree_have_no_entropy_and_votes_that_differ_have_ln_n() {
+        assert_eq!(vote_entropy(&["a", "a", "a"]), Some(0.0));
+        assert!((vote_entropy(&["a", "b", "c", "d"]).unwrap() - 4f32.ln()).abs() < 1e-6);
+        let three_to_one = vote_entropy(&["a", "a", "b", "a"]).unwrap();
+        assert!((three_to_one - 0.562_335).abs() < 1e-6);
+        assert_eq!(vote_entropy::<&str>(&[]), None);
+    }
+}

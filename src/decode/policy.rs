@@ -1,0 +1,384 @@
+//! Whether a step is rolled out: the entropy gate, and the controls it is
+//! measured against.
+use crate::base::{ActionEntropy, BranchDecision, Gate, RngKey};
+use serde::{Deserialize, Serialize};
+
+/// What decides where to branch. All but `Gate` are controls: they spend like
+/// the gate without looking at entropy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BranchPolicy {
+    /// At or above the model's entropy threshold.
+    #[default]
+    Gate,
+    /// At every step.
+    Always,
+    /// At none.
+    Never,
+    /// At a step with this probability, drawn from the ask's key.
+    Random { rate: f64 },
+    /// At every `period`-th step of a branch: step `period - 1` is the first.
+    EveryKth { period: u32 },
+}
+
+/// One step to decide on.
+#[derive(Clone, Copy, Debug)]
+pub struct BranchAsk<'a> {
+    /// The model's gate, if it was calibrated.
+    pub gate: Option<&'a Gate>,
+    /// The action that was decoded.
+    pub entropy: &'a ActionEntropy,
+    /// Candidates wanted in all, the decoded one included.
+    pub candidates: usize,
+    /// Index of the step in its branch, from 0.
+    pub step: u32,
+    /// The step's own random stream.
+    pub key: RngKey,
+    pub room: BranchRoom,
+}
+
+/// What the budget leaves for siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchRoom {
+    /// Branches that may still be opened.
+    pub branches_left: usize,
+    /// Tokens that may still be spent.
+    pub tokens_left: u64,
+    /// Tokens that one more candidate is expected to cost, its judging included.
+    pub tokens_per_candidate: u64,
+}
+
+impl BranchRoom {
+    /// Most candidates that fit, the decoded one included.
+    fn candidates_max(&self) -> usize {
+        let by_tokens = self.tokens_left / self.tokens_per_candidate.max(1);
+        let siblings = usize::try_from(by_tokens).unwrap_or(usize::MAX);
+        self.branches_left.min(siblings).saturating_add(1)
+    }
+
+    /// What ran out first, for the reason.
+    fn limit(&self) -> String {
+        let Self {
+            branches_left,
+            tokens_left,
+            tokens_per_candidate,
+        } = self;
+        if (*branches_left as u64) <= tokens_left / tokens_per_candidate.max(&1) {
+            format!("{branches_left} branches are left")
+        } else {
+            format!("{tokens_left} tokens are left at {tokens_per_candidate} a candidate")
+        }
+    }
+}
+
+impl BranchPolicy {
+    /// Decides, with the figures it rested on. A signal that was not measured
+    /// or is NaN never branches. Candidates beyond the room are cut; where not
+    /// even one sibling fits, the step is not rolled out.
+    pub fn decide(&self, ask: &BranchAsk) -> BranchDecision {
+        let wish = self.wish(ask);
+        let fitting = ask.candidates.min(ask.room.candidates_max());
+        let mut reason = wish.reason;
+        if wish.branch && ask.candidates < 2 {
+            reason = format!("{reason}, but one candidate was asked for");
+        } else if wish.branch && fitting < 2 {
+            reason = format!("{reason}, but {}", ask.room.limit());
+        } else if wish.branch && fitting < ask.candidates {
+            let limit = ask.room.limit();
+            reason = format!(
+                "{reason}; {fitting} of {} candidates: {limit}",
+                ask.candidates
+            );
+        }
+        let branch = wish.branch && fitting >= 2;
+        BranchDecision {
+            branch,
+            candidates: if branch { fitting } else { 1 },
+            signal_nats: wish.signal_nats,
+            threshold_nats: wish.threshold_nats,
+            reason,
+        }
+    }
+
+    /// What the policy wants before the budget is asked.
+    fn wish(&self, ask: &BranchAsk) -> Wish {
+        match *self {
+            Self::Gate => gate_wish(ask),
+            Self::Always => Wish::control(true, "policy: always".to_owned()),
+            Self::Never => Wish::control(false, "policy: never".to_owned()),
+            Self::Random { rate } => {
+                let u = ask.key.uniform();
+                let sign = if u < rate { "<" } else { ">=" };
+                Wish::control(u < rate, format!("policy: random, {u:.3} {sign} {rate}"))
+            }
+            Self::EveryKth { period } => {
+                let nth = u64::from(ask.step) + 1;
+                let branch = period > 0 && nth.is_multiple_of(period.into());
+                Wish::control(branch, format!("policy: step {nth}, every {period}"))
+            }
+        }
+    }
+}
+
+struct Wish {
+    branch: bool,
+    signal_nats: Option<f32>,
+    threshold_nats: Option<f32>,
+    reason: String,
+}
+
+impl Wish {
+    fn control(branch: bool, reason: String) -> Self {
+        Self {
+            branch,
+            signal_nats: None,
+            threshold_nats: None,
+            reason,
+        }
+    }
+}
+
+fn gate_wish(ask: &BranchAsk) -> Wish {
+    let Some(gate) = ask.gate else {
+        let reason = "no gate: the model has none in its manifest".to_owned();
+        return Wish::control(false, reason);
+    };
+    let (name, signal_nats) = (gate.signal.name(), gate.signal.of(ask.entropy));
+    let threshold = gate.threshold_nats;
+    let (branch, reason) = match signal_nats {
+        None => (false, format!("{name} was not measured")),
+        Some(nats) if nats.is_nan() || threshold.is_nan() => (
+            false,
+            format!("{name} {nats:.2} and {threshold:.2} nats cannot be compared"),
+        ),
+        Some(nats) if nats >= threshold => {
+            (true, format!("{name} {nats:.2} >= {threshold:.2} nats"))
+        }
+        Some(nats) => (false, format!("{name} {nats:.2} < {threshold:.2} nats")),
+    };
+    Wish {
+        branch,
+        // Not a number has no place in a record.
+        signal_nats: signal_nats.filter(|nats| !nats.is_nan()),
+        threshold_nats: Some(threshold).filter(|nats| !nats.is_nan()),
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{GateSignal, ToolEntropy};
+
+    const ROOM: BranchRoom = BranchRoom {
+        branches_left: 10,
+        tokens_left: 10_000,
+        tokens_per_candidate: 500,
+    };
+
+    fn gate(signal: GateSignal, threshold_nats: f32) -> Gate {
+        Gate {
+            signal,
+            threshold_nats,
+            quantile: 0.8,
+            provenance: "test".to_owned(),
+        }
+    }
+
+    fn entropy() -> ActionEntropy {
+        ActionEntropy {
+            tool: Some(ToolEntropy {
+                entropy_nats: 0.4,
+                probs: vec![],
+                outside_mass: 0.0,
+            }),
+            args_mean_nats: Some(0.3),
+            args_max_nats: Some(2.31),
+            ..ActionEntropy::default()
+        }
+    }
+
+    fn decide(
+        policy: BranchPolicy,
+        gate: Option<&Gate>,
+        entropy: &ActionEntropy,
+        step: u32,
+    ) -> BranchDecision {
+        policy.decide(&BranchAsk {
+            gate,
+            entropy,
+            candidates: 4,
+            step,
+            key: RngKey::from_seed(3).split(step.into()),
+            room: ROOM,
+        })
+    }
+
+    #[test]
+    fn the_gate_compares_its_own_signal_with_its_threshold() {
+        let mut nan = entropy();
+        (nan.args_max_nats, nan.args_mean_nats, nan.tool) = (Some(f32::NAN), None, None);
+        let full = entropy();
+        let table = [
+            (
+                &full,
+                GateSignal::ArgsMax,
+                1.9,
+                true,
+                "args_max 2.31 >= 1.90 nats",
+            ),
+            (
+                &full,
+                GateSignal::ArgsMax,
+                2.31,
+                true,
+                "args_max 2.31 >= 2.31 nats",
+            ),
+            (
+                &full,
+                GateSignal::ArgsMax,
+                2.4,
+                false,
+                "args_max 2.31 < 2.40 nats",
+            ),
+            (
+                &full,
+                GateSignal::ArgsMean,
+                0.2,
+                true,
+                "args_mean 0.30 >= 0.20 nats",
+            ),
+            (&full, GateSignal::Tool, 0.5, false, "tool 0.40 < 0.50 nats"),
+            (&nan, GateSignal::Tool, 0.0, false, "tool was not measured"),
+            (
+                &nan,
+                GateSignal::ArgsMean,
+                0.0,
+                false,
+                "args_mean was not measured",
+            ),
+            (
+                &nan,
+                GateSignal::ArgsMax,
+                0.5,
+                false,
+                "args_max NaN and 0.50 nats cannot be compared",
+            ),
+            (
+                &full,
+                GateSignal::ArgsMax,
+                f32::NAN,
+                false,
+                "args_max 2.31 and NaN nats cannot be compared",
+            ),
+        ];
+        for (entropy, signal, threshold, branch, reason) in table {
+            let decision = decide(
+                BranchPolicy::Gate,
+                Some(&gate(signal, threshold)),
+                entropy,
+                0,
+            );
+            assert_eq!(decision.reason, reason);
+            assert_eq!(decision.branch, branch, "{reason}");
+            assert_eq!(decision.candidates, if branch { 4 } else { 1 });
+            assert!(decision.signal_nats.is_none_or(|nats| !nats.is_nan()));
+        }
+        let none = decide(BranchPolicy::Gate, None, &full, 0);
+        assert_eq!((none.branch, none.threshold_nats), (false, None));
+        assert!(none.reason.starts_with("no gate"));
+    }
+
+    #[test]
+    fn candidates_are_cut_to_the_budget_and_the_reason_says_so() {
+        let entropy = entropy();
+        let table = [
+            (10, 10_000, 4, 4, "policy: always"),
+            (
+                2,
+                10_000,
+                4,
+                3,
+                "policy: always; 3 of 4 candidates: 2 branches are left",
+            ),
+            (
+                10,
+                1_499,
+                4,
+                3,
+                "policy: always; 3 of 4 candidates: 1499 tokens are left at 500 a candidate",
+            ),
+            (0, 10_000, 4, 1, "policy: always, but 0 branches are left"),
+            (
+                10,
+                499,
+                4,
+                1,
+                "policy: always, but 499 tokens are left at 500 a candidate",
+            ),
+            (
+                10,
+                10_000,
+                1,
+                1,
+                "policy: always, but one candidate was asked for",
+            ),
+        ];
+        for (branches_left, tokens_left, wanted, candidates, reason) in table {
+            let decision = BranchPolicy::Always.decide(&BranchAsk {
+                gate: None,
+                entropy: &entropy,
+                candidates: wanted,
+                step: 0,
+                key: RngKey::from_seed(1),
+                room: BranchRoom {
+                    branches_left,
+                    tokens_left,
+                    ..ROOM
+                },
+            });
+            assert_eq!(
+                (decision.candidates, decision.reason.as_str()),
+                (candidates, reason)
+            );
+            assert_eq!(decision.branch, candidates > 1);
+        }
+    }
+
+    #[test]
+    fn controls_branch_without_looking_at_entropy() {
+        let silent = ActionEntropy::default();
+        let branches = |policy| -> Vec<u32> {
+            (0..1_000)
+                .filter(|&step| decide(policy, None, &silent, step).branch)
+                .collect()
+        };
+        assert_eq!(branches(BranchPolicy::Always).len(), 1_000);
+        assert!(branches(BranchPolicy::Never).is_empty());
+        assert_eq!(
+            branches(BranchPolicy::EveryKth { period: 300 }),
+            [299, 599, 899]
+        );
+        assert!(branches(BranchPolicy::EveryKth { period: 0 }).is_empty());
+        let random = branches(BranchPolicy::Random { rate: 0.25 });
+        assert!((200..300).contains(&random.len()), "{}", random.len());
+        assert_eq!(
+            random,
+            branches(BranchPolicy::Random { rate: 0.25 }),
+            "by key alone"
+        );
+        assert!(branches(BranchPolicy::Random { rate: f64::NAN }).is_empty());
+    }
+
+    #[test]
+    fn a_policy_is_plain_data() {
+        let json = |policy| serde_json::to_string(&policy).unwrap();
+        assert_eq!(json(BranchPolicy::Gate), r#""gate""#);
+        assert_eq!(
+            json(BranchPolicy::Random { rate: 0.5 }),
+            r#"{"random":{"rate":0.5}}"#
+        );
+        let read: BranchPolicy = serde_json::from_str(r#"{"every_kth":{"period":3}}"#).unwrap();
+        assert_eq!(read, BranchPolicy::EveryKth { period: 3 });
+    }
+}

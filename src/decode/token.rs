@@ -1,0 +1,61 @@
+//! One decoded token's figures.
+use super::Mask;
+use super::row::{RowStats, logprob, masked_entropy};
+use crate::base::TokenEntropy;
+
+/// The figures of `token`, taken from this row under this mask.
+///
+/// Entropy, varentropy, top-1 probability, margin and log-probability are of
+/// the raw logits; only `masked_entropy_nats` sees the mask. A token is forced
+/// where the mask leaves no other; give [`Mask::single`] for a token that the
+/// grammar spelled out.
+pub fn token_entropy(
+    logits: &[f32],
+    stats: &RowStats,
+    token: u32,
+    mask: Option<&Mask>,
+) -> TokenEntropy {
+    TokenEntropy {
+        token,
+        logprob: logprob(logits, stats, token),
+        entropy_nats: stats.entropy_nats,
+        varentropy: stats.varentropy,
+        top1_prob: stats.top1_prob,
+        margin: stats.margin,
+        masked_entropy_nats: mask.and_then(|mask| masked_entropy(logits, mask)),
+        forced: mask.is_some_and(|mask| mask.only().is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masked_entropy_is_renormalised_and_raw_figures_ignore_the_mask() {
+        let logits = [0.0, 1.0f32.ln(), 3.0f32.ln(), 5.0];
+        let stats = RowStats::of(&logits).unwrap();
+        let mask = Mask::of(4, &[1, 2]);
+        let figures = token_entropy(&logits, &stats, 2, Some(&mask));
+        // 1/4 and 3/4.
+        let expected = -(0.25f32 * 0.25f32.ln() + 0.75 * 0.75f32.ln());
+        assert!((figures.masked_entropy_nats.unwrap() - expected).abs() < 1e-6);
+        assert!(!figures.forced);
+        let raw = token_entropy(&logits, &stats, 2, None);
+        assert_eq!(raw.masked_entropy_nats, None);
+        assert_eq!(
+            (raw.entropy_nats, raw.logprob),
+            (figures.entropy_nats, figures.logprob)
+        );
+    }
+
+    #[test]
+    fn a_token_that_the_mask_alone_leaves_is_forced() {
+        let logits = [0.0, 2.0, 1.0];
+        let stats = RowStats::of(&logits).unwrap();
+        let figures = token_entropy(&logits, &stats, 0, Some(&Mask::single(3, 0)));
+        assert!(figures.forced);
+        assert_eq!(figures.masked_entropy_nats, Some(0.0));
+        assert!(figures.logprob < -2.0);
+    }
+}

@@ -1,0 +1,257 @@
+//! Continues sequences, all in one ragged batch, until each has finished.
+use super::api::{EngineError, Finish, GenerateJob, Generated, Progress};
+use super::local::LocalEngine;
+use super::sequence::LogitsRow;
+use super::step::{Got, Want};
+use crate::base::{SeqId, TokenEntropy};
+use crate::decode::{DecodeError, Grammar, Mask, RowStats, sample, token_entropy};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A job on its way.
+struct Running<'a> {
+    job: &'a GenerateJob,
+    grammar: Option<Grammar>,
+    tokens: Vec<TokenEntropy>,
+    /// Tokens that the grammar forced behind the newest sampled one: they are in
+    /// the sequence, their rows of logits are still to come.
+    forced: VecDeque<u32>,
+    finish: Option<Finish>,
+}
+
+impl LocalEngine {
+    pub(super) fn generate_all(
+        &mut self,
+        jobs: &[GenerateJob],
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Generated>, EngineError> {
+        let distinct: BTreeSet<SeqId> = jobs.iter().map(|job| job.seq).collect();
+        assert_eq!(distinct.len(), jobs.len(), "two jobs continue one sequence");
+        let mut running = jobs
+            .iter()
+            .map(|job| self.start(job))
+            .collect::<Result<Vec<_>, _>>()?;
+        let before = self.usage.total();
+        // A row at hand (a fork from where a generation started) is sampled at once.
+        for run in &mut running {
+            if let Some(row) = self.sequence(run.job.seq).last_row().cloned() {
+                self.advance(run, &row)?;
+            } else {
+                self.want_last_row(run.job.seq);
+            }
+        }
+        // Tokens of each job that progress has told of.
+        let mut told = vec![0; running.len()];
+        loop {
+            let active: Vec<usize> = (0..running.len())
+                .filter(|&i| running[i].finish.is_none() || !running[i].forced.is_empty())
+                .collect();
+            let untold = running.iter().zip(&told).any(|(r, &t)| t < r.tokens.len());
+            if active.is_empty() && !untold {
+                break;
+            }
+            let wants: Vec<Want> = active
+                .iter()
+                .map(|&i| Want {
+                    seq: running[i].job.seq,
+                    n_logits: 1 + running[i].forced.len(),
+                    purpose: running[i].job.purpose,
+                })
+                .collect();
+            for (&i, got) in active.iter().zip(self.step(&wants)?) {
+                match got {
+                    Got::PoolFull => self.stop_for_pool(&mut running[i]),
+                    Got::Rows(rows) => self.take_rows(&mut running[i], rows)?,
+                }
+            }
+            let mut new_tokens = Vec::new();
+            for (i, run) in running.iter().enumerate() {
+                new_tokens.extend(run.tokens[told[i]..].iter().map(|token| (i, *token)));
+                told[i] = run.tokens.len();
+            }
+            let now = self.usage.total();
+            on_step(Progress {
+                decoded_tokens: (now.decoded_tokens - before.decoded_tokens) as usize,
+                computed_tokens: (now.computed_tokens - before.computed_tokens) as usize,
+                pending_tokens: active
+                    .iter()
+                    .map(|&i| {
+                        self.sequence(running[i].job.seq)
+                            .n_pending()
+                            .saturating_sub(1)
+                    })
+                    .sum(),
+                running: running.iter().filter(|run| run.finish.is_none()).count(),
+                new_tokens: &new_tokens,
+            });
+        }
+        Ok(running
+            .into_iter()
+            .map(|run| Generated {
+                tokens: run.tokens,
+                finish: run.finish.expect("the loop ran until it finished"),
+            })
+            .collect())
+    }
+
+    fn start<'a>(&mut self, job: &'a GenerateJob) -> Result<Running<'a>, EngineError> {
+        assert!(
+            !self.sequence(job.seq).tokens.is_empty(),
+            "nothing can be continued from an empty sequence"
+        );
+        let grammar = match &job.grammar {
+            Some(text) => Some(
+                self.grammars
+                    .compile(text)
+                    .map_err(|error| EngineError::Grammar(error.to_string()))?,
+            ),
+            None => None,
+        };
+        Ok(Running {
+            job,
+            grammar,
+            tokens: Vec::new(),
+            forced: VecDeque::new(),
+            finish: None,
+        })
+    }
+
+    /// Rows came in: those of forced tokens give their entropy, the one after
+    /// them is what the next token is drawn from.
+    fn take_rows(
+        &mut self,
+        run: &mut Running<'_>,
+        rows: Vec<LogitsRow>,
+    ) -> Result<(), EngineError> {
+        for row in rows {
+            if let Some(token) = run.forced.pop_front() {
+                let stats = RowStats::of(&row).map_err(broken)?;
+                let mask = Mask::single(row.len(), token);
+                run.tokens
+                    .push(token_entropy(&row, &stats, token, Some(&mask)));
+                continue;
+            }
+            // Where a generation starts is where a fork may come back to; where
+            // it ends, what follows may start from the row at hand.
+            if run.tokens.is_empty() || run.finish.is_some() {
+                self.sequence_mut(run.job.seq).keep_last_row(row.clone());
+            }
+            if run.finish.is_none() {
+                self.advance(run, &row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next token, from the grammar where it leaves no choice, else
+    /// drawn from `row`; then appends what the grammar forces behind it.
+    fn advance(&mut self, run: &mut Running<'_>, row: &LogitsRow) -> Result<(), EngineError> {
+        let length = self.sequence(run.job.seq).tokens.len();
+        let room = (run.job.tokens_max - run.tokens.len()).min(self.context_max_tokens() - length);
+        if room == 0 {
+            run.finish = Some(self.limit_reached(run));
+            return Ok(());
+        }
+        let stats = RowStats::of(row).map_err(broken)?;
+        let Some((token, mask)) = next_token(run, row, &stats, length)? else {
+            run.finish = Some(Finish::GrammarEnd);
+            return Ok(());
+        };
+        run.tokens
+            .push(token_entropy(row, &stats, token, mask.as_ref()));
+        self.push_decoded(run.job.seq, &[token], run.job.purpose);
+        if run.job.stop_tokens.contains(&token) {
+            run.finish = Some(Finish::Stop);
+            return Ok(());
+        }
+        let mut n_forced = 0;
+        if let Some(grammar) = &mut run.grammar {
+            grammar.accept(token).map_err(held)?;
+            // Forced tokens go into the cache together with the one before
+            // them: one pass over the weights instead of one a token.
+            let mut forced = grammar.forced();
+            forced.truncate(room - 1);
+            for &token in &forced {
+                grammar.accept(token).map_err(held)?;
+            }
+            if grammar.is_finished() {
+                run.finish = Some(Finish::GrammarEnd);
+            }
+            self.push_decoded(run.job.seq, &forced, run.job.purpose);
+            n_forced = forced.len();
+            run.forced = forced.into();
+        }
+        if run.finish.is_none() && n_forced + 1 == room {
+            run.finish = Some(self.limit_reached(run));
+        }
+        Ok(())
+    }
+
+    /// Which of the two limits leaves no room for another token.
+    fn limit_reached(&self, run: &Running<'_>) -> Finish {
+        if run.tokens.len() + run.forced.len() >= run.job.tokens_max {
+            Finish::TokensMax
+        } else {
+            Finish::ContextFull
+        }
+    }
+
+    /// The pool is full: what could not be run is taken off the sequence again.
+    fn stop_for_pool(&mut self, run: &mut Running<'_>) {
+        let sequence = self.sequence_mut(run.job.seq);
+        let kept = sequence.tokens.len() - run.forced.len();
+        sequence.tokens.truncate(kept);
+        sequence.decoded_end = sequence.decoded_end.min(kept);
+        self.usage[run.job.purpose].decoded_tokens -= run.forced.len() as u64;
+        run.forced.clear();
+        run.finish = Some(Finish::KvPoolFull);
+    }
+
+    fn push_decoded(&mut self, seq: SeqId, tokens: &[u32], purpose: crate::base::Purpose) {
+        let sequence = self.sequence_mut(seq);
+        sequence.tokens.extend_from_slice(tokens);
+        sequence.decoded_end = sequence.tokens.len();
+        self.usage[purpose].decoded_tokens += tokens.len() as u64;
+    }
+}
+
+/// The token and the grammar's mask; `None` where nothing may follow.
+fn next_token(
+    run: &mut Running<'_>,
+    row: &LogitsRow,
+    stats: &RowStats,
+    length: usize,
+) -> Result<Option<(u32, Option<Mask>)>, EngineError> {
+    let mut mask = None;
+    if let Some(grammar) = &mut run.grammar {
+        if grammar.is_finished() {
+            return Ok(None);
+        }
+        if let Some(&token) = grammar.forced().first() {
+            return Ok(Some((token, Some(Mask::single(row.len(), token)))));
+        }
+        mask = Some(grammar.mask().map_err(held)?);
+    }
+    let excluded: &[u32] = if run.tokens.is_empty() {
+        &run.job.first_token_not
+    } else {
+        &[]
+    };
+    let uniform = run.job.rng.split(length as u64).uniform();
+    let token = sample(
+        row,
+        stats,
+        &run.job.sampler,
+        mask.as_ref(),
+        excluded,
+        uniform,
+    );
+    Ok(token.map(|token| (token, mask)))
+}
+
+fn held(error: DecodeError) -> EngineError {
+    EngineError::Grammar(error.to_string())
+}
+
+fn broken(error: DecodeError) -> EngineError {
+    EngineError::Model(error.to_string())
+}

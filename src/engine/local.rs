@@ -1,0 +1,227 @@
+//! The engine that runs a checkpoint in this process.
+use super::api::{Engine, EngineError, GenerateJob, Generated, Progress, ScoreJob, Vocabulary};
+use super::sequence::Sequence;
+use crate::base::{Purpose, SeqId, UsageByPurpose};
+use crate::checkpoint::Tokenizer;
+use crate::decode::GrammarFactory;
+use crate::kv::{BlockPool, KvStorage, PoolUse};
+use crate::model::CausalLm;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A model, its cache, and the sequences in it.
+pub struct LocalEngine {
+    pub(super) model: Box<dyn CausalLm>,
+    pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) grammars: GrammarFactory,
+    pub(super) storage: KvStorage,
+    pub(super) pool: BlockPool,
+    pub(super) sequences: HashMap<SeqId, Sequence>,
+    pub(super) usage: UsageByPurpose,
+    rerun_tokens: u64,
+    context_max: usize,
+    next_id: u64,
+}
+
+impl LocalEngine {
+    /// An engine over a loaded model.
+    ///
+    /// `pool` and `storage` are of the same number of blocks; `context_max` is
+    /// the most tokens that one sequence may hold.
+    pub fn new(
+        model: Box<dyn CausalLm>,
+        tokenizer: Arc<Tokenizer>,
+        grammars: GrammarFactory,
+        storage: KvStorage,
+        pool: BlockPool,
+        context_max: usize,
+    ) -> Self {
+        Self {
+            model,
+            tokenizer,
+            grammars,
+            storage,
+            pool,
+            sequences: HashMap::new(),
+            usage: UsageByPurpose::default(),
+            rerun_tokens: 0,
+            context_max,
+            next_id: 0,
+        }
+    }
+
+    /// How the KV pool's blocks are used.
+    pub fn pool_use(&self) -> PoolUse {
+        self.pool.in_use()
+    }
+
+    /// Panics unless free + referenced blocks = all blocks, and every count is right.
+    pub fn check_integrity(&self) {
+        self.pool
+            .check_integrity(self.sequences.values().map(|sequence| &sequence.table));
+    }
+
+    /// The checkpoint's tokenizer.
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// The raw logits after a sequence's last token, `[V]`: there after
+    /// `compute`, gone when tokens follow, back at a fork to where they were read.
+    pub fn logits(&self, seq: SeqId) -> Option<&[f32]> {
+        self.sequence(seq).last_row().map(|row| &**row)
+    }
+
+    /// Cached tokens that were run once more, because a fork ends where no row
+    /// of logits was kept. They are counted as computed, beside their reuse:
+    /// decoded + computed + reused = tokens of all sequences - pending + rerun.
+    pub fn rerun_tokens(&self) -> u64 {
+        self.rerun_tokens
+    }
+
+    /// The `n` likeliest tokens after a sequence that was computed, likeliest first.
+    pub fn likely_next(&self, seq: SeqId, n: usize) -> Vec<u32> {
+        let row = self
+            .sequence(seq)
+            .last_row()
+            .expect("the sequence was computed");
+        let mut ids: Vec<u32> = (0..row.len() as u32).collect();
+        let n = n.min(ids.len() - 1);
+        ids.select_nth_unstable_by(n, |&a, &b| row[b as usize].total_cmp(&row[a as usize]));
+        ids.truncate(n);
+        ids.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]));
+        ids
+    }
+
+    pub(super) fn context_max_tokens(&self) -> usize {
+        self.context_max
+    }
+
+    /// Makes the last token pending if only running it again gives its row.
+    pub(super) fn want_last_row(&mut self, seq: SeqId) {
+        self.rerun_tokens += u64::from(self.sequence_mut(seq).want_last_row());
+    }
+
+    pub(super) fn pool_full(&self) -> EngineError {
+        EngineError::KvPoolFull {
+            blocks: self.pool.in_use().total,
+        }
+    }
+
+    pub(super) fn sequence(&self, seq: SeqId) -> &Sequence {
+        self.sequences
+            .get(&seq)
+            .expect("a sequence that was made and not released")
+    }
+
+    pub(super) fn sequence_mut(&mut self, seq: SeqId) -> &mut Sequence {
+        self.sequences
+            .get_mut(&seq)
+            .expect("a sequence that was made and not released")
+    }
+
+    pub(super) fn insert(&mut self, sequence: Sequence) -> SeqId {
+        let id = SeqId(self.next_id);
+        self.next_id += 1;
+        self.sequences.insert(id, sequence);
+        id
+    }
+}
+
+impl Engine for LocalEngine {
+    fn vocabulary(&self) -> &dyn Vocabulary {
+        &*self.tokenizer
+    }
+
+    fn context_max(&self) -> usize {
+        self.context_max
+    }
+
+    fn new_sequence(&mut self) -> SeqId {
+        let sequence = Sequence::new(&self.pool);
+        self.insert(sequence)
+    }
+
+    fn tokens(&self, seq: SeqId) -> &[u32] {
+        &self.sequence(seq).tokens
+    }
+
+    fn append(&mut self, seq: SeqId, tokens: &[u32], _: Purpose) -> Result<(), EngineError> {
+        let limit = self.context_max;
+        let sequence = self.sequence_mut(seq);
+        let asked = sequence.tokens.len() + tokens.len();
+        if asked > limit {
+            return Err(EngineError::ContextFull { asked, limit });
+        }
+        sequence.tokens.extend_from_slice(tokens);
+        Ok(())
+    }
+
+    fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId {
+        let branch = self.sequence(seq).fork(len);
+        self.usage[purpose].forks += 1;
+        self.usage[purpose].reused_tokens += branch.table.len() as u64;
+        self.insert(branch)
+    }
+
+    fn release(&mut self, seq: SeqId) {
+        self.sequences.remove(&seq);
+    }
+
+    fn compute(
+        &mut self,
+        seqs: &[SeqId],
+        purpose: Purpose,
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), EngineError> {
+        let started = Instant::now();
+        let result = self.compute_all(seqs, purpose, on_step);
+        self.usage[purpose].wall_ms += started.elapsed().as_millis() as u64;
+        result
+    }
+
+    fn generate(
+        &mut self,
+        jobs: &[GenerateJob],
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Generated>, EngineError> {
+        let started = Instant::now();
+        let result = self.generate_all(jobs, on_step);
+        if let Some(job) = jobs.first() {
+            self.usage[job.purpose].wall_ms += started.elapsed().as_millis() as u64;
+        }
+        result
+    }
+
+    fn score(&mut self, jobs: &[ScoreJob]) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
+        let started = Instant::now();
+        let result = self.score_all(jobs);
+        if let Some(job) = jobs.first() {
+            self.usage[job.purpose].wall_ms += started.elapsed().as_millis() as u64;
+        }
+        result
+    }
+
+    fn usage(&self) -> UsageByPurpose {
+        self.usage
+    }
+}
+
+impl Vocabulary for Tokenizer {
+    fn encode(&self, text: &str) -> Vec<u32> {
+        Tokenizer::encode(self, text)
+    }
+
+    fn encode_special(&self, text: &str) -> Vec<u32> {
+        Tokenizer::encode_special(self, text)
+    }
+
+    fn decode(&self, tokens: &[u32]) -> String {
+        Tokenizer::decode(self, tokens)
+    }
+
+    fn size(&self) -> usize {
+        Tokenizer::size(self)
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run will take of memory, said before anything is loaded.
+use crate::checkpoint::ModelConfig;
+use crate::kv::{BLOCK_SIZE, KvStorage};
+use std::fmt;
+
+/// Bytes by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// The checkpoint's tensors, and the tiles that candle repacks them into.
+    pub weights_bytes: u64,
+    /// The KV pool when all of it is in use.
+    pub kv_bytes: u64,
+    /// Blocks of the KV pool.
+    pub kv_blocks: usize,
+    /// Activations and logits of the largest batch.
+    pub work_bytes: u64,
+    /// What the machine has free; `None` where that is not known.
+    pub available_bytes: Option<u64>,
+}
+
+impl MemoryPlan {
+    /// Plans for a model of `file_bytes` and a pool of at most `kv_bytes_max`.
+    ///
+    /// `batch_rows` is the most rows of one step, `logit_rows` the most rows of logits.
+    pub fn new(
+        config: &ModelConfig,
+        file_bytes: u64,
+        kv_bytes_max: u64,
+        batch_rows: usize,
+        logit_rows: usize,
+    ) -> Self {
+        let block =
+            KvStorage::block_bytes(config.n_layers, config.n_kv_heads, config.head_dim) as u64;
+        let kv_blocks = (kv_bytes_max / block) as usize;
+        let activations = 4
+            * batch_rows
+            * (4 * config.hidden + 3 * config.ffn + 3 * config.n_heads * config.head_dim);
+        let logits = 2 * 4 * logit_rows * config.vocab;
+        Self {
+            weights_bytes: file_bytes + (file_bytes as f64 * REPACKED_SHARE) as u64,
+            kv_bytes: kv_blocks as u64 * block,
+            kv_blocks,
+            work_bytes: (activations + logits) as u64,
+            available_bytes: available_bytes(),
+        }
+    }
+
+    /// Everything.
+    pub fn total_bytes(&self) -> u64 {
+        self.weights_bytes + self.kv_bytes + self.work_bytes
+    }
+
+    /// Token positions that the pool holds.
+    pub fn kv_tokens(&self) -> usize {
+        self.kv_blocks * BLOCK_SIZE
+    }
+
+    /// False when more is planned than the machine has free.
+    pub fn fits(&self) -> bool {
+        self.available_bytes
+            .is_none_or(|available| self.total_bytes() <= available)
+    }
+}
+
+/// candle's products tile Q4_K weights from 4.5 to 6 bits and Q6_K from 6.56 to
+/// 8.5 beside the originals: 1.33 of the file when everything has been used.
+const REPACKED_SHARE: f64 = 1.33;
+
+impl fmt::Display for MemoryPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const GIB: f64 = (1u64 << 30) as f64;
+        write!(
+            f,
+            "memory: weights {:.2} GiB, KV {:.2} GiB ({} tokens), work {:.2} GiB",
+            self.weights_bytes as f64 / GIB,
+            self.kv_bytes as f64 / GIB,
+            self.kv_tokens(),
+            self.work_bytes as f64 / GIB,
+        )?;
+        match self.available_bytes {
+            Some(available) => write!(f, "; {:.2} GiB free", available as f64 / GIB),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `MemAvailable` of Linux's /proc/meminfo.
+fn available_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,141 @@
+//! From a path to a running engine.
+use super::local::LocalEngine;
+use super::memory::MemoryPlan;
+use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
+use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
+use crate::decode::GrammarFactory;
+use crate::kv::{BlockPool, KvStorage};
+use crate::model::{CausalLm, Decoder, ModelError};
+use candle_core::Device;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How much of what an engine may take.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineSettings {
+    /// Most tokens of one sequence; the model's own limit bounds it.
+    pub context_max: usize,
+    /// Most bytes of KV.
+    pub kv_bytes_max: u64,
+}
+
+/// What keeps an engine from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(
+        "{plan}: that does not fit; lower --kv-mem or --ctx, or take a smaller model (`egss models list`)"
+    )]
+    DoesNotFit { plan: MemoryPlan },
+    #[error("--kv-mem of {bytes} bytes holds not one KV block of {block_bytes} bytes; raise it")]
+    NoKv { bytes: u64, block_bytes: u64 },
+    #[error("--ctx {asked} is past the {limit} tokens that this model was trained for; lower it")]
+    Context { asked: usize, limit: usize },
+    #[error("the vocabulary cannot hold a grammar: {0}")]
+    Grammar(String),
+}
+
+/// An engine with what its callers need of the checkpoint beside it.
+pub struct Opened {
+    pub engine: LocalEngine,
+    pub template: ChatTemplate,
+    /// Tokens that end a turn.
+    pub stop_tokens: Vec<u32>,
+    pub plan: MemoryPlan,
+}
+
+/// Opens a checkpoint, plans memory (`on_plan` is told before anything large is
+/// read), loads the weights and makes the engine.
+pub fn open(
+    path: &Path,
+    settings: &EngineSettings,
+    on_plan: &mut dyn FnMut(&MemoryPlan),
+) -> Result<Opened, OpenError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let device = Device::Cpu;
+    let config = checkpoint.config().clone();
+    if settings.context_max > config.context_max {
+        return Err(OpenError::Context {
+            asked: settings.context_max,
+            limit: config.context_max,
+        });
+    }
+    let plan = MemoryPlan::new(
+        &config,
+        checkpoint.weight_bytes(),
+        settings.kv_bytes_max,
+        BATCH_ROWS_MAX,
+        LOGIT_ROWS_MAX,
+    );
+    on_plan(&plan);
+    if plan.kv_blocks == 0 {
+        let block_bytes =
+            KvStorage::block_bytes(config.n_layers, config.n_kv_heads, config.head_dim) as u64;
+        return Err(OpenError::NoKv {
+            bytes: settings.kv_bytes_max,
+            block_bytes,
+        });
+    }
+    if !plan.fits() {
+        return Err(OpenError::DoesNotFit { plan });
+    }
+    let template = checkpoint.chat_template()?;
+    let tokenizer = Arc::new(checkpoint.tokenizer()?);
+    let stop_tokens = checkpoint.eos_token_ids()?;
+    let grammars = grammar_factory(&tokenizer, &stop_tokens)?;
+    let model: Box<dyn CausalLm> =
+        Box::new(Decoder::load(&checkpoint, settings.context_max, &device)?);
+    let storage = KvStorage::new(
+        config.n_layers,
+        plan.kv_blocks,
+        config.n_kv_heads,
+        config.head_dim,
+        &device,
+    )
+    .map_err(ModelError::from)?;
+    let pool = BlockPool::new(plan.kv_blocks);
+    let engine = LocalEngine::new(
+        model,
+        tokenizer,
+        grammars,
+        storage,
+        pool,
+        settings.context_max,
+    );
+    Ok(Opened {
+        engine,
+        template,
+        stop_tokens,
+        plan,
+    })
+}
+
+fn grammar_factory(
+    tokenizer: &Arc<Tokenizer>,
+    stop_tokens: &[u32],
+) -> Result<GrammarFactory, OpenError> {
+    let n_tokens = tokenizer.size() as u32;
+    let token_bytes = (0..n_tokens)
+        .map(|id| tokenizer.token_bytes(id).to_vec())
+        .collect();
+    // To a grammar every added token is special: no text is ever matched by one.
+    let is_added = |id: u32| {
+        let text = std::str::from_utf8(tokenizer.token_bytes(id)).unwrap_or_default();
+        tokenizer.added_id(text) == Some(id)
+    };
+    let special: Vec<bool> = (0..n_tokens)
+        .map(|id| tokenizer.is_special(id) || is_added(id))
+        .collect();
+    let eos = stop_tokens
+        .first()
+        .copied()
+        .ok_or_else(|| OpenError::Grammar("it names no end-of-text token".into()))?;
+    let for_grammar = tokenizer.clone();
+    let tokenize =
+        Arc::new(move |bytes: &[u8]| for_grammar.encode(&String::from_utf8_lossy(bytes)));
+    GrammarFactory::new(token_bytes, &special, eos, tokenize)
+        .map_err(|error| OpenError::Grammar(error.to_string()))
+}

@@ -1,0 +1,177 @@
+//! The step: schedule, run, hand out the rows of logits.
+use super::api::{EngineError, Progress};
+use super::local::LocalEngine;
+use super::sequence::LogitsRow;
+use crate::base::{Purpose, SeqId};
+use crate::model::BatchStep;
+use std::sync::Arc;
+
+/// Rows of one batch at most. A product over 512 rows has long stopped being
+/// bound by reading the weights, and a chunk's activations stay within cache.
+pub(super) const BATCH_ROWS_MAX: usize = 512;
+
+/// Rows of logits of one batch at most: a row of a 150,000-token vocabulary
+/// takes 0.6 MB, so that 512 of them would take more than the activations.
+pub(super) const LOGIT_ROWS_MAX: usize = 64;
+
+/// What is wanted of one sequence: its pending tokens computed, and the rows of
+/// logits after the last `n_logits` of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want {
+    pub(super) seq: SeqId,
+    pub(super) n_logits: usize,
+    pub(super) purpose: Purpose,
+}
+
+/// What a step did for one want.
+pub(super) enum Got {
+    /// The rows asked for that were reached, oldest first. While tokens are
+    /// still pending, ask again, for the rows that are missing.
+    Rows(Vec<LogitsRow>),
+    /// No block was free; nothing of this sequence was run.
+    PoolFull,
+}
+
+impl LocalEngine {
+    /// Runs one batch over the pending tokens of `wants`; results in their order.
+    ///
+    /// Short wants (decode rows) go first, so that a long prefill beside them
+    /// does not hold them up.
+    pub(super) fn step(&mut self, wants: &[Want]) -> Result<Vec<Got>, EngineError> {
+        let mut order: Vec<usize> = (0..wants.len()).collect();
+        order.sort_by_key(|&i| self.sequence(wants[i].seq).n_pending());
+        let mut batch = BatchStep::default();
+        let mut copies = Vec::new();
+        let mut full = vec![false; wants.len()];
+        // Wants in the batch, with the number of rows of logits of each.
+        let mut in_batch = Vec::new();
+        for i in order {
+            let want = wants[i];
+            let room = BATCH_ROWS_MAX - batch.tokens.len();
+            let logit_room = LOGIT_ROWS_MAX - batch.logit_rows.len();
+            let sequence = self.sequence_mut(want.seq);
+            let pending = sequence.n_pending();
+            assert!(
+                pending > 0 && want.n_logits <= pending,
+                "a step was asked for {} rows of logits of {pending} pending tokens",
+                want.n_logits
+            );
+            let without_logits = pending - want.n_logits;
+            let n_rows = pending.min(room).min(without_logits + logit_room);
+            let n_logits = n_rows.saturating_sub(without_logits);
+            if n_rows == 0 {
+                continue;
+            }
+            let start = sequence.table.len();
+            let Ok(plan) = sequence.table.append(n_rows) else {
+                full[i] = true;
+                continue;
+            };
+            let blocks = sequence
+                .table
+                .blocks()
+                .iter()
+                .map(|block| block.0)
+                .collect();
+            batch.push(
+                &sequence.tokens[start..start + n_rows],
+                start,
+                &plan.slots,
+                blocks,
+                n_logits,
+            );
+            let n_decoded = sequence.decoded_end.saturating_sub(start).min(n_rows);
+            let usage = &mut self.usage[want.purpose];
+            usage.computed_tokens += (n_rows - n_decoded) as u64;
+            usage.blocks_copied += plan.copies.len() as u64;
+            copies.extend(plan.copies);
+            in_batch.push((i, n_logits));
+        }
+        let mut rows = self.run(&batch, &copies)?.into_iter();
+        let mut got: Vec<Got> = full
+            .iter()
+            .map(|&full| match full {
+                true => Got::PoolFull,
+                false => Got::Rows(Vec::new()),
+            })
+            .collect();
+        for (i, n_logits) in in_batch {
+            got[i] = Got::Rows(rows.by_ref().take(n_logits).collect());
+        }
+        Ok(got)
+    }
+
+    fn run(&self, batch: &BatchStep, copies: &[(u32, u32)]) -> Result<Vec<LogitsRow>, EngineError> {
+        let run = || -> candle_core::Result<Vec<LogitsRow>> {
+            self.storage.copy_blocks(copies)?;
+            if batch.tokens.is_empty() {
+                return Ok(Vec::new());
+            }
+            let hidden = self.model.forward(batch, &self.storage)?;
+            if batch.logit_rows.is_empty() {
+                return Ok(Vec::new());
+            }
+            let logits = self.model.logits(&hidden)?; // [R, V]
+            (0..logits.dim(0)?)
+                .map(|row| Ok(Arc::from(logits.get(row)?.to_vec1::<f32>()?)))
+                .collect()
+        };
+        run().map_err(|error| EngineError::Model(error.to_string()))
+    }
+
+    /// Computes all pending tokens of `seqs` and keeps the row after the last.
+    pub(super) fn compute_all(
+        &mut self,
+        seqs: &[SeqId],
+        purpose: Purpose,
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), EngineError> {
+        let mut waiting: Vec<SeqId> = Vec::new();
+        for &seq in seqs {
+            self.want_last_row(seq);
+            if self.sequence(seq).n_pending() > 0 && !waiting.contains(&seq) {
+                waiting.push(seq);
+            }
+        }
+        let all: usize = waiting
+            .iter()
+            .map(|&seq| self.sequence(seq).n_pending())
+            .sum();
+        while !waiting.is_empty() {
+            let wants: Vec<Want> = waiting
+                .iter()
+                .map(|&seq| Want {
+                    seq,
+                    n_logits: 1,
+                    purpose,
+                })
+                .collect();
+            let mut full = false;
+            for (want, got) in wants.iter().zip(self.step(&wants)?) {
+                let Got::Rows(rows) = got else {
+                    full = true;
+                    continue;
+                };
+                if let Some(row) = rows.into_iter().next() {
+                    self.sequence_mut(want.seq).keep_last_row(row);
+                    waiting.retain(|&seq| seq != want.seq);
+                }
+            }
+            if full {
+                return Err(self.pool_full());
+            }
+            let pending = waiting
+                .iter()
+                .map(|&seq| self.sequence(seq).n_pending())
+                .sum();
+            on_step(Progress {
+                decoded_tokens: 0,
+                computed_tokens: all - pending,
+                pending_tokens: pending,
+                running: waiting.len(),
+                new_tokens: &[],
+            });
+        }
+        Ok(())
+    }
+}

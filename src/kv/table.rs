@@ -1,0 +1,166 @@
+//! One sequence's view of the cache: which block holds which positions.
+use super::pool::{BlockPool, PoolFull};
+use crate::base::BlockId;
+use crate::ops::BLOCK_SIZE;
+
+/// The blocks of one sequence, in order. Position `p` lives in
+/// `blocks[p / S]` at offset `p % S`.
+///
+/// Not `Clone`: only [`fork`](Self::fork) and `Drop` touch references.
+pub struct BlockTable {
+    pool: BlockPool,
+    blocks: Vec<BlockId>,
+    /// Positions filled: `[0, len)`.
+    len: usize,
+}
+
+/// What an append asks of the storage, in this order: copy, then write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppendPlan {
+    /// `(from, to)`: at most one, the shared tail block.
+    pub copies: Vec<(u32, u32)>,
+    /// The slot (`block * S + offset`) of each appended position.
+    pub slots: Vec<u32>,
+}
+
+impl BlockTable {
+    /// An empty table of `pool`.
+    pub fn new(pool: &BlockPool) -> Self {
+        Self {
+            pool: pool.clone(),
+            blocks: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// Positions filled.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn blocks(&self) -> &[BlockId] {
+        &self.blocks
+    }
+
+    /// A table of the first `len` positions that shares every block with this
+    /// one. Copies `len / S` integers; no KV. Panics if `len` is past the end.
+    pub fn fork(&self, len: usize) -> Self {
+        assert!(
+            len <= self.len,
+            "a fork at {len} of a table of {} positions",
+            self.len
+        );
+        let blocks = self.blocks[..len.div_ceil(BLOCK_SIZE)].to_vec();
+        self.pool.lock().share(&blocks);
+        Self {
+            pool: self.pool.clone(),
+            blocks,
+            len,
+        }
+    }
+
+    /// Makes room for `n` more positions: takes blocks, and copies the tail
+    /// block first if another table sees it. On `PoolFull` nothing has changed.
+    pub fn append(&mut self, n: usize) -> Result<AppendPlan, PoolFull> {
+        let mut plan = AppendPlan::default();
+        if n == 0 {
+            return Ok(plan);
+        }
+        let mut pool = self.pool.lock();
+        let needed = (self.len + n).div_ceil(BLOCK_SIZE) - self.blocks.len();
+        let shared_tail = (self.len % BLOCK_SIZE != 0)
+            .then(|| *self.blocks.last().expect("a partial tail is a block"))
+            .filter(|&tail| pool.is_shared(tail));
+        if pool.n_free() < needed + usize::from(shared_tail.is_some()) {
+            return Err(pool.full());
+        }
+        if let Some(tail) = shared_tail {
+            let own = pool.take()?;
+            pool.give_back(tail);
+            *self.blocks.last_mut().expect("the tail is there") = own;
+            plan.copies.push((tail.0, own.0));
+        }
+        for _ in 0..needed {
+            let block = pool.take()?;
+            self.blocks.push(block);
+        }
+        drop(pool);
+        plan.slots = (self.len..self.len + n).map(|p| self.slot(p)).collect();
+        self.len += n;
+        Ok(plan)
+    }
+
+    fn slot(&self, position: usize) -> u32 {
+        self.blocks[position / BLOCK_SIZE].0 * BLOCK_SIZE as u32 + (position % BLOCK_SIZE) as u32
+    }
+}
+
+impl Drop for BlockTable {
+    fn drop(&mut self) {
+        let mut pool = self.pool.lock();
+        for &block in &self.blocks {
+            pool.give_back(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fork_shares_every_block_until_the_first_append() {
+        let pool = BlockPool::new(8);
+        let mut trunk = BlockTable::new(&pool);
+        trunk.append(BLOCK_SIZE + 3).unwrap();
+        let mut branch = trunk.fork(BLOCK_SIZE + 3);
+        assert_eq!(pool.in_use().referenced, 2);
+        let plan = branch.append(1).unwrap();
+        assert_eq!(plan.copies.len(), 1);
+        assert_eq!(pool.in_use().referenced, 3);
+        assert_eq!(branch.blocks()[0], trunk.blocks()[0]);
+        assert_ne!(branch.blocks()[1], trunk.blocks()[1]);
+        // The trunk is alone on its tail again: no copy.
+        assert!(trunk.append(1).unwrap().copies.is_empty());
+        pool.check_integrity([&trunk, &branch]);
+    }
+
+    #[test]
+    fn fork_at_a_block_boundary_copies_nothing() {
+        let pool = BlockPool::new(8);
+        let mut trunk = BlockTable::new(&pool);
+        trunk.append(2 * BLOCK_SIZE + 5).unwrap();
+        let mut branch = trunk.fork(2 * BLOCK_SIZE);
+        assert!(branch.append(1).unwrap().copies.is_empty());
+        pool.check_integrity([&trunk, &branch]);
+    }
+
+    #[test]
+    fn a_full_pool_refuses_and_changes_nothing() {
+        let pool = BlockPool::new(2);
+        let mut table = BlockTable::new(&pool);
+        table.append(BLOCK_SIZE + 1).unwrap();
+        let branch = table.fork(BLOCK_SIZE + 1);
+        assert_eq!(table.append(1), Err(PoolFull { blocks: 2 }));
+        assert_eq!(table.len(), BLOCK_SIZE + 1);
+        pool.check_integrity([&table, &branch]);
+        drop(branch);
+        assert!(table.append(1).is_ok());
+    }
+
+    #[test]
+    fn dropping_every_table_frees_every_block() {
+        let pool = BlockPool::new(4);
+        let mut table = BlockTable::new(&pool);
+        table.append(40).unwrap();
+        let branch = table.fork(17);
+        drop(table);
+        assert_eq!(pool.in_use().referenced, 2);
+        drop(branch);
+        assert_eq!(pool.in_use().free, 4);
+    }
+}

@@ -1,0 +1,40 @@
+//! Copies whole KV blocks: the data side of copy-on-write.
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+
+/// Copies block `from` over block `to` for each `(from, to)` of `copies`.
+///
+/// Shape: `cache: [N, K, S, D]` f32. Cost: `K * S * D` floats a pair.
+pub fn copy_blocks(cache: &Tensor, copies: &[(u32, u32)]) -> Result<()> {
+    let (n, ..) = cache.dims4()?;
+    if let Some(pair) = copies
+        .iter()
+        .find(|(a, b)| *a as usize >= n || *b as usize >= n || a == b)
+    {
+        bail!("copy_blocks: {pair:?} in a cache of {n} blocks");
+    }
+    cache.inplace_op1(&CopyBlocks { copies })
+}
+
+struct CopyBlocks<'a> {
+    copies: &'a [(u32, u32)],
+}
+
+impl InplaceOp1 for CopyBlocks<'_> {
+    fn name(&self) -> &'static str {
+        "copy_blocks"
+    }
+
+    fn cpu_fwd(&self, cache: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (_, k, s, d) = layout.shape().dims4()?;
+        let CpuStorage::F32(cache) = cache else {
+            bail!("copy_blocks: the cache is not f32")
+        };
+        let cache = &mut cache[layout.start_offset()..];
+        let len = k * s * d;
+        for &(from, to) in self.copies {
+            let from = from as usize * len;
+            cache.copy_within(from..from + len, to as usize * len);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! A run as a fold over its events: what the controller decides from, and what
+//! a killed run resumes with.
+use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
+use crate::record::{
+    BranchEnded, BranchStatus, Event, RunStarted, Selected, StepFinished, StepOutcome, SuiteBuilt, SuiteClassified,
+    SuiteRun, Voted,
+};
+
+/// A branch: its steps from the prompt on, those inherited at its fork included.
+#[derive(Clone, Debug, Default)]
+pub struct BranchState {
+    pub steps: Vec<StepId>,
+    /// How many of the steps were inherited.
+    pub n_inherited: usize,
+    pub ended: Option<BranchEnded>,
+}
+
+/// Everything that has happened.
+#[derive(Clone, Debug)]
+pub struct RunState {
+    pub start: RunStarted,
+    /// Indexed by [`BranchId`].
+    pub branches: Vec<BranchState>,
+    /// Indexed by [`StepId`].
+    pub steps: Vec<StepFinished>,
+    pub suite: Option<SuiteBuilt>,
+    pub suite_runs: Vec<SuiteRun>,
+    pub classes: Option<SuiteClassified>,
+    pub votes: Vec<Voted>,
+    pub selected: Option<Selected>,
+    pub usage: UsageByPurpose,
+    pub ended: bool,
+}
+
+impl RunState {
+    pub fn new(start: RunStarted) -> Self {
+        Self {
+            start,
+            branches: Vec::new(),
+            steps: Vec::new(),
+            suite: None,
+            suite_runs: Vec::new(),
+            classes: None,
+            votes: Vec::new(),
+            selected: None,
+            usage: UsageByPurpose::default(),
+            ended: false,
+        }
+    }
+
+    /// Takes one event. Panics on events that no controller writes in this order.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted(_) => panic!("a run starts once"),
+            Event::BranchStarted(started) => {
+                assert_eq!(started.branch.0 as usize, self.branches.len(), "branches are numbered in order");
+                let steps = match started.forked_from {
+                    None => Vec::new(),
+                    Some(from) => self.steps_before(from.branch, from.step),
+                };
+                self.branches.push(BranchState { n_inherited: steps.len(), steps, ended: None });
+            }
+            Event::StepFinished(step) => {
+                assert_eq!(step.step.0 as usize, self.steps.len(), "steps are numbered in order");
+                self.branches[step.branch.0 as usize].steps.push(step.step);
+                self.usage += step.usage;
+                self.steps.push(step.clone());
+            }
+            Event::BranchEnded(ended) => self.branches[ended.branch.0 as usize].ended = Some(ended.clone()),
+            Event::SuiteBuilt(suite) => {
+                self.usage += suite.usage;
+                self.suite = Some(suite.clone());
+            }
+            Event::SuiteRun(run) => self.suite_runs.push(run.clone()),
+            Event::SuiteClassified(classes) => self.classes = Some(classes.clone()),
+            Event::Voted(vote) => {
+                self.usage += vote.usage;
+                self.votes.push(vote.clone());
+            }
+            Event::Selected(selected) => self.selected = Some(selected.clone()),
+            Event::RunEnded(_) => self.ended = true,
+        }
+    }
+
+    fn steps_before(&self, branch: BranchId, step: StepId) -> Vec<StepId> {
+        let steps = &self.branches[branch.0 as usize].steps;
+        let at = steps.iter().position(|&s| s == step).expect("a branch forks at a step of its parent");
+        steps[..at].to_vec()
+    }
+
+    pub fn branch(&self, branch: BranchId) -> &BranchState {
+        &self.branches[branch.0 as usize]
+    }
+
+    pub fn step(&self, step: StepId) -> &StepFinished {
+        &self.steps[step.0 as usize]
+    }
+
+    /// The finished steps of a branch, from the prompt on.
+    pub fn path(&self, branch: BranchId) -> impl DoubleEndedIterator<Item = &StepFinished> + ExactSizeIterator {
+        self.branch(branch).steps.iter().map(|&step| self.step(step))
+    }
+
+    /// Branches that have not ended.
+    pub fn living(&self) -> Vec<BranchId> {
+        self.ids().filter(|&id| self.branch(id).ended.is_none()).collect()
+    }
+
+    /// Ended branches that left a patch: the trajectories.
+    pub fn trajectories(&self) -> Vec<&BranchEnded> {
+        self.branches.iter().filter_map(|b| b.ended.as_ref()).filter(|ended| !ended.patch.is_empty()).collect()
+    }
+
+    /// The tree of a branch's workspace as it stands.
+    pub fn tree(&self, branch: BranchId) -> &str {
+        self.path(branch).next_back().map_or(&self.start.base_tree, |step| &step.tree)
+    }
+
+    /// The history of a branch: the prompt, then actions and observations.
+    pub fn tokens(&self, branch: BranchId) -> Vec<u32> {
+        let mut tokens = self.start.prompt_tokens.clone();
+        for step in self.path(branch) {
+            tokens.extend(step.candidates[step.chosen].tokens.iter().map(|token| token.token));
+            tokens.extend_from_slice(&step.observation_tokens);
+        }
+        tokens
+    }
+
+    /// Canonical actions already executed from the same point as `step`: by the
+    /// step itself and by branches that forked there.
+    pub fn tried_at(&self, step: StepId) -> Vec<&str> {
+        let first = self.step(step);
+        let siblings = self.steps.iter().filter(|other| self.is_same_point(other, first));
+        siblings.map(|s| s.candidates[s.chosen].canonical.as_str()).collect()
+    }
+
+    /// True when both steps were taken from the same history.
+    pub(super) fn is_same_point(&self, a: &StepFinished, b: &StepFinished) -> bool {
+        a.depth == b.depth && self.prefix_of(a) == self.prefix_of(b)
+    }
+
+    /// The steps before a step on its own branch.
+    pub(super) fn prefix_of(&self, step: &StepFinished) -> &[StepId] {
+        let steps = &self.branch(step.branch).steps;
+        let at = steps.iter().position(|&s| s == step.step).expect("a step lies on its branch");
+        &steps[..at]
+    }
+
+    /// Mean judge score over the judged steps of a branch; `None` if none was.
+    pub fn judge_mean(&self, branch: BranchId) -> Option<f32> {
+        let scores = self.path(branch).filter_map(|s| s.candidates[s.chosen].judge.as_ref()).map(|j| j.score);
+        mean(scores)
+    }
+
+    /// Mean of a gate signal over the steps of a branch, nats.
+    pub fn signal_mean(&self, branch: BranchId, signal: GateSignal) -> Option<f32> {
+        mean(self.path(branch).filter_map(|s| signal.of(&s.candidates[s.chosen].entropy)))
+    }
+
+    /// True when the checks that ran last on a branch, after its last change, passed.
+    pub fn checks_passed(&self, branch: BranchId) -> bool {
+        let outcomes = self.path(branch).rev().map(|step| step.outcome);
+        let mut decisive = outcomes
+            .filter(|o| matches!(o, StepOutcome::TestsPassed | StepOutcome::TestsFailed));
+        decisive.next() == Some(StepOutcome::TestsPassed)
+    }
+
+    /// Ended branches by how they ended.
+    pub fn count_ended(&self, status: BranchStatus) -> usize {
+        self.branches.iter().filter(|b| b.ended.as_ref().is_some_and(|e| e.status == status)).count()
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = BranchId> + use<> {
+        (0..self.branches.len() as u32).map(BranchId)
+    }
+}
+
+fn mean(values: impl Iterator<Item = f32>) -> Option<f32> {
+    let (sum, n) = values.fold((0.0, 0), |(sum, n), value| (sum + value, n + 1));
+    (n > 0).then(|| sum / n as f32)
+}
