@@ -52,11 +52,12 @@ fn every_prefix_of_a_record_renders_in_every_format() {
 }
 
 #[test]
-fn while_a_run_goes_on_its_usage_is_the_sum_of_its_steps() {
+fn while_a_run_goes_on_its_usage_is_the_sum_over_its_events() {
     let lines = realistic().lines();
     let whole = RunView::new(lines.clone());
     let cut = RunView::new(lines[..lines.len() - 1].to_vec());
     assert_eq!(cut.usage().agent, whole.usage().agent);
+    assert_eq!(cut.usage().augmentation, whole.usage().augmentation);
     assert_eq!(cut.usage().selection.computed_tokens, 0);
     assert!(whole.usage().selection.computed_tokens > 0);
 }
