@@ -97,8 +97,7 @@ impl Action {
             Self::Submit => (json!({}), vec![]),
         };
         let name = self.tool();
-        let mut text =
-            format!("{NAME_OPENING}{name}{NAME_DELIMITER}{ARGUMENTS_KEY}{arguments}}}");
+        let mut text = format!("{NAME_OPENING}{name}{NAME_DELIMITER}{ARGUMENTS_KEY}{arguments}}}");
         for block in blocks {
             // A length, not a fence: no block's content can forge another's.
             let block = normal_code(block);
@@ -167,9 +166,6 @@ mod tests {
             }
             .canonical()
         };
-        assert_ne!(
-            hunks(&[("a\n#2\nb", "c")]),
-            hunks(&[("a", "b"), ("c", "")])
-        );
+        assert_ne!(hunks(&[("a\n#2\nb", "c")]), hunks(&[("a", "b"), ("c", "")]));
     }
 }

@@ -30,7 +30,10 @@ pub struct FirstPrompt {
 impl FirstPrompt {
     /// A transcript that holds this prompt.
     pub fn transcript(&self, vocabulary: &dyn Vocabulary, dialect: &dyn Dialect) -> Transcript {
-        Transcript::new(encode(vocabulary, &dialect.prompt(&self.system, &self.user)))
+        Transcript::new(encode(
+            vocabulary,
+            &dialect.prompt(&self.system, &self.user),
+        ))
     }
 }
 
@@ -53,7 +56,10 @@ pub fn first_prompt(
     let (system, closing) = match config.role {
         Role::Agent => (
             fill(SYSTEM, &[("tools", &tools)]),
-            format!("The tests are run with: {}\nMake the first call.", config.test_cmd),
+            format!(
+                "The tests are run with: {}\nMake the first call.",
+                config.test_cmd
+            ),
         ),
         Role::OneTurn => (
             fill(SYSTEM_ONE_TURN, &[("tools", &tools)]),
@@ -119,7 +125,11 @@ fn choose(
         let whole = (text.len() / 20 <= left).then(|| show(config, file, text, 0));
         let fits = |shown: &String, limit: usize| n_tokens(shown) <= limit;
         let share = (budget as f32 * ONE_FILE_SHARE) as usize;
-        let limit = if chosen.text.is_empty() { left } else { left.min(share) };
+        let limit = if chosen.text.is_empty() {
+            left
+        } else {
+            left.min(share)
+        };
         if let Some(shown) = whole.filter(|shown| fits(shown, limit)) {
             left -= n_tokens(&shown);
             chosen.text += &shown;
@@ -170,11 +180,17 @@ fn excerpt(config: &AgentConfig, file: &RepoFile, text: &str, issue: &str) -> Op
         let outline: String = all
             .iter()
             .filter(|s| !s.is_local)
-            .map(|s| format!("{}  # lines {} to {}\n", lines[s.header], s.lines.start + 1, s.lines.end))
+            .map(|s| {
+                format!(
+                    "{}  # lines {} to {}\n",
+                    lines[s.header],
+                    s.lines.start + 1,
+                    s.lines.end
+                )
+            })
             .collect();
-        return (!outline.is_empty()).then(|| {
-            format!("{} (outline only):\n```python\n{outline}```\n\n", file.path)
-        });
+        return (!outline.is_empty())
+            .then(|| format!("{} (outline only):\n```python\n{outline}```\n\n", file.path));
     }
     let mut shown = String::new();
     let mut last_end = 0;
@@ -229,7 +245,11 @@ mod tests {
         }
     }
 
-    fn prompt(config: &AgentConfig, view: &RepoView, ctx: usize) -> Result<FirstPrompt, AgentError> {
+    fn prompt(
+        config: &AgentConfig,
+        view: &RepoView,
+        ctx: usize,
+    ) -> Result<FirstPrompt, AgentError> {
         let vocabulary = ByteVocabulary::chat_ml();
         first_prompt(config, view, "`total` is wrong.\n", &vocabulary, ctx)
     }
@@ -240,7 +260,11 @@ mod tests {
     fn a_small_repository_is_shown_whole() {
         let view = view(&[("cart.py", CART), ("empty.py", "")]);
         let first = prompt(&AgentConfig::agent(), &view, 20_000).unwrap();
-        assert!(first.user.contains(&format!("cart.py:\n```python\n{CART}```")));
+        assert!(
+            first
+                .user
+                .contains(&format!("cart.py:\n```python\n{CART}```"))
+        );
         assert!(!first.user.contains("Files:"), "all of them are shown");
         assert!(first.system.contains("- submit(): ") && first.system.contains("<tool_call>"));
         assert_eq!(first.shown, ["cart.py"]);
@@ -251,7 +275,9 @@ mod tests {
 
     #[test]
     fn of_a_large_repository_what_fits_and_matters_is_shown() {
-        let long: String = (0..400).map(|n| format!("def f{n}():\n    return {n}\n\n")).collect();
+        let long: String = (0..400)
+            .map(|n| format!("def f{n}():\n    return {n}\n\n"))
+            .collect();
         let big = format!("{long}{CART}");
         let view = view(&[("big.py", &big), ("other.py", &long), ("z.py", "Z = 1\n")]);
         let first = prompt(&AgentConfig::agent(), &view, 8_192).unwrap();
@@ -270,6 +296,9 @@ mod tests {
             first_prompt(&config, &RepoView::default(), issue, &vocabulary, 4_096).unwrap_err()
         };
         assert!(matches!(refused(" \n"), AgentError::EmptyIssue));
-        assert!(matches!(refused(&"x".repeat(5_000)), AgentError::PromptTooLong { .. }));
+        assert!(matches!(
+            refused(&"x".repeat(5_000)),
+            AgentError::PromptTooLong { .. }
+        ));
     }
 }

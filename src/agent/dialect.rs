@@ -41,6 +41,9 @@ pub trait Dialect {
     /// From the end of an action to the opening of the next turn: closes the
     /// assistant's turn, gives it the observation.
     fn observation(&self, text: &str) -> Vec<Segment>;
+    /// From the end of an action to the opening of the next turn: closes the
+    /// assistant's turn, gives it the program's own question.
+    fn question(&self, text: &str) -> Vec<Segment>;
     /// Special tokens that end a turn, the usual one first.
     fn stops(&self) -> &[String];
 
@@ -80,10 +83,14 @@ impl Dialect for ChatMl {
         vec![
             Segment::Template("<|im_end|>\n<|im_start|>user\n<tool_response>\n".into()),
             Segment::Content(text.into()),
-            Segment::Template(
-                "\n</tool_response><|im_end|>\n<|im_start|>assistant\n".into(),
-            ),
+            Segment::Template("\n</tool_response><|im_end|>\n<|im_start|>assistant\n".into()),
         ]
+    }
+
+    fn question(&self, text: &str) -> Vec<Segment> {
+        vec![Segment::Template(format!(
+            "<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+        ))]
     }
 
     fn stops(&self) -> &[String] {
@@ -119,6 +126,8 @@ pub struct SplicedDialect {
     prompt: [String; 3],
     /// Before and behind an observation.
     observation: [String; 2],
+    /// The same for a question of the program's own.
+    question: [String; 2],
     stops: Vec<String>,
 }
 
@@ -141,27 +150,23 @@ impl SplicedDialect {
         let (before, rest) = cut(&first, MARKS[0], "system")?;
         let (between, behind) = cut(rest, MARKS[1], "user")?;
         turns.push(turn("assistant", MARKS[2]));
-        let mut observed = Err(DialectError::Rewrites { role: "tool" });
-        for role in ["tool", "user"] {
+        let mut after_action = |role| {
             turns.push(turn(role, MARKS[3]));
-            observed = render(&turns)
-                .map_err(DialectError::Render)
-                .and_then(|whole| {
-                    let suffix = whole
-                        .strip_prefix(&first)
-                        .and_then(|s| s.strip_prefix(MARKS[2]))
-                        .ok_or(DialectError::Rewrites { role: "assistant" })?;
-                    let (open, close) = cut(suffix, MARKS[3], role)?;
-                    Ok([open.to_string(), close.to_string()])
-                });
+            let whole = render(&turns).map_err(DialectError::Render);
             turns.pop();
-            if observed.is_ok() {
-                break;
-            }
-        }
+            let whole = whole?;
+            let suffix = whole
+                .strip_prefix(&first)
+                .and_then(|s| s.strip_prefix(MARKS[2]))
+                .ok_or(DialectError::Rewrites { role: "assistant" })?;
+            let (open, close) = cut(suffix, MARKS[3], role)?;
+            Ok([open.to_string(), close.to_string()])
+        };
+        let question = after_action("user")?;
         Ok(Self {
+            observation: after_action("tool").unwrap_or_else(|_: DialectError| question.clone()),
             prompt: [before.into(), between.into(), behind.into()],
-            observation: observed?,
+            question,
             stops,
         })
     }
@@ -197,6 +202,11 @@ impl Dialect for SplicedDialect {
         ]
     }
 
+    fn question(&self, text: &str) -> Vec<Segment> {
+        let [before, behind] = &self.question;
+        vec![Segment::Template(format!("{before}{text}{behind}"))]
+    }
+
     fn stops(&self) -> &[String] {
         &self.stops
     }
@@ -226,7 +236,10 @@ mod tests {
     fn a_dialect_cut_from_qwens_template_is_chat_ml() {
         let cut = SplicedDialect::new(qwen, vec!["<|im_end|>".into()]).unwrap();
         let chat_ml = ChatMl::default();
-        assert_eq!(cut.prompt("Rules.", "Issue."), chat_ml.prompt("Rules.", "Issue."));
+        assert_eq!(
+            cut.prompt("Rules.", "Issue."),
+            chat_ml.prompt("Rules.", "Issue.")
+        );
         assert_eq!(cut.observation("Seen."), chat_ml.observation("Seen."));
     }
 

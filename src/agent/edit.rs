@@ -14,7 +14,11 @@ pub(crate) fn candidates(path: &str, text: &str, change: &Change) -> Result<Vec<
                     "{path} is not a Python file: change it by lines or write it whole."
                 ));
             }
-            Ok(vec![replace_symbol(text, symbol, &without_line_numbers(code))?])
+            Ok(vec![replace_symbol(
+                text,
+                symbol,
+                &without_line_numbers(code),
+            )?])
         }
         Change::Lines { start, end, code } => {
             replace_lines(path, text, *start, *end, &without_line_numbers(code))
@@ -22,11 +26,10 @@ pub(crate) fn candidates(path: &str, text: &str, change: &Change) -> Result<Vec<
         Change::Hunks(hunks) => {
             let mut text = text.to_string();
             for (index, hunk) in hunks.iter().enumerate() {
-                text = replace_hunk(path, &text, hunk)
-                    .map_err(|e| match hunks.len() {
-                        1 => e,
-                        n => format!("Change {} of {n}: {e}", index + 1),
-                    })?;
+                text = replace_hunk(path, &text, hunk).map_err(|e| match hunks.len() {
+                    1 => e,
+                    n => format!("Change {} of {n}: {e}", index + 1),
+                })?;
             }
             Ok(vec![Merged {
                 text,
@@ -76,7 +79,10 @@ fn replace_lines(
         {
             merged.notes.insert(
                 0,
-                format!("The block holds all of `{0}`, so all of `{0}` was replaced.", new.name),
+                format!(
+                    "The block holds all of `{0}`, so all of `{0}` was replaced.",
+                    new.name
+                ),
             );
             candidates.push(merged);
         }
@@ -116,7 +122,10 @@ fn replace_hunk(path: &str, text: &str, hunk: &Hunk) -> Result<String, String> {
     if found.is_empty() {
         found = places(&|a, b| a.trim() == b.trim());
         if let Some(&at) = found.first() {
-            let first = old.iter().zip(&lines[at..]).find(|(a, _)| !a.trim().is_empty());
+            let first = old
+                .iter()
+                .zip(&lines[at..])
+                .find(|(a, _)| !a.trim().is_empty());
             if let Some((a, b)) = first {
                 new = reindented(&hunk.new, a, b);
             }
@@ -133,9 +142,11 @@ fn replace_hunk(path: &str, text: &str, hunk: &Hunk) -> Result<String, String> {
                 "These lines are not in {path}. The nearest are lines {} to {}:\n{}",
                 place.start + 1,
                 place.end,
-                lines[place].join("\n")
+                lines[place.clone()].join("\n")
             ),
-            None => format!("These lines are not in {path}, nor anything like them. View it first."),
+            None => {
+                format!("These lines are not in {path}, nor anything like them. View it first.")
+            }
         }),
         _ => {
             let at: Vec<String> = found.iter().map(|n| (n + 1).to_string()).collect();
@@ -187,7 +198,8 @@ pub(crate) fn without_line_numbers(code: &str) -> String {
 mod tests {
     use super::*;
 
-    const FILE: &str = "def f(x):\n    if x:\n        return 1\n    return 2\n\n\ndef g():\n    return 2\n";
+    const FILE: &str =
+        "def f(x):\n    if x:\n        return 1\n    return 2\n\n\ndef g():\n    return 2\n";
 
     fn first(change: Change) -> String {
         candidates("a.py", FILE, &change).unwrap().remove(0).text
@@ -215,7 +227,10 @@ mod tests {
         assert_eq!(first(lines(3, 3, "return 3\n")), expected);
         assert_eq!(first(lines(3, 3, "3| return 3\n")), expected);
         let end = first(lines(8, 99, "    return 9\n"));
-        assert_eq!(end, FILE.replace("def g():\n    return 2", "def g():\n    return 9"));
+        assert_eq!(
+            end,
+            FILE.replace("def g():\n    return 2", "def g():\n    return 9")
+        );
         let error = candidates("a.py", FILE, &lines(12, 13, "x\n")).unwrap_err();
         assert!(error.contains("has 8 lines"));
     }
@@ -223,13 +238,19 @@ mod tests {
     #[test]
     fn a_whole_function_for_some_of_its_lines_means_the_function() {
         let text = first(lines(1, 2, "def f(x):\n    return 5\n"));
-        assert_eq!(text, "def f(x):\n    return 5\n\n\ndef g():\n    return 2\n");
+        assert_eq!(
+            text,
+            "def f(x):\n    return 5\n\n\ndef g():\n    return 2\n"
+        );
     }
 
     #[test]
     fn a_hunk_is_found_exactly_or_by_its_indentation() {
         let expected = FILE.replace("return 1", "return 7");
-        assert_eq!(first(hunk("        return 1\n", "        return 7\n")), expected);
+        assert_eq!(
+            first(hunk("        return 1\n", "        return 7\n")),
+            expected
+        );
         assert_eq!(first(hunk("return 1\n", "return 7\n")), expected);
         let two = first(hunk("if x:\n    return 1\n", "if not x:\n    return 7\n"));
         assert_eq!(two, expected.replace("if x", "if not x"));
@@ -237,8 +258,12 @@ mod tests {
 
     #[test]
     fn a_hunk_that_is_not_there_shows_the_nearest_lines() {
-        let error = candidates("a.py", FILE, &hunk("    if y:\n        return 10\n", "")).unwrap_err();
-        assert!(error.contains("lines 2 to 3:\n    if x:\n        return 1"), "{error}");
+        let error =
+            candidates("a.py", FILE, &hunk("    if y:\n        return 10\n", "")).unwrap_err();
+        assert!(
+            error.contains("lines 2 to 3:\n    if x:\n        return 1"),
+            "{error}"
+        );
         let error = candidates("a.py", FILE, &hunk("    return 2\n", "")).unwrap_err();
         assert!(error.contains("at lines 4, 8"), "{error}");
     }

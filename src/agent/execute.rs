@@ -123,7 +123,12 @@ impl<'a> Executor<'a> {
             let nearest = view.files.iter().find_map(|file| {
                 let text = file.text.as_deref()?;
                 let at = nearest_place(text, wanted)?.start;
-                Some(format!("{}:{}: {}", file.path, at + 1, text.lines().nth(at)?))
+                Some(format!(
+                    "{}:{}: {}",
+                    file.path,
+                    at + 1,
+                    text.lines().nth(at)?
+                ))
             });
             if let Some(nearest) = nearest {
                 sentence += &format!(" The nearest line:\n{nearest}");
@@ -188,14 +193,18 @@ impl<'a> Executor<'a> {
         }
         if let Some(parent) = full.parent() {
             if let Err(e) = std::fs::create_dir_all(parent) {
-                return Ok(Observation::rejected(format!("{path} cannot be made: {e}.")));
+                return Ok(Observation::rejected(format!(
+                    "{path} cannot be made: {e}."
+                )));
             }
         }
         let before = match old {
             Some(_) => Some(std::fs::read(&full).map_err(|e| io("read", e))?),
             None => None,
         };
-        let crlf = before.as_ref().is_some_and(|bytes| bytes.windows(2).any(|w| w == b"\r\n"));
+        let crlf = before
+            .as_ref()
+            .is_some_and(|bytes| bytes.windows(2).any(|w| w == b"\r\n"));
         let mut first_error = None;
         for candidate in &candidates {
             let text = match crlf {
@@ -225,7 +234,12 @@ impl<'a> Executor<'a> {
         new: &Merged,
     ) -> Result<Observation, AgentError> {
         let diff = similar::TextDiff::from_lines(old, &new.text);
-        let count = |tag| diff.iter_all_changes().filter(|c| c.tag() == tag).count().to_string();
+        let count = |tag| {
+            diff.iter_all_changes()
+                .filter(|c| c.tag() == tag)
+                .count()
+                .to_string()
+        };
         let notes: String = new.notes.iter().map(|note| format!(" {note}")).collect();
         let edited = fill(
             EDITED,
@@ -248,7 +262,10 @@ impl<'a> Executor<'a> {
             ),
             Some(report) => Observation::new(
                 StepOutcome::TestsFailed,
-                fill(CHECK_FAILED, &[("edited", &edited), ("report", report.text.trim_end())]),
+                fill(
+                    CHECK_FAILED,
+                    &[("edited", &edited), ("report", report.text.trim_end())],
+                ),
             ),
         })
     }
@@ -291,7 +308,10 @@ impl<'a> Executor<'a> {
             ),
             CommandEnd::TimedOut => (
                 StepOutcome::CommandFailed,
-                format!("The command was stopped after {} seconds.", limits.wall_s_max),
+                format!(
+                    "The command was stopped after {} seconds.",
+                    limits.wall_s_max
+                ),
             ),
         };
         let mut text = output.text.trim_end().to_string();

@@ -116,9 +116,12 @@ impl Writer<'_> {
     /// The alternatives of one form: one for each file where what follows the
     /// path depends on the file, else one.
     fn form(&mut self, name: &str, form: &Form) {
-        let depends = form.block != Block::None
-            || form.params.iter().any(|p| p.kind == ParamKind::Symbol);
-        let names_file = form.params.iter().any(|p| p.kind == ParamKind::ExistingPath);
+        let depends =
+            form.block != Block::None || form.params.iter().any(|p| p.kind == ParamKind::Symbol);
+        let names_file = form
+            .params
+            .iter()
+            .any(|p| p.kind == ParamKind::ExistingPath);
         if !(depends && names_file) || self.context.files.is_empty() {
             let alternative = self.alternative(name, form, None);
             self.forms.push(alternative);
@@ -225,8 +228,14 @@ impl Writer<'_> {
         let files = &self.context.files;
         let paths: Vec<String> = files.iter().map(|f| quoted(&json_body(&f.path))).collect();
         rule("PATH", paths.join(" | "));
-        rule("ANY_PATH", "/[A-Za-z0-9_][A-Za-z0-9_.\\-]*(\\/[A-Za-z0-9_][A-Za-z0-9_.\\-]*)*/".into());
-        rule("SYMBOL", "/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/".into());
+        rule(
+            "ANY_PATH",
+            "/[A-Za-z0-9_][A-Za-z0-9_.\\-]*(\\/[A-Za-z0-9_][A-Za-z0-9_.\\-]*)*/".into(),
+        );
+        rule(
+            "SYMBOL",
+            "/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/".into(),
+        );
         rule("LINE", "/[1-9][0-9]{0,4}/".into());
         rule(
             "TEXT",
@@ -252,7 +261,10 @@ impl Writer<'_> {
         for (index, file) in files.iter().enumerate() {
             let chunks: Vec<String> = file.lines.iter().map(|line| format!("{line}\n")).collect();
             let chunks = serde_json::json!({ "substring_chunks": chunks });
-            rule(&format!("OLD_{index}"), format!("%regex {chunks} & /(.|\\n)+/"));
+            rule(
+                &format!("OLD_{index}"),
+                format!("%regex {chunks} & /(.|\\n)+/"),
+            );
         }
         text += &self.rules;
         if !before.is_empty() {

@@ -43,7 +43,11 @@ fn call(json: &str) -> String {
 
 fn full() -> String {
     let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
-    lark(&ToolSet::full(), Thought::Optional { chars_max: 40 }, &context)
+    lark(
+        &ToolSet::full(),
+        Thought::Optional { chars_max: 40 },
+        &context,
+    )
 }
 
 #[test]
@@ -57,7 +61,8 @@ fn calls_that_can_be_carried_out_are_accepted_and_parse() {
         call(r#"{"name": "run", "arguments": {"command": "python3 -m pytest -q"}}"#),
         call(r#"{"name": "submit", "arguments": {}}"#),
         call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "totals"}}"#) + code,
-        call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "Cart.total"}}"#) + code,
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "Cart.total"}}"#)
+            + code,
         call(r#"{"name": "edit", "arguments": {"path": "cart.py", "start": 6, "end": 7}}"#) + code,
         call(r#"{"name": "edit", "arguments": {"path": "cart.py"}}"#) + hunk,
         call(r#"{"name": "write", "arguments": {"path": "tests/test_new.py"}}"#) + code,
@@ -95,7 +100,11 @@ fn what_does_not_exist_cannot_be_written() {
         call(r#"{"name": "commit", "arguments": {}}"#),
         "```python\nx = 1\n```".to_string(),
         "One line.\nAnother line.\n".to_string() + &call(r#"{"name": "submit", "arguments": {}}"#),
-        format!("{}\n{}", "y".repeat(60), call(r#"{"name": "submit", "arguments": {}}"#)),
+        format!(
+            "{}\n{}",
+            "y".repeat(60),
+            call(r#"{"name": "submit", "arguments": {}}"#)
+        ),
     ];
     for text in texts {
         assert!(!accepts(&lark, &text), "{text}");
@@ -111,7 +120,11 @@ fn tools_that_are_withheld_cannot_be_called() {
     let standard = lark(&AgentConfig::agent().tools, Thought::None, &context);
     assert!(accepts(&standard, &submit));
     assert!(!accepts(&standard, &format!("A thought.\n{submit}")));
-    let required = lark(&ToolSet::full(), Thought::Required { chars_max: 80 }, &context);
+    let required = lark(
+        &ToolSet::full(),
+        Thought::Required { chars_max: 80 },
+        &context,
+    );
     assert!(accepts(&required, &format!("A thought.\n{submit}")));
     assert!(!accepts(&required, &submit));
 }

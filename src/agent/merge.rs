@@ -59,7 +59,10 @@ fn redirect(
     let known = |s: &&&Symbol| all.iter().any(|a| !a.is_local && a.name == s.name);
     if let Some(other) = outer.iter().find(known) {
         let mut merged = replace_symbol(text, &other.name, code)?;
-        let note = format!("The block defines `{0}`, so `{0}` was replaced.", other.name);
+        let note = format!(
+            "The block defines `{0}`, so `{0}` was replaced.",
+            other.name
+        );
         merged.notes.insert(0, note);
         return Ok(merged);
     }
@@ -90,7 +93,11 @@ fn place(merged: &mut Merged, target: &Symbol, new: &Symbol, given: &[Symbol], c
         return;
     }
     let missing: Vec<&Symbol> = members(&all, old)
-        .filter(|m| !given.iter().any(|g| g.qualified == format!("{}.{}", new.qualified, m.name)))
+        .filter(|m| {
+            !given
+                .iter()
+                .any(|g| g.qualified == format!("{}.{}", new.qualified, m.name))
+        })
         .collect();
     if old.is_class && new.is_class && !missing.is_empty() {
         let kept: Vec<_> = missing.iter().map(|m| format!("`{}`", m.name)).collect();
@@ -106,7 +113,9 @@ fn place(merged: &mut Merged, target: &Symbol, new: &Symbol, given: &[Symbol], c
         if dedent(&old_text) == dedent(&new_text) {
             return;
         }
-        merged.notes.push(format!("`{}` was replaced too.", old.qualified));
+        merged
+            .notes
+            .push(format!("`{}` was replaced too.", old.qualified));
     }
     merged.text = splice(&merged.text, old, &new_text);
 }
@@ -163,7 +172,9 @@ fn add_definition(
         lines.splice(anchor.lines.start..anchor.lines.start, added);
         merged.text = joined(&lines);
     }
-    merged.notes.push(format!("`{}` is new and was added.", new.name));
+    merged
+        .notes
+        .push(format!("`{}` is new and was added.", new.name));
 }
 
 fn insert_after(merged: &mut Merged, anchor: &Symbol, text: &str, n_blank: usize) {
@@ -206,13 +217,16 @@ fn add_imports(merged: &mut Merged, code: &str) {
         .map_or_else(|| first_statement(&merged.text), |last| last.end);
     let mut lines: Vec<&str> = merged.text.lines().collect();
     let added: Vec<&str> = missing.iter().flat_map(|m| m.lines()).collect();
-    let gap = lines.get(at).is_some_and(|next| {
-        imports(&merged.text).is_empty() && !next.trim().is_empty()
-    });
+    let gap = lines
+        .get(at)
+        .is_some_and(|next| imports(&merged.text).is_empty() && !next.trim().is_empty());
     let added = added.into_iter().chain(gap.then_some(""));
     lines.splice(at..at, added.collect::<Vec<_>>());
     merged.text = joined(&lines);
-    let names: Vec<_> = missing.iter().map(|m| format!("`{}`", m.trim_end())).collect();
+    let names: Vec<_> = missing
+        .iter()
+        .map(|m| format!("`{}`", m.trim_end()))
+        .collect();
     merged.notes.push(format!("Added {}.", names.join(", ")));
 }
 
@@ -223,9 +237,7 @@ fn imported_names(text: &str) -> std::collections::BTreeSet<String> {
     for range in imports(text) {
         let statement = lines[range].join(" ").replace(['(', ')', '\\'], " ");
         let statement = statement.split('#').next().unwrap_or_default().to_string();
-        let (prefix, list) = statement
-            .split_once("import ")
-            .unwrap_or((&statement, ""));
+        let (prefix, list) = statement.split_once("import ").unwrap_or((&statement, ""));
         for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             names.insert(format!("{}import {name}", prefix.trim_start()));
         }
@@ -313,9 +325,13 @@ fn most_like<'a>(same: &[&'a Symbol], text: &str, new_text: &str) -> Option<&'a 
     let likeness = |s: &Symbol| {
         super::nearest::similarity(&head(&dedent(&lines_of(text, s))), &head(new_text))
     };
-    same.iter()
-        .copied()
-        .reduce(|best, s| if likeness(s) > likeness(best) { s } else { best })
+    same.iter().copied().reduce(|best, s| {
+        if likeness(s) > likeness(best) {
+            s
+        } else {
+            best
+        }
+    })
 }
 
 /// True when a definition's body says nothing: `...`, `pass`, or comments.
@@ -332,8 +348,7 @@ fn is_stub(text: &str) -> bool {
     });
     let inline = text.lines().nth(symbol.header).is_some_and(|header| {
         let header = header.split('#').next().unwrap_or_default().trim_end();
-        !header.ends_with([':', '(', ','])
-            && !(header.ends_with("...") || header.ends_with("pass"))
+        !header.ends_with([':', '(', ',']) && !(header.ends_with("...") || header.ends_with("pass"))
     });
     statements.next().is_none() && !inline
 }
@@ -489,7 +504,10 @@ mod tests {
         let text = "class A:\n    @property\n    def x(self):\n        return 1\n\n    @x.setter\n    def x(self, value):\n        pass\n";
         let code = "@x.setter\ndef x(self, value):\n    self.y = value\n";
         let result = replace_symbol(text, "A.x", code).unwrap();
-        assert_eq!(result.text, text.replace("        pass\n", "        self.y = value\n"));
+        assert_eq!(
+            result.text,
+            text.replace("        pass\n", "        self.y = value\n")
+        );
     }
 
     #[test]

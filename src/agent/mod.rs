@@ -25,6 +25,7 @@ mod prompt;
 pub mod python;
 mod rank;
 mod repo;
+mod rubric;
 mod span;
 pub mod step;
 mod tool;
@@ -40,6 +41,7 @@ pub use grammar::GrammarContext;
 pub use observation::Observation;
 pub use parse::{ParseError, parse};
 pub use repo::{RepoFile, RepoView};
+pub use rubric::expected_digits;
 pub use span::{CallSpan, CallTokens, call_span, locate_call, token_ends};
 pub use step::{Memory, Verdict};
 pub use tool::{Block, Form, Param, ParamKind, Tool, ToolSet};
@@ -59,6 +61,8 @@ pub enum AgentError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("the check after an edit cannot be run: {0}")]
+    Check(String),
     #[error("the issue is empty; say what is wrong in a sentence or two")]
     EmptyIssue,
     #[error(

@@ -35,7 +35,12 @@ pub(crate) fn similarity(a: &str, b: &str) -> f32 {
 pub(crate) fn nearest_names<'a>(wanted: &str, names: &[&'a str], n: usize) -> Vec<&'a str> {
     let mut scored: Vec<(f32, &str)> = names
         .iter()
-        .map(|name| (similarity(&wanted.to_lowercase(), &name.to_lowercase()), *name))
+        .map(|name| {
+            (
+                similarity(&wanted.to_lowercase(), &name.to_lowercase()),
+                *name,
+            )
+        })
         .filter(|(score, _)| *score > NAME_SIMILARITY_MIN)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
@@ -90,7 +95,10 @@ mod tests {
     #[test]
     fn near_names_come_first_and_far_ones_not_at_all() {
         let names = ["merge_sort", "mergesort", "Node", "quicksort"];
-        assert_eq!(nearest_names("merge_srt", &names, 2), ["merge_sort", "mergesort"]);
+        assert_eq!(
+            nearest_names("merge_srt", &names, 2),
+            ["merge_sort", "mergesort"]
+        );
         assert!(nearest_names("xyz", &names, 3).is_empty());
         assert_eq!(similarity("a", "a "), 1.0);
     }

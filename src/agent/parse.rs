@@ -98,7 +98,10 @@ fn fenced(after: &str, tool: &str) -> Result<String, ParseError> {
         }
         code.push_str(line);
     }
-    fail("The code block was cut off before its closing ```. Write less: one function at a time.".into())
+    fail(
+        "The code block was cut off before its closing ```. Write less: one function at a time."
+            .into(),
+    )
 }
 
 fn build(
@@ -299,25 +302,46 @@ mod tests {
             (parse(&ToolSet::full(), "I think so."), "no tool call"),
             (parse(&ToolSet::full(), "<tool_call>\n{"), "not closed"),
             (call("{\"name\": ", ""), "not valid JSON"),
-            (call(r#"{"name": "fix", "arguments": {}}"#, ""), "no tool \"fix\""),
-            (call(r#"{"name": "view", "arguments": {}}"#, ""), "view(path) or view(path, start, end)"),
             (
-                call(r#"{"name": "view", "arguments": {"path": "a", "start": 9, "end": 3}}"#, ""),
+                call(r#"{"name": "fix", "arguments": {}}"#, ""),
+                "no tool \"fix\"",
+            ),
+            (
+                call(r#"{"name": "view", "arguments": {}}"#, ""),
+                "view(path) or view(path, start, end)",
+            ),
+            (
+                call(
+                    r#"{"name": "view", "arguments": {"path": "a", "start": 9, "end": 3}}"#,
+                    "",
+                ),
                 "no range",
             ),
             (
-                call(r#"{"name": "write", "arguments": {"path": "a.py"}}"#, "\nx = 1"),
+                call(
+                    r#"{"name": "write", "arguments": {"path": "a.py"}}"#,
+                    "\nx = 1",
+                ),
                 "between ``` fences",
             ),
             (
-                call(r#"{"name": "write", "arguments": {"path": "a.py"}}"#, "\n```\nx = 1"),
+                call(
+                    r#"{"name": "write", "arguments": {"path": "a.py"}}"#,
+                    "\n```\nx = 1",
+                ),
                 "cut off",
             ),
             (
-                call(r#"{"name": "edit", "arguments": {"path": "a.py"}}"#, "\n```\nx = 1\n```"),
+                call(
+                    r#"{"name": "edit", "arguments": {"path": "a.py"}}"#,
+                    "\n```\nx = 1\n```",
+                ),
                 "<<<<<<< SEARCH",
             ),
-            (call(r#"{"name": "search", "arguments": {"text": " "}}"#, ""), "\"text\" is empty"),
+            (
+                call(r#"{"name": "search", "arguments": {"text": " "}}"#, ""),
+                "\"text\" is empty",
+            ),
         ];
         for (result, part) in cases {
             let sentence = result.unwrap_err().0;
@@ -325,7 +349,13 @@ mod tests {
             assert_eq!(sentence.lines().count(), 1);
         }
         let reduced = ToolSet::full().without("run");
-        let text = "<tool_call>{\"name\": \"run\", \"arguments\": {\"command\": \"ls\"}}</tool_call>";
-        assert!(parse(&reduced, text).unwrap_err().0.contains("no tool \"run\" to call now"));
+        let text =
+            "<tool_call>{\"name\": \"run\", \"arguments\": {\"command\": \"ls\"}}</tool_call>";
+        assert!(
+            parse(&reduced, text)
+                .unwrap_err()
+                .0
+                .contains("no tool \"run\" to call now")
+        );
     }
 }

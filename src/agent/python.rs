@@ -269,7 +269,10 @@ if X:
         assert_eq!(lines[first.header], "def first(a,");
         assert_eq!(lines[first.lines.end - 1], "    # a comment of the body");
         let shape = &named("Shape")[0];
-        assert_eq!(lines[shape.lines.end - 1], "    async def wait(self): await x");
+        assert_eq!(
+            lines[shape.lines.end - 1],
+            "    async def wait(self): await x"
+        );
         let area = &named("Shape.area")[1];
         assert_eq!(lines[area.lines.start], "    @area.setter");
         assert_eq!((area.indent.as_str(), area.is_local), ("    ", false));

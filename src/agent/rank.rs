@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn what_the_issue_names_comes_first() {
         let view = view(&[
-            ("pkg/money.py", "def parse_price(text):\n    return round_half(text)\n"),
+            (
+                "pkg/money.py",
+                "def parse_price(text):\n    return round_half(text)\n",
+            ),
             ("pkg/other.py", "def unrelated():\n    pass\n"),
             ("pkg/rounding.py", "def round_half(x):\n    return x\n"),
             ("tests/test_money.py", "from pkg.money import parse_price\n"),
@@ -142,7 +145,10 @@ mod tests {
     fn what_a_likely_file_imports_is_likelier_than_the_rest() {
         let view = view(&[
             ("a.py", "X = 1\n"),
-            ("cart.py", "from rounding import half\n\ndef total():\n    return half(1)\n"),
+            (
+                "cart.py",
+                "from rounding import half\n\ndef total():\n    return half(1)\n",
+            ),
             ("rounding.py", "def half(x):\n    return x\n"),
         ]);
         let order = rank(&view, "total() is off by a cent");

@@ -126,7 +126,10 @@ mod tests {
         let view = RepoView::read(dir.path()).unwrap();
         let paths: Vec<_> = view.files.iter().map(|f| f.path.as_str()).collect();
         assert_eq!(paths, ["a.py", "logo.png", "pkg/b.py", "tests/test_a.py"]);
-        assert_eq!(view.get("pkg/b.py").unwrap().text.as_deref(), Some("x = 1\n"));
+        assert_eq!(
+            view.get("pkg/b.py").unwrap().text.as_deref(),
+            Some("x = 1\n")
+        );
         assert_eq!(view.get("logo.png").unwrap().text, None);
         assert!(view.get("tests/test_a.py").unwrap().is_test());
         assert!(!view.get("a.py").unwrap().is_test());

@@ -96,7 +96,8 @@ mod tests {
         assert_eq!(&EDIT[span.name], "edit");
         let arguments = &EDIT[span.arguments];
         assert!(arguments.starts_with(" \"arguments\": {") && arguments.ends_with("x = 1\n```"));
-        let submit = "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</tool_call><|im_end|>";
+        let submit =
+            "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</tool_call><|im_end|>";
         let span = call_span(submit).unwrap();
         assert_eq!(&submit[span.arguments], " \"arguments\": {}}\n</tool_call>");
         assert_eq!(call_span("no call"), None);

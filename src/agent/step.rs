@@ -34,10 +34,7 @@ pub struct Memory {
 
 impl Memory {
     /// The memory after `steps` of a branch whose first one began at `base_tree`.
-    pub fn replay<'a>(
-        base_tree: &str,
-        steps: impl IntoIterator<Item = &'a StepFinished>,
-    ) -> Self {
+    pub fn replay<'a>(base_tree: &str, steps: impl IntoIterator<Item = &'a StepFinished>) -> Self {
         let mut memory = Self::default();
         let mut tree = base_tree;
         for step in steps {
@@ -99,7 +96,11 @@ impl Memory {
         let (before, after) = trees;
         self.n_steps += 1;
         self.last = Some(outcome);
-        self.n_unparsed = if tool.is_some() { 0 } else { self.n_unparsed + 1 };
+        self.n_unparsed = if tool.is_some() {
+            0
+        } else {
+            self.n_unparsed + 1
+        };
         if before != after {
             self.n_repeats = 0;
         }
@@ -109,7 +110,8 @@ impl Memory {
             self.repeated = tool.map(String::from);
         }
         if tool.is_some() {
-            self.done.insert((before.to_string(), canonical.to_string()));
+            self.done
+                .insert((before.to_string(), canonical.to_string()));
         }
     }
 
@@ -156,7 +158,12 @@ mod tests {
             Verdict::Execute => StepOutcome::Ok,
             Verdict::Answer(observation) => observation.outcome,
         };
-        memory.note(Some(action.tool()), &action.canonical(), (tree, tree), outcome);
+        memory.note(
+            Some(action.tool()),
+            &action.canonical(),
+            (tree, tree),
+            outcome,
+        );
         outcome
     }
 
@@ -166,7 +173,10 @@ mod tests {
         assert_eq!(noted(&mut memory, &view("a.py"), "t0"), StepOutcome::Ok);
         assert_eq!(noted(&mut memory, &view("b.py"), "t0"), StepOutcome::Ok);
         assert_eq!(noted(&mut memory, &view("a.py"), "t1"), StepOutcome::Ok);
-        assert_eq!(noted(&mut memory, &view("a.py"), "t0"), StepOutcome::Repeated);
+        assert_eq!(
+            noted(&mut memory, &view("a.py"), "t0"),
+            StepOutcome::Repeated
+        );
     }
 
     #[test]
@@ -176,7 +186,11 @@ mod tests {
         noted(&mut memory, &view("a.py"), "t0");
         for n in 1..=config.repeats_max {
             assert_eq!(memory.status(&config), None);
-            assert_eq!(noted(&mut memory, &view("a.py"), "t0"), StepOutcome::Repeated, "{n}");
+            assert_eq!(
+                noted(&mut memory, &view("a.py"), "t0"),
+                StepOutcome::Repeated,
+                "{n}"
+            );
             assert!(!memory.tools(&config, true, 9).contains("view"));
         }
         assert_eq!(memory.status(&config), Some(BranchStatus::Stuck));
@@ -193,11 +207,17 @@ mod tests {
         assert!(memory.tools(&config, true, 9).contains("submit"));
         assert!(matches!(
             memory.review(&Action::Submit, "t0", false),
-            Verdict::Answer(Observation { outcome: StepOutcome::Rejected, .. })
+            Verdict::Answer(Observation {
+                outcome: StepOutcome::Rejected,
+                ..
+            })
         ));
         assert_eq!(memory.review(&Action::Submit, "t0", true), Verdict::Execute);
         assert_eq!(memory.tools(&config, false, 2).names(), ["edit", "write"]);
-        assert_eq!(memory.tools(&config, true, 1).names(), ["edit", "write", "submit"]);
+        assert_eq!(
+            memory.tools(&config, true, 1).names(),
+            ["edit", "write", "submit"]
+        );
     }
 
     #[test]
@@ -211,14 +231,20 @@ mod tests {
         assert_eq!(memory.status(&config), Some(BranchStatus::NoToolCall));
         let mut memory = Memory::default();
         memory.note(None, "words", ("t0", "t0"), StepOutcome::Rejected);
-        assert_eq!(memory.status(&AgentConfig::one_turn()), Some(BranchStatus::NoToolCall));
+        assert_eq!(
+            memory.status(&AgentConfig::one_turn()),
+            Some(BranchStatus::NoToolCall)
+        );
     }
 
     #[test]
     fn one_turn_ends_with_its_answer() {
         let mut memory = Memory::default();
         memory.note(Some("edit"), "e", ("t0", "t1"), StepOutcome::EditFailed);
-        assert_eq!(memory.status(&AgentConfig::one_turn()), Some(BranchStatus::Submitted));
+        assert_eq!(
+            memory.status(&AgentConfig::one_turn()),
+            Some(BranchStatus::Submitted)
+        );
         assert_eq!(memory.status(&AgentConfig::agent()), None);
     }
 }

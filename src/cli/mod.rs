@@ -2,7 +2,7 @@
 mod bench;
 mod common;
 mod generate;
-mod models;
+
 mod report;
 
 use clap::{Parser, Subcommand};
@@ -21,8 +21,7 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Measure this machine with a model.
     Bench(bench::BenchArgs),
-    /// Known models: list, show, pull.
-    Models(models::ModelsArgs),
+
     /// Show a run again from its record.
     Report(report::ReportArgs),
 }
@@ -32,7 +31,7 @@ pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Generate(args) => args.run(),
         Command::Bench(args) => args.run(),
-        Command::Models(args) => args.run(),
+
         Command::Report(args) => args.run(),
     }
 }

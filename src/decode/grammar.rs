@@ -199,11 +199,13 @@ fn failed(error: impl std::fmt::Display) -> DecodeError {
 }
 
 /// llguidance's messages run over several lines: `at 1(8): what is wrong`, then
-/// an excerpt of the grammar with a caret, and markers for its own log.
+/// an excerpt of the grammar with a caret, markers for its own log, and the
+/// backtrace of a panic that it caught.
 fn one_sentence(message: &str) -> String {
     if message.contains("NoExtension") {
         return "no text matches it".to_owned();
     }
+    let message = message.split("<backtrace>").next().unwrap_or_default();
     let is_excerpt = |line: &str| {
         let number = line.trim_start().split(" |").next().unwrap_or_default();
         let caret = line.trim_matches([' ', '^']).is_empty();
@@ -214,7 +216,7 @@ fn one_sentence(message: &str) -> String {
         .filter(|line| !is_excerpt(line) && !line.contains("<non-verbose/>"))
         .map(str::trim)
         .collect();
-    let said = said.join(" ");
+    let said = said.join(" ").trim_end().to_owned();
     place(&said).unwrap_or(said)
 }
 

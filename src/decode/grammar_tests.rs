@@ -174,6 +174,19 @@ fn forks_do_not_disturb_each_other() {
 }
 
 #[test]
+fn a_fork_outlives_a_failure_in_its_sibling() {
+    // With shared lexer state (a plain clone) the failure would reach the fork.
+    let mut failing = factory().compile("start: /[a-f]{3}/").unwrap();
+    let mut fork = failing.fork();
+    failing.matcher.test_trigger_lexer_error().unwrap_err();
+    let error = failing.mask().unwrap_err();
+    let said = "panic: synthetic error".to_owned();
+    assert_eq!(error, DecodeError::GrammarFailed(said));
+    follow(&mut fork, "abc");
+    assert!(fork.is_finished());
+}
+
+#[test]
 fn rollback_returns_to_the_same_masks_also_from_a_finished_text() {
     let mut grammar = factory().compile("start: \"a\"* \"b\"").unwrap();
     let first = grammar.mask().unwrap();

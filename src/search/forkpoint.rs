@@ -18,15 +18,27 @@ impl RunState {
     ///
     /// Steps at which the harness, not the model, was at fault cannot be told
     /// apart; every step on the branch is a candidate, the failed one included.
-    pub fn most_uncertain_point(&self, branch: BranchId, signal: GateSignal, k: usize) -> Option<OpenPoint> {
+    pub fn most_uncertain_point(
+        &self,
+        branch: BranchId,
+        signal: GateSignal,
+        k: usize,
+    ) -> Option<OpenPoint> {
         let mut best: Option<OpenPoint> = None;
         for step in self.path(branch) {
             if !self.is_open(step, k) {
                 continue;
             }
             let signal_nats = signal.of(&step.candidates[0].entropy).unwrap_or(0.0);
-            if best.as_ref().is_none_or(|best| signal_nats > best.signal_nats) {
-                best = Some(OpenPoint { branch: step.branch, step: step.step, signal_nats });
+            if best
+                .as_ref()
+                .is_none_or(|best| signal_nats > best.signal_nats)
+            {
+                best = Some(OpenPoint {
+                    branch: step.branch,
+                    step: step.step,
+                    signal_nats,
+                });
             }
         }
         best
@@ -59,10 +71,16 @@ impl RunState {
         let first = self.step(step);
         let tried = self.tried_at(step);
         let mut open: Vec<(StepId, usize, &Candidate)> = Vec::new();
-        for other in self.steps.iter().filter(|other| self.is_same_point(other, first)) {
+        for other in self
+            .steps
+            .iter()
+            .filter(|other| self.is_same_point(other, first))
+        {
             for (index, candidate) in other.candidates.iter().enumerate() {
                 let known = |c: &str| c == candidate.canonical;
-                if !tried.iter().any(|c| known(c)) && !open.iter().any(|(_, _, c)| known(&c.canonical)) {
+                if !tried.iter().any(|c| known(c))
+                    && !open.iter().any(|(_, _, c)| known(&c.canonical))
+                {
                     open.push((other.step, index, candidate));
                 }
             }

@@ -2,8 +2,11 @@
 //! is uncertain, judge the candidates, choose.
 use super::controller::{Controller, SearchError};
 use super::judge::judge;
-use crate::agent::{call_span, grammar, locate_call, parse};
-use crate::base::{ActionEntropy, BranchDecision, BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId, ToolEntropy};
+use crate::agent::{GrammarContext, RepoView, ToolSet, call_span, grammar, locate_call, parse};
+use crate::base::{
+    ActionEntropy, BranchDecision, BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId,
+    ToolEntropy,
+};
 use crate::decode::{BranchAsk, BranchRoom, ToolPaths, action_entropy, vote_entropy};
 use crate::engine::{Finish, GenerateJob, Generated, ScoreJob};
 use crate::record::Candidate;
@@ -28,18 +31,26 @@ struct Start {
     depth: u32,
     /// The step that this one replaces, and the actions tried there.
     redo: Option<StepId>,
+    /// What may be called here.
+    tools: ToolSet,
+    /// What the workspace holds.
+    grammar: GrammarContext,
 }
 
 impl Controller<'_> {
     /// Proposes a step for each branch, decoding all of them in one batch.
     /// `None` for a branch that went back to a step and found nothing new there.
-    pub(super) fn propose(&mut self, branches: &[BranchId]) -> Result<Vec<Option<Proposal>>, SearchError> {
+    pub(super) fn propose(
+        &mut self,
+        branches: &[BranchId],
+    ) -> Result<Vec<Option<Proposal>>, SearchError> {
         let mut starts = Vec::new();
         for &branch in branches {
             starts.push(self.start(branch)?);
         }
         let mut proposals: Vec<Option<Proposal>> = Vec::new();
-        let (fresh, redone): (Vec<Start>, Vec<Start>) = starts.into_iter().partition(|start| start.redo.is_none());
+        let (fresh, redone): (Vec<Start>, Vec<Start>) =
+            starts.into_iter().partition(|start| start.redo.is_none());
         proposals.extend(self.propose_fresh(&fresh)?.into_iter().map(Some));
         for start in &redone {
             proposals.push(self.propose_again(start)?);
@@ -54,13 +65,22 @@ impl Controller<'_> {
     }
 
     fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
-        let state = &self.recorder.state;
-        let depth = state.branch(branch).steps.len() as u32;
-        let redo = self.redo_of(branch);
+        let dir = self.workspace(branch)?;
+        let view = RepoView::read(&dir)?;
+        let grammar = GrammarContext::of(&view, self.engine.vocabulary());
         let share = self.strategy.share_prompt;
-        let seq = self.sequences.of_branch(self.engine, &self.recorder.state, branch, share)?;
-        let len = self.engine.tokens(seq).len();
-        Ok(Start { branch, seq, len, depth, redo })
+        let seq = self
+            .sequences
+            .of_branch(self.engine, &self.recorder.state, branch, share)?;
+        Ok(Start {
+            branch,
+            seq,
+            len: self.engine.tokens(seq).len(),
+            depth: self.recorder.state.branch(branch).steps.len() as u32,
+            redo: self.redo_of(branch),
+            tools: self.tools_of(branch),
+            grammar,
+        })
     }
 
     /// The step that the branch's next one replaces: it was forked there and
@@ -68,13 +88,19 @@ impl Controller<'_> {
     fn redo_of(&self, branch: BranchId) -> Option<StepId> {
         let state = &self.recorder.state;
         let moved = state.branch(branch).steps.len() > state.branch(branch).n_inherited;
-        state.forked_from(branch).filter(|_| !moved).map(|from| from.step)
+        state
+            .branch(branch)
+            .forked_from
+            .filter(|_| !moved)
+            .map(|from| from.step)
     }
 
     /// Decodes an action a branch, then rolls out those that the policy picks.
     fn propose_fresh(&mut self, starts: &[Start]) -> Result<Vec<Proposal>, SearchError> {
-        let jobs: Vec<GenerateJob> =
-            starts.iter().map(|start| self.job(start, start.seq, 0, self.strategy.sampler)).collect();
+        let jobs: Vec<GenerateJob> = starts
+            .iter()
+            .map(|start| self.job(start, start.seq, 0, self.strategy.sampler))
+            .collect();
         let generated = self.generate(&jobs)?;
         let mut proposals = Vec::new();
         for (start, generated) in starts.iter().zip(generated) {
@@ -85,7 +111,7 @@ impl Controller<'_> {
             if decision.branch {
                 self.roll_out(start, decision.candidates - 1, 1, &mut candidates, &[])?;
             }
-            let chosen = self.judge_and_choose(start, &mut candidates)?;
+            let chosen = self.judge_and_choose(start.len, &mut candidates)?;
             proposals.push(Proposal {
                 branch: start.branch,
                 candidates,
@@ -102,7 +128,10 @@ impl Controller<'_> {
     fn propose_again(&mut self, start: &Start) -> Result<Option<Proposal>, SearchError> {
         let step = start.redo.expect("a step to do again");
         let state = &self.recorder.state;
-        let spare = state.untried_at(step).first().map(|&(step, index, candidate)| (step, index, candidate.clone()));
+        let spare = state
+            .untried_at(step)
+            .first()
+            .map(|&(step, index, candidate)| (step, index, candidate.clone()));
         if let Some((from, index, mut candidate)) = spare {
             let seq = self.sequence_of(start, from, index, &candidate)?;
             candidate.merged = 1;
@@ -110,11 +139,18 @@ impl Controller<'_> {
                 branch: start.branch,
                 candidates: vec![(candidate, seq)],
                 chosen: 0,
-                decision: decided(1, format!("back at step {step}: its best candidate not yet taken")),
+                decision: decided(
+                    1,
+                    format!("back at step {step}: its best candidate not yet taken"),
+                ),
                 finish: Finish::GrammarEnd,
             }));
         }
-        let tried: Vec<String> = state.tried_at(step).into_iter().map(str::to_owned).collect();
+        let tried: Vec<String> = state
+            .tried_at(step)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         let wanted = (self.strategy.k as usize).max(2) - 1;
         let first_index = tried.len();
         let mut candidates = Vec::new();
@@ -122,12 +158,15 @@ impl Controller<'_> {
         if candidates.is_empty() {
             return Ok(None);
         }
-        let chosen = self.judge_and_choose(start, &mut candidates)?;
+        let chosen = self.judge_and_choose(start.len, &mut candidates)?;
         Ok(Some(Proposal {
             branch: start.branch,
             candidates,
             chosen,
-            decision: decided(wanted, format!("back at step {step}: rolled out from its start")),
+            decision: decided(
+                wanted,
+                format!("back at step {step}: rolled out from its start"),
+            ),
             finish: Finish::GrammarEnd,
         }))
     }
@@ -165,11 +204,16 @@ impl Controller<'_> {
             })
             .collect();
         let generated = self.generate(&jobs)?;
-        let mut all: Vec<String> = candidates.iter().map(|(c, _)| c.canonical.clone()).collect();
+        let mut all: Vec<String> = candidates
+            .iter()
+            .map(|(c, _)| c.canonical.clone())
+            .collect();
         for (job, generated) in jobs.iter().zip(&generated) {
             let candidate = self.candidate(start, generated, None);
             all.push(candidate.canonical.clone());
-            let twin = candidates.iter_mut().find(|(other, _)| other.canonical == candidate.canonical);
+            let twin = candidates
+                .iter_mut()
+                .find(|(other, _)| other.canonical == candidate.canonical);
             if let Some((twin, _)) = twin {
                 twin.merged += 1;
                 self.engine.release(job.seq);
@@ -186,20 +230,33 @@ impl Controller<'_> {
         Ok(())
     }
 
-    fn judge_and_choose(&mut self, start: &Start, candidates: &mut [(Candidate, SeqId)]) -> Result<usize, SearchError> {
-        let context_left = self.engine.context_max() - start.len;
-        let longest = candidates.iter().map(|(c, _)| c.tokens.len()).max().unwrap_or(0);
+    fn judge_and_choose(
+        &mut self,
+        len: usize,
+        candidates: &mut [(Candidate, SeqId)],
+    ) -> Result<usize, SearchError> {
+        let context_left = self.engine.context_max() - len;
+        let longest = candidates
+            .iter()
+            .map(|(c, _)| c.tokens.len())
+            .max()
+            .unwrap_or(0);
         if candidates.len() < 2 || longest + JUDGE_TOKENS_MAX > context_left {
             return Ok(0);
         }
         let seqs: Vec<SeqId> = candidates.iter().map(|(_, seq)| *seq).collect();
         let scores = judge(self.engine, self.dialect, &seqs)?;
         let mut best = 0;
-        for (index, ((candidate, _), score)) in candidates.iter_mut().zip(scores).enumerate() {
+        for ((candidate, _), score) in candidates.iter_mut().zip(scores) {
             candidate.judge = Some(score);
-            let _ = index;
         }
-        let score = |at: usize| candidates[at].0.judge.as_ref().map_or(0.0, |judge| judge.score);
+        let score = |at: usize| {
+            candidates[at]
+                .0
+                .judge
+                .as_ref()
+                .map_or(0.0, |judge| judge.score)
+        };
         for index in 1..candidates.len() {
             if score(index) > score(best) {
                 best = index;
@@ -208,14 +265,23 @@ impl Controller<'_> {
         Ok(best)
     }
 
-    fn job(&self, start: &Start, seq: SeqId, candidate: usize, sampler: SamplerSettings) -> GenerateJob {
-        let tools = self.tools_of(start.branch);
+    fn job(
+        &self,
+        start: &Start,
+        seq: SeqId,
+        candidate: usize,
+        sampler: SamplerSettings,
+    ) -> GenerateJob {
         GenerateJob {
             seq,
             sampler,
             rng: self.key(start).split(candidate as u64),
             tokens_max: self.recorder.state.start.budget.action_tokens_max,
-            grammar: Some(grammar::lark(&tools, &self.grammar_context(start.branch), &self.config.thought)),
+            grammar: Some(grammar::lark(
+                &start.tools,
+                self.config.thought,
+                &start.grammar,
+            )),
             stop_tokens: self.stop_tokens.clone(),
             first_token_not: Vec::new(),
             purpose: Purpose::Agent,
@@ -232,7 +298,9 @@ impl Controller<'_> {
 
     /// The branch on which the point was first reached.
     fn point_branch(&self, start: &Start) -> BranchId {
-        start.redo.map_or(start.branch, |step| self.recorder.state.step(step).branch)
+        start
+            .redo
+            .map_or(start.branch, |step| self.recorder.state.step(step).branch)
     }
 
     fn decide(&self, start: &Start, entropy: &ActionEntropy) -> BranchDecision {
@@ -254,29 +322,54 @@ impl Controller<'_> {
 
     /// Exact tool entropy of a decoded action: each allowed name's probability
     /// where the name starts.
-    fn tool_entropy(&mut self, start: &Start, generated: &Generated) -> Result<Option<ToolEntropy>, SearchError> {
+    fn tool_entropy(
+        &mut self,
+        start: &Start,
+        generated: &Generated,
+    ) -> Result<Option<ToolEntropy>, SearchError> {
         let tokens: Vec<u32> = generated.tokens.iter().map(|token| token.token).collect();
-        let Some(call) = locate_call(self.engine.vocabulary(), &tokens) else { return Ok(None) };
-        let names = self.tools_of(start.branch).tool_names_with_delimiter();
-        let names: Vec<(String, Vec<u32>)> =
-            names.into_iter().map(|(name, text)| (name, self.engine.vocabulary().encode(&text))).collect();
+        let Some(call) = locate_call(self.engine.vocabulary(), &tokens) else {
+            return Ok(None);
+        };
+        let names = start.tools.tool_names_with_delimiter();
+        let names: Vec<(String, Vec<u32>)> = names
+            .into_iter()
+            .map(|(name, text)| (name, self.engine.vocabulary().encode(&text)))
+            .collect();
         if names.len() < 2 {
             return Ok(None);
         }
-        let Ok(paths) = ToolPaths::new(names) else { return Ok(None) };
-        let seq = self.engine.fork(start.seq, start.len + call.name_at, Purpose::Agent);
-        let job = ScoreJob { seq, continuations: paths.continuations().to_vec(), purpose: Purpose::Agent };
+        let Ok(paths) = ToolPaths::new(names) else {
+            return Ok(None);
+        };
+        let seq = self
+            .engine
+            .fork(start.seq, start.len + call.name_at, Purpose::Agent);
+        let job = ScoreJob {
+            seq,
+            continuations: paths.continuations().to_vec(),
+            purpose: Purpose::Agent,
+        };
         let scores = self.engine.score(&[job]);
         self.engine.release(seq);
         let scores = scores?.pop().expect("one result a job");
-        Ok(Some(paths.tool_entropy(&scores).map_err(|error| SearchError::Signal(error.to_string()))?))
+        Ok(Some(
+            paths
+                .tool_entropy(&scores)
+                .map_err(|error| SearchError::Signal(error.to_string()))?,
+        ))
     }
 
-    fn candidate(&self, start: &Start, generated: &Generated, tool: Option<ToolEntropy>) -> Candidate {
+    fn candidate(
+        &self,
+        start: &Start,
+        generated: &Generated,
+        tool: Option<ToolEntropy>,
+    ) -> Candidate {
         let vocabulary = self.engine.vocabulary();
         let ids: Vec<u32> = generated.tokens.iter().map(|token| token.token).collect();
         let text = vocabulary.decode(&ids);
-        let parsed = parse(&self.tools_of(start.branch), &text);
+        let parsed = parse(&start.tools, &text);
         let arguments = locate_call(vocabulary, &ids).map_or(0..ids.len(), |call| call.arguments);
         Candidate {
             tool: call_span(&text).map(|span| text[span.name].to_owned()),
@@ -295,7 +388,9 @@ impl Controller<'_> {
 
     fn generate(&mut self, jobs: &[GenerateJob]) -> Result<Vec<Generated>, SearchError> {
         let watcher = self.watcher;
-        Ok(self.engine.generate(jobs, &mut |progress| watcher.progress(&progress))?)
+        Ok(self
+            .engine
+            .generate(jobs, &mut |progress| watcher.progress(&progress))?)
     }
 }
 
@@ -303,5 +398,11 @@ impl Controller<'_> {
 const JUDGE_TOKENS_MAX: usize = 300;
 
 fn decided(candidates: usize, reason: String) -> BranchDecision {
-    BranchDecision { branch: candidates > 1, candidates, signal_nats: None, threshold_nats: None, reason }
+    BranchDecision {
+        branch: candidates > 1,
+        candidates,
+        signal_nats: None,
+        threshold_nats: None,
+        reason,
+    }
 }

@@ -32,7 +32,10 @@ impl Sequences {
             return Ok(seq);
         }
         let tokens = state.tokens(branch);
-        let seq = match self.longest_holder(engine, &tokens).filter(|_| share_prompt) {
+        let seq = match self
+            .longest_holder(engine, &tokens)
+            .filter(|_| share_prompt)
+        {
             Some((holder, shared)) => {
                 let seq = engine.fork(holder, shared, Purpose::Agent);
                 engine.append(seq, &tokens[shared..], Purpose::Agent)?;
@@ -55,8 +58,19 @@ impl Sequences {
 
     /// The living sequence with the longest common start, and its length.
     fn longest_holder(&self, engine: &dyn Engine, tokens: &[u32]) -> Option<(SeqId, usize)> {
-        let all = self.trunk.iter().chain(self.branches.values()).chain(self.spares.values());
-        let shared = |seq: SeqId| engine.tokens(seq).iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let all = self
+            .trunk
+            .iter()
+            .chain(self.branches.values())
+            .chain(self.spares.values());
+        let shared = |seq: SeqId| {
+            engine
+                .tokens(seq)
+                .iter()
+                .zip(tokens)
+                .take_while(|(a, b)| a == b)
+                .count()
+        };
         // Ties go to the oldest sequence, so that runs repeat.
         all.map(|&seq| (seq, shared(seq)))
             .filter(|&(_, len)| len > 0)
@@ -72,6 +86,21 @@ impl Sequences {
 
     pub fn keep_spare(&mut self, step: StepId, candidate: usize, seq: SeqId) {
         self.spares.insert((step, candidate), seq);
+    }
+
+    /// Hands out a candidate's sequence; it is the caller's from then on.
+    pub fn take_spare(&mut self, step: StepId, candidate: usize) -> Option<SeqId> {
+        self.spares.remove(&(step, candidate))
+    }
+
+    /// True for a sequence that is some branch's own.
+    pub fn is_branch(&self, seq: SeqId) -> bool {
+        self.branches.values().any(|&own| own == seq)
+    }
+
+    /// Lets go of a branch's sequence without giving it back.
+    pub fn forget_branch(&mut self, branch: BranchId) {
+        self.branches.remove(&branch);
     }
 
     /// Gives back a branch's sequence, when nothing will fork off it again.

@@ -7,7 +7,7 @@ use super::repository::{list_files, repository_tests, restore_tests};
 use super::runner::TestRunner;
 use super::suite::{Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate};
 use super::{VerifyError, compile_faults};
-use crate::base::BranchId;
+use crate::base::{BranchId, UsageByPurpose};
 use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome, TestResult};
 use crate::workspace::{Shadow, TreeId};
 use std::collections::HashMap;
@@ -89,6 +89,7 @@ pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Pl
             sources: sources
                 .map(|(name, origin)| format!("{name}: {origin}"))
                 .collect(),
+            usage: UsageByPurpose::default(),
         },
         base,
         dropped,
@@ -157,7 +158,9 @@ impl Bench<'_> {
         self.runner.run_all(None, dir.path(), &targets, repository)
     }
 
-    fn run_patch(
+    /// Runs the suite on one tree, by the base's version of the test files; the
+    /// second value is the first fault of a changed file that does not compile.
+    pub fn run_patch(
         &self,
         branch: BranchId,
         tree: &TreeId,

@@ -23,6 +23,9 @@ FILE_BYTES_MAX = 1_000_000
 EXAMPLE_LINES_MAX = 40
 SKIPPED_DIRS = {"node_modules", "site-packages", "build", "dist", "venv", "env"}
 
+# A list's mark before an assert.
+BULLET = re.compile(r"^\s*(?:[-*+]\s+|\d+[.)]\s+)?(?=assert )")
+
 # A `>>>` example after such words shows what happens now, not what should.
 SHOWS_FAULT = re.compile(
     r"\b(currently|actual(ly)?|instead|but (it )?(got|gives|returns|prints)|wrong(ly)?"
@@ -131,7 +134,7 @@ def code_blocks(issue):
                 end += 1
             yield textwrap.dedent("\n".join(lines[at + 1 : end])), prose
             at = end + 1
-        elif line.startswith("    ") or line.lstrip().startswith((">>>", "assert ")):
+        elif line.startswith("    ") or starts_example(lines, at, at):
             end = at
             while end < len(lines) and (
                 lines[end].startswith("    ") or starts_example(lines, at, end)
@@ -148,10 +151,12 @@ def code_blocks(issue):
 
 
 def starts_example(lines, start, at):
-    """Whether an unindented line goes on with the example that begins at `start`."""
+    """Whether a line without indentation begins an example at `start`, or goes on with it."""
     line = lines[at]
-    if line.lstrip().startswith((">>>", "...", "assert ")):
+    if line.lstrip().startswith(">>>") or BULLET.match(line):
         return True
+    if start == at:
+        return False
     # What a `>>>` example prints follows it up to a blank line.
     in_doctest = any(l.lstrip().startswith(">>>") for l in lines[start:at])
     return bool(line.strip()) and in_doctest
@@ -180,7 +185,7 @@ def loose_asserts(block):
     lines = block.splitlines()
     at = 0
     while at < len(lines):
-        text = re.sub(r"^\s*(?:[-*]\s+|\d+[.)]\s+)?", "", lines[at])
+        text = BULLET.sub("", lines[at])
         at += 1
         if not text.startswith("assert "):
             continue

@@ -1,7 +1,7 @@
 //! The confinement as arguments of `bwrap`.
 use super::WorkspaceError;
 use super::stage::Stage;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -52,8 +52,11 @@ pub(super) struct Bubblewrap {
 impl Bubblewrap {
     /// Looks for `bwrap` on the `PATH`. Error: `NoSandbox` with what to do.
     pub fn find() -> Result<Self, WorkspaceError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut places = std::env::split_paths(&path).map(|dir| dir.join("bwrap"));
+        Self::find_on(&std::env::var_os("PATH").unwrap_or_default())
+    }
+
+    fn find_on(path: &OsStr) -> Result<Self, WorkspaceError> {
+        let mut places = std::env::split_paths(path).map(|dir| dir.join("bwrap"));
         let Some(program) = places.find(|program| program.is_file()) else {
             return Err(WorkspaceError::NoSandbox(MISSING.to_owned()));
         };
@@ -159,5 +162,26 @@ impl Args {
 
     fn pair(&mut self, option: &str, a: &Path, b: &Path) {
         self.0.extend([option.into(), a.into(), b.into()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_bubblewrap_is_told_with_three_ways_out() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let error = Bubblewrap::find_on(nowhere.path().as_os_str()).unwrap_err();
+        let said = error.to_string();
+        for part in [
+            "not installed",
+            "scripts/setup",
+            "package `bubblewrap`",
+            "--unsafe-no-sandbox",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(!said.contains('\n') && !said.contains("  "), "{said}");
     }
 }

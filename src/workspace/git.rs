@@ -49,11 +49,9 @@ const ATTRIBUTES: &str = "* -text -filter -ident !eol !crlf !working-tree-encodi
 /// What [`all_binary`] points at.
 const BINARY_ATTRIBUTES: &str = "* -diff\n";
 
-/// Makes `git_dir` a bare git directory with the settings above; whatever is
-/// there already is kept. Only the user can read it: it may hold ignored files
-/// with secrets in them.
+/// Makes the directory `git_dir` (an absolute path) a bare git directory with
+/// the settings above; whatever is there already is kept.
 pub(super) fn init(git_dir: &Path) -> Result<(), WorkspaceError> {
-    create_private_dir(git_dir)?;
     let mut git = bare(git_dir);
     // An empty template: none of the system's sample hooks.
     git.args(["init", "--bare", "--quiet", "--template="]);
@@ -139,7 +137,8 @@ pub(super) fn run(
     })
 }
 
-/// A directory, with those above it, that only the user can enter.
+/// A directory, with those above it, that only the user can enter: what is
+/// kept there may hold ignored files with secrets in them.
 pub(super) fn create_private_dir(dir: &Path) -> Result<(), WorkspaceError> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()

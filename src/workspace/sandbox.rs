@@ -40,6 +40,7 @@ pub struct Sandbox {
     /// What the interpreter needs beside the system directories.
     roots: Vec<PathBuf>,
     seen_at: PathBuf,
+    home: PathBuf,
     stage: Arc<Stage>,
 }
 
@@ -50,8 +51,9 @@ impl Sandbox {
     pub fn new(mode: SandboxMode, python: &Path) -> Result<Self, WorkspaceError> {
         let interpreter = Interpreter::ask(python)
             .map_err(|why| WorkspaceError::NoPython(format!("{why}; give another --python")))?;
-        let home = std::env::var_os("HOME")
-            .map(PathBuf::from)
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let home = home
+            .and_then(|path| path.canonicalize().ok())
             .unwrap_or_default();
         let sandbox = Self {
             bubblewrap: match mode {
@@ -61,6 +63,7 @@ impl Sandbox {
             roots: interpreter.roots(&SYSTEM_DIRS, &home),
             stage: Arc::new(Stage::new(&interpreter.executable)?),
             seen_at: PathBuf::from(WORKSPACE),
+            home,
             interpreter,
         };
         sandbox.try_out()?;
@@ -86,7 +89,10 @@ impl Sandbox {
     /// what is set here.
     ///
     /// A command that fails, or is stopped at a limit, is no error. Errors:
-    /// `dir` is no directory, the command cannot be started.
+    /// `dir` is no directory or holds the home folder, the command cannot be
+    /// started.
+    ///
+    /// Cost beside the command's own: 10 ms or so.
     pub fn run(
         &self,
         dir: &Path,
@@ -94,6 +100,13 @@ impl Sandbox {
         limits: &Limits,
     ) -> Result<CommandOutput, WorkspaceError> {
         let dir = existing_dir(dir)?;
+        if self.bubblewrap.is_some() && self.home.starts_with(&dir) {
+            return Err(WorkspaceError::NoSandbox(format!(
+                "the workspace {} holds the home folder, which commands must not see; give a \
+                 folder of its own",
+                dir.display()
+            )));
+        }
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", SET_LIMITS, "sh"])

@@ -24,10 +24,12 @@ impl Shadow {
     ///
     /// Errors: git is not installed, the directory cannot be written.
     pub fn open(git_dir: &Path) -> Result<Self, WorkspaceError> {
-        git::init(git_dir)?;
+        git::create_private_dir(git_dir)?;
+        // Absolute, because git is started elsewhere.
         let git_dir = git_dir
             .canonicalize()
             .map_err(|source| WorkspaceError::io("open", git_dir, source))?;
+        git::init(&git_dir)?;
         for dir in ["indices", "restored"] {
             git::create_private_dir(&git_dir.join(dir))?;
         }

@@ -499,6 +499,53 @@ fn a_workspace_that_is_not_there_is_an_error() {
     );
 }
 
+#[test]
+fn a_workspace_that_holds_the_home_folder_is_refused() {
+    let home = std::env::var("HOME").unwrap();
+    for dir in [Path::new("/"), Path::new(&home)] {
+        let error = sandbox().run(dir, &["true"], &LIMITS).unwrap_err();
+        assert!(
+            error.to_string().contains("holds the home folder"),
+            "{error}"
+        );
+    }
+}
+
+/// Run by the test below where no further user namespace can be made.
+#[test]
+#[ignore = "a helper process"]
+fn helper_prints_why_there_is_no_sandbox() {
+    let refused = Sandbox::new(SandboxMode::Bubblewrap, &python()).unwrap_err();
+    println!("[{refused}]");
+}
+
+#[test]
+fn refused_user_namespaces_are_told_from_a_missing_bubblewrap() {
+    let output = Command::new("bwrap")
+        .args([
+            "--unshare-user",
+            "--disable-userns",
+            "--cap-drop",
+            "ALL",
+            "--dev-bind",
+            "/",
+            "/",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "sandbox::helper_prints_why_there_is_no_sandbox"])
+        .args(["--ignored", "--nocapture"])
+        .output()
+        .expect("run scripts/setup first: bwrap is not installed");
+    let said = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "[bubblewrap is installed but",
+        "refuses user namespaces",
+        "--unsafe-no-sandbox",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
 /// Run by the test below in a process of its own, which is killed meanwhile.
 #[test]
 #[ignore = "a helper process"]
@@ -522,7 +569,7 @@ fn when_the_program_is_killed_its_commands_die_with_it() {
         .unwrap();
     let sleep = format!("sleep {nap} ");
     let started = Instant::now();
-    while !running(&sleep).iter().any(|line| *line == sleep) {
+    while !running(&sleep).contains(&sleep) {
         assert!(
             started.elapsed() < Duration::from_secs(20),
             "the helper did not start"

@@ -452,3 +452,86 @@ fn what_cannot_be_taken_or_restored_is_refused_in_one_sentence() {
     );
     assert_eq!(traces(&bench.src()), before);
 }
+
+/// Run by the tests below in a process of its own; the folder with `src` in it
+/// is the working directory.
+#[test]
+#[ignore = "a helper process"]
+fn helper_takes_a_snapshot() {
+    let taken =
+        Shadow::open(Path::new("shadow")).and_then(|shadow| shadow.snapshot(Path::new("src")));
+    println!(
+        "[{}]",
+        taken.map_or_else(|error| error.to_string(), |tree| tree.0)
+    );
+}
+
+fn said_by_helper(mut command: Command) -> String {
+    let output = command
+        .args([
+            "--exact",
+            "shadow::helper_takes_a_snapshot",
+            "--ignored",
+            "--nocapture",
+        ])
+        .output()
+        .expect("run scripts/setup first");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = stdout
+        .split_once('[')
+        .and_then(|(_, rest)| rest.rsplit_once(']'));
+    said.unwrap_or_else(|| panic!("{output:?}")).0.to_owned()
+}
+
+#[test]
+fn a_missing_git_is_told_in_one_sentence() {
+    let bench = Bench::new();
+    let mut helper = Command::new(std::env::current_exe().unwrap());
+    helper.current_dir(bench.dir(".")).env("PATH", bench.src());
+    assert!(said_by_helper(helper).starts_with("git was not found; install it with scripts/setup"));
+}
+
+#[test]
+fn a_full_disk_is_told_in_one_sentence() {
+    let bench = Bench::new();
+    // What does not compress, and more of it than the small disk below holds.
+    let noise = (0..400_000u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u8);
+    put(&bench.src(), "big", noise.collect::<Vec<_>>());
+    let mut helper = Command::new("bwrap");
+    helper.args(["--dev-bind", "/", "/", "--size", "200000", "--tmpfs"]);
+    fs::create_dir(bench.dir("disk")).unwrap();
+    helper
+        .arg(bench.dir("disk"))
+        .arg("--bind")
+        .arg(bench.src())
+        .arg(bench.dir("disk/src"));
+    helper
+        .arg("--chdir")
+        .arg(bench.dir("disk"))
+        .arg(std::env::current_exe().unwrap());
+    let said = said_by_helper(helper);
+    assert!(
+        said.starts_with("the disk that holds ") && said.contains(" is full; free some space"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_snapshot_does_not_read_what_did_not_change() {
+    let bench = Bench::new();
+    for n in 0..300 {
+        put(
+            &bench.src(),
+            &format!("d{}/f{n}", n % 10),
+            vec![b'x'; 20_000],
+        );
+    }
+    let base = bench.snapshot();
+    let objects = listing(&bench.dir("shadow/objects"), &|_, _| ()).len();
+    assert_eq!(bench.snapshot(), base);
+    put(&bench.src(), "d1/f1", "changed");
+    assert_ne!(bench.snapshot(), base);
+    let grown = listing(&bench.dir("shadow/objects"), &|_, meta| meta.is_file());
+    // One file, its folder and the root; each perhaps in a folder of its own.
+    assert!(grown.len() - objects <= 6, "{objects} -> {}", grown.len());
+}

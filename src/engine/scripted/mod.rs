@@ -6,9 +6,7 @@ mod vocabulary;
 
 pub use vocabulary::ByteVocabulary;
 
-use super::{
-    Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary,
-};
+use super::{Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary};
 use crate::base::{Purpose, SeqId, TokenEntropy, Usage, UsageByPurpose};
 use distribution::Distribution;
 use std::collections::HashMap;
@@ -27,7 +25,10 @@ pub struct Line {
 
 enum Source {
     /// Told in order, one a job, then over and over the last.
-    Script { lines: Vec<Line>, told: usize },
+    Script {
+        lines: Vec<Line>,
+        told: usize,
+    },
     Policy(Policy),
 }
 
@@ -198,7 +199,10 @@ impl Engine for ScriptedEngine {
 
     fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId {
         let parent = self.sequence(seq);
-        assert!(len <= parent.tokens.len(), "a fork behind the sequence's end");
+        assert!(
+            len <= parent.tokens.len(),
+            "a fork behind the sequence's end"
+        );
         let tokens = parent.tokens[..len].to_vec();
         let computed = parent.computed.min(len);
         let child = self.new_sequence();
@@ -214,6 +218,18 @@ impl Engine for ScriptedEngine {
     fn release(&mut self, seq: SeqId) {
         let held = self.sequences.remove(&seq);
         assert!(held.is_some(), "a sequence is released once");
+    }
+
+    fn compute(
+        &mut self,
+        seqs: &[SeqId],
+        purpose: Purpose,
+        _: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), EngineError> {
+        for &seq in seqs {
+            self.prefill(seq, purpose);
+        }
+        Ok(())
     }
 
     fn generate(
@@ -333,7 +349,11 @@ mod tests {
         let seq = engine.new_sequence();
         engine.append(seq, &[7; 10], Purpose::Agent).unwrap();
         let early = engine.fork(seq, 10, Purpose::Agent);
-        assert_eq!(engine.usage().agent.reused_tokens, 0, "nothing computed yet");
+        assert_eq!(
+            engine.usage().agent.reused_tokens,
+            0,
+            "nothing computed yet"
+        );
         let jobs = [job(seq, &engine, 0.0, 1)];
         engine.generate(&jobs, &mut |_| {}).unwrap();
         let late = engine.fork(seq, 12, Purpose::Judge);
@@ -384,7 +404,9 @@ mod tests {
     fn a_fork_within_a_turn_goes_on_with_what_was_said() {
         let mut engine = coin();
         let seq = engine.new_sequence();
-        let opening = engine.vocabulary.encode_special("<|im_start|>assistant\nta");
+        let opening = engine
+            .vocabulary
+            .encode_special("<|im_start|>assistant\nta");
         engine.append(seq, &opening, Purpose::Agent).unwrap();
         let jobs = [job(seq, &engine, 0.0, 1)];
         let out = engine.generate(&jobs, &mut |_| {}).unwrap().remove(0);
@@ -413,6 +435,9 @@ mod tests {
         let out = engine.generate(&jobs, &mut |_| {}).unwrap().remove(0);
         assert_eq!((out.finish, out.tokens.len()), (Finish::ContextFull, 3));
         let refused = engine.append(seq, &[1], Purpose::Agent);
-        assert!(matches!(refused, Err(EngineError::ContextFull { asked: 4, limit: 3 })));
+        assert!(matches!(
+            refused,
+            Err(EngineError::ContextFull { asked: 4, limit: 3 })
+        ));
     }
 }
