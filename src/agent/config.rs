@@ -81,13 +81,7 @@ impl AgentConfig {
             line_numbers: false,
             check_after_edit: true,
             test_cmd: "python3 -m pytest -q".into(),
-            command_limits: Limits {
-                wall_s_max: 60,
-                memory_bytes_max: 2 << 30,
-                processes_max: 64,
-                file_bytes_max: 64 << 20,
-                output_bytes_max: 64 << 10,
-            },
+            command_limits: Limits::default(),
             unparsed_max: 3,
             repeats_max: 3,
         }

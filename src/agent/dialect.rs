@@ -1,4 +1,5 @@
 //! A model family's chat markup, cut into what is markup and what is content.
+use crate::checkpoint::{ChatTemplate, Message};
 use crate::engine::Vocabulary;
 
 /// A piece of a rendered prompt. Only markup may hold special tokens: a file
@@ -129,6 +130,23 @@ pub struct SplicedDialect {
     /// The same for a question of the program's own.
     question: [String; 2],
     stops: Vec<String>,
+}
+
+impl SplicedDialect {
+    /// The dialect of a checkpoint's own template. `stops` are the texts of the
+    /// tokens that end a turn, the usual one first.
+    pub fn of(template: &ChatTemplate, stops: Vec<String>) -> Result<Self, DialectError> {
+        let render = |turns: &[Turn]| {
+            let messages: Vec<Message> = turns
+                .iter()
+                .map(|turn| Message::new(turn.role, &*turn.content))
+                .collect();
+            template
+                .render(&messages, &[], true)
+                .map_err(|error| error.to_string())
+        };
+        Self::new(render, stops)
+    }
 }
 
 /// Marks that no template writes by itself.

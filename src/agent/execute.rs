@@ -279,8 +279,7 @@ impl<'a> Executor<'a> {
             wall_s_max: 20,
             ..self.config.command_limits
         };
-        let python = self.sandbox.python().to_string_lossy();
-        let argv = [&python, "-I", "-c", SYNTAX_CHECK, path];
+        let argv = ["python3", "-I", "-c", SYNTAX_CHECK, path];
         let output = self.sandbox.run(dir, &argv, &limits)?;
         Ok(match output.end {
             CommandEnd::Exited(0) => None,
@@ -384,3 +383,7 @@ fn children(full: &Path) -> String {
         false => format!(" It holds: {}.", names.join(", ")),
     }
 }
+
+#[cfg(test)]
+#[path = "execute_tests.rs"]
+mod tests;

@@ -79,7 +79,7 @@ fn place(merged: &mut Merged, target: &Symbol, new: &Symbol, given: &[Symbol], c
     let scope = target.qualified.rsplit_once('.').map(|(scope, _)| scope);
     // A method may come alone; then its namesake is the one in the class.
     let in_scope = scope
-        .filter(|_| new.name == target.name || takes_self(&new_text))
+        .filter(|_| !new.is_class && (new.name == target.name || takes_self(&new_text)))
         .map(|scope| format!("{scope}.{}", new.name));
     let qualified = in_scope.as_deref().unwrap_or(&new.name);
     let same: Vec<&Symbol> = all.iter().filter(|s| s.qualified == qualified).collect();
@@ -344,13 +344,17 @@ fn is_stub(text: &str) -> bool {
     let mut statements = body.filter(|(at, line)| {
         starts[*at] == LineStart::Statement
             && !line.trim_start().starts_with(['"', '\''])
-            && !matches!(line.trim(), "..." | "pass")
+            && !matches!(without_comment(line), "..." | "pass")
     });
     let inline = text.lines().nth(symbol.header).is_some_and(|header| {
-        let header = header.split('#').next().unwrap_or_default().trim_end();
+        let header = without_comment(header);
         !header.ends_with([':', '(', ',']) && !(header.ends_with("...") || header.ends_with("pass"))
     });
     statements.next().is_none() && !inline
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split('#').next().unwrap_or_default().trim()
 }
 
 fn takes_self(definition: &str) -> bool {

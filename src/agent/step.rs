@@ -104,8 +104,12 @@ impl Memory {
         if before != after {
             self.n_repeats = 0;
         }
+        let key = (before.to_string(), canonical.to_string());
+        // What cannot be read or carried out is never reviewed: the second
+        // time it is a repetition too.
+        let again = outcome == StepOutcome::Rejected && self.done.contains(&key);
         self.repeated = None;
-        if outcome == StepOutcome::Repeated {
+        if outcome == StepOutcome::Repeated || again {
             self.n_repeats += 1;
             self.repeated = tool.map(String::from);
         }
@@ -197,6 +201,22 @@ mod tests {
         memory.note(Some("run"), "x", ("t0", "t1"), StepOutcome::Ok);
         assert!(memory.tools(&config, true, 9).contains("view"));
         assert_eq!(memory.status(&config), None);
+    }
+
+    #[test]
+    fn a_call_that_is_rejected_again_and_again_ends_the_branch() {
+        let config = AgentConfig::agent();
+        let mut memory = Memory::default();
+        for _ in 0..=config.repeats_max {
+            assert_eq!(memory.status(&config), None);
+            memory.note(
+                Some("view"),
+                "view nothing",
+                ("t", "t"),
+                StepOutcome::Rejected,
+            );
+        }
+        assert_eq!(memory.status(&config), Some(BranchStatus::Stuck));
     }
 
     #[test]

@@ -276,6 +276,23 @@ impl Engine for ScriptedEngine {
         Ok(results)
     }
 
+    fn compute(
+        &mut self,
+        seqs: &[SeqId],
+        purpose: Purpose,
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), EngineError> {
+        let computed_tokens = seqs.iter().map(|&seq| self.prefill(seq, purpose)).sum();
+        on_step(Progress {
+            decoded_tokens: 0,
+            computed_tokens,
+            pending_tokens: 0,
+            running: 0,
+            new_tokens: &[],
+        });
+        Ok(())
+    }
+
     fn score(&mut self, jobs: &[ScoreJob]) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
         let mut scores = Vec::with_capacity(jobs.len());
         for job in jobs {
