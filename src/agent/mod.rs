@@ -1,1 +1,72 @@
-//! (see ARCHITECTURE.md)
+//! One agent on one branch: what it is shown, what it may write, what its
+//! actions do, and when it ends. Plain functions and data; the search drives.
+//!
+//! A step: [`step::Memory::tools`] says which tools are open, [`grammar::lark`]
+//! holds the model to them, [`parse`] reads the [`Action`], [`Executor`] carries
+//! it out and returns an [`Observation`], and [`Transcript`] keeps the tokens.
+//!
+//! What a small model needs is built in: code travels raw behind the call,
+//! names that exist are the only ones that can be written, an edit that finds
+//! no place shows the nearest real text, and a repeated action is withheld.
+mod action;
+mod check;
+mod config;
+mod context;
+mod dialect;
+mod edit;
+mod execute;
+pub mod grammar;
+mod merge;
+mod nearest;
+mod observation;
+mod parse;
+mod paths;
+mod prompt;
+pub mod python;
+mod rank;
+mod repo;
+mod rubric;
+mod span;
+pub mod step;
+mod tool;
+mod transcript;
+
+pub use action::{Action, Change, Hunk};
+pub use check::{AfterEdit, CheckReport};
+pub use config::{AgentConfig, EDIT_TOOLS, Role, Thought};
+pub use context::{FirstPrompt, first_prompt};
+pub use dialect::{ChatMl, Dialect, DialectError, Segment, SplicedDialect, Turn};
+pub use execute::Executor;
+pub use grammar::GrammarContext;
+pub use observation::Observation;
+pub use parse::{ParseError, parse};
+pub use repo::{RepoFile, RepoView};
+pub use rubric::expected_digits;
+pub use span::{CallSpan, CallTokens, call_span, locate_call, token_ends};
+pub use step::{Memory, Verdict};
+pub use tool::{Block, Form, Param, ParamKind, Tool, ToolSet};
+pub use transcript::{StepTokens, Transcript};
+
+use crate::workspace::WorkspaceError;
+use std::path::PathBuf;
+
+/// What can go wrong around an agent that is not the model's mistake.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the check after an edit cannot be run: {0}")]
+    Check(String),
+    #[error("the issue is empty; say what is wrong in a sentence or two")]
+    EmptyIssue,
+    #[error(
+        "the first prompt alone takes {tokens} tokens of a context of {ctx_tokens}; raise --ctx or shorten the issue"
+    )]
+    PromptTooLong { tokens: usize, ctx_tokens: usize },
+}

@@ -51,6 +51,17 @@ impl Usage {
     pub fn spent_tokens(&self) -> u64 {
         self.decoded_tokens + self.computed_tokens
     }
+
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            decoded_tokens: self.decoded_tokens - earlier.decoded_tokens,
+            computed_tokens: self.computed_tokens - earlier.computed_tokens,
+            reused_tokens: self.reused_tokens - earlier.reused_tokens,
+            forks: self.forks - earlier.forks,
+            blocks_copied: self.blocks_copied - earlier.blocks_copied,
+            wall_ms: self.wall_ms - earlier.wall_ms,
+        }
+    }
 }
 
 impl AddAssign for Usage {
@@ -81,6 +92,17 @@ impl UsageByPurpose {
             sum += self[purpose];
         }
         sum
+    }
+}
+
+impl UsageByPurpose {
+    /// What was counted after `earlier` was read off the same counter.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut spent = Self::default();
+        for purpose in Purpose::ALL {
+            spent[purpose] = self[purpose].since(&earlier[purpose]);
+        }
+        spent
     }
 }
 

@@ -72,8 +72,42 @@ pub enum CheckpointError {
         path.display()
     )]
     NotFetched { name: String, path: PathBuf },
+    #[error(
+        "the hub at {endpoint} cannot be reached: {reason}; check the network and HF_ENDPOINT, or use `scripts/fetch-model`"
+    )]
+    HubUnreachable { endpoint: String, reason: String },
+    #[error("the hub at {endpoint} does not give {file} of {repo} (status {status}); {}", what_status_means(*status))]
+    HubStatus {
+        endpoint: String,
+        repo: String,
+        file: String,
+        status: u16,
+    },
+    #[error("{endpoint} does not answer as a model hub does ({reason}); check HF_ENDPOINT")]
+    NotAHub { endpoint: String, reason: String },
+    #[error(
+        "the fetched {file} is not the file of the manifest ({what}); it was thrown away: try again, and if it stays so the hub's file has changed"
+    )]
+    WrongFile { file: String, what: String },
+    #[error(
+        "{} has {} bytes free and {} are needed; make room or set EGSS_MODELS_DIR",
+        dir.display(), Grouped(*free), Grouped(*need)
+    )]
+    DiskFull { dir: PathBuf, free: u64, need: u64 },
+    #[error("another pull of this file is under way (lock: {})", path.display())]
+    PullUnderWay { path: PathBuf },
     #[error("there is no place to keep models: set EGSS_MODELS_DIR (or HOME)")]
     NoModelsDir,
+}
+
+fn what_status_means(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "it is not public, or a token is needed (HF_TOKEN)",
+        404 => "there is no such repository or file",
+        429 => "it takes no more requests for now: try again later",
+        500.. => "the hub is in trouble: try again later",
+        _ => "check HF_ENDPOINT",
+    }
 }
 
 /// A number with its thousands apart: `491,400,064`.

@@ -262,6 +262,16 @@ fn check_preamble(file: &mut File, path: &Path) -> Result<(), CheckpointError> {
 
 /// A header that candle cannot read: its own words, behind ours.
 fn header_error(path: &Path, file_bytes: u64, source: &candle_core::Error) -> CheckpointError {
+    // Within a cut header the file's whole size cannot be read; a file that a
+    // manifest knows by name still has one.
+    let want = super::manifest::known_bytes(path).filter(|&want| file_bytes < want);
+    if let Some(want) = want {
+        return CheckpointError::Cut {
+            path: path.to_owned(),
+            have: file_bytes,
+            want,
+        };
+    }
     let source = source.to_string();
     // Backtraces follow the first line where they are enabled.
     let first_line = source.lines().next().unwrap_or_default();

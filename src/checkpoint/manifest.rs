@@ -78,6 +78,13 @@ pub fn models_dir() -> Result<PathBuf, CheckpointError> {
         .ok_or(CheckpointError::NoModelsDir)
 }
 
+/// The size that a manifest gives for a file of this name, bytes.
+pub(super) fn known_bytes(path: &Path) -> Option<u64> {
+    let file = path.file_name()?.to_str()?;
+    let known = manifests().ok()?;
+    Some(known.iter().find(|manifest| manifest.file == file)?.bytes)
+}
+
 /// `$XDG_CONFIG_HOME/egss`, else `~/.config/egss`; `None` without a home.
 fn config_dir() -> Option<PathBuf> {
     env_path("XDG_CONFIG_HOME")

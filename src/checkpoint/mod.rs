@@ -7,6 +7,7 @@ mod config;
 mod ends;
 mod error;
 mod gguf;
+mod hub;
 mod manifest;
 mod names;
 mod open;
@@ -16,6 +17,8 @@ mod tokenizer;
 
 pub use config::{ModelConfig, SUPPORTED_ARCHITECTURES};
 pub use error::CheckpointError;
+pub(crate) use error::Grouped;
+pub use hub::{pull, sha256_of};
 pub use manifest::{DEFAULT_MODEL, find_manifest, manifests, models_dir, resolve};
 pub use open::{Checkpoint, Weight};
 pub use template::{ChatTemplate, Message, Segment};

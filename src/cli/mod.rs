@@ -3,6 +3,8 @@ mod bench;
 mod common;
 mod generate;
 
+mod report;
+
 use clap::{Parser, Subcommand};
 
 /// Entropy-aware local inference, and entropy-guided search for software engineering.
@@ -19,6 +21,9 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Measure this machine with a model.
     Bench(bench::BenchArgs),
+
+    /// Show a run again from its record.
+    Report(report::ReportArgs),
 }
 
 /// Parses the arguments and runs the command.
@@ -26,5 +31,7 @@ pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Generate(args) => args.run(),
         Command::Bench(args) => args.run(),
+
+        Command::Report(args) => args.run(),
     }
 }

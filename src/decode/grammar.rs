@@ -35,10 +35,11 @@ pub struct GrammarFactory {
 }
 
 impl GrammarFactory {
-    /// `token_bytes[id]` is a token's bytes (empty for an unused id), and
-    /// `special[id]` is true for **every added token**: those that encoding
-    /// plain text never gives, `<tool_call>` included. The logits may have more
-    /// rows than there are tokens: ids past the vocabulary are never allowed.
+    /// `token_bytes[id]` is a token's bytes, empty for an unused id. Special
+    /// tokens are those that `special` flags, and beyond these every `<...>`
+    /// that `tokenize` does not give for its own bytes (`<tool_call>`). The
+    /// logits may have more rows than there are tokens: ids past the vocabulary
+    /// are never allowed.
     ///
     /// Errors: `Vocabulary`. Cost: a trie over the vocabulary, some tenths of a
     /// second; once a model.
@@ -198,11 +199,13 @@ fn failed(error: impl std::fmt::Display) -> DecodeError {
 }
 
 /// llguidance's messages run over several lines: `at 1(8): what is wrong`, then
-/// an excerpt of the grammar with a caret, and markers for its own log.
+/// an excerpt of the grammar with a caret, markers for its own log, and the
+/// backtrace of a panic that it caught.
 fn one_sentence(message: &str) -> String {
     if message.contains("NoExtension") {
         return "no text matches it".to_owned();
     }
+    let message = message.split("<backtrace>").next().unwrap_or_default();
     let is_excerpt = |line: &str| {
         let number = line.trim_start().split(" |").next().unwrap_or_default();
         let caret = line.trim_matches([' ', '^']).is_empty();
@@ -213,7 +216,7 @@ fn one_sentence(message: &str) -> String {
         .filter(|line| !is_excerpt(line) && !line.contains("<non-verbose/>"))
         .map(str::trim)
         .collect();
-    let said = said.join(" ");
+    let said = said.join(" ").trim_end().to_owned();
     place(&said).unwrap_or(said)
 }
 

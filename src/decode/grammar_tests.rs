@@ -2,8 +2,10 @@
 use super::*;
 
 const WORDS: [&str; 9] = [
-    "foo", "foobar", "bar", "fo", "\": \"", "name", "python\n", "```", "`",
+    "foo", "foobar", "bar", "fo", "\": \"", "name", "python\n", "```", "<p>",
 ];
+/// An ordinary token, though it looks like a special one.
+const PARAGRAPH: u32 = 264;
 const TOOL_CALL: u32 = 265;
 const TOOL_CALL_END: u32 = 266;
 const IM_END: u32 = 267;
@@ -28,9 +30,9 @@ fn tokenize(mut text: &[u8]) -> Vec<u32> {
 
 fn factory() -> GrammarFactory {
     let mut words = words();
-    let n_text = words.len();
     words.extend(["<tool_call>", "</tool_call>", "<|im_end|>"].map(|w| w.as_bytes().to_vec()));
-    let special: Vec<bool> = (0..words.len()).map(|id| id >= n_text).collect();
+    // As in Qwen's vocabulary: of the added tokens only the control one is flagged.
+    let special: Vec<bool> = (0..words.len()).map(|id| id == IM_END as usize).collect();
     GrammarFactory::new(words, &special, IM_END, Arc::new(tokenize)).unwrap()
 }
 
@@ -111,6 +113,7 @@ fn special_tokens_and_their_spelling_in_text_are_told_apart() {
     let mut text = factory.compile("start: /(.|\\n)*/").unwrap();
     let mask = text.mask().unwrap();
     assert!(!mask.allows(TOOL_CALL) && mask.allows(IM_END) && mask.allows(b'<'.into()));
+    assert!(mask.allows(PARAGRAPH), "plain text encodes to it");
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn forks_do_not_disturb_each_other() {
     let mut forks: Vec<Grammar> = texts.iter().map(|_| parent.fork()).collect();
     for step in 0..texts.iter().map(|t| t.len()).max().unwrap() {
         for ((fork, text), masks) in forks.iter_mut().zip(texts).zip(&alone) {
-            let Some(byte) = text.bytes().nth(step) else {
+            let Some(byte) = text.as_bytes().get(step).copied() else {
                 continue;
             };
             assert_eq!(fork.mask().unwrap(), masks[step], "{text:?} at {step}");
@@ -168,6 +171,19 @@ fn forks_do_not_disturb_each_other() {
     }
     assert!(forks.iter_mut().all(Grammar::can_stop));
     assert_eq!(parent.n_accepted(), 0);
+}
+
+#[test]
+fn a_fork_outlives_a_failure_in_its_sibling() {
+    // With shared lexer state (a plain clone) the failure would reach the fork.
+    let mut failing = factory().compile("start: /[a-f]{3}/").unwrap();
+    let mut fork = failing.fork();
+    failing.matcher.test_trigger_lexer_error().unwrap_err();
+    let error = failing.mask().unwrap_err();
+    let said = "panic: synthetic error".to_owned();
+    assert_eq!(error, DecodeError::GrammarFailed(said));
+    follow(&mut fork, "abc");
+    assert!(fork.is_finished());
 }
 
 #[test]

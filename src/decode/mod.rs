@@ -11,6 +11,7 @@ mod token;
 mod trie;
 mod truncate;
 mod vocabulary;
+mod weights;
 
 pub use action::{action_entropy, vote_entropy};
 pub use grammar::{Grammar, GrammarFactory, Tokenize};
@@ -27,7 +28,7 @@ pub enum DecodeError {
     #[error("the row of logits is empty; the model must give one logit per vocabulary entry")]
     EmptyRow,
     #[error(
-        "logit {token} is {value}; the weights or the forward pass are broken (try --dtype f32, and check the file with `egss models show`)"
+        "logit {token} is {value}; the weights or the forward pass are broken; check the file with `egss models show`"
     )]
     BadLogit { token: usize, value: f32 },
     #[error("every logit is -inf, so no token has a probability; the forward pass is broken")]

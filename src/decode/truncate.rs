@@ -6,7 +6,7 @@
 //!
 //! A cheap lower bound on the survivors' logits comes first (one pass); what it
 //! leaves, usually a few hundred tokens, is narrowed by selection.
-use super::row::{BLOCK, tempered_mass, tempered_weight};
+use super::weights::{BLOCK, tempered_mass, tempered_weight};
 use crate::base::SamplerSettings;
 use std::cmp::Ordering;
 

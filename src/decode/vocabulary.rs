@@ -35,10 +35,14 @@ impl VocabularyEnv {
                 "token {id} is {len} bytes long; {TOKEN_BYTES_MAX} is the limit"
             ));
         }
-        let words: Vec<Vec<u8>> = token_bytes
-            .into_iter()
-            .zip(special)
-            .map(|(bytes, &special)| word(bytes, special))
+        let is_added = |id: usize, bytes: &[u8]| {
+            special[id] || is_bracketed(bytes) && tokenize(bytes) != [id as u32]
+        };
+        let words: Vec<Vec<u8>> = (token_bytes.into_iter().enumerate())
+            .map(|(id, bytes)| {
+                let added = is_added(id, &bytes);
+                word(bytes, added)
+            })
             .collect();
         let trie = TokTrie::from(&TokRxInfo::new(n as u32, eos), &words);
         Ok(Self { trie, tokenize })
@@ -57,12 +61,19 @@ impl VocabularyEnv {
     }
 }
 
-/// A token's bytes in the trie: special ones behind a marker byte that no text
-/// holds, which keeps text and special tokens apart. The ordinary token of
+/// `<...>`: what an added token that stands for text looks like (Qwen's
+/// `<tool_call>` is not flagged special). A few hundred ordinary tokens do too
+/// (`</div>`), but plain text encodes to those.
+fn is_bracketed(bytes: &[u8]) -> bool {
+    bytes.len() > 2 && bytes.starts_with(b"<") && bytes.ends_with(b">") && bytes.is_ascii()
+}
+
+/// A token's bytes in the trie: added ones behind a marker byte that no text
+/// holds, which keeps text and added tokens apart. The ordinary token of
 /// that one byte (never part of valid UTF-8) is left out for it.
-fn word(bytes: Vec<u8>, special: bool) -> Vec<u8> {
+fn word(bytes: Vec<u8>, added: bool) -> Vec<u8> {
     const MARKER: u8 = TokTrie::SPECIAL_TOKEN_MARKER;
-    match (bytes.first(), special) {
+    match (bytes.first(), added) {
         (None, _) => bytes,
         (Some(_), true) => [&[MARKER], bytes.as_slice()].concat(),
         (Some(&MARKER), false) => Vec::new(),

@@ -6,6 +6,7 @@ mod local;
 mod memory;
 mod open;
 mod score;
+pub mod scripted;
 mod sequence;
 mod step;
 

@@ -1,1 +1,42 @@
-//! (see ARCHITECTURE.md)
+//! Tasks with hidden tests, and how a patch is judged by them.
+mod judge;
+mod task;
+
+pub use judge::{Verdict, judge};
+pub use task::{Task, read_tasks};
+
+use crate::verify::VerifyError;
+use std::path::PathBuf;
+
+/// What can go wrong with an evaluation. An unresolved task is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{}:{line}: not a task: {why}", path.display())]
+    Malformed {
+        path: PathBuf,
+        line: usize,
+        why: String,
+    },
+    #[error("{} holds no task: it has no line but empty ones", path.display())]
+    NoTask { path: PathBuf },
+    #[error("task {task}: {why}")]
+    Task { task: String, why: String },
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+impl EvalError {
+    fn io(what: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

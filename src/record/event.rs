@@ -77,6 +77,10 @@ pub struct Candidate {
     pub text: String,
     /// The decoded tokens with their uncertainty; `token` of each is the history.
     pub tokens: Vec<TokenEntropy>,
+    /// The text of each token, for display (see [`token_pieces`](super::token_pieces)):
+    /// as many as `tokens`, and joined they are `text`. Empty where it is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<String>,
     /// Name of the tool, if the text parsed.
     pub tool: Option<String>,
     /// The action in canonical form: equal strings are the same action.

@@ -1,1 +1,44 @@
-//! (see ARCHITECTURE.md)
+//! HTML, Markdown, JSON and a text tree from a run's record.
+//!
+//! A report is a pure function of the record: [`RunView`] folds the events,
+//! the renderers write it down. A record cut anywhere gives a report of what
+//! had happened by then.
+mod figures;
+mod html;
+mod json;
+mod layout;
+mod markdown;
+mod sentence;
+mod text;
+mod view;
+mod write;
+
+pub use html::html;
+pub use json::{REPORT_VERSION, json};
+pub use markdown::markdown;
+pub use text::text;
+pub use view::{BranchView, RunView, SuiteView};
+pub use write::{Written, write_report};
+
+use crate::record::RecordError;
+use std::path::PathBuf;
+
+/// Name of the record within a run directory.
+pub const RECORD_FILE: &str = "record.jsonl";
+
+/// What can go wrong in a report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(
+        "{} holds no {RECORD_FILE}: give a run directory as `egss solve --out` made it, or a record file",
+        path.display()
+    )]
+    NoRecord { path: PathBuf },
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}

@@ -1,1 +1,20 @@
-//! (see ARCHITECTURE.md)
+//! Entropy-guided stepwise scaling: the controller, its strategies, and the
+//! pipeline from an issue to a selected patch.
+mod carry_out;
+mod check;
+mod controller;
+mod forkpoint;
+mod judge;
+mod patch;
+mod propose;
+mod recorder;
+mod sequences;
+mod state;
+mod strategy;
+mod watch;
+
+pub use controller::{Controller, SearchError};
+pub use recorder::Recorder;
+pub use state::{BranchState, RunState};
+pub use strategy::{STRATEGY_NAMES, Strategy};
+pub use watch::{NoWatcher, Watcher};

@@ -14,7 +14,10 @@ impl Recorder {
     pub fn create(path: &Path, start: RunStarted) -> Result<Self, RecordError> {
         let mut writer = RecordWriter::create(path)?;
         writer.append(&Event::RunStarted(start.clone()))?;
-        Ok(Self { writer, state: RunState::new(start) })
+        Ok(Self {
+            writer,
+            state: RunState::new(start),
+        })
     }
 
     /// Goes on with the record of a killed run.
@@ -23,7 +26,9 @@ impl Recorder {
         let earlier_ms = lines.last().map_or(0, |line| line.elapsed_ms);
         let mut lines = lines.into_iter();
         let Some(Event::RunStarted(start)) = lines.next().map(|line| line.event) else {
-            return Err(RecordError::NoStart { path: path.to_owned() });
+            return Err(RecordError::NoStart {
+                path: path.to_owned(),
+            });
         };
         let mut state = RunState::new(start);
         lines.for_each(|line| state.apply(&line.event));

@@ -1,15 +1,18 @@
 //! A run as a fold over its events: what the controller decides from, and what
 //! a killed run resumes with.
+use super::check::is_stated;
 use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
 use crate::record::{
-    BranchEnded, BranchStatus, Event, RunStarted, Selected, StepFinished, StepOutcome, SuiteBuilt, SuiteClassified,
-    SuiteRun, Voted,
+    BranchEnded, BranchStatus, Event, ForkPoint, RunStarted, Selected, StepFinished, StepOutcome,
+    SuiteBuilt, SuiteClassified, SuiteRun, Voted,
 };
 
 /// A branch: its steps from the prompt on, those inherited at its fork included.
 #[derive(Clone, Debug, Default)]
 pub struct BranchState {
     pub steps: Vec<StepId>,
+    /// Where it left another branch; `None` for one from the prompt.
+    pub forked_from: Option<ForkPoint>,
     /// How many of the steps were inherited.
     pub n_inherited: usize,
     pub ended: Option<BranchEnded>,
@@ -53,23 +56,39 @@ impl RunState {
         match event {
             Event::RunStarted(_) => panic!("a run starts once"),
             Event::BranchStarted(started) => {
-                assert_eq!(started.branch.0 as usize, self.branches.len(), "branches are numbered in order");
+                assert_eq!(
+                    started.branch.0 as usize,
+                    self.branches.len(),
+                    "branches are numbered in order"
+                );
                 let steps = match started.forked_from {
                     None => Vec::new(),
                     Some(from) => self.steps_before(from.branch, from.step),
                 };
-                self.branches.push(BranchState { n_inherited: steps.len(), steps, ended: None });
+                self.branches.push(BranchState {
+                    forked_from: started.forked_from,
+                    n_inherited: steps.len(),
+                    steps,
+                    ended: None,
+                });
             }
             Event::StepFinished(step) => {
-                assert_eq!(step.step.0 as usize, self.steps.len(), "steps are numbered in order");
+                assert_eq!(
+                    step.step.0 as usize,
+                    self.steps.len(),
+                    "steps are numbered in order"
+                );
                 self.branches[step.branch.0 as usize].steps.push(step.step);
                 self.usage += step.usage;
                 self.steps.push(step.clone());
             }
-            Event::BranchEnded(ended) => self.branches[ended.branch.0 as usize].ended = Some(ended.clone()),
+            Event::BranchEnded(ended) => {
+                self.branches[ended.branch.0 as usize].ended = Some(ended.clone())
+            }
             Event::SuiteBuilt(suite) => {
                 self.usage += suite.usage;
                 self.suite = Some(suite.clone());
+                self.suite_runs.clear();
             }
             Event::SuiteRun(run) => self.suite_runs.push(run.clone()),
             Event::SuiteClassified(classes) => self.classes = Some(classes.clone()),
@@ -84,8 +103,16 @@ impl RunState {
 
     fn steps_before(&self, branch: BranchId, step: StepId) -> Vec<StepId> {
         let steps = &self.branches[branch.0 as usize].steps;
-        let at = steps.iter().position(|&s| s == step).expect("a branch forks at a step of its parent");
+        let at = steps
+            .iter()
+            .position(|&s| s == step)
+            .expect("a branch forks at a step of its parent");
         steps[..at].to_vec()
+    }
+
+    /// The run of the suite on the unpatched base.
+    pub fn base_run(&self) -> Option<&SuiteRun> {
+        self.suite_runs.iter().find(|run| run.branch.is_none())
     }
 
     pub fn branch(&self, branch: BranchId) -> &BranchState {
@@ -97,30 +124,49 @@ impl RunState {
     }
 
     /// The finished steps of a branch, from the prompt on.
-    pub fn path(&self, branch: BranchId) -> impl DoubleEndedIterator<Item = &StepFinished> + ExactSizeIterator {
-        self.branch(branch).steps.iter().map(|&step| self.step(step))
+    pub fn path(
+        &self,
+        branch: BranchId,
+    ) -> impl DoubleEndedIterator<Item = &StepFinished> + ExactSizeIterator {
+        self.branch(branch)
+            .steps
+            .iter()
+            .map(|&step| self.step(step))
     }
 
     /// Branches that have not ended.
     pub fn living(&self) -> Vec<BranchId> {
-        self.ids().filter(|&id| self.branch(id).ended.is_none()).collect()
+        self.ids()
+            .filter(|&id| self.branch(id).ended.is_none())
+            .collect()
     }
 
     /// Ended branches that left a patch: the trajectories.
     pub fn trajectories(&self) -> Vec<&BranchEnded> {
-        self.branches.iter().filter_map(|b| b.ended.as_ref()).filter(|ended| !ended.patch.is_empty()).collect()
+        self.branches
+            .iter()
+            .filter_map(|b| b.ended.as_ref())
+            .filter(|ended| !ended.patch.is_empty())
+            .collect()
     }
 
     /// The tree of a branch's workspace as it stands.
     pub fn tree(&self, branch: BranchId) -> &str {
-        self.path(branch).next_back().map_or(&self.start.base_tree, |step| &step.tree)
+        self.path(branch)
+            .next_back()
+            .map_or(&self.start.base_tree, |step| &step.tree)
     }
 
     /// The history of a branch: the prompt, then actions and observations.
     pub fn tokens(&self, branch: BranchId) -> Vec<u32> {
         let mut tokens = self.start.prompt_tokens.clone();
         for step in self.path(branch) {
-            tokens.extend(step.candidates[step.chosen].tokens.iter().map(|token| token.token));
+            tokens.extend(
+                step.candidates[step.chosen]
+                    .tokens
+                    .iter()
+                    .map(|token| token.token),
+            );
             tokens.extend_from_slice(&step.observation_tokens);
         }
         tokens
@@ -130,44 +176,74 @@ impl RunState {
     /// step itself and by branches that forked there.
     pub fn tried_at(&self, step: StepId) -> Vec<&str> {
         let first = self.step(step);
-        let siblings = self.steps.iter().filter(|other| {
-            other.depth == first.depth && self.prefix_of(other) == self.prefix_of(first)
-        });
-        siblings.map(|s| s.candidates[s.chosen].canonical.as_str()).collect()
+        let siblings = self
+            .steps
+            .iter()
+            .filter(|other| self.is_same_point(other, first));
+        siblings
+            .map(|s| s.candidates[s.chosen].canonical.as_str())
+            .collect()
+    }
+
+    /// True when both steps were taken from the same history.
+    pub(super) fn is_same_point(&self, a: &StepFinished, b: &StepFinished) -> bool {
+        a.depth == b.depth && self.prefix_of(a) == self.prefix_of(b)
     }
 
     /// The steps before a step on its own branch.
-    fn prefix_of(&self, step: &StepFinished) -> &[StepId] {
+    pub(super) fn prefix_of(&self, step: &StepFinished) -> &[StepId] {
         let steps = &self.branch(step.branch).steps;
-        let at = steps.iter().position(|&s| s == step.step).expect("a step lies on its branch");
+        let at = steps
+            .iter()
+            .position(|&s| s == step.step)
+            .expect("a step lies on its branch");
         &steps[..at]
     }
 
     /// Mean judge score over the judged steps of a branch; `None` if none was.
     pub fn judge_mean(&self, branch: BranchId) -> Option<f32> {
-        let scores = self.path(branch).filter_map(|s| s.candidates[s.chosen].judge.as_ref()).map(|j| j.score);
+        let scores = self
+            .path(branch)
+            .filter_map(|s| s.candidates[s.chosen].judge.as_ref())
+            .map(|j| j.score);
         mean(scores)
     }
 
     /// Mean of a gate signal over the steps of a branch, nats.
     pub fn signal_mean(&self, branch: BranchId, signal: GateSignal) -> Option<f32> {
-        mean(self.path(branch).filter_map(|s| signal.of(&s.candidates[s.chosen].entropy)))
+        mean(
+            self.path(branch)
+                .filter_map(|s| signal.of(&s.candidates[s.chosen].entropy)),
+        )
     }
 
     /// True when the checks that ran last on a branch, after its last change, passed.
     pub fn checks_passed(&self, branch: BranchId) -> bool {
         let outcomes = self.path(branch).rev().map(|step| step.outcome);
-        let mut decisive = outcomes
-            .filter(|o| matches!(o, StepOutcome::TestsPassed | StepOutcome::TestsFailed));
+        let mut decisive =
+            outcomes.filter(|o| matches!(o, StepOutcome::TestsPassed | StepOutcome::TestsFailed));
         decisive.next() == Some(StepOutcome::TestsPassed)
+    }
+
+    /// True when the check has a test that fails on the base and must pass on a
+    /// patch: passing the check then means something.
+    pub fn is_check_decisive(&self) -> bool {
+        let Some(suite) = &self.suite else {
+            return false;
+        };
+        self.base_run()
+            .is_some_and(|run| run.tests.iter().any(|test| is_stated(suite, test)))
     }
 
     /// Ended branches by how they ended.
     pub fn count_ended(&self, status: BranchStatus) -> usize {
-        self.branches.iter().filter(|b| b.ended.as_ref().is_some_and(|e| e.status == status)).count()
+        self.branches
+            .iter()
+            .filter(|b| b.ended.as_ref().is_some_and(|e| e.status == status))
+            .count()
     }
 
-    pub fn ids(&self) -> impl Iterator<Item = BranchId> + use<> {
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = BranchId> + use<> {
         (0..self.branches.len() as u32).map(BranchId)
     }
 }

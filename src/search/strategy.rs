@@ -33,11 +33,22 @@ pub struct Strategy {
 }
 
 /// The strategies that `--strategy` knows.
-pub const STRATEGY_NAMES: [&str; 6] =
-    ["one-turn", "single", "best-of-n-naive", "best-of-n", "best-of-n-stop", "egss"];
+pub const STRATEGY_NAMES: [&str; 6] = [
+    "one-turn",
+    "single",
+    "best-of-n-naive",
+    "best-of-n",
+    "best-of-n-stop",
+    "egss",
+];
 
 /// Temperature of samples: what the first measurements of these models used.
-const SAMPLE: SamplerSettings = SamplerSettings { temperature: 0.8, top_p: 0.95, top_k: 0, min_p: 0.0 };
+const SAMPLE: SamplerSettings = SamplerSettings {
+    temperature: 0.8,
+    top_p: 0.95,
+    top_k: 0,
+    min_p: 0.0,
+};
 
 impl Strategy {
     /// The strategy of that name with `n` trajectories and `k` candidates.
@@ -60,14 +71,36 @@ impl Strategy {
             Some((family, number)) => (family, number),
             None => (name.to_owned(), n),
         };
-        let best_of = Self { n, at_once: true, sampler: SAMPLE, ..single.clone() };
+        let best_of = Self {
+            n,
+            at_once: true,
+            sampler: SAMPLE,
+            ..single.clone()
+        };
         Some(match family.as_str() {
-            "one-turn" => Self { one_turn: true, ..single },
+            "one-turn" => Self {
+                one_turn: true,
+                ..single
+            },
             "single" => single,
             "best-of-n" => best_of,
-            "best-of-n-naive" => Self { share_prompt: false, ..best_of },
-            "best-of-n-stop" => Self { at_once: false, stop_early: true, ..best_of },
-            "egss" => Self { n, k, policy: BranchPolicy::Gate, backtrack: true, stop_early: true, ..single },
+            "best-of-n-naive" => Self {
+                share_prompt: false,
+                ..best_of
+            },
+            "best-of-n-stop" => Self {
+                at_once: false,
+                stop_early: true,
+                ..best_of
+            },
+            "egss" => Self {
+                n,
+                k,
+                policy: BranchPolicy::Gate,
+                backtrack: true,
+                stop_early: true,
+                ..single
+            },
             _ => return None,
         })
     }
@@ -76,7 +109,9 @@ impl Strategy {
 /// `best-of-4-stop` as `("best-of-n-stop", 4)`.
 fn split_number(name: &str) -> Option<(String, u32)> {
     let rest = name.strip_prefix("best-of-")?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     let n = rest[..digits].parse().ok().filter(|&n| n > 0)?;
     Some((format!("best-of-n{}", &rest[digits..]), n))
 }

@@ -1,1 +1,7 @@
-//! (see ARCHITECTURE.md)
+//! Which patch is handed out (section 2.3): what drops out, the order of the
+//! rest, and the voters' majority, with the reason in words.
+mod patch;
+mod rank;
+
+pub use patch::{normalise_patch, patch_lines};
+pub use rank::{CandidatePatch, SHORTLIST_MAX, TRAJECTORY_SCORE_MIN, select, shortlist};

@@ -1,51 +1,356 @@
 //! The shadow git directory: a tree id a step gives fork, diff and restore.
-use super::WorkspaceError;
+use super::{WorkspaceError, existing_dir, git, walk};
+use sha2::{Digest, Sha256};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A git tree that holds a workspace's files, ignored and untracked ones too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TreeId(pub String);
 
 /// A git directory outside the repository whose index takes every file.
+///
+/// Calls on different directories may run at the same time, from any thread.
+/// Kept: bytes, the executable bit, links as links. Not kept, as git has no
+/// place for them: empty directories, other permissions, owners, times.
 pub struct Shadow {
     git_dir: PathBuf,
 }
 
 impl Shadow {
     /// Opens the shadow directory at `git_dir`, making it if it is not there.
+    ///
+    /// Errors: git is not installed, the directory cannot be written.
     pub fn open(git_dir: &Path) -> Result<Self, WorkspaceError> {
-        let _ = git_dir;
-        todo!()
+        git::create_private_dir(git_dir)?;
+        // Absolute, because git is started elsewhere.
+        let git_dir = git_dir
+            .canonicalize()
+            .map_err(|source| WorkspaceError::io("open", git_dir, source))?;
+        git::init(&git_dir)?;
+        for dir in ["indices", "restored"] {
+            git::create_private_dir(&git_dir.join(dir))?;
+        }
+        Ok(Self { git_dir })
     }
 
     /// The tree of `dir` as it stands: tracked, untracked and ignored files
-    /// alike; the repository's own `.git` and caches (`__pycache__`, ...) left out.
+    /// alike; the repository's own `.git` and caches (`__pycache__`, ...) left
+    /// out, virtual environments too. Only reads `dir`.
+    ///
+    /// Cost: one `lstat` a file and four git processes; only files that
+    /// changed since the last call on the same `dir` are read.
     pub fn snapshot(&self, dir: &Path) -> Result<TreeId, WorkspaceError> {
-        let _ = (dir, &self.git_dir);
-        todo!()
+        let dir = existing_dir(dir)?;
+        let files = walk::files(&dir)?;
+        let index = Index::take(self, &dir)?;
+        let index = match self.stage(&dir, &files, &index) {
+            Ok(()) => index,
+            // An index that a power cut left half written is only a cache.
+            Err(WorkspaceError::Git { .. }) if index.had_entries => {
+                let fresh = Index::empty(self, &dir);
+                self.stage(&dir, &files, &fresh)?;
+                fresh
+            }
+            Err(error) => return Err(error),
+        };
+        let tree = self.run(index.git(&["write-tree"]), "write-tree", &[])?;
+        index.keep()?;
+        Ok(TreeId(String::from_utf8_lossy(&tree).trim().to_owned()))
     }
 
-    /// Makes `dir` hold exactly `tree`: the fork, and the restore.
+    /// Makes the index hold exactly `files` as they are on disk.
+    fn stage(&self, dir: &Path, files: &[Vec<u8>], index: &Index) -> Result<(), WorkspaceError> {
+        let known = self.run(index.git(&["ls-files", "-z"]), "ls-files", &[])?;
+        let gone: Vec<&[u8]> = split_nul(&known)
+            .filter(|path| {
+                files
+                    .binary_search_by(|file| file.as_slice().cmp(path))
+                    .is_err()
+            })
+            .collect();
+        if !gone.is_empty() {
+            let git = index.git(&["update-index", "--force-remove", "-z", "--stdin"]);
+            self.run(git, "update-index", &join_nul(&gone))?;
+        }
+        // `--remove`: a file that vanished since the walk is no error.
+        let git = index.git(&["update-index", "--add", "--remove", "-z", "--stdin"]);
+        self.run(git, "update-index", &join_nul(files))
+            .map_err(|error| match error {
+                WorkspaceError::Git { stderr, .. } => WorkspaceError::Git {
+                    what: format!("snapshot of {}", dir.display()),
+                    stderr,
+                },
+                other => other,
+            })?;
+        Ok(())
+    }
+
+    /// Makes `dir` hold exactly `tree`: the fork, and the restore. What is in
+    /// `dir` beside it goes, caches included.
+    ///
+    /// `dir` is made if it is not there. Only files that differ are written.
+    /// Errors: `NoTree`; `NotAWorkspace` for a git checkout that this shadow
+    /// directory has not restored to before (the user's must never be written).
     pub fn restore(&self, tree: &TreeId, dir: &Path) -> Result<(), WorkspaceError> {
-        let _ = (tree, dir);
-        todo!()
+        self.check(tree)?;
+        if !dir.exists() {
+            git::create_private_dir(dir)?;
+        }
+        let dir = existing_dir(dir)?;
+        let mark = self.git_dir.join("restored").join(key(&dir));
+        if !mark.exists() {
+            if dir.join(".git").symlink_metadata().is_ok() {
+                return Err(WorkspaceError::NotAWorkspace(dir));
+            }
+            std::fs::write(&mark, dir.as_os_str().as_bytes())
+                .map_err(|source| WorkspaceError::io("write", &mark, source))?;
+        }
+        let index = Index::take(self, &dir)?;
+        let index = match self.check_out(tree, &dir, &index) {
+            Ok(()) => index,
+            Err(WorkspaceError::Git { .. }) if index.had_entries => {
+                let fresh = Index::empty(self, &dir);
+                self.check_out(tree, &dir, &fresh)?;
+                fresh
+            }
+            Err(error) => return Err(error),
+        };
+        index.keep()
+    }
+
+    fn check_out(&self, tree: &TreeId, dir: &Path, index: &Index) -> Result<(), WorkspaceError> {
+        // Entries that are the same in index and tree keep what is known of
+        // the file on disk, so that checkout-index passes over it.
+        let git = index.git(&["read-tree", "--reset", &tree.0]);
+        self.run(git, "read-tree", &[])?;
+        let listed = self.run(index.git(&["ls-files", "-z"]), "ls-files", &[])?;
+        walk::prune(dir, &split_nul(&listed).collect::<Vec<_>>())?;
+        let git = index.git(&["checkout-index", "--all", "--force", "--index", "--quiet"]);
+        self.run(git, "checkout-index", &[])?;
+        Ok(())
     }
 
     /// The patch from one tree to another as `git apply` takes it; empty if equal.
-    /// Files whose path relative to the root is in `without` are left out.
+    /// Files whose path relative to the root is in `without` are left out
+    /// (a directory's path leaves out all that is in it).
+    ///
+    /// Text of another encoding than UTF-8 is given as a binary patch, so that
+    /// the patch as a whole is text. Files are never shown as renamed.
     pub fn diff(
         &self,
         from: &TreeId,
         to: &TreeId,
         without: &[&str],
     ) -> Result<String, WorkspaceError> {
-        let _ = (from, to, without);
-        todo!()
+        self.diff_below("", from, to, without)
     }
 
-    /// Paths of all files of a tree, relative to its root, sorted.
-    pub fn files(&self, tree: &TreeId) -> Result<Vec<String>, WorkspaceError> {
-        let _ = tree;
-        todo!()
+    /// [`Self::diff`] for trees that are a folder of a git repository: paths
+    /// in the patch begin with `prefix` (see [`repository_prefix`]). Without
+    /// it `git apply` would silently pass over every file.
+    pub fn diff_below(
+        &self,
+        prefix: &str,
+        from: &TreeId,
+        to: &TreeId,
+        without: &[&str],
+    ) -> Result<String, WorkspaceError> {
+        self.check(from)?;
+        self.check(to)?;
+        let mut paths = vec![":(top)".to_owned()];
+        paths.extend(without.iter().map(|p| format!(":(top,exclude,literal){p}")));
+        let whole = self.patch(prefix, from, to, &paths, false)?;
+        if let Ok(text) = String::from_utf8(whole) {
+            return Ok(text);
+        }
+        let changed = self.diff_tree(from, to, &["--name-only", "-z"], &paths, false)?;
+        let mut text = String::new();
+        for path in split_nul(&changed) {
+            let path = [format!(":(top,literal){}", String::from_utf8_lossy(path))];
+            let patch = match String::from_utf8(self.patch(prefix, from, to, &path, false)?) {
+                Ok(patch) => patch,
+                Err(_) => String::from_utf8(self.patch(prefix, from, to, &path, true)?)
+                    .expect("a binary patch is ASCII"),
+            };
+            text.push_str(&patch);
+        }
+        Ok(text)
     }
+
+    fn patch(
+        &self,
+        prefix: &str,
+        from: &TreeId,
+        to: &TreeId,
+        paths: &[String],
+        as_binary: bool,
+    ) -> Result<Vec<u8>, WorkspaceError> {
+        let (a, b) = (
+            format!("--src-prefix=a/{prefix}"),
+            format!("--dst-prefix=b/{prefix}"),
+        );
+        let options = [
+            "-p",
+            "--binary",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            &a,
+            &b,
+        ];
+        self.diff_tree(from, to, &options, paths, as_binary)
+    }
+
+    fn diff_tree(
+        &self,
+        from: &TreeId,
+        to: &TreeId,
+        options: &[&str],
+        paths: &[String],
+        as_binary: bool,
+    ) -> Result<Vec<u8>, WorkspaceError> {
+        let mut git = git::bare(&self.git_dir);
+        if as_binary {
+            git.arg("-c").arg(git::all_binary(&self.git_dir));
+        }
+        git.args(["diff-tree", "-r", "--no-renames"]).args(options);
+        git.args([&from.0, &to.0, "--"]).args(paths);
+        self.run(git, "diff-tree", &[])
+    }
+
+    /// Paths of all files of a tree, relative to its root, sorted. Bytes of a
+    /// name that are not UTF-8 become U+FFFD.
+    pub fn files(&self, tree: &TreeId) -> Result<Vec<String>, WorkspaceError> {
+        self.check(tree)?;
+        let mut git = git::bare(&self.git_dir);
+        git.args(["ls-tree", "-r", "-z", "--name-only", &tree.0]);
+        let listed = self.run(git, "ls-tree", &[])?;
+        let mut files: Vec<String> = split_nul(&listed)
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .collect();
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Refuses what is no tree of this shadow directory.
+    fn check(&self, tree: &TreeId) -> Result<(), WorkspaceError> {
+        let missing = || WorkspaceError::NoTree {
+            id: tree.0.clone(),
+            git_dir: self.git_dir.clone(),
+        };
+        // A record can be edited: the id must not be taken for an option.
+        let is_id =
+            matches!(tree.0.len(), 40 | 64) && tree.0.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_id {
+            return Err(missing());
+        }
+        let mut git = git::bare(&self.git_dir);
+        git.args(["cat-file", "-e", &format!("{}^{{tree}}", tree.0)]);
+        match self.run(git, "cat-file", &[]) {
+            Err(WorkspaceError::Git { .. }) => Err(missing()),
+            other => other.map(drop),
+        }
+    }
+
+    fn run(&self, git: Command, what: &str, stdin: &[u8]) -> Result<Vec<u8>, WorkspaceError> {
+        git::run(git, &self.git_dir, what, stdin)
+    }
+}
+
+/// Where `dir` lies in the git repository around it, with a slash at the end;
+/// empty at a repository's top and outside any.
+pub fn repository_prefix(dir: &Path) -> Result<String, WorkspaceError> {
+    let dir = existing_dir(dir)?;
+    let top = dir.ancestors().find(|up| up.join(".git").exists());
+    let below = top.and_then(|top| dir.strip_prefix(top).ok());
+    Ok(match below {
+        Some(path) if !path.as_os_str().is_empty() => format!("{}/", path.display()),
+        _ => String::new(),
+    })
+}
+
+/// The index file of one directory, out of its place while a call uses it.
+///
+/// An index tells which files changed by their times. It is renamed and never
+/// copied: git compares a file's time with the index's own to see that it
+/// cannot tell, and a copy would be too young. A call that fails, or is
+/// killed, loses the index, which costs time and nothing else; and no lock
+/// file is left that would stop the next one.
+struct Index<'a> {
+    shadow: &'a Shadow,
+    dir: PathBuf,
+    home: PathBuf,
+    path: PathBuf,
+    had_entries: bool,
+}
+
+impl<'a> Index<'a> {
+    fn take(shadow: &'a Shadow, dir: &Path) -> Result<Self, WorkspaceError> {
+        let mut index = Self::empty(shadow, dir);
+        match std::fs::rename(&index.home, &index.path) {
+            Ok(()) => index.had_entries = true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(WorkspaceError::io("open", &index.home, source)),
+        }
+        Ok(index)
+    }
+
+    fn empty(shadow: &'a Shadow, dir: &Path) -> Self {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let indices = shadow.git_dir.join("indices");
+        let home = indices.join(key(dir));
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let path = indices.join(format!("{}.{}.{call}", key(dir), std::process::id()));
+        Self {
+            shadow,
+            dir: dir.to_owned(),
+            home,
+            path,
+            had_entries: false,
+        }
+    }
+
+    fn git(&self, args: &[&str]) -> Command {
+        let mut git = git::with_files(&self.shadow.git_dir, &self.dir, &self.path);
+        git.args(args);
+        git
+    }
+
+    fn keep(self) -> Result<(), WorkspaceError> {
+        match std::fs::rename(&self.path, &self.home) {
+            // Git writes no index for no files.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(WorkspaceError::io("keep", &self.home, source)),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Index<'_> {
+    fn drop(&mut self) {
+        // After `keep` there is nothing under this name any more.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A file name that stands for a directory.
+fn key(dir: &Path) -> String {
+    let digest = Sha256::digest(dir.as_os_str().as_bytes());
+    digest.iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
+fn split_nul(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|&b| b == 0).filter(|path| !path.is_empty())
+}
+
+fn join_nul<T: AsRef<[u8]>>(paths: &[T]) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for path in paths {
+        joined.extend_from_slice(path.as_ref());
+        joined.push(0);
+    }
+    joined
 }

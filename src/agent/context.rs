@@ -1,0 +1,304 @@
+//! The first prompt: rules, tools, the issue, and the files that matter.
+use super::config::{AgentConfig, Role};
+use super::dialect::{Dialect, encode};
+use super::prompt::{SYSTEM, SYSTEM_ONE_TURN, TASK, fill};
+use super::python::symbols;
+use super::rank::{identifiers, rank};
+use super::repo::{RepoFile, RepoView};
+use super::{AgentError, Transcript};
+use crate::engine::Vocabulary;
+
+/// Files that the listing names at most; a model that needs another searches.
+const LISTED_MAX: usize = 60;
+/// Of the files' tokens, what one file may take before only the functions that
+/// the issue names are shown of it.
+const ONE_FILE_SHARE: f32 = 0.75;
+
+/// What a run starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstPrompt {
+    /// The program's own words: may hold special tokens.
+    pub system: String,
+    /// The issue and the files: content.
+    pub user: String,
+    /// Paths shown whole, the likeliest first.
+    pub shown: Vec<String>,
+    /// Paths of which only some functions are shown.
+    pub excerpted: Vec<String>,
+}
+
+impl FirstPrompt {
+    /// A transcript that holds this prompt.
+    pub fn transcript(&self, vocabulary: &dyn Vocabulary, dialect: &dyn Dialect) -> Transcript {
+        Transcript::new(encode(
+            vocabulary,
+            &dialect.prompt(&self.system, &self.user),
+        ))
+    }
+}
+
+/// Builds the first prompt. `ctx_tokens` is what one sequence may hold: the
+/// files take at most [`AgentConfig::context_tokens_max`] and half of it.
+///
+/// Errors: an empty issue, an issue that fills the context by itself.
+pub fn first_prompt(
+    config: &AgentConfig,
+    view: &RepoView,
+    issue: &str,
+    vocabulary: &dyn Vocabulary,
+    ctx_tokens: usize,
+) -> Result<FirstPrompt, AgentError> {
+    let issue = issue.trim();
+    if issue.is_empty() {
+        return Err(AgentError::EmptyIssue);
+    }
+    let tools = config.tools.describe();
+    let (system, closing) = match config.role {
+        Role::Agent => (
+            fill(SYSTEM, &[("tools", &tools)]),
+            format!(
+                "The tests are run with: {}\nMake the first call.",
+                config.test_cmd
+            ),
+        ),
+        Role::OneTurn => (
+            fill(SYSTEM_ONE_TURN, &[("tools", &tools)]),
+            "Make the call.".to_string(),
+        ),
+    };
+    let n_tokens = |text: &str| vocabulary.encode(text).len();
+    let fixed = n_tokens(&system) + n_tokens(issue) + n_tokens(&closing);
+    if fixed * 2 > ctx_tokens {
+        return Err(AgentError::PromptTooLong {
+            tokens: fixed,
+            ctx_tokens,
+        });
+    }
+    let budget = config.context_tokens_max.min(ctx_tokens / 2 - fixed / 2);
+    let chosen = choose(config, view, issue, budget, &n_tokens);
+    let listing = listing(view, &chosen);
+    let files = match chosen.text.trim_end() {
+        "" => "The repository holds no text files.",
+        text => text,
+    };
+    Ok(FirstPrompt {
+        user: fill(
+            TASK,
+            &[
+                ("issue", issue),
+                ("listing", &listing),
+                ("files", files),
+                ("closing", &closing),
+            ],
+        ),
+        system,
+        shown: chosen.whole,
+        excerpted: chosen.part,
+    })
+}
+
+#[derive(Default)]
+struct Chosen {
+    text: String,
+    whole: Vec<String>,
+    part: Vec<String>,
+}
+
+/// Files as they fit, the likeliest first: whole ones, and of a file too long
+/// for its share the functions that the issue names.
+fn choose(
+    config: &AgentConfig,
+    view: &RepoView,
+    issue: &str,
+    budget: usize,
+    n_tokens: &dyn Fn(&str) -> usize,
+) -> Chosen {
+    let mut chosen = Chosen::default();
+    let mut left = budget;
+    for index in rank(view, issue) {
+        let file = &view.files[index];
+        let Some(text) = file.text.as_deref().filter(|text| !text.trim().is_empty()) else {
+            continue;
+        };
+        // No text has more tokens than bytes, nor fewer than a twentieth of
+        // them: a file far too long need not be encoded to be known as such.
+        let whole = (text.len() / 20 <= left).then(|| show(config, file, text, 0));
+        let fits = |shown: &String, limit: usize| n_tokens(shown) <= limit;
+        let share = (budget as f32 * ONE_FILE_SHARE) as usize;
+        let limit = if chosen.text.is_empty() {
+            left
+        } else {
+            left.min(share)
+        };
+        if let Some(shown) = whole.filter(|shown| fits(shown, limit)) {
+            left -= n_tokens(&shown);
+            chosen.text += &shown;
+            chosen.whole.push(file.path.clone());
+        } else if let Some(shown) = excerpt(config, file, text, issue)
+            && fits(&shown, left)
+        {
+            left -= n_tokens(&shown);
+            chosen.text += &shown;
+            chosen.part.push(file.path.clone());
+        }
+    }
+    chosen
+}
+
+/// A file or some of its lines, fenced, with its name above.
+fn show(config: &AgentConfig, file: &RepoFile, text: &str, first_line: usize) -> String {
+    let language = if file.is_python() { "python" } else { "" };
+    let body = match config.line_numbers {
+        true => numbered(text, first_line),
+        false => format!("{}\n", text.trim_end()),
+    };
+    format!("{}:\n```{language}\n{body}```\n\n", file.path)
+}
+
+/// Lines with their numbers, `first_line` counted from 0.
+pub(crate) fn numbered(text: &str, first_line: usize) -> String {
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(at, line)| format!("{}| {line}\n", first_line + at + 1))
+        .collect()
+}
+
+/// The functions and classes of a long file that the issue names; without
+/// any, an outline. `None` for what is not Python.
+fn excerpt(config: &AgentConfig, file: &RepoFile, text: &str, issue: &str) -> Option<String> {
+    if !file.is_python() {
+        return None;
+    }
+    let wanted = identifiers(issue);
+    let lines: Vec<&str> = text.lines().collect();
+    let all = symbols(text);
+    let named: Vec<_> = all
+        .iter()
+        .filter(|s| !s.is_local && wanted.contains(s.name.as_str()))
+        .collect();
+    if named.is_empty() {
+        let outline: String = all
+            .iter()
+            .filter(|s| !s.is_local)
+            .map(|s| {
+                format!(
+                    "{}  # lines {} to {}\n",
+                    lines[s.header],
+                    s.lines.start + 1,
+                    s.lines.end
+                )
+            })
+            .collect();
+        return (!outline.is_empty())
+            .then(|| format!("{} (outline only):\n```python\n{outline}```\n\n", file.path));
+    }
+    let mut shown = String::new();
+    let mut last_end = 0;
+    for symbol in named {
+        if symbol.lines.start < last_end {
+            continue; // within a class that was shown
+        }
+        last_end = symbol.lines.end;
+        let part = lines[symbol.lines.clone()].join("\n");
+        let part = show(config, file, &part, symbol.lines.start);
+        let heading = format!(
+            "{} (lines {} to {} of {}):",
+            file.path,
+            symbol.lines.start + 1,
+            symbol.lines.end,
+            lines.len()
+        );
+        shown += &part.replacen(&format!("{}:", file.path), &heading, 1);
+    }
+    Some(shown)
+}
+
+/// Names of the files, unless all of them are shown anyway.
+fn listing(view: &RepoView, chosen: &Chosen) -> String {
+    let unseen = view
+        .files
+        .iter()
+        .any(|f| !chosen.whole.contains(&f.path) && f.text.as_deref() != Some(""));
+    if !unseen {
+        return String::new();
+    }
+    let paths: Vec<&str> = view.files.iter().map(|f| f.path.as_str()).collect();
+    let mut listed = paths[..paths.len().min(LISTED_MAX)].join("\n");
+    if paths.len() > LISTED_MAX {
+        listed += &format!("\n... and {} more", paths.len() - LISTED_MAX);
+    }
+    format!("Files:\n{listed}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::scripted::ByteVocabulary;
+
+    fn view(files: &[(&str, &str)]) -> RepoView {
+        let file = |(path, text): &(&str, &str)| RepoFile {
+            path: path.to_string(),
+            text: Some(text.to_string()),
+        };
+        RepoView {
+            files: files.iter().map(file).collect(),
+        }
+    }
+
+    fn prompt(
+        config: &AgentConfig,
+        view: &RepoView,
+        ctx: usize,
+    ) -> Result<FirstPrompt, AgentError> {
+        let vocabulary = ByteVocabulary::chat_ml();
+        first_prompt(config, view, "`total` is wrong.\n", &vocabulary, ctx)
+    }
+
+    const CART: &str = "def total(xs):\n    return sum(xs) + 1\n";
+
+    #[test]
+    fn a_small_repository_is_shown_whole() {
+        let view = view(&[("cart.py", CART), ("empty.py", "")]);
+        let first = prompt(&AgentConfig::agent(), &view, 20_000).unwrap();
+        assert!(
+            first
+                .user
+                .contains(&format!("cart.py:\n```python\n{CART}```"))
+        );
+        assert!(!first.user.contains("Files:"), "all of them are shown");
+        assert!(first.system.contains("- submit(): ") && first.system.contains("<tool_call>"));
+        assert_eq!(first.shown, ["cart.py"]);
+        let one_turn = prompt(&AgentConfig::one_turn(), &view, 20_000).unwrap();
+        assert!(!one_turn.system.contains("submit"));
+        assert!(one_turn.user.contains(CART));
+    }
+
+    #[test]
+    fn of_a_large_repository_what_fits_and_matters_is_shown() {
+        let long: String = (0..400)
+            .map(|n| format!("def f{n}():\n    return {n}\n\n"))
+            .collect();
+        let big = format!("{long}{CART}");
+        let view = view(&[("big.py", &big), ("other.py", &long), ("z.py", "Z = 1\n")]);
+        let first = prompt(&AgentConfig::agent(), &view, 8_192).unwrap();
+        assert_eq!(first.excerpted, ["big.py"]);
+        assert!(first.user.contains("big.py (lines 1201 to 1202 of 1202):"));
+        assert!(first.user.contains("Files:\nbig.py\nother.py\nz.py\n"));
+        assert!(first.shown.contains(&"z.py".to_string()));
+        assert!(first.user.len() + first.system.len() < 8_192);
+    }
+
+    #[test]
+    fn an_issue_that_is_empty_or_fills_the_context_is_refused() {
+        let vocabulary = ByteVocabulary::chat_ml();
+        let config = AgentConfig::agent();
+        let refused = |issue: &str| {
+            first_prompt(&config, &RepoView::default(), issue, &vocabulary, 4_096).unwrap_err()
+        };
+        assert!(matches!(refused(" \n"), AgentError::EmptyIssue));
+        assert!(matches!(
+            refused(&"x".repeat(5_000)),
+            AgentError::PromptTooLong { .. }
+        ));
+    }
+}

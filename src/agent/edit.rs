@@ -1,0 +1,277 @@
+//! A file's text after a change: pure, before anything is written.
+use super::action::{Change, Hunk};
+use super::merge::{Merged, dedent, indented, replace_symbol};
+use super::nearest::nearest_place;
+use super::python::{indent_width, symbols};
+
+/// The texts that a change may stand for, the likeliest first: the first that
+/// compiles is taken. Errors: what was not found, with the nearest real text.
+pub(crate) fn candidates(path: &str, text: &str, change: &Change) -> Result<Vec<Merged>, String> {
+    match change {
+        Change::Symbol { symbol, code } => {
+            if !path.ends_with(".py") {
+                return Err(format!(
+                    "{path} is not a Python file: change it by lines or write it whole."
+                ));
+            }
+            Ok(vec![replace_symbol(
+                text,
+                symbol,
+                &without_line_numbers(code),
+            )?])
+        }
+        Change::Lines { start, end, code } => {
+            replace_lines(path, text, *start, *end, &without_line_numbers(code))
+        }
+        Change::Hunks(hunks) => {
+            let mut text = text.to_string();
+            for (index, hunk) in hunks.iter().enumerate() {
+                text = replace_hunk(path, &text, hunk).map_err(|e| match hunks.len() {
+                    1 => e,
+                    n => format!("Change {} of {n}: {e}", index + 1),
+                })?;
+            }
+            Ok(vec![Merged {
+                text,
+                notes: Vec::new(),
+            }])
+        }
+    }
+}
+
+fn replace_lines(
+    path: &str,
+    text: &str,
+    start: usize,
+    end: usize,
+    code: &str,
+) -> Result<Vec<Merged>, String> {
+    let lines: Vec<&str> = text.lines().collect();
+    if start > lines.len() {
+        return Err(format!(
+            "{path} has {} lines; there is no line {start}.",
+            lines.len()
+        ));
+    }
+    let range = start - 1..end.min(lines.len());
+    let spliced = |block: &str| {
+        let mut lines = lines.clone();
+        lines.splice(range.clone(), block.lines());
+        Merged {
+            text: lines.join("\n") + "\n",
+            notes: Vec::new(),
+        }
+    };
+    let mut candidates = Vec::new();
+    // A whole function given for some of its lines means the function: as
+    // lines it would leave the old one's rest behind.
+    let given = symbols(&dedent(code));
+    if let Some(new) = given.first().filter(|_| path.ends_with(".py")) {
+        let within = symbols(text).into_iter().any(|old| {
+            old.name == new.name
+                && old.lines.start < range.end
+                && range.start < old.lines.end
+                && (range.start > old.lines.start || range.end < old.lines.end)
+        });
+        if let Some(mut merged) = within
+            .then(|| replace_symbol(text, &new.name, code).ok())
+            .flatten()
+        {
+            merged.notes.insert(
+                0,
+                format!(
+                    "The block holds all of `{0}`, so all of `{0}` was replaced.",
+                    new.name
+                ),
+            );
+            candidates.push(merged);
+        }
+    }
+    let outermost = |block: &str| {
+        let written = block.lines().filter(|line| !line.trim().is_empty());
+        written.map(indent_width).min().unwrap_or(0)
+    };
+    let old_block = lines[range.clone()].join("\n");
+    if outermost(code) < outermost(&old_block) {
+        let depth = lines[range.clone()]
+            .iter()
+            .filter(|line| !line.trim().is_empty())
+            .min_by_key(|line| indent_width(line))
+            .map_or("", |line| &line[..line.len() - line.trim_start().len()]);
+        candidates.push(spliced(&indented(&dedent(code), depth)));
+    }
+    candidates.push(spliced(code));
+    Ok(candidates)
+}
+
+/// The text with one hunk's old lines replaced. Exact lines first; then with
+/// whitespace at line ends left out; then shifted in indentation as a whole.
+fn replace_hunk(path: &str, text: &str, hunk: &Hunk) -> Result<String, String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let old: Vec<&str> = hunk.old.lines().collect();
+    let places = |same: &dyn Fn(&str, &str) -> bool| -> Vec<usize> {
+        let last = (lines.len() + 1).saturating_sub(old.len());
+        let fits = |at: &usize| old.iter().zip(&lines[*at..]).all(|(a, b)| same(a, b));
+        (0..last).filter(fits).collect()
+    };
+    let mut found = places(&|a, b| a == b);
+    if found.is_empty() {
+        found = places(&|a, b| a.trim_end() == b.trim_end());
+    }
+    let mut new = hunk.new.clone();
+    if found.is_empty() {
+        found = places(&|a, b| a.trim() == b.trim());
+        if let Some(&at) = found.first() {
+            let first = old
+                .iter()
+                .zip(&lines[at..])
+                .find(|(a, _)| !a.trim().is_empty());
+            if let Some((a, b)) = first {
+                new = reindented(&hunk.new, a, b);
+            }
+        }
+    }
+    match found[..] {
+        [at] => {
+            let mut lines = lines.clone();
+            lines.splice(at..at + old.len(), new.lines());
+            Ok(lines.join("\n") + "\n")
+        }
+        [] => Err(match nearest_place(text, &hunk.old) {
+            Some(place) => format!(
+                "These lines are not in {path}. The nearest are lines {} to {}:\n{}",
+                place.start + 1,
+                place.end,
+                lines[place.clone()].join("\n")
+            ),
+            None => {
+                format!("These lines are not in {path}, nor anything like them. View it first.")
+            }
+        }),
+        _ => {
+            let at: Vec<String> = found.iter().map(|n| (n + 1).to_string()).collect();
+            Err(format!(
+                "These lines stand more than once in {path}, at lines {}. Add the lines around the one that you mean.",
+                at.join(", ")
+            ))
+        }
+    }
+}
+
+/// `new`, moved by as much as `real` is indented more or less than `given`.
+fn reindented(new: &str, given: &str, real: &str) -> String {
+    let (from, to) = (indent_width(given), indent_width(real));
+    let shifted = |line: &str| {
+        let rest = line.trim_start();
+        if rest.is_empty() {
+            return String::new();
+        }
+        let width = (indent_width(line) + to).saturating_sub(from);
+        format!("{}{rest}", " ".repeat(width))
+    };
+    new.lines().map(|line| shifted(line) + "\n").collect()
+}
+
+/// Code without the `12| ` that a model copied from a numbered listing; as it
+/// is, unless each line has one.
+pub(crate) fn without_line_numbers(code: &str) -> String {
+    let bare = |line: &str| -> Option<String> {
+        let rest = line.trim_start();
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let rest = rest[digits..].strip_prefix('|').filter(|_| digits > 0)?;
+        Some(rest.strip_prefix(' ').unwrap_or(rest).to_string())
+    };
+    let lines: Option<Vec<String>> = code
+        .lines()
+        .map(|line| match line.trim() {
+            "" => Some(String::new()),
+            _ => bare(line),
+        })
+        .collect();
+    match lines {
+        Some(lines) if !lines.is_empty() => lines.join("\n") + "\n",
+        _ => code.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str =
+        "def f(x):\n    if x:\n        return 1\n    return 2\n\n\ndef g():\n    return 2\n";
+
+    fn first(change: Change) -> String {
+        candidates("a.py", FILE, &change).unwrap().remove(0).text
+    }
+
+    fn lines(start: usize, end: usize, code: &str) -> Change {
+        Change::Lines {
+            start,
+            end,
+            code: code.into(),
+        }
+    }
+
+    fn hunk(old: &str, new: &str) -> Change {
+        Change::Hunks(vec![Hunk {
+            old: old.into(),
+            new: new.into(),
+        }])
+    }
+
+    #[test]
+    fn lines_are_replaced_and_take_the_old_lines_indentation() {
+        let expected = FILE.replace("        return 1\n", "        return 3\n");
+        assert_eq!(first(lines(3, 3, "        return 3\n")), expected);
+        assert_eq!(first(lines(3, 3, "return 3\n")), expected);
+        assert_eq!(first(lines(3, 3, "3| return 3\n")), expected);
+        let end = first(lines(8, 99, "    return 9\n"));
+        assert_eq!(
+            end,
+            FILE.replace("def g():\n    return 2", "def g():\n    return 9")
+        );
+        let error = candidates("a.py", FILE, &lines(12, 13, "x\n")).unwrap_err();
+        assert!(error.contains("has 8 lines"));
+    }
+
+    #[test]
+    fn a_whole_function_for_some_of_its_lines_means_the_function() {
+        let text = first(lines(1, 2, "def f(x):\n    return 5\n"));
+        assert_eq!(
+            text,
+            "def f(x):\n    return 5\n\n\ndef g():\n    return 2\n"
+        );
+    }
+
+    #[test]
+    fn a_hunk_is_found_exactly_or_by_its_indentation() {
+        let expected = FILE.replace("return 1", "return 7");
+        assert_eq!(
+            first(hunk("        return 1\n", "        return 7\n")),
+            expected
+        );
+        assert_eq!(first(hunk("return 1\n", "return 7\n")), expected);
+        let two = first(hunk("if x:\n    return 1\n", "if not x:\n    return 7\n"));
+        assert_eq!(two, expected.replace("if x", "if not x"));
+    }
+
+    #[test]
+    fn a_hunk_that_is_not_there_shows_the_nearest_lines() {
+        let error =
+            candidates("a.py", FILE, &hunk("    if y:\n        return 10\n", "")).unwrap_err();
+        assert!(
+            error.contains("lines 2 to 3:\n    if x:\n        return 1"),
+            "{error}"
+        );
+        let error = candidates("a.py", FILE, &hunk("    return 2\n", "")).unwrap_err();
+        assert!(error.contains("at lines 4, 8"), "{error}");
+    }
+
+    #[test]
+    fn line_numbers_are_taken_off_only_if_each_line_has_one() {
+        assert_eq!(without_line_numbers(" 9| a\n10|  b\n"), "a\n b\n");
+        assert_eq!(without_line_numbers("1| a\nb\n"), "1| a\nb\n");
+        assert_eq!(without_line_numbers("x = 1 | 2\n"), "x = 1 | 2\n");
+    }
+}

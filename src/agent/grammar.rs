@@ -1,0 +1,296 @@
+//! The grammar that holds a model to calls that can be carried out.
+//!
+//! Besides the tools' shape it knows the repository: the paths, functions and
+//! lines that exist are the only ones that can be written where a call names
+//! one, so a small model cannot invent them.
+use super::config::Thought;
+use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
+use super::python::symbols;
+use super::repo::RepoView;
+use super::tool::{
+    ARGUMENTS_KEY, Block, CALL_CLOSING, CALL_OPENING, Form, NAME_DELIMITER, NAME_OPENING,
+    ParamKind, ToolSet,
+};
+use crate::engine::Vocabulary;
+use std::collections::BTreeSet;
+
+/// Repositories with more files get any path: the list would cost more to
+/// compile than it saves.
+const FILES_LISTED_MAX: usize = 200;
+/// The same for the functions and classes of all files.
+const SYMBOLS_LISTED_MAX: usize = 2_000;
+/// Files with more lines take any lines in a search/replace edit.
+const LINES_LISTED_MAX: usize = 600;
+/// Characters of a search text or a command.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// What a grammar knows of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    pub path: String,
+    /// Functions and classes that can be named from outside.
+    pub symbols: Vec<String>,
+    /// Its lines without line ends; empty for a file that is too long.
+    pub lines: Vec<String>,
+}
+
+/// What a grammar knows of the repository and the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrammarContext {
+    /// Files that can be viewed and edited; empty when there are too many.
+    pub files: Vec<FileFacts>,
+    /// Whether the model has `<tool_call>` as one special token.
+    pub call_tokens: bool,
+}
+
+impl GrammarContext {
+    /// What `view`, the workspace as it now stands, allows.
+    pub fn of(view: &RepoView, vocabulary: &dyn Vocabulary) -> Self {
+        let text_files = view.files.iter().filter(|f| f.text.is_some());
+        let mut files: Vec<FileFacts> = text_files
+            .take(FILES_LISTED_MAX + 1)
+            .map(|file| {
+                let text = file.text.as_deref().unwrap_or_default();
+                let lines: Vec<String> = text.lines().map(String::from).collect();
+                let mut names = BTreeSet::new();
+                if file.is_python() {
+                    let outer = symbols(text).into_iter().filter(|s| !s.is_local);
+                    names.extend(outer.map(|s| s.qualified));
+                }
+                FileFacts {
+                    path: file.path.clone(),
+                    symbols: names.into_iter().collect(),
+                    lines: if lines.len() <= LINES_LISTED_MAX && lines.iter().all(|l| is_plain(l)) {
+                        lines
+                    } else {
+                        Vec::new()
+                    },
+                }
+            })
+            .filter(|file| is_plain(&file.path))
+            .collect();
+        let n_symbols: usize = files.iter().map(|f| f.symbols.len()).sum();
+        if files.len() > FILES_LISTED_MAX || n_symbols > SYMBOLS_LISTED_MAX {
+            files.clear();
+        }
+        let single = |text: &str| vocabulary.encode_special(text).len() == 1;
+        Self {
+            files,
+            call_tokens: single(CALL_OPENING) && single(CALL_CLOSING),
+        }
+    }
+}
+
+/// True for text that a grammar's string can spell and that no marker hides in.
+fn is_plain(line: &str) -> bool {
+    !line.contains('\u{7f}') && line != DIVIDER_MARK && line != REPLACE_MARK
+}
+
+/// The grammar of one answer, in llguidance's Lark: a line of thought where it
+/// may be, then a call of one of `tools`, then its code block.
+///
+/// A code block ends with the first line that starts with a fence. Forms for
+/// which the context leaves nothing to name are left out.
+pub fn lark(tools: &ToolSet, thought: Thought, context: &GrammarContext) -> String {
+    let mut writer = Writer {
+        context,
+        rules: String::new(),
+        forms: Vec::new(),
+    };
+    for (name, forms) in tools.tools() {
+        for form in forms {
+            writer.form(name, form);
+        }
+    }
+    writer.finish(thought)
+}
+
+struct Writer<'a> {
+    context: &'a GrammarContext,
+    rules: String,
+    /// Right-hand sides of the calls, from the tool's name on.
+    forms: Vec<String>,
+}
+
+impl Writer<'_> {
+    /// The alternatives of one form: one for each file where what follows the
+    /// path depends on the file, else one.
+    fn form(&mut self, name: &str, form: &Form) {
+        let depends =
+            form.block != Block::None || form.params.iter().any(|p| p.kind == ParamKind::Symbol);
+        let names_file = form
+            .params
+            .iter()
+            .any(|p| p.kind == ParamKind::ExistingPath);
+        if !(depends && names_file) || self.context.files.is_empty() {
+            let alternative = self.alternative(name, form, None);
+            self.forms.push(alternative);
+            return;
+        }
+        for index in 0..self.context.files.len() {
+            let file = &self.context.files[index];
+            let needs_symbol = form.params.iter().any(|p| p.kind == ParamKind::Symbol);
+            if !(needs_symbol && file.symbols.is_empty()) {
+                let alternative = self.alternative(name, form, Some(index));
+                self.forms.push(alternative);
+            }
+        }
+    }
+
+    fn alternative(&self, name: &str, form: &Form, file: Option<usize>) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        let mut literal = format!("{name}{NAME_DELIMITER}{ARGUMENTS_KEY}{{");
+        for (index, param) in form.params.iter().enumerate() {
+            if index > 0 {
+                literal += ", ";
+            }
+            literal += &format!("\"{}\": ", param.name);
+            let is_number = param.kind == ParamKind::Line;
+            if !is_number {
+                literal.push('"');
+            }
+            parts.push(quoted(&literal));
+            parts.push(self.value(param.kind, file));
+            literal = if is_number { "" } else { "\"" }.to_string();
+        }
+        literal += "}}\n";
+        parts.push(quoted(&literal));
+        parts.push(self.marker(CALL_CLOSING));
+        parts.extend(self.block(form.block, file));
+        parts.join(" ")
+    }
+
+    fn value(&self, kind: ParamKind, file: Option<usize>) -> String {
+        match (kind, file) {
+            (ParamKind::ExistingPath, Some(at)) => quoted(&json_body(&self.context.files[at].path)),
+            (ParamKind::ExistingPath, None) if !self.context.files.is_empty() => "PATH".into(),
+            (ParamKind::ExistingPath | ParamKind::AnyPath, _) => "ANY_PATH".into(),
+            (ParamKind::Symbol, Some(at)) => {
+                let names = self.context.files[at].symbols.iter();
+                let names: Vec<String> = names.map(|name| quoted(name)).collect();
+                format!("({})", names.join(" | "))
+            }
+            (ParamKind::Symbol, None) => "SYMBOL".into(),
+            (ParamKind::Line, _) => "LINE".into(),
+            (ParamKind::Text, _) => "TEXT".into(),
+        }
+    }
+
+    fn block(&self, block: Block, file: Option<usize>) -> Vec<String> {
+        let path = file.map(|at| self.context.files[at].path.as_str());
+        let fence = match path {
+            Some(path) if path.ends_with(".py") => quoted("\n```python\n"),
+            _ => "FENCE".to_string(),
+        };
+        match block {
+            Block::None => Vec::new(),
+            Block::Code => vec![fence, "code".into()],
+            Block::Hunks => {
+                let old = match file {
+                    Some(at) if !self.context.files[at].lines.is_empty() => format!("OLD_{at}"),
+                    _ => "OLD".into(),
+                };
+                let search = quoted(&format!("{SEARCH_MARK}\n"));
+                let divider = quoted(&format!("{DIVIDER_MARK}\n"));
+                let hunk = format!("({search} {old} {divider} new)+");
+                vec![fence, hunk, quoted("```")]
+            }
+        }
+    }
+
+    fn marker(&self, text: &str) -> String {
+        match self.context.call_tokens {
+            true => text.to_string(),
+            false => quoted(text),
+        }
+    }
+
+    fn finish(mut self, thought: Thought) -> String {
+        let call = format!(
+            "{} {} tool\n",
+            self.marker(CALL_OPENING),
+            quoted(&format!("\n{NAME_OPENING}"))
+        );
+        let (before, chars_max) = match thought {
+            Thought::None => ("", 0),
+            Thought::Optional { chars_max } => ("THOUGHT? ", chars_max),
+            Thought::Required { chars_max } => ("THOUGHT ", chars_max),
+        };
+        let mut text = format!("start: {before}{call}");
+        text += &format!("tool: {}\n", self.forms.join("\n    | "));
+        let used = self.forms.concat();
+        let uses = |name: &str| used.split(|c: char| !is_name(c)).any(|word| word == name);
+        let mut rule = |name: &str, body: String| {
+            if uses(name) {
+                self.rules += &format!("{name}: {body}\n");
+            }
+        };
+        let files = &self.context.files;
+        let paths: Vec<String> = files.iter().map(|f| quoted(&json_body(&f.path))).collect();
+        rule("PATH", paths.join(" | "));
+        rule(
+            "ANY_PATH",
+            "/[A-Za-z0-9_][A-Za-z0-9_.\\-]*(\\/[A-Za-z0-9_][A-Za-z0-9_.\\-]*)*/".into(),
+        );
+        rule(
+            "SYMBOL",
+            "/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/".into(),
+        );
+        rule("LINE", "/[1-9][0-9]{0,4}/".into());
+        rule(
+            "TEXT",
+            format!(
+                "/([^ \"\\\\\\x00-\\x1F\\x7F]|\\\\[\"\\\\])([^\"\\\\\\x00-\\x1F\\x7F]|\\\\[\"\\\\nt]){{0,{}}}/",
+                TEXT_CHARS_MAX - 1
+            ),
+        );
+        rule("FENCE", "/\\n```[a-z]{0,12}\\n/".into());
+        // Never a fence at once: that would be an empty block.
+        if uses("code") {
+            self.rules += "code[lazy]: /[^`\\n](.|\\n)*\\n```/\n";
+        }
+        if uses("new") {
+            self.rules += &format!("new[lazy]: /((.|\\n)*\\n)?{REPLACE_MARK}\\n/\n");
+        }
+        let mut rule = |name: &str, body: String| {
+            if uses(name) {
+                self.rules += &format!("{name}: {body}\n");
+            }
+        };
+        rule("OLD", "/([^=\\n][^\\n]*\\n|\\n)+/".into());
+        for (index, file) in files.iter().enumerate() {
+            let chunks: Vec<String> = file.lines.iter().map(|line| format!("{line}\n")).collect();
+            let chunks = serde_json::json!({ "substring_chunks": chunks });
+            rule(
+                &format!("OLD_{index}"),
+                format!("%regex {chunks} & /(.|\\n)+/"),
+            );
+        }
+        text += &self.rules;
+        if !before.is_empty() {
+            // A line that begins with a fence would be code without a call.
+            let more = chars_max.saturating_sub(1).max(1);
+            text += &format!("THOUGHT: /[^`<\\s][^<\\n]{{0,{more}}}\\n/\n");
+        }
+        text
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// A Lark string literal.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("strings serialise")
+}
+
+/// Text as it stands within a JSON string.
+fn json_body(text: &str) -> String {
+    let quoted = quoted(text);
+    quoted[1..quoted.len() - 1].to_string()
+}
+
+#[cfg(test)]
+#[path = "grammar_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+use super::*;
+use crate::agent::{AgentConfig, RepoFile, parse};
+use crate::decode::GrammarFactory;
+use crate::engine::scripted::ByteVocabulary;
+use std::sync::Arc;
+
+fn view() -> RepoView {
+    let file = |path: &str, text: &str| RepoFile {
+        path: path.into(),
+        text: Some(text.into()),
+    };
+    RepoView {
+        files: vec![
+            file("README.md", "# Cart\n"),
+            file(
+                "cart.py",
+                "class Cart:\n    def total(self):\n        return 1\n\n\ndef totals():\n    return \"a\\b\"\n",
+            ),
+        ],
+    }
+}
+
+fn factory(vocabulary: &ByteVocabulary) -> GrammarFactory {
+    let mut bytes: Vec<Vec<u8>> = (0..=255u8).map(|b| vec![b]).collect();
+    bytes.extend(vocabulary.special().iter().map(|s| s.clone().into_bytes()));
+    let special: Vec<bool> = (0..bytes.len()).map(|id| id > 255).collect();
+    let tokenize = Arc::new(|text: &[u8]| text.iter().map(|&b| u32::from(b)).collect());
+    GrammarFactory::new(bytes, &special, vocabulary.end_of_turn(), tokenize).unwrap()
+}
+
+/// True when the whole text follows the grammar and may end there.
+fn accepts(lark: &str, text: &str) -> bool {
+    let vocabulary = ByteVocabulary::chat_ml();
+    let mut grammar = factory(&vocabulary).compile(lark).expect(lark);
+    let all = vocabulary.encode_special(text);
+    all.iter().all(|&token| grammar.accept(token).is_ok())
+        && (grammar.is_finished() || grammar.can_stop())
+}
+
+fn call(json: &str) -> String {
+    format!("<tool_call>\n{json}\n</tool_call>")
+}
+
+fn full() -> String {
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    lark(
+        &ToolSet::full(),
+        Thought::Optional { chars_max: 40 },
+        &context,
+    )
+}
+
+#[test]
+fn calls_that_can_be_carried_out_are_accepted_and_parse() {
+    let code = "\n```python\ndef totals():\n    return 2\n```";
+    let hunk = "\n```python\n<<<<<<< SEARCH\ndef totals():\n    return \"a\\b\"\n=======\n    return 2\n>>>>>>> REPLACE\n```";
+    let texts = [
+        call(r#"{"name": "view", "arguments": {"path": "cart.py"}}"#),
+        call(r#"{"name": "view", "arguments": {"path": "cart.py", "start": 1, "end": 20}}"#),
+        call(r#"{"name": "search", "arguments": {"text": "def \"x"}}"#),
+        call(r#"{"name": "run", "arguments": {"command": "python3 -m pytest -q"}}"#),
+        call(r#"{"name": "submit", "arguments": {}}"#),
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "totals"}}"#) + code,
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "Cart.total"}}"#)
+            + code,
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py", "start": 6, "end": 7}}"#) + code,
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py"}}"#) + hunk,
+        call(r#"{"name": "write", "arguments": {"path": "tests/test_new.py"}}"#) + code,
+        call(r##"{"name": "edit", "arguments": {"path": "README.md", "start": 1, "end": 1}}"##)
+            + "\n```\n# Carts\n```",
+    ];
+    let lark = full();
+    for text in texts {
+        for thought in ["", "The sum is off by one.\n"] {
+            let text = format!("{thought}{text}");
+            assert!(accepts(&lark, &text), "{text}\n{lark}");
+            parse(&ToolSet::full(), &text).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_does_not_exist_cannot_be_written() {
+    let code = "\n```python\nx = 1\n```";
+    let lark = full();
+    let texts = [
+        call(r#"{"name": "view", "arguments": {"path": "carts.py"}}"#),
+        call(r#"{"name": "view", "arguments": {"path": "cart.py", "start": 0, "end": 2}}"#),
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "sum"}}"#) + code,
+        call(r#"{"name": "edit", "arguments": {"path": "README.md", "symbol": "totals"}}"#) + code,
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py"}}"#)
+            + "\n```python\n<<<<<<< SEARCH\ndef sums():\n=======\n>>>>>>> REPLACE\n```",
+        call(r#"{"name": "edit", "arguments": {"path": "cart.py"}}"#)
+            + "\n```python\n<<<<<<< SEARCH\n=======\nx\n>>>>>>> REPLACE\n```",
+        call(r#"{"name": "write", "arguments": {"path": "../a.py"}}"#) + code,
+        call(r#"{"name": "write", "arguments": {"path": "/a.py"}}"#) + code,
+        call(r#"{"name": "write", "arguments": {"path": "a.py"}}"#) + "\n```python\n```",
+        call(r#"{"name": "write", "arguments": {"path": "a.py"}}"#),
+        call(r#"{"name": "submit", "arguments": {}}"#) + code,
+        call(r#"{"name": "commit", "arguments": {}}"#),
+        "```python\nx = 1\n```".to_string(),
+        "One line.\nAnother line.\n".to_string() + &call(r#"{"name": "submit", "arguments": {}}"#),
+        format!(
+            "{}\n{}",
+            "y".repeat(60),
+            call(r#"{"name": "submit", "arguments": {}}"#)
+        ),
+    ];
+    for text in texts {
+        assert!(!accepts(&lark, &text), "{text}");
+    }
+}
+
+#[test]
+fn tools_that_are_withheld_cannot_be_called() {
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    let submit = call(r#"{"name": "submit", "arguments": {}}"#);
+    let reduced = lark(&ToolSet::one_turn(), Thought::None, &context);
+    assert!(!accepts(&reduced, &submit));
+    let standard = lark(&AgentConfig::agent().tools, Thought::None, &context);
+    assert!(accepts(&standard, &submit));
+    assert!(!accepts(&standard, &format!("A thought.\n{submit}")));
+    let required = lark(
+        &ToolSet::full(),
+        Thought::Required { chars_max: 80 },
+        &context,
+    );
+    assert!(accepts(&required, &format!("A thought.\n{submit}")));
+    assert!(!accepts(&required, &submit));
+}
+
+#[test]
+fn a_repository_with_too_many_files_takes_any_path() {
+    let files = (0..300).map(|n| RepoFile {
+        path: format!("m{n}.py"),
+        text: Some("def f():\n    pass\n".into()),
+    });
+    let view = RepoView {
+        files: files.collect(),
+    };
+    let context = GrammarContext::of(&view, &ByteVocabulary::chat_ml());
+    assert!(context.files.is_empty());
+    let lark = lark(&ToolSet::full(), Thought::None, &context);
+    let text = call(r#"{"name": "edit", "arguments": {"path": "pkg/m.py", "symbol": "A.f"}}"#)
+        + "\n```python\nx\n```";
+    assert!(accepts(&lark, &text), "{lark}");
+}
+
+#[test]
+fn a_model_without_call_tokens_spells_the_markers() {
+    let mut context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    context.call_tokens = false;
+    let lark = lark(&ToolSet::full(), Thought::None, &context);
+    let vocabulary = ByteVocabulary::chat_ml();
+    let mut grammar = factory(&vocabulary).compile(&lark).unwrap();
+    let text = call(r#"{"name": "submit", "arguments": {}}"#);
+    let plain = vocabulary.encode(&text);
+    assert!(plain.iter().all(|&token| grammar.accept(token).is_ok()));
+}
+
+#[test]
+fn names_are_forced_up_to_where_the_tool_is_chosen() {
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    let lark = lark(&ToolSet::full(), Thought::None, &context);
+    let vocabulary = ByteVocabulary::chat_ml();
+    let mut grammar = factory(&vocabulary).compile(&lark).unwrap();
+    let forced = grammar.forced();
+    assert_eq!(vocabulary.decode(&forced), "<tool_call>\n{\"name\": \"");
+}

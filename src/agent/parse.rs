@@ -1,0 +1,361 @@
+//! Reads an action from decoded text.
+//!
+//! The grammar makes calls well-formed where the engine can hold the model to
+//! it; the parser is a little more tolerant, for engines that cannot.
+use super::action::{Action, Change, Hunk};
+use super::tool::{Block, CALL_CLOSING, CALL_OPENING, Form, Param, ParamKind, ToolSet};
+use serde_json::{Map, Value};
+
+/// Why a text holds no action: one sentence, written for the model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ParseError(pub String);
+
+/// Markers of a search/replace hunk, each alone on its line.
+pub(crate) const SEARCH_MARK: &str = "<<<<<<< SEARCH";
+pub(crate) const DIVIDER_MARK: &str = "=======";
+pub(crate) const REPLACE_MARK: &str = ">>>>>>> REPLACE";
+
+/// The action that `text` asks for, of the tools in `tools`.
+///
+/// What stands before the call is the model's thought, what stands after it is
+/// passed over. Errors: one sentence that says what is wrong and what to do.
+pub fn parse(tools: &ToolSet, text: &str) -> Result<Action, ParseError> {
+    let Some((_, rest)) = text.split_once(CALL_OPENING) else {
+        return fail(format!(
+            "That was no tool call. Answer with {CALL_OPENING}, a line of JSON, and {CALL_CLOSING}."
+        ));
+    };
+    let Some((call, after)) = rest.split_once(CALL_CLOSING) else {
+        return fail(format!("The call was not closed with {CALL_CLOSING}."));
+    };
+    let call: Value = serde_json::from_str(call.trim())
+        .map_err(|e| ParseError(format!("The call is not valid JSON: {e}.")))?;
+    let name = call.get("name").and_then(Value::as_str).unwrap_or("");
+    let empty = Map::new();
+    let arguments = match call.get("arguments") {
+        Some(Value::Object(arguments)) => arguments,
+        None => &empty,
+        Some(_) => return fail("\"arguments\" must be a JSON object.".into()),
+    };
+    let Some((tool, forms)) = tools.tools().find(|(n, _)| *n == name) else {
+        return fail(format!(
+            "There is no tool \"{name}\" to call now. The tools are: {}.",
+            tools.names().join(", ")
+        ));
+    };
+    let form = choose_form(tool, forms, arguments)?;
+    let block = match form.block {
+        Block::None => String::new(),
+        Block::Code | Block::Hunks => fenced(after, tool)?,
+    };
+    build(tool, form, arguments, block)
+}
+
+fn fail<T>(sentence: String) -> Result<T, ParseError> {
+    Err(ParseError(sentence))
+}
+
+/// The form whose arguments are exactly the ones given.
+fn choose_form<'a>(
+    tool: &str,
+    forms: &'a [Form],
+    arguments: &Map<String, Value>,
+) -> Result<&'a Form, ParseError> {
+    let fits = |form: &&Form| {
+        form.params.len() == arguments.len()
+            && form.params.iter().all(|p| arguments.contains_key(p.name))
+    };
+    if let Some(form) = forms.iter().find(fits) {
+        return Ok(form);
+    }
+    let calls: Vec<String> = forms
+        .iter()
+        .map(|form| {
+            let names: Vec<_> = form.params.iter().map(|p| p.name).collect();
+            format!("{tool}({})", names.join(", "))
+        })
+        .collect();
+    fail(format!("Call it as {}.", calls.join(" or ")))
+}
+
+/// The content of the fenced block behind a call, up to the first fence that
+/// starts a line.
+fn fenced(after: &str, tool: &str) -> Result<String, ParseError> {
+    let Some(opening) = after.trim_start().strip_prefix("```") else {
+        return fail(format!(
+            "After a call of {tool} comes the code, between ``` fences."
+        ));
+    };
+    // The rest of the opening line is the language's name.
+    let Some((_, body)) = opening.split_once('\n') else {
+        return fail("The code block is empty.".into());
+    };
+    let mut code = String::new();
+    for line in body.split_inclusive('\n') {
+        if line.starts_with("```") {
+            return Ok(code);
+        }
+        code.push_str(line);
+    }
+    fail(
+        "The code block was cut off before its closing ```. Write less: one function at a time."
+            .into(),
+    )
+}
+
+fn build(
+    tool: &str,
+    form: &Form,
+    arguments: &Map<String, Value>,
+    block: String,
+) -> Result<Action, ParseError> {
+    let text = |name: &str| text_argument(form, arguments, name);
+    let lines = || -> Result<Option<(usize, usize)>, ParseError> {
+        if !form.params.iter().any(|p| p.kind == ParamKind::Line) {
+            return Ok(None);
+        }
+        let start = line_argument(arguments, "start")?;
+        let end = line_argument(arguments, "end")?;
+        if start == 0 || end < start {
+            return fail(format!(
+                "Lines {start} to {end} are no range: lines count from 1, and end is not before start."
+            ));
+        }
+        Ok(Some((start, end)))
+    };
+    Ok(match tool {
+        "view" => Action::View {
+            path: text("path")?,
+            lines: lines()?,
+        },
+        "search" => Action::Search {
+            text: text("text")?,
+        },
+        "edit" => Action::Edit {
+            path: text("path")?,
+            change: match (form.block, lines()?) {
+                (Block::Hunks, _) => Change::Hunks(hunks(&block)?),
+                (_, Some((start, end))) => Change::Lines {
+                    start,
+                    end,
+                    code: block,
+                },
+                (_, None) => Change::Symbol {
+                    symbol: text("symbol")?,
+                    code: block,
+                },
+            },
+        },
+        "write" => Action::Write {
+            path: text("path")?,
+            text: block,
+        },
+        "run" => Action::Run {
+            command: text("command")?,
+        },
+        "submit" => Action::Submit,
+        other => unreachable!("the table has no tool {other}"),
+    })
+}
+
+fn text_argument(
+    form: &Form,
+    arguments: &Map<String, Value>,
+    name: &str,
+) -> Result<String, ParseError> {
+    let Some(value) = arguments.get(name).and_then(Value::as_str) else {
+        return fail(format!("\"{name}\" must be a string."));
+    };
+    let is_path = |p: &&Param| {
+        p.name == name && matches!(p.kind, ParamKind::ExistingPath | ParamKind::AnyPath)
+    };
+    let value = if form.params.iter().any(|p| is_path(&p)) {
+        value.trim().trim_start_matches("./")
+    } else {
+        value
+    };
+    if value.trim().is_empty() {
+        return fail(format!("\"{name}\" is empty."));
+    }
+    Ok(value.to_string())
+}
+
+fn line_argument(arguments: &Map<String, Value>, name: &str) -> Result<usize, ParseError> {
+    let value = &arguments[name];
+    let number = value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|s| s.trim().parse().ok()));
+    match number.and_then(|n| usize::try_from(n).ok()) {
+        Some(n) => Ok(n),
+        None => fail(format!("\"{name}\" must be a line number.")),
+    }
+}
+
+/// The hunks of a block; at least one.
+fn hunks(block: &str) -> Result<Vec<Hunk>, ParseError> {
+    let shape = || {
+        ParseError(format!(
+            "Write each change as a line {SEARCH_MARK}, the old lines, a line {DIVIDER_MARK}, the new lines, and a line {REPLACE_MARK}."
+        ))
+    };
+    let mut hunks = Vec::new();
+    let mut lines = block.split_inclusive('\n');
+    while let Some(line) = lines.next() {
+        if line.trim_end().is_empty() {
+            continue;
+        }
+        if line.trim_end() != SEARCH_MARK {
+            return Err(shape());
+        }
+        let old = lines_until(&mut lines, DIVIDER_MARK).ok_or_else(shape)?;
+        let new = lines_until(&mut lines, REPLACE_MARK).ok_or_else(shape)?;
+        if old.is_empty() {
+            return fail(format!(
+                "Put at least one line that is in the file between {SEARCH_MARK} and {DIVIDER_MARK}."
+            ));
+        }
+        hunks.push(Hunk { old, new });
+    }
+    if hunks.is_empty() {
+        return Err(shape());
+    }
+    Ok(hunks)
+}
+
+fn lines_until<'a>(lines: &mut impl Iterator<Item = &'a str>, mark: &str) -> Option<String> {
+    let mut text = String::new();
+    for line in lines {
+        if line.trim_end() == mark {
+            return Some(text);
+        }
+        text.push_str(line);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(json: &str, rest: &str) -> Result<Action, ParseError> {
+        parse(
+            &ToolSet::full(),
+            &format!("Look.\n<tool_call>\n{json}\n</tool_call>{rest}"),
+        )
+    }
+
+    #[test]
+    fn code_is_taken_raw_up_to_the_first_fence_that_starts_a_line() {
+        let action = call(
+            r#"{"name": "edit", "arguments": {"path": "./a.py", "symbol": "f"}}"#,
+            "\n```python\ndef f():\n    return \"\\n ``` \"\n```<|im_end|>",
+        );
+        assert_eq!(
+            action.unwrap(),
+            Action::Edit {
+                path: "a.py".into(),
+                change: Change::Symbol {
+                    symbol: "f".into(),
+                    code: "def f():\n    return \"\\n ``` \"\n".into()
+                }
+            }
+        );
+    }
+
+    #[test]
+    fn the_form_follows_from_the_arguments() {
+        let view = call(
+            r#"{"name": "view", "arguments": {"path": "a.py", "start": 3, "end": "9"}}"#,
+            "",
+        );
+        assert_eq!(
+            view.unwrap(),
+            Action::View {
+                path: "a.py".into(),
+                lines: Some((3, 9))
+            }
+        );
+        let hunks = call(
+            r#"{"name": "edit", "arguments": {"path": "a.py"}}"#,
+            "\n```python\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n```",
+        );
+        assert_eq!(
+            hunks.unwrap(),
+            Action::Edit {
+                path: "a.py".into(),
+                change: Change::Hunks(vec![Hunk {
+                    old: "a = 1\n".into(),
+                    new: "a = 2\n".into()
+                }])
+            }
+        );
+        assert_eq!(
+            call(r#"{"name": "submit", "arguments": {}}"#, ""),
+            Ok(Action::Submit)
+        );
+    }
+
+    #[test]
+    fn each_mistake_gets_one_sentence() {
+        let cases = [
+            (parse(&ToolSet::full(), "I think so."), "no tool call"),
+            (parse(&ToolSet::full(), "<tool_call>\n{"), "not closed"),
+            (call("{\"name\": ", ""), "not valid JSON"),
+            (
+                call(r#"{"name": "fix", "arguments": {}}"#, ""),
+                "no tool \"fix\"",
+            ),
+            (
+                call(r#"{"name": "view", "arguments": {}}"#, ""),
+                "view(path) or view(path, start, end)",
+            ),
+            (
+                call(
+                    r#"{"name": "view", "arguments": {"path": "a", "start": 9, "end": 3}}"#,
+                    "",
+                ),
+                "no range",
+            ),
+            (
+                call(
+                    r#"{"name": "write", "arguments": {"path": "a.py"}}"#,
+                    "\nx = 1",
+                ),
+                "between ``` fences",
+            ),
+            (
+                call(
+                    r#"{"name": "write", "arguments": {"path": "a.py"}}"#,
+                    "\n```\nx = 1",
+                ),
+                "cut off",
+            ),
+            (
+                call(
+                    r#"{"name": "edit", "arguments": {"path": "a.py"}}"#,
+                    "\n```\nx = 1\n```",
+                ),
+                "<<<<<<< SEARCH",
+            ),
+            (
+                call(r#"{"name": "search", "arguments": {"text": " "}}"#, ""),
+                "\"text\" is empty",
+            ),
+        ];
+        for (result, part) in cases {
+            let sentence = result.unwrap_err().0;
+            assert!(sentence.contains(part), "{sentence}");
+            assert_eq!(sentence.lines().count(), 1);
+        }
+        let reduced = ToolSet::full().without("run");
+        let text =
+            "<tool_call>{\"name\": \"run\", \"arguments\": {\"command\": \"ls\"}}</tool_call>";
+        assert!(
+            parse(&reduced, text)
+                .unwrap_err()
+                .0
+                .contains("no tool \"run\" to call now")
+        );
+    }
+}

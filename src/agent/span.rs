@@ -1,0 +1,116 @@
+//! Where in an action's text and tokens the tool's name and arguments stand.
+use super::tool::{CALL_CLOSING, CALL_OPENING, NAME_DELIMITER, NAME_OPENING};
+use crate::engine::Vocabulary;
+use std::ops::Range;
+
+/// Byte ranges within an action's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallSpan {
+    /// The tool's name, without its delimiter.
+    pub name: Range<usize>,
+    /// From behind the name's delimiter to the end of the call or, where there
+    /// is one, of its code block.
+    pub arguments: Range<usize>,
+}
+
+/// Token positions within an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallTokens {
+    /// The first token of the tool's name: what stands before it is the
+    /// context of the exact tool entropy.
+    pub name_at: usize,
+    /// The tokens of the arguments, code block included.
+    pub arguments: Range<usize>,
+}
+
+/// The spans of the call in `text`; `None` if its name is not there whole.
+pub fn call_span(text: &str) -> Option<CallSpan> {
+    let call = text.find(CALL_OPENING)?;
+    let name_start = call + text[call..].find(NAME_OPENING)? + NAME_OPENING.len();
+    let name_end = name_start + text[name_start..].find(NAME_DELIMITER)?;
+    let arguments_start = name_end + NAME_DELIMITER.len();
+    let tail = &text[arguments_start..];
+    let end = match tail.find(CALL_CLOSING) {
+        None => tail.len(),
+        Some(at) => {
+            let closed = at + CALL_CLOSING.len();
+            block_end(&tail[closed..]).map_or(closed, |end| closed + end)
+        }
+    };
+    Some(CallSpan {
+        name: name_start..name_end,
+        arguments: arguments_start..arguments_start + end,
+    })
+}
+
+/// End of the fenced block that `text` begins with; of the text, if it is cut off.
+fn block_end(text: &str) -> Option<usize> {
+    let opening = text.find("```")?;
+    if !text[..opening].trim().is_empty() {
+        return None;
+    }
+    let closing = text[opening..].find("\n```");
+    Some(closing.map_or(text.len(), |at| opening + at + "\n```".len()))
+}
+
+/// The token positions of the call in an action's tokens.
+pub fn locate_call(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> Option<CallTokens> {
+    let ends = token_ends(vocabulary, tokens);
+    let span = call_span(&vocabulary.decode(tokens))?;
+    // The token that holds byte `at`: the first that ends behind it.
+    let holder = |at: usize| ends.partition_point(|&end| end <= at);
+    Some(CallTokens {
+        name_at: holder(span.name.start),
+        arguments: holder(span.arguments.start)..holder(span.arguments.end - 1) + 1,
+    })
+}
+
+/// For each token the byte offset in the decoded text at which it ends. A
+/// token that ends within a character ends where the character begins.
+pub fn token_ends(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> Vec<usize> {
+    let mut ends = Vec::with_capacity(tokens.len());
+    let (mut whole_from, mut whole_bytes) = (0, 0);
+    for at in 0..tokens.len() {
+        let piece = vocabulary.decode(&tokens[whole_from..=at]);
+        // A character in several tokens decodes to U+FFFD until its last one;
+        // no character takes more than four bytes, nor four tokens.
+        if !piece.ends_with('\u{FFFD}') || at - whole_from >= 3 {
+            whole_from = at + 1;
+            whole_bytes += piece.len();
+        }
+        ends.push(whole_bytes);
+    }
+    ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::scripted::ByteVocabulary;
+
+    const EDIT: &str = "Né.\n<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\": \"a.py\", \"symbol\": \"f\"}}\n</tool_call>\n```python\nx = 1\n```<|im_end|>";
+
+    #[test]
+    fn spans_cover_name_and_arguments_with_the_code() {
+        let span = call_span(EDIT).unwrap();
+        assert_eq!(&EDIT[span.name], "edit");
+        let arguments = &EDIT[span.arguments];
+        assert!(arguments.starts_with(" \"arguments\": {") && arguments.ends_with("x = 1\n```"));
+        let submit =
+            "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</tool_call><|im_end|>";
+        let span = call_span(submit).unwrap();
+        assert_eq!(&submit[span.arguments], " \"arguments\": {}}\n</tool_call>");
+        assert_eq!(call_span("no call"), None);
+    }
+
+    #[test]
+    fn token_positions_agree_with_byte_positions() {
+        let vocabulary = ByteVocabulary::chat_ml();
+        let tokens = vocabulary.encode_special(EDIT);
+        let call = locate_call(&vocabulary, &tokens).unwrap();
+        let opening = vocabulary.decode(&tokens[..call.name_at]);
+        assert!(opening.ends_with("{\"name\": \""), "{opening}");
+        let arguments = vocabulary.decode(&tokens[call.arguments]);
+        assert!(arguments.starts_with(" \"arg") && arguments.ends_with("\n```"));
+    }
+}

@@ -1,0 +1,99 @@
+//! A toy vocabulary: a token a byte, and a few special tokens.
+use crate::engine::Vocabulary;
+
+/// Tokens 0 to 255 are bytes; from 256 on, special tokens.
+#[derive(Clone, Debug)]
+pub struct ByteVocabulary {
+    special: Vec<String>,
+}
+
+/// The special tokens of Qwen2.5 that an agent meets; the first ends a turn.
+const CHAT_ML: [&str; 5] = [
+    "<|im_end|>",
+    "<|im_start|>",
+    "<|endoftext|>",
+    "<tool_call>",
+    "</tool_call>",
+];
+
+const FIRST_SPECIAL: u32 = 256;
+
+impl ByteVocabulary {
+    /// Bytes with ChatML's special tokens.
+    pub fn chat_ml() -> Self {
+        Self {
+            special: CHAT_ML.map(String::from).to_vec(),
+        }
+    }
+
+    /// The token that ends a turn.
+    pub fn end_of_turn(&self) -> u32 {
+        FIRST_SPECIAL
+    }
+
+    /// The special tokens' texts; the n-th is token `256 + n`.
+    pub fn special(&self) -> &[String] {
+        &self.special
+    }
+}
+
+impl Vocabulary for ByteVocabulary {
+    fn encode(&self, text: &str) -> Vec<u32> {
+        text.bytes().map(u32::from).collect()
+    }
+
+    fn encode_special(&self, text: &str) -> Vec<u32> {
+        let mut tokens = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let special = self.special.iter().position(|s| rest.starts_with(s));
+            match special {
+                Some(index) => {
+                    tokens.push(FIRST_SPECIAL + index as u32);
+                    rest = &rest[self.special[index].len()..];
+                }
+                None => {
+                    let step = rest.chars().next().map_or(1, char::len_utf8);
+                    tokens.extend(rest[..step].bytes().map(u32::from));
+                    rest = &rest[step..];
+                }
+            }
+        }
+        tokens
+    }
+
+    fn decode(&self, tokens: &[u32]) -> String {
+        let mut bytes = Vec::with_capacity(tokens.len());
+        for &token in tokens {
+            match u8::try_from(token) {
+                Ok(byte) => bytes.push(byte),
+                Err(_) => {
+                    let index = (token - FIRST_SPECIAL) as usize;
+                    bytes.extend_from_slice(self.special[index].as_bytes());
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn size(&self) -> usize {
+        FIRST_SPECIAL as usize + self.special.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_looks_special_stays_text_unless_asked() {
+        let vocabulary = ByteVocabulary::chat_ml();
+        let text = "é<|im_end|>x";
+        assert_eq!(vocabulary.encode(text).len(), text.len());
+        let special = vocabulary.encode_special(text);
+        assert_eq!(special.len(), 4);
+        assert_eq!(special[2], vocabulary.end_of_turn());
+        assert_eq!(vocabulary.decode(&special), text);
+        assert_eq!(vocabulary.decode(&vocabulary.encode(text)), text);
+    }
+}

@@ -1,0 +1,68 @@
+//! The report as one HTML page: no framework, nothing fetched, light and dark.
+mod entropy;
+mod header;
+mod markup;
+mod patch;
+mod selection;
+mod steps;
+mod tests_matrix;
+mod tokens;
+mod tree;
+
+use super::figures::issue_title;
+use super::view::RunView;
+use markup::Markup;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// Renders the page.
+///
+/// Everything from the record is escaped, and a content security policy
+/// forbids any script or style but the page's own, and any request: the nonce
+/// is the body's hash, which no text within the body can know.
+pub fn html(view: &RunView) -> String {
+    let mut body = Markup::default();
+    body.raw("<body>\n");
+    header::header(&mut body, view);
+    body.raw("<main>\n");
+    tree::tree(&mut body, view);
+    steps::steps(&mut body, view);
+    if let Some(suite) = view.suite() {
+        tests_matrix::tests(&mut body, view, suite);
+    }
+    selection::selection(&mut body, view);
+    tokens::tokens(&mut body, view);
+    patch::patch(&mut body, view);
+    body.raw("</main>\n");
+    let nonce = hex(&Sha256::digest(body.as_str()));
+
+    let mut page = Markup::default();
+    page.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
+        .raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'nonce-")
+        .text(&nonce)
+        .raw("'; script-src 'nonce-")
+        .text(&nonce)
+        .raw("'; base-uri 'none'; form-action 'none'\">\n")
+        .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
+        .raw("<meta name=\"color-scheme\" content=\"light dark\">\n<title>")
+        .text(issue_title(&view.start.issue))
+        .raw(" · egss</title>\n<style nonce=\"")
+        .text(&nonce)
+        .raw("\">\n")
+        .raw(include_str!("style.css"))
+        .raw("</style>\n</head>\n")
+        .append(body)
+        .raw("<script nonce=\"")
+        .text(&nonce)
+        .raw("\">\n")
+        .raw(include_str!("script.js"))
+        .raw("</script>\n</body>\n</html>\n");
+    page.into_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        write!(out, "{byte:02x}").expect("writing to a string");
+        out
+    })
+}

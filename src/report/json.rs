@@ -1,0 +1,115 @@
+//! The report as JSON: the facts of the page, without the tokens, which stay
+//! in the record.
+use super::figures::diff_stat;
+use super::sentence::{branch_end, run_outcome};
+use super::view::{RunView, SuiteView, signal_nats};
+use crate::base::{Purpose, UsageByPurpose};
+use crate::record::{Candidate, StepFinished};
+use serde_json::{Map, Value, json};
+
+/// Version of [`json`]'s layout, its field `report_version`.
+pub const REPORT_VERSION: u32 = 1;
+
+/// Renders the report as a JSON value.
+pub fn json(view: &RunView) -> Value {
+    let start = &view.start;
+    json!({
+        "report_version": REPORT_VERSION,
+        "egss_version": start.egss_version,
+        "outcome": run_outcome(view),
+        "finished": view.ended.is_some(),
+        "winner": view.winner().map(|branch| branch.id),
+        "issue": start.issue,
+        "repo": start.repo,
+        "model": start.model,
+        "device": start.device,
+        "strategy": start.strategy,
+        "n": start.n,
+        "k": start.k,
+        "seed": start.seed,
+        "sampler": start.sampler,
+        "budget": start.budget,
+        "gate": start.gate,
+        "prompt_tokens": start.prompt_tokens.len(),
+        "started_at_s": start.started_at_s,
+        "wall_ms": view.wall_ms(),
+        "usage": usage(&view.usage()),
+        "branches": view.branches.iter().map(|branch| json!({
+            "branch": branch.id,
+            "forked_from": branch.forked_from,
+            "reason": branch.reason,
+            "end": branch_end(view, branch),
+            "status": branch.ended.as_ref().map(|ended| ended.status),
+            "score": branch.ended.as_ref().and_then(|ended| ended.score),
+            "entropy_mean_nats": branch.ended.as_ref().and_then(|ended| ended.entropy_mean_nats),
+            "patch": branch.ended.as_ref().map(|ended| &ended.patch),
+            "patch_lines": branch.ended.as_ref().map(|ended| {
+                let (added, removed) = diff_stat(&ended.patch);
+                json!({"added": added, "removed": removed})
+            }),
+            "path": branch.path().iter().map(|&at| view.steps[at].step).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "steps": view.steps.iter().map(step).collect::<Vec<_>>(),
+        "tests": view.suite().map(suite),
+        "votes": view.votes,
+        "selection": view.selected,
+        "patch": view.ended.as_ref().map(|ended| &ended.patch),
+    })
+}
+
+fn step(step: &StepFinished) -> Value {
+    json!({
+        "step": step.step,
+        "branch": step.branch,
+        "depth": step.depth,
+        "signal_nats": signal_nats(step),
+        "decision": step.decision,
+        "outcome": step.outcome,
+        "chosen": step.chosen,
+        "candidates": step.candidates.iter().map(candidate).collect::<Vec<_>>(),
+        "observation": step.observation,
+        "usage": usage(&step.usage),
+    })
+}
+
+fn candidate(candidate: &Candidate) -> Value {
+    json!({
+        "text": candidate.text,
+        "tool": candidate.tool,
+        "entropy": candidate.entropy,
+        "judge": candidate.judge,
+        "merged": candidate.merged,
+    })
+}
+
+fn suite(suite: &SuiteView) -> Value {
+    json!({
+        "built": suite.built,
+        "classes": suite.classes.iter().map(|(id, class)| json!({"id": id, "class": class})).collect::<Vec<_>>(),
+        "runs": suite.runs.iter().map(|run| {
+            let (passed, counted) = suite.counted(run);
+            json!({
+                "branch": run.branch,
+                "counts": run.counts,
+                "counted": {"passed": passed, "total": counted},
+                "tests": run.tests,
+                "fault": run.fault,
+            })
+        }).collect::<Vec<_>>(),
+    })
+}
+
+/// Each purpose and the total, `spent_tokens` (decoded + computed) added.
+fn usage(usage: &UsageByPurpose) -> Value {
+    let row = |usage: crate::base::Usage| {
+        let mut row = json!(usage);
+        row["spent_tokens"] = json!(usage.spent_tokens());
+        row
+    };
+    let mut table: Map<String, Value> = Purpose::ALL
+        .iter()
+        .map(|&purpose| (purpose.name().to_owned(), row(usage[purpose])))
+        .collect();
+    table.insert("total".into(), row(usage.total()));
+    Value::Object(table)
+}

@@ -1,0 +1,76 @@
+//! The sentences a reader sees first: how a run and its branches ended.
+use super::figures::{count, duration, outcome, status};
+use super::view::{BranchView, RunView};
+use crate::record::BranchStatus;
+
+/// The run's outcome in one sentence.
+pub fn run_outcome(view: &RunView) -> String {
+    let work = format!(
+        "{} on {}",
+        count(view.steps.len(), "step"),
+        count(view.branches.len(), "branch")
+    );
+    if view.ended.is_none() {
+        return format!(
+            "Unfinished: the record stops after {work} and {}; the run is still going, or it was stopped and can be resumed.",
+            duration(view.wall_ms())
+        );
+    }
+    let Some(winner) = view.winner() else {
+        return format!("No patch: after {work} nothing was there to select.");
+    };
+    let patches = match view.patched().count() {
+        0 | 1 => "the only patch".into(),
+        n => format!("one of {n} patches"),
+    };
+    format!(
+        "Branch {} won with {patches}{}, after {work} and {}.",
+        winner.id,
+        tests_clause(view, winner),
+        duration(view.wall_ms())
+    )
+}
+
+fn tests_clause(view: &RunView, winner: &BranchView) -> String {
+    let Some(suite) = view.suite() else {
+        return String::new();
+    };
+    let Some(run) = suite.run_on(Some(winner.id)) else {
+        return String::new();
+    };
+    match suite.counted(run) {
+        (_, 0) => ", which no test could judge".into(),
+        (passed, counted) => format!(", passing {passed} of {counted} counted tests"),
+    }
+}
+
+/// How a branch stands, in a clause: `selected`, `abandoned: edit failed`, `still open`.
+pub fn branch_end(view: &RunView, branch: &BranchView) -> String {
+    let Some(ended) = &branch.ended else {
+        return "still open".into();
+    };
+    if view.is_winner(branch.id) {
+        return "selected".into();
+    }
+    if ended.status == BranchStatus::Abandoned
+        && let Some(&last) = branch.path().last()
+    {
+        return format!("abandoned: {}", outcome(view.steps[last].outcome));
+    }
+    let dropped = view.selected.as_ref().and_then(|selected| {
+        let row = selected.ranking.iter().find(|row| row.branch == branch.id);
+        row.map(|row| row.dropped.as_str())
+    });
+    match dropped {
+        Some(why) if !why.is_empty() => format!("{}, dropped: {why}", status(ended.status)),
+        _ => status(ended.status).into(),
+    }
+}
+
+/// Where a branch came from, in a clause.
+pub fn branch_origin(branch: &BranchView) -> String {
+    match branch.forked_from {
+        Some(fork) => format!("forked from branch {} at step {}", fork.branch, fork.step),
+        None => "from the prompt".into(),
+    }
+}

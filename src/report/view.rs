@@ -1,0 +1,280 @@
+//! A run as a report sees it: a pure fold over its record.
+use crate::base::{BranchId, StepId, UsageByPurpose};
+use crate::record::{
+    BranchEnded, Candidate, Event, ForkPoint, RecordLine, RunEnded, RunStarted, Selected,
+    StepFinished, SuiteBuilt, SuiteRun, TestClass, TestOutcome, TestResult, Voted,
+};
+
+/// Everything that a record says of a run, put together.
+///
+/// Steps are named by their index in `steps` (finishing order), so a look-up
+/// never fails; ids are for display and links.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunView {
+    pub start: RunStarted,
+    /// In the order in which they started.
+    pub branches: Vec<BranchView>,
+    /// In the order in which they finished.
+    pub steps: Vec<StepFinished>,
+    /// Every suite that was built, each with its runs; the last one counts.
+    pub suites: Vec<SuiteView>,
+    pub votes: Vec<Voted>,
+    pub selected: Option<Selected>,
+    /// `None` while the run goes on, or after it was killed.
+    pub ended: Option<RunEnded>,
+    /// Milliseconds of work up to the last event.
+    pub elapsed_ms: u64,
+}
+
+/// A branch: where it came from, what it did, how it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BranchView {
+    pub id: BranchId,
+    pub forked_from: Option<ForkPoint>,
+    pub reason: String,
+    /// Indices of the steps it shares with the branch that it left.
+    pub shared_steps: Vec<usize>,
+    /// Indices of its own steps.
+    pub own_steps: Vec<usize>,
+    /// `None` while it is alive.
+    pub ended: Option<BranchEnded>,
+}
+
+/// One consolidated suite and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SuiteView {
+    /// `None` in a record that runs the repository's own tests only.
+    pub built: Option<SuiteBuilt>,
+    /// The newest run of the base and of each branch.
+    pub runs: Vec<SuiteRun>,
+    pub classes: Vec<(String, TestClass)>,
+}
+
+impl RunView {
+    /// Folds a record as [`read_record`](crate::record::read_record) gives it.
+    ///
+    /// Panics if the first line is not `run_started`: the reader refuses such a record.
+    pub fn new(lines: Vec<RecordLine>) -> Self {
+        let elapsed_ms = lines.last().map_or(0, |line| line.elapsed_ms);
+        let mut events = lines.into_iter().map(|line| line.event);
+        let Some(Event::RunStarted(start)) = events.next() else {
+            panic!("a record begins with run_started");
+        };
+        let mut view = Self {
+            start,
+            branches: Vec::new(),
+            steps: Vec::new(),
+            suites: Vec::new(),
+            votes: Vec::new(),
+            selected: None,
+            ended: None,
+            elapsed_ms,
+        };
+        events.for_each(|event| view.fold(event));
+        view
+    }
+
+    fn fold(&mut self, event: Event) {
+        match event {
+            Event::RunStarted(_) => {}
+            Event::BranchStarted(started) => {
+                let shared_steps = started
+                    .forked_from
+                    .map_or_else(Vec::new, |fork| self.path_before(fork));
+                let at = self.branch_slot(started.branch);
+                let branch = &mut self.branches[at];
+                branch.forked_from = started.forked_from;
+                branch.reason = started.reason;
+                branch.shared_steps = shared_steps;
+            }
+            Event::StepFinished(step) => {
+                let at = self.branch_slot(step.branch);
+                self.branches[at].own_steps.push(self.steps.len());
+                self.steps.push(step);
+            }
+            Event::BranchEnded(ended) => {
+                let at = self.branch_slot(ended.branch);
+                self.branches[at].ended = Some(ended);
+            }
+            Event::SuiteBuilt(built) => self.suites.push(SuiteView {
+                built: Some(built),
+                runs: Vec::new(),
+                classes: Vec::new(),
+            }),
+            Event::SuiteRun(run) => self.suite_slot().put_run(run),
+            Event::SuiteClassified(classified) => self.suite_slot().classes = classified.classes,
+            Event::Voted(vote) => self.votes.push(vote),
+            Event::Selected(selected) => self.selected = Some(selected),
+            Event::RunEnded(ended) => self.ended = Some(ended),
+        }
+    }
+
+    fn branch_slot(&mut self, id: BranchId) -> usize {
+        if let Some(at) = self.branches.iter().position(|branch| branch.id == id) {
+            return at;
+        }
+        self.branches.push(BranchView {
+            id,
+            forked_from: None,
+            reason: String::new(),
+            shared_steps: Vec::new(),
+            own_steps: Vec::new(),
+            ended: None,
+        });
+        self.branches.len() - 1
+    }
+
+    fn suite_slot(&mut self) -> &mut SuiteView {
+        if self.suites.is_empty() {
+            self.suites.push(SuiteView {
+                built: None,
+                runs: Vec::new(),
+                classes: Vec::new(),
+            });
+        }
+        self.suites.last_mut().expect("just made")
+    }
+
+    /// The steps of `fork.branch` before `fork.step`; all of them if that step
+    /// has not finished.
+    fn path_before(&self, fork: ForkPoint) -> Vec<usize> {
+        let Some(parent) = self.branch(fork.branch) else {
+            return Vec::new();
+        };
+        let mut path = parent.path();
+        let cut = path
+            .iter()
+            .position(|&step| self.steps[step].step == fork.step);
+        path.truncate(cut.unwrap_or(path.len()));
+        path
+    }
+
+    /// The branch of that id, if it has started.
+    pub fn branch(&self, id: BranchId) -> Option<&BranchView> {
+        self.branches.iter().find(|branch| branch.id == id)
+    }
+
+    /// The step of that id, if it has finished.
+    pub fn step(&self, id: StepId) -> Option<&StepFinished> {
+        self.steps.iter().find(|step| step.step == id)
+    }
+
+    /// The branch whose patch was selected.
+    pub fn winner(&self) -> Option<&BranchView> {
+        self.branch(self.selected.as_ref()?.branch?)
+    }
+
+    /// True if the branch's patch was selected.
+    pub fn is_winner(&self, id: BranchId) -> bool {
+        self.winner().is_some_and(|winner| winner.id == id)
+    }
+
+    /// Branches that ended with a patch, in the order in which they started.
+    pub fn patched(&self) -> impl Iterator<Item = (&BranchView, &BranchEnded)> {
+        self.branches.iter().filter_map(|branch| {
+            let ended = branch.ended.as_ref()?;
+            (!ended.patch.is_empty()).then_some((branch, ended))
+        })
+    }
+
+    /// The suite that counts: the last one with a run, else the last one built.
+    pub fn suite(&self) -> Option<&SuiteView> {
+        self.suites
+            .iter()
+            .rfind(|suite| !suite.runs.is_empty())
+            .or(self.suites.last())
+    }
+
+    /// What was spent: the run's own total, or the finished steps' sum while
+    /// it has none.
+    pub fn usage(&self) -> UsageByPurpose {
+        if let Some(ended) = &self.ended {
+            return ended.usage;
+        }
+        let mut sum = UsageByPurpose::default();
+        for step in &self.steps {
+            sum += step.usage;
+        }
+        sum
+    }
+
+    /// Wall time of the run, or of its record so far, ms.
+    pub fn wall_ms(&self) -> u64 {
+        self.ended
+            .as_ref()
+            .map_or(self.elapsed_ms, |ended| ended.wall_ms)
+    }
+
+    /// The patch that the run ended with; empty if it has none (yet).
+    pub fn patch(&self) -> &str {
+        self.ended.as_ref().map_or("", |ended| &ended.patch)
+    }
+}
+
+impl BranchView {
+    /// Indices of all steps from the prompt to its newest, shared ones first.
+    pub fn path(&self) -> Vec<usize> {
+        [self.shared_steps.as_slice(), &self.own_steps].concat()
+    }
+}
+
+impl SuiteView {
+    fn put_run(&mut self, run: SuiteRun) {
+        self.runs.retain(|old| old.branch != run.branch);
+        self.runs.push(run);
+    }
+
+    /// The run on a branch's patch, or on the base for `None`.
+    pub fn run_on(&self, branch: Option<BranchId>) -> Option<&SuiteRun> {
+        self.runs.iter().find(|run| run.branch == branch)
+    }
+
+    /// The class of a test; `None` before classification.
+    pub fn class(&self, id: &str) -> Option<TestClass> {
+        let found = self.classes.iter().find(|(test, _)| test == id);
+        found.map(|(_, class)| *class)
+    }
+
+    /// `(passed, counted)`: tests of a run that count towards its pass rate,
+    /// which is all but the unsatisfied, the uncollectable and the skipped.
+    pub fn counted(&self, run: &SuiteRun) -> (usize, usize) {
+        let counts = |test: &&TestOutcome| {
+            test.result != TestResult::Skipped
+                && !matches!(
+                    self.class(&test.id),
+                    Some(TestClass::Unsatisfied | TestClass::Uncollectable)
+                )
+        };
+        let counted: Vec<_> = run.tests.iter().filter(counts).collect();
+        let passed = counted
+            .iter()
+            .filter(|test| test.result == TestResult::Passed);
+        (passed.count(), counted.len())
+    }
+
+    /// Every test that any run reports, in order of first appearance.
+    pub fn test_ids(&self) -> Vec<&str> {
+        let mut seen = std::collections::HashSet::new();
+        let run_ids = self.runs.iter().flat_map(|run| &run.tests);
+        let all = run_ids
+            .map(|test| test.id.as_str())
+            .chain(self.classes.iter().map(|(id, _)| id.as_str()));
+        all.filter(|id| seen.insert(*id)).collect()
+    }
+}
+
+/// The executed candidate; `None` if the step has no such candidate.
+pub(super) fn chosen(step: &StepFinished) -> Option<&Candidate> {
+    step.candidates.get(step.chosen)
+}
+
+/// The uncertainty that a step is coloured by, nats: what the gate looked at,
+/// else the largest argument entropy of the decided-on candidate, else its
+/// tool entropy.
+pub(super) fn signal_nats(step: &StepFinished) -> Option<f32> {
+    let first = step.candidates.first().map(|candidate| &candidate.entropy);
+    step.decision
+        .signal_nats
+        .or_else(|| first?.args_max_nats)
+        .or_else(|| Some(first?.tool.as_ref()?.entropy_nats))
+}

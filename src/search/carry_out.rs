@@ -1,0 +1,155 @@
+//! Executes a proposed step, shows its result, and ends branches.
+use super::controller::{Controller, SearchError};
+use super::patch::patch_of;
+use super::propose::Proposal;
+use crate::agent::{Executor, Observation, Transcript, Verdict, parse};
+use crate::base::{BranchId, Purpose, StepId};
+use crate::engine::{EngineError, Finish};
+use crate::record::{BranchEnded, BranchStatus, Event, StepFinished, StepOutcome};
+use std::path::Path;
+
+impl Controller<'_> {
+    /// Executes the chosen candidate, records the finished step, and appends
+    /// the observation to the branch, or ends it.
+    pub(super) fn carry_out(&mut self, proposal: Proposal) -> Result<(), SearchError> {
+        let Proposal {
+            branch,
+            candidates,
+            chosen,
+            decision,
+            finish,
+        } = proposal;
+        let dir = self.workspace(branch)?;
+        let observation = self.execute(branch, &dir, &candidates[chosen].0.text)?;
+        let tree = self.bench.shadow.snapshot(&dir)?;
+        let seq = candidates[chosen].1;
+        let mut transcript = Transcript::new(self.engine.tokens(seq).to_vec());
+        transcript.push_action(&[]);
+        let observation_tokens = transcript.render_observation(
+            self.engine.vocabulary(),
+            self.dialect,
+            &observation.text,
+        );
+        let step = StepId(self.recorder.state.steps.len() as u32);
+        let depth = self.recorder.state.branch(branch).steps.len() as u32;
+        let usage = self.take_usage();
+        let (candidates, seqs): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
+        self.emit(Event::StepFinished(StepFinished {
+            step,
+            branch,
+            depth,
+            candidates,
+            chosen,
+            decision,
+            outcome: observation.outcome,
+            observation: observation.text,
+            observation_tokens: observation_tokens.clone(),
+            tree: tree.0,
+            usage,
+        }))?;
+        for (index, &other) in seqs
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != chosen)
+        {
+            if self.sequences.is_branch(other) {
+                // The branch goes on with a sibling: its own first candidate
+                // becomes a spare.
+                self.sequences.forget_branch(branch);
+            }
+            self.sequences.keep_spare(step, index, other);
+        }
+        self.sequences.set_branch(self.engine, branch, seq);
+        if let Some(status) = self.status_after_step(branch, finish) {
+            return self.end_branch(branch, status);
+        }
+        match self.engine.append(seq, &observation_tokens, Purpose::Agent) {
+            Ok(()) => Ok(()),
+            Err(EngineError::ContextFull { .. }) => {
+                self.end_branch(branch, BranchStatus::ContextFull)
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn execute(
+        &self,
+        branch: BranchId,
+        dir: &Path,
+        text: &str,
+    ) -> Result<Observation, SearchError> {
+        let executor = Executor::new(self.sandbox, self.config, self.check);
+        let state = &self.recorder.state;
+        let tree = state.tree(branch);
+        let action = match parse(&self.tools_of(branch), text) {
+            Ok(action) => action,
+            Err(error) => return Ok(executor.unreadable(&error)),
+        };
+        Ok(
+            match self
+                .memory(branch)
+                .review(&action, tree, tree != state.start.base_tree)
+            {
+                Verdict::Answer(observation) => observation,
+                Verdict::Execute => executor.execute(dir, &action)?,
+            },
+        )
+    }
+
+    /// How a branch ends with the step that it just took, if it does.
+    fn status_after_step(&self, branch: BranchId, finish: Finish) -> Option<BranchStatus> {
+        let state = &self.recorder.state;
+        let last = state
+            .path(branch)
+            .next_back()
+            .expect("a step was just taken");
+        match finish {
+            Finish::ContextFull => return Some(BranchStatus::ContextFull),
+            Finish::KvPoolFull => return Some(BranchStatus::KvPoolFull),
+            Finish::Stop | Finish::GrammarEnd | Finish::TokensMax => {}
+        }
+        if let Some(status) = self.memory(branch).status(self.config) {
+            return Some(status);
+        }
+        match last.outcome {
+            // A test that failed before passes now, and none that passed fails.
+            StepOutcome::TestsPassed if state.is_check_decisive() && last_changed(last) => {
+                Some(BranchStatus::Submitted)
+            }
+            StepOutcome::EditFailed | StepOutcome::TestsFailed if self.strategy.backtrack => {
+                Some(BranchStatus::Abandoned)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the branch's patch and ends it.
+    pub(super) fn end_branch(
+        &mut self,
+        branch: BranchId,
+        status: BranchStatus,
+    ) -> Result<(), SearchError> {
+        let state = &self.recorder.state;
+        let patch = patch_of(self.bench, state.tree(branch))?;
+        let signal = state.start.gate.as_ref().map(|gate| gate.signal);
+        let ended = BranchEnded {
+            branch,
+            status,
+            patch,
+            score: state.judge_mean(branch),
+            entropy_mean_nats: signal.and_then(|signal| state.signal_mean(branch, signal)),
+        };
+        self.emit(Event::BranchEnded(ended))?;
+        let dir = self.work_dir.join(format!("branch-{branch}"));
+        std::fs::remove_dir_all(&dir).ok();
+        Ok(())
+    }
+}
+
+/// True for a step whose check ran because it changed a file.
+fn last_changed(step: &StepFinished) -> bool {
+    matches!(
+        step.candidates[step.chosen].tool.as_deref(),
+        Some("edit" | "write")
+    )
+}

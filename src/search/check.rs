@@ -1,0 +1,83 @@
+//! The check after an edit: the repository's tests and the issue's own examples.
+use crate::agent::{AfterEdit, AgentError, CheckReport};
+use crate::base::BranchId;
+use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
+use crate::verify::{Bench, VerifyError};
+use std::path::Path;
+
+/// Runs the suite that was built before the search on a branch's workspace.
+pub struct SuiteCheck<'a> {
+    pub bench: &'a Bench<'a>,
+    pub suite: &'a SuiteBuilt,
+    pub base: &'a SuiteRun,
+}
+
+/// Failing tests that an observation tells of.
+const FAILURES_SHOWN: usize = 3;
+
+impl AfterEdit for SuiteCheck<'_> {
+    fn check(&self, dir: &Path) -> Result<Option<CheckReport>, AgentError> {
+        let run = self.run(dir).map_err(|error| match error {
+            VerifyError::Workspace(error) => AgentError::Workspace(error),
+            other => AgentError::Check(other.to_string()),
+        })?;
+        let must_pass: Vec<&TestOutcome> = self
+            .base
+            .tests
+            .iter()
+            .filter(|test| must_pass(self.suite, test))
+            .collect();
+        if must_pass.is_empty() {
+            return Ok(None);
+        }
+        let failing: Vec<&TestOutcome> = must_pass
+            .iter()
+            .filter_map(
+                |wanted| match run.tests.iter().find(|test| test.id == wanted.id) {
+                    Some(now) if now.result == TestResult::Passed => None,
+                    now => Some(now.unwrap_or(wanted)),
+                },
+            )
+            .collect();
+        Ok(Some(CheckReport {
+            passed: failing.is_empty(),
+            text: tell(&failing, must_pass.len(), &run),
+        }))
+    }
+}
+
+impl SuiteCheck<'_> {
+    fn run(&self, dir: &Path) -> Result<SuiteRun, VerifyError> {
+        let tree = self.bench.shadow.snapshot(dir)?;
+        // The branch's number is of no use here.
+        Ok(self.bench.run_patch(BranchId(0), &tree, self.suite)?.0)
+    }
+}
+
+/// A test that a patch has to pass: one that passes on the base, or an example
+/// that the issue says should hold.
+pub fn must_pass(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
+    base.result == TestResult::Passed || is_stated(suite, base)
+}
+
+/// An example that the issue says should hold, and does not on the base.
+pub fn is_stated(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
+    base.result != TestResult::Passed
+        && base.id.starts_with(suite.file.as_str())
+        && base.id.contains("::test_issue_stated")
+}
+
+fn tell(failing: &[&TestOutcome], n_tests: usize, run: &SuiteRun) -> String {
+    let mut text = format!("{} of {n_tests} tests pass.", n_tests - failing.len());
+    for test in failing.iter().take(FAILURES_SHOWN) {
+        let name = test.id.rsplit("::").next().unwrap_or(&test.id);
+        text += &format!("\n{name}: {}", test.message.trim());
+    }
+    if failing.len() > FAILURES_SHOWN {
+        text += &format!("\n... and {} more", failing.len() - FAILURES_SHOWN);
+    }
+    if let Some(fault) = &run.fault {
+        text += &format!("\n{fault}");
+    }
+    text
+}

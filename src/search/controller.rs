@@ -1,0 +1,258 @@
+//! The EGSS controller: steps living branches, opens new ones, and stops.
+use super::recorder::Recorder;
+use super::sequences::Sequences;
+use super::strategy::Strategy;
+use super::watch::Watcher;
+use crate::agent::{AfterEdit, AgentConfig, AgentError, Dialect, Memory, ToolSet};
+use crate::base::{BranchId, GateSignal, UsageByPurpose};
+use crate::engine::{Engine, EngineError};
+use crate::record::{BranchStarted, BranchStatus, Event, ForkPoint, RecordError};
+use crate::verify::{Bench, VerifyError};
+use crate::workspace::{Sandbox, TreeId, WorkspaceError};
+use std::path::PathBuf;
+
+/// What ends a run without a result. The record keeps what was done.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("an entropy signal cannot be read: {0}")]
+    Signal(String),
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+/// Everything that a run works with. The state of the run is the recorder's;
+/// the rest can be made again from it.
+pub struct Controller<'a> {
+    pub(super) engine: &'a mut dyn Engine,
+    pub(super) recorder: &'a mut Recorder,
+    pub(super) strategy: &'a Strategy,
+    pub(super) config: &'a AgentConfig,
+    pub(super) dialect: &'a dyn Dialect,
+    pub(super) sandbox: &'a Sandbox,
+    pub(super) bench: &'a Bench<'a>,
+    pub(super) check: Option<&'a dyn AfterEdit>,
+    pub(super) watcher: &'a dyn Watcher,
+    pub(super) stop_tokens: Vec<u32>,
+    /// Holds a directory for each living branch.
+    pub(super) work_dir: PathBuf,
+    pub(super) sequences: Sequences,
+    /// The engine's usage when the last event was recorded.
+    pub(super) recorded: UsageByPurpose,
+}
+
+impl Controller<'_> {
+    /// Steps and opens branches until the strategy or the budget is done.
+    pub fn search(&mut self) -> Result<(), SearchError> {
+        self.recorded = self.engine.usage();
+        loop {
+            let living = self.recorder.state.living();
+            if let Some(status) = self.spent() {
+                for branch in living {
+                    self.end_branch(branch, status)?;
+                }
+                return Ok(());
+            }
+            if self.is_satisfied() {
+                return Ok(());
+            }
+            if living.is_empty() {
+                if !self.open_branches()? {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.round(&living)?;
+        }
+    }
+
+    /// One step of every living branch.
+    fn round(&mut self, living: &[BranchId]) -> Result<(), SearchError> {
+        let mut able = Vec::new();
+        for &branch in living {
+            match self.status_before_step(branch) {
+                Some(status) => self.end_branch(branch, status)?,
+                None => able.push(branch),
+            }
+        }
+        for (&branch, proposal) in able.iter().zip(self.propose(&able)?) {
+            match proposal {
+                Some(proposal) => self.carry_out(proposal)?,
+                None => self.end_branch(branch, BranchStatus::Stuck)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// How a branch ends before it takes another step, if it does.
+    fn status_before_step(&self, branch: BranchId) -> Option<BranchStatus> {
+        let state = &self.recorder.state;
+        let n_steps = state.branch(branch).steps.len() as u32;
+        if n_steps >= state.start.budget.steps_max {
+            return Some(BranchStatus::StepsSpent);
+        }
+        (state.tokens(branch).len() >= self.engine.context_max())
+            .then_some(BranchStatus::ContextFull)
+    }
+
+    /// The run's limit that is used up, if one is.
+    fn spent(&self) -> Option<BranchStatus> {
+        let budget = &self.recorder.state.start.budget;
+        if self.spent_tokens() >= budget.tokens_max {
+            Some(BranchStatus::TokensSpent)
+        } else if self.recorder.elapsed_ms() >= budget.wall_s_max * 1000 {
+            Some(BranchStatus::WallTimeSpent)
+        } else {
+            None
+        }
+    }
+
+    /// Decoded + computed tokens of the run, what is not recorded yet included.
+    pub(super) fn spent_tokens(&self) -> u64 {
+        let unrecorded =
+            self.engine.usage().total().spent_tokens() - self.recorded.total().spent_tokens();
+        self.recorder.state.usage.total().spent_tokens() + unrecorded
+    }
+
+    /// True when the strategy stops early and a trajectory has passed every
+    /// check, a test that fails on the base among them.
+    fn is_satisfied(&self) -> bool {
+        let state = &self.recorder.state;
+        let passed = |id: BranchId| {
+            let submitted = state
+                .branch(id)
+                .ended
+                .as_ref()
+                .is_some_and(|e| e.status == BranchStatus::Submitted);
+            submitted && state.checks_passed(id)
+        };
+        self.strategy.stop_early && state.is_check_decisive() && state.ids().any(passed)
+    }
+
+    /// Opens what comes next when no branch lives. False when nothing does.
+    fn open_branches(&mut self) -> Result<bool, SearchError> {
+        let state = &self.recorder.state;
+        let n_trajectories = state.trajectories().len() as u32;
+        let n_branches = state.branches.len() as u32;
+        if n_branches >= state.start.budget.branches_max {
+            return Ok(false);
+        }
+        if self.strategy.at_once {
+            if n_branches > 0 {
+                return Ok(false);
+            }
+            for _ in 0..self.strategy.n {
+                self.open(None, "from the prompt".into())?;
+            }
+            return Ok(true);
+        }
+        if n_trajectories >= self.strategy.n {
+            return Ok(false);
+        }
+        if n_branches == 0 {
+            self.open(None, "from the prompt".into())?;
+            return Ok(true);
+        }
+        if self.strategy.backtrack {
+            return self.go_back();
+        }
+        // Independent trajectories, one after the other; each counts, with a
+        // patch or without.
+        if n_branches >= self.strategy.n {
+            return Ok(false);
+        }
+        self.open(None, "from the prompt".into())?;
+        Ok(true)
+    }
+
+    /// Forks at the most uncertain open step: of the branch that ended last, or
+    /// of any other when that has none.
+    fn go_back(&mut self) -> Result<bool, SearchError> {
+        let state = &self.recorder.state;
+        let signal = state
+            .start
+            .gate
+            .as_ref()
+            .map_or(GateSignal::ArgsMax, |gate| gate.signal);
+        let k = (self.strategy.k as usize).max(2);
+        let point = state
+            .ids()
+            .rev()
+            .find_map(|branch| state.most_uncertain_point(branch, signal, k));
+        let Some(point) = point else { return Ok(false) };
+        let from = ForkPoint {
+            branch: point.branch,
+            step: point.step,
+        };
+        let reason = format!(
+            "back to step {} of branch {}, the most uncertain open one ({} {:.2} nats)",
+            point.step,
+            point.branch,
+            signal.name(),
+            point.signal_nats
+        );
+        self.open(Some(from), reason)?;
+        Ok(true)
+    }
+
+    fn open(&mut self, forked_from: Option<ForkPoint>, reason: String) -> Result<(), SearchError> {
+        let branch = BranchId(self.recorder.state.branches.len() as u32);
+        self.emit(Event::BranchStarted(BranchStarted {
+            branch,
+            forked_from,
+            reason,
+        }))
+    }
+
+    pub(super) fn emit(&mut self, event: Event) -> Result<(), SearchError> {
+        self.watcher.event(&event, &self.recorder.state);
+        Ok(self.recorder.emit(event)?)
+    }
+
+    /// What the engine spent since the last event that took it.
+    pub(super) fn take_usage(&mut self) -> UsageByPurpose {
+        let now = self.engine.usage();
+        let spent = now.since(&self.recorded);
+        self.recorded = now;
+        spent
+    }
+
+    pub(super) fn memory(&self, branch: BranchId) -> Memory {
+        let state = &self.recorder.state;
+        Memory::replay(&state.start.base_tree, state.path(branch))
+    }
+
+    pub(super) fn tools_of(&self, branch: BranchId) -> ToolSet {
+        let state = &self.recorder.state;
+        let n_steps = state.branch(branch).steps.len() as u32;
+        let changed = state.tree(branch) != state.start.base_tree;
+        self.memory(branch)
+            .tools(self.config, changed, state.start.budget.steps_max - n_steps)
+    }
+
+    /// The directory of a living branch, holding its tree as recorded.
+    pub(super) fn workspace(&self, branch: BranchId) -> Result<PathBuf, SearchError> {
+        let dir = self.work_dir.join(format!("branch-{branch}"));
+        std::fs::create_dir_all(&dir).map_err(|source| SearchError::Io {
+            what: "make the folder",
+            path: dir.clone(),
+            source,
+        })?;
+        let tree = TreeId(self.recorder.state.tree(branch).to_owned());
+        self.bench.shadow.restore(&tree, &dir)?;
+        Ok(dir)
+    }
+}

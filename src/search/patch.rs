@@ -1,0 +1,29 @@
+//! A branch's patch: what it changed, without the tests and debug files it wrote.
+use crate::verify::{Bench, SUITE_FILE, VerifyError, repository_tests};
+use crate::workspace::TreeId;
+
+/// Names that a model gives to scripts that show a fault.
+const DEBUG_PREFIXES: [&str; 3] = ["repro", "debug", "check_issue"];
+
+/// The patch from the base to `tree`.
+pub fn patch_of(bench: &Bench<'_>, tree: &str) -> Result<String, VerifyError> {
+    let tree = TreeId(tree.to_owned());
+    let aside = written_tests(bench, &tree)?;
+    let without: Vec<&str> = aside.iter().map(String::as_str).collect();
+    Ok(bench.shadow.diff(bench.base, &tree, &without)?)
+}
+
+/// Test and debug files of `tree` that the base does not have.
+pub fn written_tests(bench: &Bench<'_>, tree: &TreeId) -> Result<Vec<String>, VerifyError> {
+    let base = bench.shadow.files(bench.base)?;
+    let mut new = bench.shadow.files(tree)?;
+    new.retain(|file| !base.contains(file));
+    let tests = repository_tests(&new);
+    new.retain(|file| {
+        let name = file.rsplit('/').next().unwrap_or_default();
+        tests.contains(file)
+            || name == SUITE_FILE
+            || DEBUG_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    Ok(new)
+}

@@ -1,0 +1,129 @@
+//! Which sequence of the engine holds which branch. A cache: the record alone
+//! can rebuild it, at the price of a prefill.
+use super::state::RunState;
+use crate::base::{BranchId, Purpose, SeqId, StepId};
+use crate::engine::{Engine, EngineError};
+use std::collections::HashMap;
+
+/// Sequences by what they hold.
+#[derive(Default)]
+pub struct Sequences {
+    /// The prompt, computed once.
+    trunk: Option<SeqId>,
+    branches: HashMap<BranchId, SeqId>,
+    /// Candidates that were decoded and not taken: step and index.
+    spares: HashMap<(StepId, usize), SeqId>,
+}
+
+impl Sequences {
+    /// The sequence of a living branch: at hand, forked off what shares most of
+    /// it, or computed anew.
+    ///
+    /// `share_prompt` false computes a branch from the prompt with an empty
+    /// cache, as a caller of an API would.
+    pub fn of_branch(
+        &mut self,
+        engine: &mut dyn Engine,
+        state: &RunState,
+        branch: BranchId,
+        share_prompt: bool,
+    ) -> Result<SeqId, EngineError> {
+        if let Some(&seq) = self.branches.get(&branch) {
+            return Ok(seq);
+        }
+        let tokens = state.tokens(branch);
+        let seq = match self
+            .longest_holder(engine, &tokens)
+            .filter(|_| share_prompt)
+        {
+            Some((holder, shared)) => {
+                let seq = engine.fork(holder, shared, Purpose::Agent);
+                engine.append(seq, &tokens[shared..], Purpose::Agent)?;
+                seq
+            }
+            None => {
+                let seq = engine.new_sequence();
+                engine.append(seq, &tokens, Purpose::Agent)?;
+                engine.compute(&[seq], Purpose::Agent, &mut |_| {})?;
+                if share_prompt && self.trunk.is_none() {
+                    let len = state.start.prompt_tokens.len();
+                    self.trunk = Some(engine.fork(seq, len, Purpose::Agent));
+                }
+                seq
+            }
+        };
+        self.branches.insert(branch, seq);
+        Ok(seq)
+    }
+
+    /// The living sequence with the longest common start, and its length.
+    fn longest_holder(&self, engine: &dyn Engine, tokens: &[u32]) -> Option<(SeqId, usize)> {
+        let all = self
+            .trunk
+            .iter()
+            .chain(self.branches.values())
+            .chain(self.spares.values());
+        let shared = |seq: SeqId| {
+            engine
+                .tokens(seq)
+                .iter()
+                .zip(tokens)
+                .take_while(|(a, b)| a == b)
+                .count()
+        };
+        // Ties go to the oldest sequence, so that runs repeat.
+        all.map(|&seq| (seq, shared(seq)))
+            .filter(|&(_, len)| len > 0)
+            .max_by_key(|&(seq, len)| (len, std::cmp::Reverse(seq)))
+    }
+
+    /// Takes `seq` as the branch's own; the one it had is given back.
+    pub fn set_branch(&mut self, engine: &mut dyn Engine, branch: BranchId, seq: SeqId) {
+        if let Some(old) = self.branches.insert(branch, seq).filter(|&old| old != seq) {
+            engine.release(old);
+        }
+    }
+
+    pub fn keep_spare(&mut self, step: StepId, candidate: usize, seq: SeqId) {
+        self.spares.insert((step, candidate), seq);
+    }
+
+    /// Hands out a candidate's sequence; it is the caller's from then on.
+    pub fn take_spare(&mut self, step: StepId, candidate: usize) -> Option<SeqId> {
+        self.spares.remove(&(step, candidate))
+    }
+
+    /// True for a sequence that is some branch's own.
+    pub fn is_branch(&self, seq: SeqId) -> bool {
+        self.branches.values().any(|&own| own == seq)
+    }
+
+    /// Lets go of a branch's sequence without giving it back.
+    pub fn forget_branch(&mut self, branch: BranchId) {
+        self.branches.remove(&branch);
+    }
+
+    /// Gives back a branch's sequence, when nothing will fork off it again.
+    pub fn release_branch(&mut self, engine: &mut dyn Engine, branch: BranchId) {
+        if let Some(seq) = self.branches.remove(&branch) {
+            engine.release(seq);
+        }
+    }
+
+    /// Gives back every sequence but the trunk.
+    pub fn release_all(&mut self, engine: &mut dyn Engine) {
+        for (_, seq) in self.branches.drain() {
+            engine.release(seq);
+        }
+        for (_, seq) in self.spares.drain() {
+            engine.release(seq);
+        }
+    }
+
+    /// A fork of the prompt's sequence, if it was computed.
+    pub fn fork_trunk(&self, engine: &mut dyn Engine, purpose: Purpose) -> Option<SeqId> {
+        let trunk = self.trunk?;
+        let len = engine.tokens(trunk).len();
+        Some(engine.fork(trunk, len, purpose))
+    }
+}

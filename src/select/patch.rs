@@ -1,0 +1,54 @@
+//! Unified diffs as `git diff` writes them: what tells two apart, and how long one is.
+
+/// The patch without what says nothing about its effect: blob ids and white
+/// space at line ends. Equal results are the same patch.
+pub fn normalise_patch(patch: &str) -> String {
+    let lines = patch
+        .lines()
+        .filter(|line| !line.starts_with("index "))
+        .map(str::trim_end);
+    let text = lines.collect::<Vec<_>>().join("\n");
+    text.trim_matches('\n').to_owned()
+}
+
+/// Lines that the patch adds and removes.
+pub fn patch_lines(patch: &str) -> u32 {
+    let mut in_hunk = false;
+    let mut n = 0;
+    for line in patch.lines() {
+        // `--- a` and `+++ b` stand before the hunks of a file; within one
+        // they are changed lines like any other.
+        match line.as_bytes().first() {
+            Some(b'@') => in_hunk = true,
+            Some(b'd') => in_hunk = false,
+            Some(b'+' | b'-') if in_hunk => n += 1,
+            _ => {}
+        }
+    }
+    n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATCH: &str = "diff --git a/m.py b/m.py\nindex 1..2 100644\n--- a/m.py\n+++ b/m.py\n@@ -1,2 +1,3 @@\n x\n--- y\n+++ y\n+z\ndiff --git a/n.py b/n.py\n--- a/n.py\n+++ b/n.py\n@@ -1 +1 @@\n-a\n+b\n";
+
+    #[test]
+    fn changed_lines_are_counted_and_headers_are_not() {
+        assert_eq!(patch_lines(PATCH), 5);
+        assert_eq!(patch_lines(""), 0);
+    }
+
+    #[test]
+    fn blob_ids_and_trailing_blanks_make_no_difference() {
+        let other = PATCH
+            .replace("index 1..2", "index 1..3")
+            .replace("+z", "+z  ");
+        assert_eq!(normalise_patch(PATCH), normalise_patch(&other));
+        assert_ne!(
+            normalise_patch(PATCH),
+            normalise_patch(&PATCH.replace("+z", "+w"))
+        );
+    }
+}

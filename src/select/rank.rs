@@ -1,0 +1,421 @@
+//! The ranking of section 2.3, as pure functions over plain data.
+use super::patch::{normalise_patch, patch_lines};
+use crate::base::BranchId;
+use crate::record::{Ranked, Selected, Voted};
+use std::cmp::Ordering;
+
+/// A judged trajectory at or below this is dropped (section 2.3).
+pub const TRAJECTORY_SCORE_MIN: f32 = 0.3;
+/// Candidates that the voters see at most (section 2.3).
+pub const SHORTLIST_MAX: usize = 4;
+
+/// What is known of a branch's patch when selection begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CandidatePatch {
+    pub branch: BranchId,
+    /// Against the base, without test and debug files.
+    pub patch: String,
+    /// Trajectory score in `0..=1`; `None`: never judged, which drops nothing.
+    pub score: Option<f32>,
+    /// Share of counted tests that pass; `None` if none counts.
+    pub pass_rate: Option<f32>,
+    pub entropy_mean_nats: Option<f32>,
+    /// Why the patch cannot be used: it does not apply, or does not compile.
+    pub fault: Option<String>,
+}
+
+/// One row for each candidate, in the order of preference: those that stay
+/// (at most [`SHORTLIST_MAX`], `dropped` empty) first, then the dropped ones.
+///
+/// Dropped are: empty patches, those with a fault, exact duplicates (the better
+/// of them stays), trajectory scores of at most [`TRAJECTORY_SCORE_MIN`] (the
+/// best stays if all fall), and what comes after the fourth.
+pub fn shortlist(candidates: &[CandidatePatch]) -> Vec<Ranked> {
+    let mut order: Vec<&CandidatePatch> = candidates.iter().collect();
+    order.sort_by(|a, b| by_merit(a, b));
+    let mut rows: Vec<Ranked> = order.iter().map(|candidate| row(candidate)).collect();
+
+    let mut seen: Vec<(String, BranchId)> = Vec::new();
+    for (candidate, row) in order.iter().zip(&mut rows) {
+        let text = normalise_patch(&candidate.patch);
+        if text.is_empty() {
+            row.dropped = "it changes nothing".to_owned();
+        } else if let Some(fault) = &candidate.fault {
+            row.dropped = fault.clone();
+        } else if let Some((_, twin)) = seen.iter().find(|(other, _)| *other == text) {
+            row.dropped = format!("the same patch as branch {twin}'s");
+        } else {
+            seen.push((text, candidate.branch));
+        }
+    }
+    drop_low_scores(&mut rows);
+    let staying = rows.iter_mut().filter(|row| row.dropped.is_empty());
+    for row in staying.skip(SHORTLIST_MAX) {
+        row.dropped = format!("behind the best {SHORTLIST_MAX}");
+    }
+    rows.sort_by_key(|row| !row.dropped.is_empty());
+    rows
+}
+
+/// The final choice among `candidates`, given the voters' views of those that
+/// [`shortlist`] let stay (none: the ranking's first is taken).
+///
+/// Each voter votes for the candidate of its highest total, one that passes
+/// every counted test before any that does not; equal totals are a vote each.
+/// The majority wins, then the higher total, the smaller patch, the lower entropy.
+pub fn select(candidates: &[CandidatePatch], votes: &[Voted]) -> Selected {
+    let mut ranking = shortlist(candidates);
+    let n_staying = ranking.iter().filter(|row| row.dropped.is_empty()).count();
+    if n_staying == 0 {
+        return Selected {
+            branch: None,
+            reason: match candidates.len() {
+                0 => "no branch left a patch".to_owned(),
+                n => format!("none of the {n} branches left a patch that can be used"),
+            },
+            ranking,
+        };
+    }
+    let staying: Vec<BranchId> = ranking[..n_staying].iter().map(|row| row.branch).collect();
+    let tally = Tally::of(&staying, votes);
+    for row in &mut ranking[..n_staying] {
+        row.vote_total = tally.total(row.branch);
+    }
+    let entropy = |branch: BranchId| {
+        let found = candidates.iter().find(|c| c.branch == branch);
+        found.and_then(|c| c.entropy_mean_nats)
+    };
+    if tally.n_voters > 0 {
+        ranking[..n_staying].sort_by(|a, b| {
+            tally
+                .votes(b.branch)
+                .cmp(&tally.votes(a.branch))
+                .then(descending(a.vote_total, b.vote_total))
+                .then(a.patch_lines.cmp(&b.patch_lines))
+                .then(ascending(entropy(a.branch), entropy(b.branch)))
+                .then(a.branch.cmp(&b.branch))
+        });
+    }
+    let reason = reason(&ranking[..n_staying], &tally, entropy);
+    Selected {
+        branch: Some(ranking[0].branch),
+        reason,
+        ranking,
+    }
+}
+
+/// Pass rate, then trajectory score; then as the voters' ties.
+fn by_merit(a: &CandidatePatch, b: &CandidatePatch) -> Ordering {
+    descending(a.pass_rate, b.pass_rate)
+        .then(descending(a.score, b.score))
+        .then(patch_lines(&a.patch).cmp(&patch_lines(&b.patch)))
+        .then(ascending(a.entropy_mean_nats, b.entropy_mean_nats))
+        .then(a.branch.cmp(&b.branch))
+}
+
+fn row(candidate: &CandidatePatch) -> Ranked {
+    Ranked {
+        branch: candidate.branch,
+        pass_rate: candidate.pass_rate,
+        score: candidate.score,
+        vote_total: None,
+        patch_lines: patch_lines(&candidate.patch),
+        dropped: String::new(),
+    }
+}
+
+fn drop_low_scores(rows: &mut [Ranked]) {
+    let is_low = |row: &Ranked| row.score.is_some_and(|score| score <= TRAJECTORY_SCORE_MIN);
+    let staying: Vec<usize> = (0..rows.len())
+        .filter(|&i| rows[i].dropped.is_empty())
+        .collect();
+    let all_fall = staying.iter().all(|&i| is_low(&rows[i]));
+    // The first of equals is the better one by the order of merit.
+    let best = staying.iter().copied().reduce(|best, i| {
+        match descending(rows[i].score, rows[best].score) {
+            Ordering::Less => i,
+            _ => best,
+        }
+    });
+    for i in staying {
+        if is_low(&rows[i]) && !(all_fall && Some(i) == best) {
+            let score = rows[i].score.unwrap_or_default();
+            rows[i].dropped =
+                format!("trajectory score {score:.2} is not above {TRAJECTORY_SCORE_MIN}");
+        }
+    }
+}
+
+/// Votes and totals over the candidates that stay.
+struct Tally {
+    n_voters: usize,
+    /// `(branch, votes, sum of totals, times seen)`.
+    rows: Vec<(BranchId, usize, f32, usize)>,
+}
+
+impl Tally {
+    fn of(staying: &[BranchId], votes: &[Voted]) -> Self {
+        let mut rows: Vec<_> = staying.iter().map(|&branch| (branch, 0, 0.0, 0)).collect();
+        let votes = votes.iter().filter(|vote| staying.contains(&vote.branch));
+        let votes: Vec<&Voted> = votes.collect();
+        let mut voters: Vec<&str> = Vec::new();
+        for vote in &votes {
+            if !voters.contains(&vote.voter.as_str()) {
+                voters.push(&vote.voter);
+            }
+        }
+        for voter in &voters {
+            let mine = || votes.iter().filter(|vote| vote.voter == **voter);
+            let best = mine().copied().min_by(|a, b| preference(a, b));
+            for vote in mine() {
+                let row = rows.iter_mut().find(|row| row.0 == vote.branch);
+                let row = row.expect("votes on others were left out");
+                row.2 += vote.total;
+                row.3 += 1;
+                if best.is_some_and(|best| preference(vote, best) == Ordering::Equal) {
+                    row.1 += 1;
+                }
+            }
+        }
+        Self {
+            n_voters: voters.len(),
+            rows,
+        }
+    }
+
+    fn votes(&self, branch: BranchId) -> usize {
+        let row = self.rows.iter().find(|row| row.0 == branch);
+        row.map_or(0, |row| row.1)
+    }
+
+    /// Mean total over the voters that saw the branch.
+    fn total(&self, branch: BranchId) -> Option<f32> {
+        let row = self.rows.iter().find(|row| row.0 == branch)?;
+        (row.3 > 0).then(|| row.2 / row.3 as f32)
+    }
+}
+
+/// A voter's order: the gate before the total; `Less` is better.
+fn preference(a: &Voted, b: &Voted) -> Ordering {
+    a.gated.cmp(&b.gated).then(b.total.total_cmp(&a.total))
+}
+
+/// Higher first, unknown last.
+fn descending(a: Option<f32>, b: Option<f32>) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => b.total_cmp(&a),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+/// Lower first, unknown last.
+fn ascending(a: Option<f32>, b: Option<f32>) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+/// Why the first of `staying` is first.
+fn reason(staying: &[Ranked], tally: &Tally, entropy: impl Fn(BranchId) -> Option<f32>) -> String {
+    let winner = &staying[0];
+    let tests = match winner.pass_rate {
+        Some(rate) => format!("passes {:.0} % of the counted tests", rate * 100.0),
+        None => "no test counts".to_owned(),
+    };
+    let Some(second) = staying.get(1) else {
+        return format!("branch {} has the only patch left: {tests}", winner.branch);
+    };
+    if tally.n_voters == 0 {
+        let by = if winner.pass_rate != second.pass_rate {
+            "pass rate"
+        } else if winner.score != second.score {
+            "trajectory score, at the same pass rate"
+        } else if winner.patch_lines != second.patch_lines {
+            "size of the patch, at the same pass rate and score"
+        } else if entropy(winner.branch) != entropy(second.branch) {
+            "entropy, at the same pass rate, score and size"
+        } else {
+            "order: nothing tells it from the next"
+        };
+        return format!("branch {} is first by {by}: {tests}", winner.branch);
+    }
+    let votes = tally.votes(winner.branch);
+    let count = format!("{votes} of {} votes", tally.n_voters);
+    let tie = if votes != tally.votes(second.branch) {
+        ""
+    } else if winner.vote_total != second.vote_total {
+        ", tied, and the higher total"
+    } else if winner.patch_lines != second.patch_lines {
+        ", tied in votes and total, and the smaller patch"
+    } else if entropy(winner.branch) != entropy(second.branch) {
+        ", tied in votes, total and size, and the lower entropy"
+    } else {
+        ", tied in everything, and came first"
+    };
+    format!("branch {} has {count}{tie}: {tests}", winner.branch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(branch: u32, text: &str) -> CandidatePatch {
+        CandidatePatch {
+            branch: BranchId(branch),
+            patch: format!("diff --git a/m.py b/m.py\n@@ -1 +1 @@\n-x\n+{text}\n"),
+            score: Some(0.8),
+            pass_rate: Some(1.0),
+            entropy_mean_nats: Some(0.5),
+            fault: None,
+        }
+    }
+
+    fn vote(voter: &str, branch: u32, total: f32) -> Voted {
+        Voted {
+            voter: voter.to_owned(),
+            branch: BranchId(branch),
+            dimensions: Vec::new(),
+            total,
+            gated: false,
+        }
+    }
+
+    fn staying(rows: &[Ranked]) -> Vec<u32> {
+        let rows = rows.iter().filter(|row| row.dropped.is_empty());
+        rows.map(|row| row.branch.0).collect()
+    }
+
+    #[test]
+    fn pass_rate_comes_before_trajectory_score_and_four_stay() {
+        let mut all: Vec<CandidatePatch> = (0..6).map(|i| candidate(i, &i.to_string())).collect();
+        all[3].pass_rate = Some(0.5);
+        all[3].score = Some(1.0);
+        all[4].score = Some(0.9);
+        all[5].pass_rate = None;
+        let rows = shortlist(&all);
+        assert_eq!(staying(&rows), [4, 0, 1, 2]);
+        assert_eq!(rows[4].branch, BranchId(3));
+        assert_eq!(rows[4].dropped, "behind the best 4");
+    }
+
+    #[test]
+    fn empty_faulty_and_equal_patches_drop_out_with_a_reason() {
+        let mut empty = candidate(0, "a");
+        empty.patch = String::new();
+        let mut faulty = candidate(1, "b");
+        faulty.fault = Some("m.py:1 does not compile: invalid syntax".to_owned());
+        let mut twin = candidate(3, "c");
+        twin.score = Some(0.9);
+        let rows = shortlist(&[empty, faulty, candidate(2, "c"), twin]);
+        assert_eq!(staying(&rows), [3]);
+        let why = |branch| {
+            &rows
+                .iter()
+                .find(|row| row.branch.0 == branch)
+                .unwrap()
+                .dropped
+        };
+        assert_eq!(why(0), "it changes nothing");
+        assert_eq!(why(1), "m.py:1 does not compile: invalid syntax");
+        assert_eq!(why(2), "the same patch as branch 3's");
+    }
+
+    #[test]
+    fn low_scores_drop_out_unless_all_are_low_and_unjudged_ones_stay() {
+        let scored = |branch, score| CandidatePatch {
+            score,
+            ..candidate(branch, &branch.to_string())
+        };
+        let some = [scored(0, Some(0.3)), scored(1, Some(0.31)), scored(2, None)];
+        assert_eq!(staying(&shortlist(&some)), [1, 2]);
+        let low = [
+            scored(0, Some(0.1)),
+            scored(1, Some(0.2)),
+            scored(2, Some(0.05)),
+        ];
+        assert_eq!(staying(&shortlist(&low)), [1]);
+    }
+
+    #[test]
+    fn the_majority_wins_over_the_higher_total() {
+        let all = [candidate(0, "a"), candidate(1, "b")];
+        let votes = [
+            vote("T=0", 0, 10.0),
+            vote("T=0", 1, 11.0),
+            vote("T=1", 0, 10.0),
+            vote("T=1", 1, 11.0),
+            vote("T=2", 0, 18.0),
+            vote("T=2", 1, 0.0),
+        ];
+        let selected = select(&all, &votes);
+        assert_eq!(selected.branch, Some(BranchId(1)));
+        assert_eq!(
+            selected.reason,
+            "branch 1 has 2 of 3 votes: passes 100 % of the counted tests"
+        );
+    }
+
+    #[test]
+    fn ties_go_to_the_total_then_the_smaller_patch_then_the_lower_entropy() {
+        let (a, mut b) = (candidate(0, "a"), candidate(1, "b"));
+        let split = [
+            vote("x", 0, 9.0),
+            vote("x", 1, 8.0),
+            vote("y", 0, 8.0),
+            vote("y", 1, 12.0),
+        ];
+        assert_eq!(
+            select(&[a.clone(), b.clone()], &split).branch,
+            Some(BranchId(1))
+        );
+        let equal = [vote("x", 0, 9.0), vote("x", 1, 9.0)];
+        b.entropy_mean_nats = Some(0.4);
+        let selected = select(&[a.clone(), b.clone()], &equal);
+        assert_eq!(selected.branch, Some(BranchId(1)));
+        assert!(
+            selected.reason.contains("the lower entropy"),
+            "{}",
+            selected.reason
+        );
+        b.patch.push_str("+more\n");
+        let selected = select(&[a, b], &equal);
+        assert_eq!(selected.branch, Some(BranchId(0)));
+        assert!(
+            selected.reason.contains("the smaller patch"),
+            "{}",
+            selected.reason
+        );
+    }
+
+    #[test]
+    fn a_voter_prefers_a_patch_that_passes_the_gate() {
+        let all = [candidate(0, "a"), candidate(1, "b")];
+        let mut gated = vote("x", 0, 15.0);
+        gated.gated = true;
+        let selected = select(&all, &[gated, vote("x", 1, 9.0)]);
+        assert_eq!(selected.branch, Some(BranchId(1)));
+    }
+
+    #[test]
+    fn without_votes_the_ranking_decides_and_without_patches_nobody() {
+        let mut better = candidate(1, "b");
+        better.score = Some(0.9);
+        let selected = select(&[candidate(0, "a"), better], &[]);
+        assert_eq!(selected.branch, Some(BranchId(1)));
+        assert!(
+            selected.reason.contains("trajectory score"),
+            "{}",
+            selected.reason
+        );
+        assert_eq!(select(&[], &[]).branch, None);
+        let mut empty = candidate(0, "a");
+        empty.patch = String::new();
+        let selected = select(&[empty], &[]);
+        assert_eq!(selected.branch, None);
+        assert_eq!(
+            selected.reason,
+            "none of the 1 branches left a patch that can be used"
+        );
+    }
+}

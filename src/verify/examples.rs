@@ -1,0 +1,74 @@
+//! Executable examples out of an issue's text: asserts and `>>>` lines, found
+//! and resolved mechanically, by the same rules for any repository.
+use super::VerifyError;
+use super::script::Script;
+use super::suite::{Dropped, SourceKind, TestSource};
+use crate::workspace::Sandbox;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const EXAMPLES: Script = Script {
+    name: "examples.py",
+    text: include_str!("examples.py"),
+};
+
+/// Examples that became sources of tests, and those that could not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IssueExamples {
+    pub sources: Vec<TestSource>,
+    pub dropped: Vec<Dropped>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    issue: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    examples: Vec<Example>,
+    /// `(snippet, why)`.
+    dropped: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+struct Example {
+    kind: Kind,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Stated,
+    Shown,
+}
+
+/// Extracts the examples of `issue`, with imports for the names that they use
+/// looked up among the top-level definitions of the repository at `repo_dir`.
+///
+/// Nothing of the repository is imported. Cost: one Python process that parses
+/// the repository's modules (up to 5,000).
+pub fn issue_examples(
+    sandbox: &Sandbox,
+    repo_dir: &Path,
+    issue: &str,
+) -> Result<IssueExamples, VerifyError> {
+    let reply: Reply = EXAMPLES.run(sandbox, repo_dir, &Request { issue })?;
+    let sources = reply.examples.into_iter().map(|example| TestSource {
+        origin: "issue example".to_owned(),
+        kind: match example.kind {
+            Kind::Stated => SourceKind::IssueStated,
+            Kind::Shown => SourceKind::IssueShown,
+        },
+        text: example.text,
+    });
+    let dropped = reply.dropped.into_iter().map(|(snippet, why)| Dropped {
+        origin: format!("issue example `{}`", snippet.lines().next().unwrap_or("")),
+        why,
+    });
+    Ok(IssueExamples {
+        sources: sources.collect(),
+        dropped: dropped.collect(),
+    })
+}

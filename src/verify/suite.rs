@@ -1,0 +1,102 @@
+//! Consolidation: many sources of tests, one file at the repository's root.
+//! The sources are parsed by Python's own `ast` in the sandbox, never imported.
+use super::VerifyError;
+use super::script::Script;
+use crate::workspace::Sandbox;
+use serde::{Deserialize, Serialize};
+
+/// The consolidated suite's file, at the repository's root.
+pub const SUITE_FILE: &str = "test_current_issue.py";
+
+const CONSOLIDATE: Script = Script {
+    name: "consolidate.py",
+    text: include_str!("consolidate.py"),
+};
+
+/// Where the bare assertions of a source come from: it names the test
+/// functions that they are wrapped into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Written by a trajectory, or newly for the suite.
+    Written,
+    /// An example of the issue that says what should hold.
+    IssueStated,
+    /// An example of the issue that may show today's fault: it counts only
+    /// where it fails on the base.
+    IssueShown,
+}
+
+impl SourceKind {
+    pub(super) const ISSUE_SHOWN_PREFIX: &'static str = "test_issue_shown";
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Written => "test_assert",
+            Self::IssueStated => "test_issue_stated",
+            Self::IssueShown => Self::ISSUE_SHOWN_PREFIX,
+        }
+    }
+}
+
+/// A test file, a debug script, or an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestSource {
+    /// One clause for a person: `branch 2's test_repro.py`.
+    pub origin: String,
+    pub kind: SourceKind,
+    /// Python source; what does not parse is dropped and named.
+    pub text: String,
+}
+
+/// A source, or a part of one, that did not get into the suite.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Dropped {
+    pub origin: String,
+    pub why: String,
+}
+
+/// The suite before it is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Consolidated {
+    /// The file's text, which compiles; empty if there is no test.
+    pub text: String,
+    /// Each test function or class with its origin, in the file's order.
+    pub tests: Vec<(String, String)>,
+    pub dropped: Vec<Dropped>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    sources: Vec<RequestSource<'a>>,
+}
+
+#[derive(Serialize)]
+struct RequestSource<'a> {
+    origin: &'a str,
+    text: &'a str,
+    prefix: &'static str,
+}
+
+/// Merges sources two at a time, in their order.
+///
+/// Imports are hoisted, tests and helpers that collide renamed, equal tests
+/// dropped, module-level assertions wrapped into functions with what they
+/// depend on. Cost: one Python process of about 0.1 s.
+pub fn consolidate(sandbox: &Sandbox, sources: &[TestSource]) -> Result<Consolidated, VerifyError> {
+    if sources.is_empty() {
+        return Ok(Consolidated::default());
+    }
+    let scratch = tempfile::tempdir()
+        .map_err(|source| VerifyError::io("make a folder in", &std::env::temp_dir(), source))?;
+    let request = Request {
+        sources: sources
+            .iter()
+            .map(|source| RequestSource {
+                origin: &source.origin,
+                text: &source.text,
+                prefix: source.kind.prefix(),
+            })
+            .collect(),
+    };
+    CONSOLIDATE.run(sandbox, scratch.path(), &request)
+}

@@ -1,0 +1,187 @@
+//! The confinement as arguments of `bwrap`.
+use super::WorkspaceError;
+use super::stage::Stage;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// System directories that every program needs; nothing personal is in them.
+pub(super) const SYSTEM_DIRS: [&str; 8] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+];
+
+/// What the loader and the distribution's own links need of `/etc`.
+const SYSTEM_FILES: [&str; 4] = [
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+];
+
+/// Where the stage's programs appear.
+pub(super) const STAGE_BIN: &str = "/run/egss/bin";
+
+/// Size of each of the private `/tmp` and `/dev/shm`, in memory.
+const TMP_BYTES_MAX: u64 = 512 << 20;
+
+/// Runs as the namespace's first process: the command, then its status. When
+/// it ends the kernel kills everything that the command left running, and only
+/// then does `bwrap` return.
+const INIT: &str = "\"$@\"; exit $?";
+
+const MISSING: &str = "the sandbox needs bubblewrap (`bwrap`), which is not installed: run \
+    scripts/setup or install your distribution's package `bubblewrap`, or pass \
+    --unsafe-no-sandbox to run the model's commands unconfined";
+
+/// An installed `bwrap`.
+#[derive(Clone, Debug)]
+pub(super) struct Bubblewrap {
+    pub program: PathBuf,
+    /// Options that older versions do not have.
+    has_size: bool,
+    has_disable_userns: bool,
+}
+
+impl Bubblewrap {
+    /// Looks for `bwrap` on the `PATH`. Error: `NoSandbox` with what to do.
+    pub fn find() -> Result<Self, WorkspaceError> {
+        Self::find_on(&std::env::var_os("PATH").unwrap_or_default())
+    }
+
+    fn find_on(path: &OsStr) -> Result<Self, WorkspaceError> {
+        let mut places = std::env::split_paths(path).map(|dir| dir.join("bwrap"));
+        let Some(program) = places.find(|program| program.is_file()) else {
+            return Err(WorkspaceError::NoSandbox(MISSING.to_owned()));
+        };
+        let help = Command::new(&program)
+            .arg("--help")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| WorkspaceError::io("run", &program, source))?;
+        let help = String::from_utf8_lossy(&help.stdout).into_owned();
+        Ok(Self {
+            program,
+            has_size: help.contains("--size"),
+            has_disable_userns: help.contains("--disable-userns"),
+        })
+    }
+
+    /// Arguments up to and without the command itself.
+    ///
+    /// `dir` is writable, and seen at `seen_at` and under its own path;
+    /// `roots` (what the interpreter needs) are readable.
+    pub fn args(
+        &self,
+        dir: &Path,
+        seen_at: &Path,
+        roots: &[PathBuf],
+        stage: &Stage,
+    ) -> Vec<OsString> {
+        let mut args = Args::default();
+        // Everything that can be unshared: network, processes, users, hosts.
+        args.flag(&[
+            "--unshare-all",
+            "--as-pid-1",
+            "--die-with-parent",
+            "--new-session",
+        ]);
+        // Root would keep its capabilities otherwise, and could make the
+        // read-only mounts writable again.
+        args.flag(&["--cap-drop", "ALL"]);
+        if self.has_disable_userns {
+            args.flag(&["--unshare-user", "--disable-userns"]);
+        }
+        for system in SYSTEM_DIRS.map(Path::new) {
+            match system.read_link() {
+                Ok(target) => args.pair("--symlink", &target, system),
+                Err(_) if system.is_dir() => args.pair("--ro-bind", system, system),
+                Err(_) => {}
+            }
+        }
+        for file in SYSTEM_FILES.map(Path::new) {
+            args.pair("--ro-bind-try", file, file);
+        }
+        for file in ["passwd", "group", "hosts"] {
+            args.pair(
+                "--ro-bind",
+                &stage.path("etc").join(file),
+                &Path::new("/etc").join(file),
+            );
+        }
+        args.flag(&["--proc", "/proc", "--dev", "/dev"]);
+        self.tmpfs(&mut args, "/dev/shm");
+        args.flag(&["--remount-ro", "/dev"]);
+        self.tmpfs(&mut args, "/tmp");
+        args.pair("--ro-bind", &stage.path("bin"), Path::new(STAGE_BIN));
+
+        let mut binds = vec![("--bind", dir, dir), ("--bind", dir, seen_at)];
+        for root in roots {
+            // A workspace that has a link in an environment's place keeps it:
+            // the link's target is shown under its own path.
+            let inside = root
+                .strip_prefix(seen_at)
+                .or_else(|_| root.strip_prefix(dir));
+            if !inside.is_ok_and(|path| dir.join(path).is_symlink()) {
+                binds.push(("--ro-bind", root, root));
+            }
+        }
+        binds.sort_by_key(|(_, _, at)| at.components().count());
+        binds.dedup_by_key(|(_, _, at)| *at);
+        for (kind, from, at) in binds {
+            args.pair(kind, from, at);
+        }
+        // The root itself is a tmpfs of this namespace: writable till here.
+        args.flag(&["--remount-ro", "/", "--chdir"]);
+        args.0.push(seen_at.into());
+        args.flag(&["/bin/sh", "-c", INIT, "sh"]);
+        args.0
+    }
+
+    fn tmpfs(&self, args: &mut Args, at: &str) {
+        if self.has_size {
+            args.flag(&["--size", &TMP_BYTES_MAX.to_string()]);
+        }
+        args.flag(&["--tmpfs", at]);
+    }
+}
+
+#[derive(Default)]
+struct Args(Vec<OsString>);
+
+impl Args {
+    fn flag(&mut self, words: &[&str]) {
+        self.0.extend(words.iter().map(OsString::from));
+    }
+
+    fn pair(&mut self, option: &str, a: &Path, b: &Path) {
+        self.0.extend([option.into(), a.into(), b.into()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_bubblewrap_is_told_with_three_ways_out() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let error = Bubblewrap::find_on(nowhere.path().as_os_str()).unwrap_err();
+        let said = error.to_string();
+        for part in [
+            "not installed",
+            "scripts/setup",
+            "package `bubblewrap`",
+            "--unsafe-no-sandbox",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(!said.contains('\n') && !said.contains("  "), "{said}");
+    }
+}

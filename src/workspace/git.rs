@@ -1,0 +1,153 @@
+//! Runs git on the shadow directory and on nothing else: no configuration,
+//! attributes, hooks or environment of the user's reach it.
+use super::WorkspaceError;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The shadow directory's whole configuration.
+///
+/// Bytes go in and come out as they are (no line-end conversion, no mode or
+/// case guessing), names that only another system would refuse are taken, and
+/// nothing is ever collected, so that a tree id stays good. Objects are
+/// flushed to disk (in one batch where git can) because the run's record names
+/// them in lines that are.
+const CONFIG: &str = "\
+[core]
+\trepositoryformatversion = 0
+\tbare = true
+\tfileMode = true
+\tsymlinks = true
+\tignoreCase = false
+\tprecomposeUnicode = false
+\tautocrlf = false
+\tsafecrlf = false
+\tquotePath = true
+\tattributesFile = /dev/null
+\texcludesFile = /dev/null
+\thooksPath = /dev/null
+\tprotectHFS = false
+\tprotectNTFS = false
+\tfsmonitor = false
+\tuntrackedCache = false
+\tsplitIndex = false
+\tfsync = objects
+\tfsyncMethod = batch
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+";
+
+/// Overrides every `.gitattributes` of a workspace where git reads and writes
+/// its files. `!` (unspecified) where `-` would itself change something: an
+/// unset encoding is an error. Nothing for `diff`: it looks at objects alone,
+/// and a bare directory has no `.gitattributes`.
+const ATTRIBUTES: &str = "* -text -filter -ident !eol !crlf !working-tree-encoding\n";
+
+/// What [`all_binary`] points at.
+const BINARY_ATTRIBUTES: &str = "* -diff\n";
+
+/// Makes the directory `git_dir` (an absolute path) a bare git directory with
+/// the settings above; whatever is there already is kept.
+pub(super) fn init(git_dir: &Path) -> Result<(), WorkspaceError> {
+    let mut git = bare(git_dir);
+    // An empty template: none of the system's sample hooks.
+    git.args(["init", "--bare", "--quiet", "--template="]);
+    run(git, git_dir, "init", &[])?;
+    write(&git_dir.join("config"), CONFIG)?;
+    let info = git_dir.join("info");
+    std::fs::create_dir_all(&info).map_err(|source| WorkspaceError::io("create", &info, source))?;
+    write(&info.join("attributes"), ATTRIBUTES)?;
+    write(&info.join("binary-attributes"), BINARY_ATTRIBUTES)
+}
+
+/// A setting (for `git -c`) with which every file is shown as binary.
+pub(super) fn all_binary(git_dir: &Path) -> OsString {
+    let mut setting = OsString::from("core.attributesFile=");
+    setting.push(git_dir.join("info/binary-attributes"));
+    setting
+}
+
+/// A git command on the objects alone.
+pub(super) fn bare(git_dir: &Path) -> Command {
+    let mut git = Command::new("git");
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"GIT_") {
+            git.env_remove(name);
+        }
+    }
+    git.env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_ATTR_NOSYSTEM", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        // For a git older than 2.32, which does not know GIT_CONFIG_GLOBAL.
+        .env("HOME", git_dir)
+        .env("XDG_CONFIG_HOME", git_dir)
+        // Messages are matched below, so they must not be translated.
+        .env("LC_ALL", "C")
+        .env("GIT_DIR", git_dir)
+        .current_dir(git_dir);
+    git
+}
+
+/// A git command on the files of `dir`, with an index of its own.
+pub(super) fn with_files(git_dir: &Path, dir: &Path, index: &Path) -> Command {
+    let mut git = bare(git_dir);
+    git.env("GIT_WORK_TREE", dir)
+        .env("GIT_INDEX_FILE", index)
+        .current_dir(dir);
+    git
+}
+
+/// Runs to the end and returns standard output. Errors: git is missing, the
+/// disk is full, or git's own message.
+pub(super) fn run(
+    mut git: Command,
+    git_dir: &Path,
+    what: &str,
+    stdin: &[u8],
+) -> Result<Vec<u8>, WorkspaceError> {
+    git.stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = git.spawn().map_err(|source| match source.kind() {
+        ErrorKind::NotFound => WorkspaceError::NoGit,
+        _ => WorkspaceError::io("start git in", git_dir, source),
+    })?;
+    let mut pipe = child.stdin.take().expect("stdin was asked for");
+    let output = std::thread::scope(|scope| {
+        // A git that stops reading early says why on stderr: the broken pipe
+        // is not the news.
+        scope.spawn(move || pipe.write_all(stdin));
+        child.wait_with_output()
+    })
+    .map_err(|source| WorkspaceError::io("run git in", git_dir, source))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if stderr.contains("No space left on device") || stderr.contains("Disk quota exceeded") {
+        return Err(WorkspaceError::DiskFull(git_dir.to_owned()));
+    }
+    Err(WorkspaceError::Git {
+        what: what.to_owned(),
+        stderr,
+    })
+}
+
+/// A directory, with those above it, that only the user can enter: what is
+/// kept there may hold ignored files with secrets in them.
+pub(super) fn create_private_dir(dir: &Path) -> Result<(), WorkspaceError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|source| WorkspaceError::io("create", dir, source))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), WorkspaceError> {
+    std::fs::write(path, text).map_err(|source| WorkspaceError::io("write", path, source))
+}

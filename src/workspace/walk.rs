@@ -1,0 +1,221 @@
+//! Which files a snapshot takes, and how a directory is emptied of the rest.
+//!
+//! Git's own walk is not used: it would turn a nested repository into a link
+//! to a commit and lose the files in it.
+use super::WorkspaceError;
+use std::collections::HashSet;
+use std::fs::{FileType, Permissions};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What marks a directory as a cache (the Cache Directory Tagging
+/// Specification): written by cargo into `target`, by pytest, mypy and ruff.
+const CACHE_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+
+/// Caches by name, for tools that do not tag them. Stale ones are worse than
+/// none: a `.pyc` is trusted by time and size alone.
+const CACHE_DIRS: [&str; 3] = ["__pycache__", ".pytest_cache", ".mypy_cache"];
+
+/// Paths relative to `dir` of every file and link that a snapshot takes,
+/// sorted by byte.
+///
+/// Left out: anything called `.git` (history is not the workspace's, and git
+/// refuses the name), caches (they can be made again), and virtual
+/// environments (they hold absolute paths and do not work from a copy; the
+/// sandbox shows the original). `node_modules` is taken: it works from a copy
+/// and cannot be made again offline. Sockets, pipes and devices cannot be kept.
+/// Links are taken as links and never followed.
+pub(super) fn files(dir: &Path) -> Result<Vec<Vec<u8>>, WorkspaceError> {
+    let mut files = Vec::new();
+    collect(dir, b"", &mut files)?;
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn collect(dir: &Path, prefix: &[u8], files: &mut Vec<Vec<u8>>) -> Result<(), WorkspaceError> {
+    for (name, path, kind) in entries(dir)? {
+        if name.eq_ignore_ascii_case(b".git") {
+            continue;
+        }
+        let relative = [prefix, &name].concat();
+        if kind.is_dir() {
+            if !is_left_out(&name, &path) {
+                collect(&path, &[&relative, b"/".as_slice()].concat(), files)?;
+            }
+        } else if (kind.is_file() || kind.is_symlink()) && !is_bytecode(&name) {
+            files.push(relative);
+        }
+    }
+    Ok(())
+}
+
+fn is_bytecode(name: &[u8]) -> bool {
+    name.ends_with(b".pyc") || name.ends_with(b".pyo")
+}
+
+fn is_left_out(name: &[u8], path: &Path) -> bool {
+    CACHE_DIRS.iter().any(|cache| cache.as_bytes() == name)
+        || path.join("pyvenv.cfg").is_file()
+        || is_tagged_cache(path)
+}
+
+fn is_tagged_cache(path: &Path) -> bool {
+    let mut start = [0; CACHE_SIGNATURE.len()];
+    std::fs::File::open(path.join("CACHEDIR.TAG"))
+        .and_then(|mut tag| tag.read_exact(&mut start))
+        .is_ok_and(|()| start == CACHE_SIGNATURE)
+}
+
+/// Removes everything below `dir` that is not one of `keep` (relative paths of
+/// files): other files, directories that hold none of them, and whatever of
+/// another kind stands in their place.
+pub(super) fn prune(dir: &Path, keep: &[&[u8]]) -> Result<(), WorkspaceError> {
+    let files: HashSet<&[u8]> = keep.iter().copied().collect();
+    let mut dirs: HashSet<&[u8]> = HashSet::new();
+    for path in keep {
+        let slashes = (0..path.len()).rev().filter(|&at| path[at] == b'/');
+        for at in slashes {
+            if !dirs.insert(&path[..at]) {
+                break; // the ones above it are there already
+            }
+        }
+    }
+    prune_below(dir, b"", &files, &dirs)
+}
+
+fn prune_below(
+    dir: &Path,
+    prefix: &[u8],
+    files: &HashSet<&[u8]>,
+    dirs: &HashSet<&[u8]>,
+) -> Result<(), WorkspaceError> {
+    make_accessible(dir)?;
+    for (name, path, kind) in entries(dir)? {
+        let relative = [prefix, &name].concat();
+        if kind.is_dir() {
+            if dirs.contains(relative.as_slice()) {
+                prune_below(&path, &[&relative, b"/".as_slice()].concat(), files, dirs)?;
+            } else {
+                remove_tree(&path)?;
+            }
+        } else if !files.contains(relative.as_slice()) {
+            std::fs::remove_file(&path)
+                .map_err(|source| WorkspaceError::io("remove", &path, source))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a directory, those that a command made unwritable included.
+fn remove_tree(dir: &Path) -> Result<(), WorkspaceError> {
+    make_accessible(dir)?;
+    for (_, path, kind) in entries(dir)? {
+        if kind.is_dir() {
+            remove_tree(&path)?;
+        } else {
+            std::fs::remove_file(&path)
+                .map_err(|source| WorkspaceError::io("remove", &path, source))?;
+        }
+    }
+    std::fs::remove_dir(dir).map_err(|source| WorkspaceError::io("remove", dir, source))
+}
+
+/// Gives the owner read, write and search permission if one is missing.
+fn make_accessible(dir: &Path) -> Result<(), WorkspaceError> {
+    let fail = |source| WorkspaceError::io("change permissions of", dir, source);
+    let mode = std::fs::symlink_metadata(dir)
+        .map_err(fail)?
+        .permissions()
+        .mode();
+    if mode & 0o700 != 0o700 {
+        std::fs::set_permissions(dir, Permissions::from_mode(mode | 0o700)).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Name, path and metadata (of links themselves) of what is in a directory.
+/// What vanishes in the meantime is passed over.
+fn entries(dir: &Path) -> Result<Vec<(Vec<u8>, PathBuf, FileType)>, WorkspaceError> {
+    let fail = |source| WorkspaceError::io("list", dir, source);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        if let Ok(kind) = entry.file_type() {
+            found.push((entry.file_name().as_bytes().to_vec(), entry.path(), kind));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn put(dir: &Path, path: &str, text: &str) {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let files = files(dir).unwrap();
+        files
+            .into_iter()
+            .map(|f| String::from_utf8(f).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn caches_environments_and_history_are_left_out_and_dependencies_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "a.py", "");
+        put(dir.path(), "a.pyc", "");
+        put(dir.path(), ".git/HEAD", "");
+        put(dir.path(), "sub/.git", "gitdir: elsewhere");
+        put(dir.path(), "sub/b.py", "");
+        put(dir.path(), "sub/__pycache__/b.cpython-311.pyc", "");
+        put(dir.path(), "env/pyvenv.cfg", "");
+        put(dir.path(), "env/lib/c.py", "");
+        put(dir.path(), "target/debug/d", "");
+        put(
+            dir.path(),
+            "target/CACHEDIR.TAG",
+            "Signature: 8a477f597d28d172789f06886806bc55\n",
+        );
+        put(dir.path(), "node_modules/m/index.js", "");
+        // A directory that is only called like one is the user's own.
+        put(dir.path(), "venv/notes.txt", "");
+        assert_eq!(
+            names(dir.path()),
+            [
+                "a.py",
+                "node_modules/m/index.js",
+                "sub/b.py",
+                "venv/notes.txt"
+            ]
+        );
+    }
+
+    #[test]
+    fn pruning_leaves_exactly_the_named_files_whatever_stands_in_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "keep/deep/a", "");
+        put(dir.path(), "keep/deep/extra", "");
+        put(dir.path(), "locked/inner/b", "");
+        put(dir.path(), "file/is/a/directory", "");
+        put(dir.path(), "dir", "is a file");
+        fs::set_permissions(
+            dir.path().join("locked/inner"),
+            Permissions::from_mode(0o500),
+        )
+        .unwrap();
+        fs::set_permissions(dir.path().join("locked"), Permissions::from_mode(0o500)).unwrap();
+        prune(dir.path(), &[b"keep/deep/a", b"file", b"dir/x"]).unwrap();
+        assert_eq!(names(dir.path()), ["keep/deep/a"]);
+        assert!(!dir.path().join("locked").exists());
+        assert!(!dir.path().join("file").exists());
+    }
+}

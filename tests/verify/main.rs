@@ -1,0 +1,6 @@
+//! Verification with real pytest in the real sandbox.
+mod evaluate;
+mod judge;
+mod runner;
+mod suite;
+mod support;

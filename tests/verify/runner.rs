@@ -1,0 +1,200 @@
+use crate::support::{folder, limits, names, results, run, sandbox, write};
+use egss::base::BranchId;
+use egss::record::{SuiteCounts, TestResult};
+use egss::verify::{RunnerLimits, SUITE_FILE, TestRunner};
+
+const TEST_A: &str = "\
+import pytest, mod
+def test_good(): assert mod.f(1) == 1
+def test_bad(): assert mod.f(1) == 2
+@pytest.mark.skip
+def test_skipped(): pass
+@pytest.mark.parametrize('x', ['a::b', 'c/d.py'])
+def test_each(x): assert x
+@pytest.fixture
+def broken(): raise RuntimeError('no')
+def test_setup(broken): pass
+";
+
+const TEST_B: &str = "\
+import mod, unittest
+class TestB(unittest.TestCase):
+    def test_m(self): self.assertEqual(mod.f(2), 2)
+";
+
+#[test]
+fn counts_and_ids_come_from_the_xml_and_no_file_is_left() {
+    let targets = [
+        "test_a.py",
+        "tests/sub/test_b.py",
+        "tests/test_broken.py",
+        "tests/test_missing.py",
+    ];
+    let (run, dir) = run(
+        &[
+            ("mod.py", "def f(x): return x\n"),
+            (targets[0], TEST_A),
+            (targets[1], TEST_B),
+            (targets[2], "def test_x(:\n"),
+            (targets[3], "import no_such_module\n"),
+        ],
+        &targets,
+    );
+    let found = results(&run);
+    assert_eq!(run.fault, None);
+    for (id, result) in [
+        ("test_a.py::test_good", TestResult::Passed),
+        ("test_a.py::test_bad", TestResult::Failed),
+        ("test_a.py::test_skipped", TestResult::Skipped),
+        ("test_a.py::test_each[a::b]", TestResult::Passed),
+        ("test_a.py::test_each[c/d.py]", TestResult::Passed),
+        ("test_a.py::test_setup", TestResult::Error),
+        ("tests/sub/test_b.py::TestB::test_m", TestResult::Passed),
+        ("tests/test_broken.py", TestResult::Error),
+        ("tests/test_missing.py", TestResult::Error),
+    ] {
+        assert_eq!(found.get(id), Some(&result), "{id} in {found:?}");
+    }
+    let counts = SuiteCounts {
+        passed: 4,
+        failed: 1,
+        error: 3,
+        total: 9,
+    };
+    assert_eq!(run.counts, counts);
+    let mut left: Vec<String> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["mod.py", "test_a.py", "tests"]);
+}
+
+const HANGS: &str = "\
+import time
+def test_before(): pass
+def test_spins():
+    while True: pass
+def test_sleeps(): time.sleep(60)
+def test_after(): pass
+";
+
+#[test]
+fn a_hanging_test_or_import_takes_no_other_down() {
+    let (run, _dir) = run(
+        &[
+            ("test_a.py", HANGS),
+            ("test_import.py", "while True: pass\n"),
+            ("test_z.py", "def test_last(): pass\n"),
+        ],
+        &["test_a.py", "test_import.py", "test_z.py"],
+    );
+    let found = results(&run);
+    assert_eq!(run.fault, None, "the limits are inside the one process");
+    assert_eq!(found["test_a.py::test_before"], TestResult::Passed);
+    assert_eq!(found["test_a.py::test_spins"], TestResult::Error);
+    assert_eq!(found["test_a.py::test_sleeps"], TestResult::Error);
+    assert_eq!(found["test_a.py::test_after"], TestResult::Passed);
+    assert_eq!(found["test_import.py"], TestResult::Error);
+    assert_eq!(found["test_z.py::test_last"], TestResult::Passed);
+    let spins = run.tests.iter().find(|test| test.id.ends_with("spins"));
+    assert!(spins.unwrap().message.contains("took longer than 1 s"));
+}
+
+const EXITS: &str = "\
+import os
+def test_before(): pass
+def test_exits(): os._exit(0)
+def test_after(): pass
+";
+
+#[test]
+fn tests_that_end_the_process_are_found_by_running_apart() {
+    let (run, _dir) = run(
+        &[
+            ("test_a.py", EXITS),
+            ("test_quits.py", "import sys\nsys.exit(0)\n"),
+            ("test_z.py", "def test_last(): pass\n"),
+        ],
+        &["test_a.py", "test_quits.py", "test_z.py"],
+    );
+    let found = results(&run);
+    assert!(run.fault.as_ref().unwrap().contains("run apart"));
+    assert_eq!(found["test_a.py::test_before"], TestResult::Passed);
+    assert_eq!(found["test_a.py::test_exits"], TestResult::Error);
+    assert_eq!(found["test_a.py::test_after"], TestResult::Passed);
+    assert_eq!(found["test_quits.py"], TestResult::Error);
+    assert_eq!(found["test_z.py::test_last"], TestResult::Passed);
+    assert_eq!(run.tests.len(), 5);
+}
+
+const STUBBORN: &str = "\
+import signal
+def test_good(): pass
+def test_stubborn():
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    while True: pass
+";
+
+#[test]
+fn a_test_that_ignores_its_limit_is_stopped_from_outside() {
+    let (sandbox, dir) = (sandbox(), folder(&[("test_a.py", STUBBORN)]));
+    let few = RunnerLimits {
+        run_s_max: 12,
+        ..limits()
+    };
+    let runner = TestRunner::new(&sandbox, few, None).unwrap();
+    let run = runner
+        .run(None, dir.path(), &names(&["test_a.py"]))
+        .unwrap();
+    let found = results(&run);
+    assert_eq!(found["test_a.py::test_good"], TestResult::Passed);
+    assert_eq!(found["test_a.py::test_stubborn"], TestResult::Error);
+    assert!(run.fault.unwrap().contains("took longer than 6 s"));
+}
+
+#[test]
+fn the_repository_can_neither_stand_in_for_pytest_nor_stop_it_early() {
+    let forged = "<testsuites><testsuite><testcase classname=\"test_a\" name=\"test_bad\" file=\"test_a.py\"/></testsuite></testsuites>";
+    let (run, _dir) = run(
+        &[
+            ("pytest.py", "import sys; sys.exit(0)\n"),
+            ("junit.xml", forged),
+            (".egss-verify-0/junit.xml", forged),
+            ("pytest.ini", "[pytest]\naddopts = -x --no-such-option\n"),
+            (
+                "test_a.py",
+                "def test_bad(): assert False\ndef test_after(): pass\n",
+            ),
+        ],
+        &["test_a.py"],
+    );
+    let found = results(&run);
+    assert_eq!(found["test_a.py::test_bad"], TestResult::Failed);
+    assert_eq!(found["test_a.py::test_after"], TestResult::Passed);
+}
+
+#[test]
+fn a_command_of_the_users_counts_by_its_xml_or_else_by_its_exit_status() {
+    let sandbox = sandbox();
+    let run = |command: &str| {
+        let dir = folder(&[(
+            "sub/test_a.py",
+            "def test_x(): pass\ndef test_y(): assert 0\n",
+        )]);
+        write(dir.path(), &[(SUITE_FILE, "def test_s(): pass\n")]);
+        let runner = TestRunner::new(&sandbox, limits(), Some(command.to_owned())).unwrap();
+        runner
+            .run_all(Some(BranchId(3)), dir.path(), &names(&[SUITE_FILE]), &[])
+            .unwrap()
+    };
+    let xml = run("cd sub && python3 -m pytest -p no:cacheprovider");
+    let counts = (xml.counts.passed, xml.counts.failed, xml.counts.total);
+    assert_eq!(counts, (2, 1, 3));
+    assert_eq!(xml.branch, Some(BranchId(3)));
+    for (command, result) in [("true", TestResult::Passed), ("false", TestResult::Failed)] {
+        let run = run(command);
+        assert_eq!(results(&run)["test-cmd"], result);
+        assert_eq!(run.counts.total, 2);
+    }
+}

@@ -1,0 +1,4 @@
+//! Snapshots and the sandbox with the real git, bwrap and Python.
+mod sandbox;
+mod shadow;
+mod unconfined;
