@@ -62,6 +62,11 @@ FIXTURES = {
     ),
 }
 
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
 TEXT = """
 def add(a, b):
     return a + b
@@ -147,6 +152,8 @@ def main() -> None:
         model = make_model(settings, tokenizer.token_to_id("<|im_end|>"))
         model.save_pretrained(out, safe_serialization=True)
         tokenizer.save(str(out / "tokenizer.json"), pretty=False)
+        tokenizer_config = {"add_bos_token": False, "eos_token": "<|im_end|>", "chat_template": CHATML}
+        (out / "tokenizer_config.json").write_text(json.dumps(tokenizer_config, indent=2) + "\n")
         tensors = {}
         for length in lengths:
             prompt = torch.randint(len(SPECIAL), N_TOKENS, (length,))

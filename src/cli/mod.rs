@@ -2,8 +2,10 @@
 mod bench;
 mod common;
 mod generate;
-
+mod models;
 mod report;
+mod solve;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -17,11 +19,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Work on an issue in a repository: issue in, tested patch out.
+    Solve(solve::SolveArgs),
     /// Continue a prompt, with the entropy of every token.
     Generate(generate::GenerateArgs),
     /// Measure this machine with a model.
     Bench(bench::BenchArgs),
-
+    /// Known models: list, show, pull.
+    Models(models::ModelsArgs),
     /// Show a run again from its record.
     Report(report::ReportArgs),
 }
@@ -29,9 +34,10 @@ enum Command {
 /// Parses the arguments and runs the command.
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Solve(args) => args.run(),
         Command::Generate(args) => args.run(),
         Command::Bench(args) => args.run(),
-
+        Command::Models(args) => args.run(),
         Command::Report(args) => args.run(),
     }
 }

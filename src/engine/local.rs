@@ -87,9 +87,10 @@ impl LocalEngine {
             .last_row()
             .expect("the sequence was computed");
         let mut ids: Vec<u32> = (0..row.len() as u32).collect();
-        let n = n.min(ids.len() - 1);
-        ids.select_nth_unstable_by(n, |&a, &b| row[b as usize].total_cmp(&row[a as usize]));
-        ids.truncate(n);
+        if n < ids.len() {
+            ids.select_nth_unstable_by(n, |&a, &b| row[b as usize].total_cmp(&row[a as usize]));
+            ids.truncate(n);
+        }
         ids.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]));
         ids
     }

@@ -1,6 +1,7 @@
 //! Figures and names as a person reads them.
 use crate::base::GateSignal;
 use crate::record::{BranchStatus, Candidate, StepOutcome, TestClass, TestResult};
+use serde_json::Value;
 
 /// A number in groups of three digits: `12,345`.
 pub fn thousands(n: u64) -> String {
@@ -77,16 +78,35 @@ pub fn issue_title(issue: &str) -> String {
     one_line(title, 160)
 }
 
-/// An action in one line: its tool, then what the canonical form says beside it.
+/// An action in one line: its tool, then the values of its arguments.
+///
+/// The canonical form's first line is the call as JSON; where it is not (the
+/// action could not be read), the text itself is shown.
 pub fn action(candidate: &Candidate, chars_max: usize) -> (String, String) {
-    let tool = candidate.tool.clone().unwrap_or_else(|| "no call".into());
-    let body = if candidate.canonical.is_empty() {
-        &candidate.text
-    } else {
-        &candidate.canonical
+    let tool = candidate.tool.as_deref().unwrap_or("no call");
+    let call = candidate.canonical.lines().next().unwrap_or_default();
+    let rest = match serde_json::from_str::<Value>(call) {
+        Ok(call) => arguments(&call["arguments"]),
+        Err(_) if candidate.canonical.is_empty() => candidate.text.clone(),
+        Err(_) => candidate.canonical.clone(),
     };
-    let rest = body.strip_prefix(tool.as_str()).unwrap_or(body);
-    (one_line(&tool, 24), one_line(rest, chars_max))
+    (one_line(tool, 24), one_line(&rest, chars_max))
+}
+
+/// Strings bare, other values with their names: `src/a.py start 3, end 9`.
+fn arguments(arguments: &Value) -> String {
+    let Some(map) = arguments.as_object() else {
+        return String::new();
+    };
+    let (mut words, mut others) = (Vec::new(), Vec::new());
+    for (name, value) in map {
+        match value {
+            Value::String(text) => words.push(text.clone()),
+            other => others.push(format!("{name} {other}")),
+        }
+    }
+    words.push(others.join(", "));
+    words.join(" ")
 }
 
 pub fn signal(signal: GateSignal) -> &'static str {
@@ -200,6 +220,14 @@ mod tests {
         assert_eq!(one_line("a\n\t b\u{1b}[31mc", 80), "a b [31mc");
         assert_eq!(one_line("éééé", 3), "ééé…");
         assert_eq!(one_line("abc", 3), "abc");
+    }
+
+    #[test]
+    fn arguments_read_as_words() {
+        let call = serde_json::json!({"path": "a.py", "start": 3, "end": 9});
+        assert_eq!(arguments(&call), "a.py start 3, end 9");
+        assert_eq!(arguments(&serde_json::json!({})), "");
+        assert_eq!(arguments(&serde_json::json!("no object")), "");
     }
 
     #[test]

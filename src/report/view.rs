@@ -185,17 +185,19 @@ impl RunView {
             .or(self.suites.last())
     }
 
-    /// What was spent: the run's own total, or the finished steps' sum while
-    /// it has none.
+    /// What was spent: the run's own total, or the sum over the events so far.
     pub fn usage(&self) -> UsageByPurpose {
         if let Some(ended) = &self.ended {
             return ended.usage;
         }
-        let mut sum = UsageByPurpose::default();
-        for step in &self.steps {
-            sum += step.usage;
-        }
-        sum
+        let steps = self.steps.iter().map(|step| step.usage);
+        let built = self.suites.iter().filter_map(|suite| suite.built.as_ref());
+        let votes = self.votes.iter().map(|vote| vote.usage);
+        let all = steps.chain(built.map(|built| built.usage)).chain(votes);
+        all.fold(UsageByPurpose::default(), |mut sum, usage| {
+            sum += usage;
+            sum
+        })
     }
 
     /// Wall time of the run, or of its record so far, ms.

@@ -24,6 +24,8 @@ pub enum SearchError {
     Workspace(#[from] WorkspaceError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("the record names strategy {name:?}, which this program does not know")]
+    Strategy { name: String },
     #[error("an entropy signal cannot be read: {0}")]
     Signal(String),
     #[error("cannot {what} {}: {source}", path.display())]
@@ -241,6 +243,11 @@ impl Controller<'_> {
         let changed = state.tree(branch) != state.start.base_tree;
         self.memory(branch)
             .tools(self.config, changed, state.start.budget.steps_max - n_steps)
+    }
+
+    /// Gives every sequence back.
+    pub fn release(&mut self) {
+        self.sequences.release_all(self.engine);
     }
 
     /// The directory of a living branch, holding its tree as recorded.

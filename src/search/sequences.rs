@@ -103,14 +103,7 @@ impl Sequences {
         self.branches.remove(&branch);
     }
 
-    /// Gives back a branch's sequence, when nothing will fork off it again.
-    pub fn release_branch(&mut self, engine: &mut dyn Engine, branch: BranchId) {
-        if let Some(seq) = self.branches.remove(&branch) {
-            engine.release(seq);
-        }
-    }
-
-    /// Gives back every sequence but the trunk.
+    /// Gives back every sequence.
     pub fn release_all(&mut self, engine: &mut dyn Engine) {
         for (_, seq) in self.branches.drain() {
             engine.release(seq);
@@ -118,12 +111,8 @@ impl Sequences {
         for (_, seq) in self.spares.drain() {
             engine.release(seq);
         }
-    }
-
-    /// A fork of the prompt's sequence, if it was computed.
-    pub fn fork_trunk(&self, engine: &mut dyn Engine, purpose: Purpose) -> Option<SeqId> {
-        let trunk = self.trunk?;
-        let len = engine.tokens(trunk).len();
-        Some(engine.fork(trunk, len, purpose))
+        if let Some(trunk) = self.trunk.take() {
+            engine.release(trunk);
+        }
     }
 }

@@ -89,6 +89,8 @@ impl RunState {
                 self.usage += suite.usage;
                 self.suite = Some(suite.clone());
                 self.suite_runs.clear();
+                self.classes = None;
+                self.votes.clear();
             }
             Event::SuiteRun(run) => self.suite_runs.push(run.clone()),
             Event::SuiteClassified(classes) => self.classes = Some(classes.clone()),

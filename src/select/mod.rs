@@ -2,6 +2,8 @@
 //! rest, and the voters' majority, with the reason in words.
 mod patch;
 mod rank;
+mod vote;
 
 pub use patch::{normalise_patch, patch_lines};
 pub use rank::{CandidatePatch, SHORTLIST_MAX, TRAJECTORY_SCORE_MIN, select, shortlist};
+pub use vote::{Ballot, vote};

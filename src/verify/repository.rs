@@ -40,7 +40,7 @@ fn is_test_file(path: &str) -> bool {
         return false;
     };
     (stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests")
-        && !folders.iter().any(|folder| foreign(&folder))
+        && !folders.iter().any(foreign)
 }
 
 /// Whether a file belongs to the tests rather than to what they test: test

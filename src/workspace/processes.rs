@@ -15,9 +15,21 @@ pub(super) struct Load {
 }
 
 /// The load of every process of a pid namespace, given the one in it that
-/// this side knows: its view of `/proc` shows them all.
+/// this side knows: its view of `/proc` shows them all. Nothing is counted
+/// while that view is still the one from outside, in the first milliseconds.
 pub(super) fn load_of_namespace(init: u32, enough: u64) -> Load {
-    let proc_dir = Path::new("/proc").join(init.to_string()).join("root/proc");
+    let own = Path::new("/proc").join(init.to_string());
+    let proc_dir = own.join("root/proc");
+    let is_inside = match (
+        fs::read_link(own.join("ns/pid")),
+        fs::read_link(proc_dir.join("1/ns/pid")),
+    ) {
+        (Ok(namespace), Ok(first)) => namespace == first,
+        _ => false,
+    };
+    if !is_inside {
+        return Load::default();
+    }
     load_of(&pids(&proc_dir), &proc_dir, enough)
 }
 
@@ -50,20 +62,42 @@ pub(super) fn load_of(pids: &[u32], proc_dir: &Path, enough: u64) -> Load {
 
 /// A child of a process, if it has one.
 pub(super) fn child_of(parent: u32) -> Option<u32> {
-    let proc_dir = Path::new("/proc");
-    pids(proc_dir).into_iter().find(|pid| {
-        let stat = fs::read_to_string(proc_dir.join(pid.to_string()).join("stat"));
-        // `pid (name) state ppid ...`; the name may hold anything, `)` too.
-        stat.ok().and_then(|stat| {
-            let (_, rest) = stat.rsplit_once(") ")?;
-            rest.split(' ').nth(1)?.parse::<u32>().ok()
-        }) == Some(parent)
-    })
+    let mut pids = pids(Path::new("/proc")).into_iter();
+    pids.find(|&pid| relatives(pid).is_some_and(|(ppid, _)| ppid == parent))
+}
+
+/// Living members of a process group; no more than `enough` and one are
+/// looked for.
+pub(super) fn members_of(group: u32, enough: u64) -> Vec<u32> {
+    // From the newest: a command's own are among the last to have come.
+    let pids = pids(Path::new("/proc")).into_iter().rev();
+    pids.filter(|&pid| relatives(pid).is_some_and(|(_, pgrp)| pgrp == group))
+        .take(enough.saturating_add(1) as usize)
+        .collect()
+}
+
+/// False when it has ended, reaped or not.
+pub(super) fn is_alive(pid: u32) -> bool {
+    relatives(pid).is_some()
+}
+
+/// Parent and process group of a living process.
+fn relatives(pid: u32) -> Option<(u32, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // `pid (name) state ppid pgrp ...`; the name may hold anything, `)` too.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let is_dead = matches!(fields.next()?, "Z" | "X");
+    let (ppid, pgrp) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (!is_dead).then_some((ppid, pgrp))
 }
 
 /// The processes whose environment holds `mark` (`NAME=value`): a command's
 /// descendants, those that left its process group included, unless they
 /// cleared their environment.
+///
+/// Not for use while a fork bomb runs: reading an environment waits for a
+/// process that is just forking, and that waits for its turn.
 pub(super) fn marked(mark: &str) -> Vec<u32> {
     let proc_dir = Path::new("/proc");
     let mut found = pids(proc_dir);

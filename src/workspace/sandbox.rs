@@ -18,9 +18,11 @@ const WORKSPACE: &str = "/workspace";
 /// Sets what the kernel limits and becomes the command. Sizes are in units of
 /// 512 and 1024 bytes (POSIX `ulimit`); a stricter limit that is set already
 /// stays. The data segment and not the address space is limited: runtimes
-/// reserve much more than they use.
+/// reserve much more than they use. Processes are left to the watcher:
+/// `RLIMIT_NPROC` counts all of a user's, and root's never. `nice`, so that a
+/// fork bomb cannot starve the watcher.
 const SET_LIMITS: &str =
-    "ulimit -c 0; ulimit -f \"$1\" 2>&-; ulimit -d \"$2\" 2>&-; shift 2; exec \"$@\"";
+    "ulimit -c 0; ulimit -f \"$1\" 2>&-; ulimit -d \"$2\" 2>&-; shift 2; exec nice -n 10 \"$@\"";
 
 /// Whether commands are confined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -158,9 +158,14 @@ fn over_limit(
             load.n_processes = load.n_processes.saturating_sub(1);
             load
         }
-        Reach::Group { mark } => {
-            let pids = processes::marked(mark);
-            processes::load_of(&pids, Path::new("/proc"), limits.processes_max)
+        // The group can be counted, and killed at one stroke, whatever it is
+        // doing; what left it is found at the end.
+        Reach::Group { .. } => {
+            let pids = processes::members_of(child, limits.processes_max);
+            let mut load = processes::load_of(&pids, Path::new("/proc"), u64::MAX);
+            // Those of a fork bomb live too short to be looked at twice.
+            load.n_processes = pids.len() as u64;
+            load
         }
     };
     if load.n_processes > limits.processes_max {
@@ -173,29 +178,23 @@ fn over_limit(
 
 /// Kills everything and waits until it is gone.
 fn stop(child: &mut Child, init: Option<u32>, reach: &Reach) -> std::io::Result<ExitStatus> {
-    match reach {
-        // With the namespace's first process the kernel ends all the others,
-        // and only then lets the child (bwrap, waiting for it) end.
-        Reach::Namespace => {
-            if let Some(init) = init.or_else(|| processes::child_of(child.id())) {
-                processes::kill(&[init.to_string()]);
-            } else {
-                child.kill()?;
-            }
+    let init = match reach {
+        Reach::Namespace => init.or_else(|| processes::child_of(child.id())),
+        Reach::Group { mark } => {
+            kill_group(child.id(), mark);
+            None
         }
-        Reach::Group { mark } => kill_group(child.id(), mark),
-    }
+    };
+    // The namespace's first process dies with its parent (bwrap), and takes
+    // the others along. Nothing must be started for this: there may be no
+    // process to be had.
+    child.kill()?;
+    let status = child.wait()?;
     let killed = Instant::now();
-    while killed.elapsed() < KILL_GRACE {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
+    while init.is_some_and(processes::is_alive) && killed.elapsed() < KILL_GRACE {
         sleep(Duration::from_millis(1));
     }
-    // The kill could not be sent (no process to be had for it): bwrap's own
-    // end takes the namespace along.
-    child.kill()?;
-    child.wait()
+    Ok(status)
 }
 
 /// Kills a process group and all that carry the mark, again until none is

@@ -52,11 +52,12 @@ fn every_prefix_of_a_record_renders_in_every_format() {
 }
 
 #[test]
-fn while_a_run_goes_on_its_usage_is_the_sum_of_its_steps() {
+fn while_a_run_goes_on_its_usage_is_the_sum_over_its_events() {
     let lines = realistic().lines();
     let whole = RunView::new(lines.clone());
     let cut = RunView::new(lines[..lines.len() - 1].to_vec());
     assert_eq!(cut.usage().agent, whole.usage().agent);
+    assert_eq!(cut.usage().augmentation, whole.usage().augmentation);
     assert_eq!(cut.usage().selection.computed_tokens, 0);
     assert!(whole.usage().selection.computed_tokens > 0);
 }
@@ -139,14 +140,23 @@ fn tokens_are_coloured_only_where_their_pieces_join_to_the_text() {
     assert!(page.contains("if entry.day &lt;= day:"), "the text stays");
 }
 
+/// The numbers that stand between each `opening` and its closing quote.
+fn indices_after(page: &str, opening: &str) -> Vec<usize> {
+    let after = page.split(opening).skip(1);
+    let quoted = after.filter_map(|rest| rest.split('"').next());
+    quoted.filter_map(|number| number.parse().ok()).collect()
+}
+
 #[test]
 fn every_step_has_a_node_and_a_panel_and_every_branch_a_lane() {
     for record in [realistic(), long(1_000)] {
         let view = view(&record);
         let page = html(&view);
-        for at in 0..view.steps.len() {
-            assert_eq!(page.matches(&format!("href=\"#s{at}\"")).count(), 1);
-            assert_eq!(page.matches(&format!("id=\"s{at}\"")).count(), 1);
+        for opening in ["href=\"#s", "id=\"s"] {
+            let mut found = indices_after(&page, opening);
+            found.sort_unstable();
+            let all: Vec<usize> = (0..view.steps.len()).collect();
+            assert_eq!(found, all, "{opening}");
         }
         let lanes = page.matches("<text class=\"lane").count();
         assert_eq!(lanes, view.branches.len());

@@ -23,6 +23,30 @@ const DIMENSIONS: [&str; 5] = [
 ];
 const THRESHOLD_NATS: f32 = 1.9;
 
+const NONE: Usage = Usage {
+    decoded_tokens: 0,
+    computed_tokens: 0,
+    reused_tokens: 0,
+    forks: 0,
+    blocks_copied: 0,
+    wall_ms: 0,
+};
+
+/// What writing the suite spent.
+const AUGMENTATION: UsageByPurpose = UsageByPurpose {
+    agent: NONE,
+    judge: NONE,
+    augmentation: Usage {
+        decoded_tokens: 412,
+        computed_tokens: 690,
+        reused_tokens: 1_486,
+        forks: 2,
+        blocks_copied: 2,
+        wall_ms: 31_000,
+    },
+    selection: NONE,
+};
+
 /// What a synthetic step is made of.
 pub struct Step<'a> {
     pub branch: u32,
@@ -130,7 +154,7 @@ impl Synthetic {
         });
         Candidate {
             text: text.into(),
-            canonical: text.lines().next().unwrap_or_default().into(),
+            canonical: canonical(text),
             tool: Some(tool.into()),
             entropy: ActionEntropy {
                 tool: Some(tool_entropy(tool)),
@@ -159,14 +183,17 @@ impl Synthetic {
         let chosen = candidates.len() / 2;
         let id = self.next_step;
         self.next_step += 1;
-        let mut usage = UsageByPurpose::default();
-        usage.agent = Usage {
+        let agent = Usage {
             decoded_tokens: candidates.iter().map(|c| c.tokens.len() as u64).sum(),
             computed_tokens: 180,
             reused_tokens: 1_900 * candidates.len() as u64,
             forks: candidates.len() as u64,
             blocks_copied: candidates.len() as u64 - 1,
             wall_ms: 6_100 + 900 * candidates.len() as u64,
+        };
+        let mut usage = UsageByPurpose {
+            agent,
+            ..UsageByPurpose::default()
         };
         if branches {
             usage.judge = Usage {
@@ -245,14 +272,7 @@ impl Synthetic {
                 usage += step.usage;
             }
         }
-        usage.augmentation = Usage {
-            decoded_tokens: 412,
-            computed_tokens: 690,
-            reused_tokens: 1_486,
-            forks: 2,
-            blocks_copied: 2,
-            wall_ms: 31_000,
-        };
+        usage += AUGMENTATION;
         usage.selection = Usage {
             computed_tokens: 1_204,
             reused_tokens: 4_400,
@@ -279,6 +299,12 @@ fn tool_entropy(tool: &str) -> ToolEntropy {
             .collect(),
         outside_mass: 0.03,
     }
+}
+
+/// The call's line of JSON, or the text where there is none.
+fn canonical(text: &str) -> String {
+    let call = text.lines().find(|line| line.starts_with('{'));
+    call.unwrap_or(text).into()
 }
 
 /// Splits text roughly as a tokenizer would: words with the space before them.
@@ -309,9 +335,13 @@ pub const PATCH: &str = "diff --git a/stock/ledger.py b/stock/ledger.py
  
 ";
 
-const VIEW: &str = "view stock/ledger.py\n<path>stock/ledger.py</path>\n";
-const EDIT: &str = "edit stock/ledger.py\n<old>\n        if entry.day < day:\n</old>\n<new>\n        if entry.day <= day:\n</new>\n";
-const EDIT_WRONG: &str = "edit stock/ledger.py\n<old>\n        if entry.date < day:\n</old>\n<new>\n        if entry.date <= day + 1:\n</new>\n";
+const VIEW: &str = "<tool_call>\n{\"name\": \"view\", \"arguments\": {\"path\":\"stock/ledger.py\",\"start\":29,\"end\":35}}\n</tool_call>";
+const SEARCH: &str =
+    "<tool_call>\n{\"name\": \"search\", \"arguments\": {\"text\":\"def report\"}}\n</tool_call>";
+const RUN: &str = "<tool_call>\n{\"name\": \"run\", \"arguments\": {\"command\":\"python -m pytest -q\"}}\n</tool_call>";
+const SUBMIT: &str = "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</tool_call>";
+const EDIT: &str = "The day itself is left out.\n<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\":\"stock/ledger.py\",\"symbol\":\"balance\"}}\n</tool_call>\n```python\ndef balance(entries, day):\n    total = 0\n    for entry in entries:\n        if entry.day <= day:\n            total += entry.quantity\n    return total\n```";
+const EDIT_WRONG: &str = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\":\"stock/ledger.py\",\"symbol\":\"balance\"}}\n</tool_call>\n```python\ndef balance(entries, day):\n    return sum(e.quantity for e in entries if e.day < day + 2)\n```";
 const SOURCE: &str = "    29  def balance(entries, day):\n    30      \"\"\"Quantity on hand at the end of `day`.\"\"\"\n    31      total = 0\n    32      for entry in entries:\n    33          if entry.day < day:\n    34              total += entry.quantity\n    35      return total";
 
 /// Three trajectories: one abandoned, one that went wrong, one that won.
@@ -335,7 +365,7 @@ pub fn realistic() -> Synthetic {
         0,
         0,
         "search",
-        "search \"report\"\n<pattern>def report</pattern>\n",
+        SEARCH,
         0.41,
         Ok,
         "stock/report.py:12: def report(store, day):",
@@ -350,7 +380,7 @@ pub fn realistic() -> Synthetic {
         2.64,
         EditFailed,
         "The text to replace was not found. The nearest text is:\n        if entry.day < day:",
-        &[EDIT, "run\n<command>python -m pytest -q</command>\n"],
+        &[EDIT, RUN],
     ));
     r.end_branch(0, BranchStatus::Abandoned, "", 0.48);
     r.branch(1, Some((0, fork)), "the edit of step 2 did not apply");
@@ -368,7 +398,7 @@ pub fn realistic() -> Synthetic {
         1,
         3,
         "run",
-        "run\n<command>python -m pytest -q</command>\n",
+        RUN,
         0.33,
         TestsPassed,
         "9 passed in 0.04s",
@@ -378,7 +408,7 @@ pub fn realistic() -> Synthetic {
         1,
         4,
         "submit",
-        "submit\n",
+        SUBMIT,
         0.02,
         Submitted,
         "Handed in.",
@@ -400,7 +430,7 @@ pub fn realistic() -> Synthetic {
         2,
         3,
         "run",
-        "run\n<command>python -m pytest -q</command>\n",
+        RUN,
         0.72,
         TestsFailed,
         "2 failed, 7 passed in 0.05s",
@@ -408,16 +438,7 @@ pub fn realistic() -> Synthetic {
     ));
     r.end_branch(2, BranchStatus::Abandoned, "", 0.52);
     r.branch(3, None, "second trajectory");
-    r.step(step(
-        3,
-        0,
-        "view",
-        VIEW,
-        3.31,
-        Ok,
-        SOURCE,
-        &[VIEW, "search \"balance\"\n"],
-    ));
+    r.step(step(3, 0, "view", VIEW, 3.31, Ok, SOURCE, &[VIEW, SEARCH]));
     r.step(step(
         3,
         1,
@@ -432,7 +453,7 @@ pub fn realistic() -> Synthetic {
         3,
         2,
         "submit",
-        "submit\n",
+        SUBMIT,
         0.09,
         Submitted,
         "Handed in.",
@@ -452,6 +473,7 @@ pub fn realistic() -> Synthetic {
         text: "from stock.ledger import balance\n\n\ndef test_delivery_of_the_day_counts():\n    assert balance([Entry(4, 42)], 4) == 42\n".into(),
         repository_tests: vec!["tests/test_ledger.py".into()],
         sources: vec!["test_delivery_of_the_day_counts: written for the issue".into()],
+        usage: AUGMENTATION,
     }));
     use TestResult::{Failed, Passed};
     r.suite_run(
@@ -507,6 +529,7 @@ pub fn realistic() -> Synthetic {
                 .collect(),
             total,
             gated,
+            usage: UsageByPurpose::default(),
         })
     };
     r.push(vote(1, 14.7, false));

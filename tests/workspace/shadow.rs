@@ -495,7 +495,14 @@ fn a_missing_git_is_told_in_one_sentence() {
 fn a_full_disk_is_told_in_one_sentence() {
     let bench = Bench::new();
     // What does not compress, and more of it than the small disk below holds.
-    let noise = (0..400_000u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u8);
+    let mut state = 1u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    });
+    let noise = noise.take(400_000);
     put(&bench.src(), "big", noise.collect::<Vec<_>>());
     let mut helper = Command::new("bwrap");
     helper.args(["--dev-bind", "/", "/", "--size", "200000", "--tmpfs"]);

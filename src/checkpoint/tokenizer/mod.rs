@@ -170,3 +170,63 @@ fn pattern(added: &[AddedToken]) -> Result<Option<Regex>, String> {
         .map(Some)
         .map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tokenizer.json of five tokens of text, two added ones and a post-processor.
+    fn json() -> serde_json::Value {
+        serde_json::json!({
+            "version": "1.0",
+            "normalizer": {"type": "NFC"},
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
+            "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+            "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
+            "model": {
+                "type": "BPE",
+                "vocab": {"<": 0, "e": 1, ">": 2, "Ġ": 3, "<e": 4, "<e>": 5},
+                "merges": [["<", "e"]],
+            },
+            "added_tokens": [
+                {"id": 5, "content": "<e>", "special": true},
+                {"id": 6, "content": "<e>>", "special": false},
+            ],
+        })
+    }
+
+    fn load(json: &serde_json::Value, size: usize) -> Result<Tokenizer, CheckpointError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), json.to_string()).unwrap();
+        Tokenizer::from_file(file.path(), size)
+    }
+
+    #[test]
+    fn a_tokenizer_json_is_read_with_its_added_tokens_held_apart() {
+        let tokenizer = load(&json(), 8).unwrap();
+        // "<" and "e" merge; the added token that the vocabulary also lists is not reached.
+        assert_eq!(tokenizer.encode("e <e>"), [1, 3, 4, 2]);
+        // The longest added token wins, as in the crate's own matcher.
+        assert_eq!(tokenizer.encode_special("e<e><e>>>"), [1, 5, 6, 2]);
+        assert_eq!(tokenizer.decode(&[3, 5, 6, 7, 99]), " <e><e>>");
+        assert_eq!(tokenizer.added_id("<e>>"), Some(6));
+        let special: Vec<u32> = (0..8).filter(|&id| tokenizer.is_special(id)).collect();
+        assert_eq!(special, [5, 7]);
+        assert_eq!(tokenizer.size(), 8);
+    }
+
+    #[test]
+    fn a_tokenizer_json_that_this_program_would_read_wrongly_is_refused() {
+        let refusal = |change: &dyn Fn(&mut serde_json::Value), size| {
+            let mut json = json();
+            change(&mut json);
+            load(&json, size).err().expect("a refusal").to_string()
+        };
+        let unigram = refusal(&|json| json["model"]["type"] = "Unigram".into(), 8);
+        assert!(unigram.contains("\"Unigram\""), "{unigram}");
+        let strip = refusal(&|json| json["added_tokens"][0]["lstrip"] = true.into(), 8);
+        assert!(strip.contains("\"lstrip\""), "{strip}");
+        let small = refusal(&|_| (), 6);
+        assert!(small.contains("token 6 lies beyond the 6 rows"), "{small}");
+    }
+}

@@ -95,7 +95,7 @@ fn step(out: &mut Markup, at: usize, step: &StepFinished) {
         .raw("</pre>\n<p class=\"note\">");
     let total = step.usage.total();
     out.text(format_args!(
-        "{} decoded, {} computed, {} reused, {}, {} copied.",
+        "Spent since the step before in the record: {} decoded, {} computed, {} reused, {}, {} copied.",
         count(total.decoded_tokens as usize, "token"),
         thousands(total.computed_tokens),
         thousands(total.reused_tokens),

@@ -9,7 +9,7 @@ pub fn tokens(out: &mut Markup, view: &RunView) {
     let total = usage.total();
     out.raw("<section id=\"tokens\" aria-labelledby=\"tok-h\">\n<h2 id=\"tok-h\">Tokens by purpose</h2>\n<p class=\"hint\">Spent is decoded + computed. Reused prompt tokens came from a fork or the prefix cache and cost nothing.");
     if view.ended.is_none() {
-        out.raw(" Summed over the finished steps.");
+        out.raw(" Summed over the record so far.");
     }
     out.raw("</p>\n<div class=\"wide\"><table><thead><tr><th>Purpose</th><th class=\"n\">Decoded</th><th class=\"n\">Computed</th><th class=\"n\">Spent</th><th class=\"n\">Reused</th><th class=\"n\">Forks</th><th class=\"n\">Blocks copied</th><th class=\"n\">Wall time</th><th class=\"share\">Share of spent</th></tr></thead><tbody>");
     let whole = total.spent_tokens().max(1) as f64;

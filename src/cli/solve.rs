@@ -1,0 +1,303 @@
+//! `egss solve`: the main job.
+use super::common::ModelArgs;
+use super::watch::TerminalWatcher;
+use crate::agent::{Dialect, SplicedDialect};
+use crate::base::{Budget, Purpose, UsageByPurpose};
+use crate::checkpoint::{Message, find_manifest};
+use crate::engine::{Engine, Opened};
+use crate::report::write_report;
+use crate::search::{RunState, STRATEGY_NAMES, SolveRequest, Strategy, Tools, resume, solve};
+use crate::workspace::{Sandbox, SandboxMode, find_python};
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Works on an issue in a repository; one tested patch comes out.
+#[derive(Args)]
+pub struct SolveArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    /// The repository: git or not, dirty or not; it is only read.
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    repo: Option<PathBuf>,
+    /// A file with the issue's text; `-` reads standard input.
+    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    issue: Option<PathBuf>,
+    /// Go on with a run that was stopped.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["repo", "issue", "out"])]
+    resume: Option<PathBuf>,
+    /// one-turn, single, best-of-n[-naive|-stop] (or best-of-4), egss.
+    #[arg(long, default_value = "egss")]
+    strategy: String,
+    /// Trajectories at most.
+    #[arg(long, short = 'n', default_value_t = 4)]
+    n: u32,
+    /// Candidates at an uncertain step.
+    #[arg(long, short = 'k', default_value_t = 4)]
+    k: u32,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The run's folder; made if it is not there. Default: egss-run-TIME.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How the repository's tests are run; default: pytest on its test files.
+    #[arg(long, value_name = "COMMAND")]
+    test_cmd: Option<String>,
+    /// One JSON object on standard output instead of the patch.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where commands run.
+#[derive(Args, Clone, Debug)]
+pub struct SandboxArgs {
+    /// Interpreter for tests; default: the active or the repository's virtual
+    /// environment, then python3.
+    #[arg(long, value_name = "FILE")]
+    pub python: Option<PathBuf>,
+    /// Run what the model writes without a sandbox. Your files are at its mercy.
+    #[arg(long)]
+    pub unsafe_no_sandbox: bool,
+}
+
+impl SandboxArgs {
+    /// The sandbox, tried out.
+    pub fn open(&self, repo: &Path) -> anyhow::Result<Sandbox> {
+        let mode = match self.unsafe_no_sandbox {
+            true => SandboxMode::UnsafeNone,
+            false => SandboxMode::Bubblewrap,
+        };
+        let python = find_python(self.python.as_deref(), repo)?;
+        Ok(Sandbox::new(mode, &python)?)
+    }
+}
+
+/// Limits of a run.
+#[derive(Args, Clone, Debug)]
+pub struct BudgetArgs {
+    /// Decoded + computed tokens at most.
+    #[arg(long, default_value_t = Budget::default().tokens_max)]
+    tokens_max: u64,
+    /// Steps of one branch at most.
+    #[arg(long, default_value_t = Budget::default().steps_max)]
+    steps_max: u32,
+    /// Branches at most.
+    #[arg(long, default_value_t = Budget::default().branches_max)]
+    branches_max: u32,
+    /// Tokens of one action at most.
+    #[arg(long, default_value_t = Budget::default().action_tokens_max)]
+    action_tokens_max: usize,
+    /// Seconds at most.
+    #[arg(long, default_value_t = Budget::default().wall_s_max)]
+    wall_s_max: u64,
+}
+
+impl BudgetArgs {
+    pub fn budget(&self) -> anyhow::Result<Budget> {
+        let budget = Budget {
+            tokens_max: self.tokens_max,
+            steps_max: self.steps_max,
+            branches_max: self.branches_max,
+            action_tokens_max: self.action_tokens_max,
+            wall_s_max: self.wall_s_max,
+        };
+        let limits = [
+            budget.tokens_max,
+            budget.steps_max.into(),
+            budget.branches_max.into(),
+            budget.action_tokens_max as u64,
+            budget.wall_s_max,
+        ];
+        if limits.contains(&0) {
+            bail!("a budget of 0 leaves nothing to do; every limit must be at least 1");
+        }
+        Ok(budget)
+    }
+}
+
+impl SolveArgs {
+    pub fn run(self) -> anyhow::Result<()> {
+        let watcher = TerminalWatcher::new();
+        let (run_dir, state) = match &self.resume {
+            Some(run_dir) => (run_dir.clone(), self.go_on(run_dir, &watcher)?),
+            None => self.start(&watcher)?,
+        };
+        self.print(&run_dir, &state)
+    }
+
+    fn go_on(&self, run_dir: &Path, watcher: &TerminalWatcher) -> anyhow::Result<RunState> {
+        let sandbox = self.sandbox.open(Path::new("."))?;
+        let mut opened = self.model.open()?;
+        let dialect = dialect(&opened)?;
+        let tools = Tools {
+            engine: &mut opened.engine,
+            dialect: &dialect,
+            sandbox: &sandbox,
+            watcher,
+        };
+        Ok(resume(run_dir, tools)?)
+    }
+
+    fn start(&self, watcher: &TerminalWatcher) -> anyhow::Result<(PathBuf, RunState)> {
+        let (Some(repo), Some(issue)) = (&self.repo, &self.issue) else {
+            bail!("--repo and --issue are needed");
+        };
+        let budget = self.budget.budget()?;
+        let strategy = strategy_named(&self.strategy, self.n, self.k)?;
+        if !repo.is_dir() {
+            bail!(
+                "the repository {} does not exist or is no folder",
+                repo.display()
+            );
+        }
+        let issue = read_issue(issue)?;
+        let run_dir = self.run_dir()?;
+        let sandbox = self.sandbox.open(repo)?;
+        let mut opened = self.model.open()?;
+        let dialect = dialect(&opened)?;
+        let request = SolveRequest {
+            repo,
+            issue: &issue,
+            model: &self.model.model,
+            strategy: &strategy,
+            seed: self.seed,
+            budget,
+            gate: find_manifest(&self.model.model)
+                .ok()
+                .and_then(|manifest| manifest.gate),
+            test_cmd: self.test_cmd.clone(),
+        };
+        let tools = Tools {
+            engine: &mut opened.engine,
+            dialect: &dialect,
+            sandbox: &sandbox,
+            watcher,
+        };
+        let state = solve(&run_dir, &request, tools)?;
+        Ok((run_dir, state))
+    }
+
+    /// A new run's folder: it must not hold a run already.
+    fn run_dir(&self) -> anyhow::Result<PathBuf> {
+        let dir = self.out.clone().unwrap_or_else(|| {
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs());
+            PathBuf::from(format!("egss-run-{now}"))
+        });
+        if dir.join("record.jsonl").exists() {
+            bail!(
+                "{0} holds a run already; name another --out, or go on with --resume {0}",
+                dir.display()
+            );
+        }
+        Ok(dir)
+    }
+
+    fn print(&self, run_dir: &Path, state: &RunState) -> anyhow::Result<()> {
+        let written = write_report(run_dir)?;
+        let selected = state.selected.as_ref();
+        let patch = written
+            .view
+            .ended
+            .as_ref()
+            .map_or("", |ended| ended.patch.as_str());
+        if self.json {
+            let line = json!({
+                "run": run_dir,
+                "patch": run_dir.join("patch.diff"),
+                "report": run_dir.join("report.html"),
+                "selected_branch": selected.and_then(|s| s.branch),
+                "reason": selected.map(|s| s.reason.as_str()),
+                "usage": state.usage,
+            });
+            println!("{line}");
+        } else {
+            print!("{patch}");
+            eprintln!("{}", usage_table(&state.usage));
+            eprintln!("patch   {}", run_dir.join("patch.diff").display());
+            eprintln!("report  {}", run_dir.join("report.html").display());
+        }
+        if patch.is_empty() {
+            bail!(
+                "no patch: {}",
+                selected.map_or("the run did not finish", |s| s.reason.as_str())
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The chat markup of the opened checkpoint, cut from its own template.
+pub fn dialect(opened: &Opened) -> anyhow::Result<impl Dialect + use<>> {
+    let vocabulary = opened.engine.vocabulary();
+    let stops = opened
+        .stop_tokens
+        .iter()
+        .map(|&token| vocabulary.decode(&[token]))
+        .collect();
+    let render = |turns: &[crate::agent::Turn]| {
+        let messages: Vec<Message> = turns
+            .iter()
+            .map(|turn| Message::new(turn.role, turn.content.as_str()))
+            .collect();
+        opened
+            .template
+            .render(&messages, &[], true)
+            .map_err(|error| error.to_string())
+    };
+    SplicedDialect::new(render, stops).context("this model's chat template cannot carry an agent")
+}
+
+/// The strategy of that name, or a sentence that lists the known ones.
+pub fn strategy_named(name: &str, n: u32, k: u32) -> anyhow::Result<Strategy> {
+    if n == 0 || k == 0 {
+        bail!("-n and -k must be at least 1");
+    }
+    Strategy::named(name, n, k).with_context(|| {
+        format!(
+            "there is no strategy {name:?}; known: {}",
+            STRATEGY_NAMES.join(", ")
+        )
+    })
+}
+
+fn read_issue(path: &Path) -> anyhow::Result<String> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).context("standard input is not text")?
+    } else {
+        std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the issue {}", path.display()))?
+    };
+    if text.trim().is_empty() {
+        bail!("the issue is empty; say in a sentence or two what is wrong");
+    }
+    Ok(text)
+}
+
+/// Tokens by purpose, a line each.
+fn usage_table(usage: &UsageByPurpose) -> String {
+    let mut table = format!(
+        "{:<14}{:>9}{:>10}{:>9}{:>7}{:>9}",
+        "purpose", "decoded", "computed", "reused", "forks", "seconds"
+    );
+    for purpose in Purpose::ALL {
+        let u = usage[purpose];
+        table += &format!(
+            "\n{:<14}{:>9}{:>10}{:>9}{:>7}{:>9.1}",
+            purpose.name(),
+            u.decoded_tokens,
+            u.computed_tokens,
+            u.reused_tokens,
+            u.forks,
+            u.wall_ms as f64 / 1e3
+        );
+    }
+    table
+}

@@ -1,0 +1,240 @@
+//! The pipeline: an issue and a repository in, a selected patch out.
+use super::check::SuiteCheck;
+use super::controller::{Controller, SearchError};
+use super::recorder::Recorder;
+use super::sequences::Sequences;
+use super::state::RunState;
+use super::strategy::Strategy;
+use super::watch::Watcher;
+use crate::agent::{AfterEdit, AgentConfig, Dialect, RepoView, first_prompt};
+use crate::base::{Budget, Gate, UsageByPurpose};
+use crate::engine::Engine;
+use crate::record::{Event, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
+use crate::verify::{Bench, RunnerLimits, TestRunner, plan};
+use crate::workspace::{Sandbox, Shadow, TreeId};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Name of the record within a run's directory.
+const RECORD_FILE: &str = "record.jsonl";
+
+/// What a run is asked to do.
+pub struct SolveRequest<'a> {
+    /// Read, never written.
+    pub repo: &'a Path,
+    pub issue: &'a str,
+    /// As the user named it, for the record.
+    pub model: &'a str,
+    pub strategy: &'a Strategy,
+    pub seed: u64,
+    pub budget: Budget,
+    pub gate: Option<Gate>,
+    pub test_cmd: Option<String>,
+}
+
+/// What a run works with, new or resumed.
+pub struct Tools<'a> {
+    pub engine: &'a mut dyn Engine,
+    pub dialect: &'a dyn Dialect,
+    pub sandbox: &'a Sandbox,
+    pub watcher: &'a dyn Watcher,
+}
+
+/// Solves an issue in a new run directory. Returns the run's final state.
+///
+/// The directory holds `record.jsonl`, the shadow git directory and the living
+/// branches' workspaces. Errors leave the record as far as it came: the run
+/// can be resumed.
+pub fn solve(
+    run_dir: &Path,
+    request: &SolveRequest<'_>,
+    tools: Tools<'_>,
+) -> Result<RunState, SearchError> {
+    let places = Places::make(run_dir)?;
+    let shadow = Shadow::open(&places.shadow)?;
+    tools.watcher.stage("reading the repository");
+    let base = shadow.snapshot(request.repo)?;
+    let runner = TestRunner::new(
+        tools.sandbox,
+        RunnerLimits::default(),
+        request.test_cmd.clone(),
+    )?;
+    let bench = Bench {
+        shadow: &shadow,
+        runner: &runner,
+        base: &base,
+        scratch: &places.scratch,
+    };
+    let config = agent_config(request.strategy, request.test_cmd.as_deref());
+    tools.watcher.stage("running the tests on the base");
+    let suite = plan(&bench, &[], request.issue)?;
+    let prompt = {
+        let dir = places.work.join("base");
+        shadow.restore(&base, &dir)?;
+        let view = RepoView::read(&dir)?;
+        let prompt = first_prompt(
+            &config,
+            &view,
+            request.issue,
+            tools.engine.vocabulary(),
+            tools.engine.context_max(),
+        )?;
+        std::fs::remove_dir_all(&dir).ok();
+        prompt
+    };
+    let transcript = prompt.transcript(tools.engine.vocabulary(), tools.dialect);
+    let strategy = request.strategy;
+    let start = RunStarted {
+        record_version: RECORD_VERSION,
+        egss_version: env!("CARGO_PKG_VERSION").into(),
+        model: request.model.into(),
+        device: "cpu".into(),
+        strategy: strategy.name.clone(),
+        n: strategy.n,
+        k: strategy.k,
+        seed: request.seed,
+        ctx_tokens: tools.engine.context_max(),
+        sampler: strategy.sampler,
+        budget: request.budget,
+        gate: request.gate.clone(),
+        repo: request.repo.display().to_string(),
+        issue: request.issue.into(),
+        test_cmd: request.test_cmd.clone(),
+        base_tree: base.0.clone(),
+        prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
+        prompt_tokens: transcript.tokens().to_vec(),
+        started_at_s: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+    };
+    let mut recorder = Recorder::create(&places.record, start)?;
+    for event in [Event::SuiteBuilt(suite.suite), Event::SuiteRun(suite.base)] {
+        tools.watcher.event(&event, &recorder.state);
+        recorder.emit(event)?;
+    }
+    run(&places, recorder, strategy, &config, &bench, tools)
+}
+
+/// Goes on with a killed run from its last finished agent step.
+pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError> {
+    let places = Places::at(run_dir);
+    let recorder = Recorder::resume(&places.record)?;
+    let places = Places::make(run_dir)?;
+    let start = recorder.state.start.clone();
+    let strategy = Strategy::named(&start.strategy, start.n, start.k).ok_or_else(|| {
+        SearchError::Strategy {
+            name: start.strategy.clone(),
+        }
+    })?;
+    let shadow = Shadow::open(&places.shadow)?;
+    let base = TreeId(start.base_tree.clone());
+    let runner = TestRunner::new(
+        tools.sandbox,
+        RunnerLimits::default(),
+        start.test_cmd.clone(),
+    )?;
+    let bench = Bench {
+        shadow: &shadow,
+        runner: &runner,
+        base: &base,
+        scratch: &places.scratch,
+    };
+    let config = agent_config(&strategy, start.test_cmd.as_deref());
+    let mut recorder = recorder;
+    if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
+        let suite = plan(&bench, &[], &start.issue)?;
+        recorder.emit(Event::SuiteBuilt(suite.suite))?;
+        recorder.emit(Event::SuiteRun(suite.base))?;
+    }
+    run(&places, recorder, &strategy, &config, &bench, tools)
+}
+
+fn run(
+    places: &Places,
+    mut recorder: Recorder,
+    strategy: &Strategy,
+    config: &AgentConfig,
+    bench: &Bench<'_>,
+    tools: Tools<'_>,
+) -> Result<RunState, SearchError> {
+    let (suite, base): (SuiteBuilt, SuiteRun) = (
+        recorder.state.suite.clone().expect("the suite comes first"),
+        recorder
+            .state
+            .base_run()
+            .cloned()
+            .expect("and its run on the base"),
+    );
+    let check = SuiteCheck {
+        bench,
+        suite: &suite,
+        base: &base,
+    };
+    let stop_tokens = tools.dialect.stop_tokens(tools.engine.vocabulary());
+    let mut controller = Controller {
+        engine: tools.engine,
+        recorder: &mut recorder,
+        strategy,
+        config,
+        dialect: tools.dialect,
+        sandbox: tools.sandbox,
+        bench,
+        check: Some(&check as &dyn AfterEdit),
+        watcher: tools.watcher,
+        stop_tokens,
+        work_dir: places.work.clone(),
+        sequences: Sequences::default(),
+        recorded: UsageByPurpose::default(),
+    };
+    controller.search()?;
+    controller.finish()?;
+    controller.release();
+    std::fs::remove_dir_all(&places.work).ok();
+    Ok(recorder.state)
+}
+
+fn agent_config(strategy: &Strategy, test_cmd: Option<&str>) -> AgentConfig {
+    let mut config = if strategy.one_turn {
+        AgentConfig::one_turn()
+    } else {
+        AgentConfig::agent()
+    };
+    if let Some(test_cmd) = test_cmd {
+        config.test_cmd = test_cmd.to_owned();
+    }
+    config
+}
+
+/// Where things lie in a run's directory.
+struct Places {
+    record: PathBuf,
+    shadow: PathBuf,
+    /// Workspaces of living branches; gone when the run has ended.
+    work: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Places {
+    fn at(run_dir: &Path) -> Self {
+        let work = run_dir.join("work");
+        Self {
+            record: run_dir.join(RECORD_FILE),
+            shadow: run_dir.join("shadow.git"),
+            scratch: work.join("scratch"),
+            work,
+        }
+    }
+
+    fn make(run_dir: &Path) -> Result<Self, SearchError> {
+        let io = |source| SearchError::Io {
+            what: "make the run's folder",
+            path: run_dir.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(run_dir).map_err(io)?;
+        // The sandbox and git want absolute paths.
+        let places = Self::at(&run_dir.canonicalize().map_err(io)?);
+        std::fs::create_dir_all(&places.scratch).map_err(io)?;
+        Ok(places)
+    }
+}

@@ -1,0 +1,305 @@
+//! What the engine promises, one promise a test, on a tiny checkpoint.
+use crate::common::*;
+use egss::base::{RngKey, SamplerSettings};
+use egss::decode::{RowStats, logprob};
+use egss::engine::{Engine, EngineError, Finish, GenerateJob, ScoreJob};
+
+const SAMPLED: SamplerSettings = SamplerSettings::at(1.0);
+
+/// As in the property tests.
+const TOLERANCE_F32: f32 = 5e-5;
+
+fn prompt(n: usize) -> Vec<u32> {
+    (0..n as u32).map(|i| 3 + i * 37 % 300).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_tokens() {
+    let run = |seed: u64| {
+        let mut engine = open_tiny(64, 256);
+        let jobs: Vec<GenerateJob> = [5, 20, 33]
+            .map(|n| {
+                let seq = engine.new_sequence();
+                engine.append(seq, &prompt(n), PURPOSE).unwrap();
+                job(seq, SAMPLED, seed + n as u64, 40)
+            })
+            .into();
+        let generated = engine.generate(&jobs, &mut |_| {}).unwrap();
+        generated.into_iter().map(|g| g.tokens).collect::<Vec<_>>()
+    };
+    let first = run(7);
+    assert_eq!(first, run(7));
+    assert_ne!(first, run(8));
+}
+
+#[test]
+fn excluded_first_tokens_never_come_first() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    // All but three tokens, the likeliest among them.
+    let likely = engine.likely_next(trunk, 320);
+    let (excluded, allowed) = likely.split_at(317);
+    let mut later_excluded = 0;
+    for seed in 0..32 {
+        let seq = engine.fork(trunk, 20, PURPOSE);
+        let job = GenerateJob {
+            first_token_not: excluded.to_vec(),
+            ..job(seq, SAMPLED, seed, 3)
+        };
+        let tokens = ids(&engine.generate(&[job], &mut |_| {}).unwrap()[0]);
+        assert!(allowed.contains(&tokens[0]), "{}", tokens[0]);
+        later_excluded += tokens[1..].iter().filter(|t| excluded.contains(t)).count();
+        engine.release(seq);
+    }
+    assert!(later_excluded > 0, "later tokens are free");
+}
+
+#[test]
+fn a_stop_token_ends_a_job_and_is_part_of_it() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    let free = engine.fork(trunk, 20, PURPOSE);
+    let free = ids(&engine.generate(&[greedy(free, 8)], &mut |_| {}).unwrap()[0]);
+    let stop = free[4];
+    let first = free.iter().position(|&t| t == stop).unwrap();
+    let stopped = GenerateJob {
+        stop_tokens: vec![stop],
+        ..greedy(trunk, 8)
+    };
+    let generated = &engine.generate(&[stopped], &mut |_| {}).unwrap()[0];
+    assert_eq!(generated.finish, Finish::Stop);
+    assert_eq!(ids(generated), free[..=first]);
+}
+
+#[test]
+fn a_full_pool_ends_a_job_and_the_job_succeeds_after_a_release() {
+    // Two sequences of 40 tokens take 3 blocks each; 2 are left.
+    let mut engine = open_tiny(8, 256);
+    let mut roomy = open_tiny(64, 256);
+    let (kept, other) = (prompt(40), prompt(41)[1..].to_vec());
+    let keeper = prefill(&mut engine, &kept);
+    let ballast = prefill(&mut engine, &other);
+    let trunk = engine.fork(keeper, 40, PURPOSE);
+    let before = engine.usage().total();
+    let generated = engine.generate(&[greedy(trunk, 60)], &mut |_| {}).unwrap();
+    assert_eq!(generated[0].finish, Finish::KvPoolFull);
+    let reached = ids(&generated[0]);
+    assert_eq!(engine.tokens(trunk), [&kept[..], &reached].concat());
+    let decoded = engine.usage().total().decoded_tokens - before.decoded_tokens;
+    assert_eq!(decoded, reached.len() as u64);
+    engine.check_integrity();
+
+    let mut fresh = || {
+        let seq = prefill(&mut roomy, &kept);
+        ids(&roomy.generate(&[greedy(seq, 60)], &mut |_| {}).unwrap()[0])
+    };
+    let whole = fresh();
+    assert_eq!(reached, whole[..reached.len()]);
+    engine.release(ballast);
+    engine.release(trunk);
+    // The keeper's cache is as it was, and the same job now goes through.
+    let again = engine.generate(&[greedy(keeper, 60)], &mut |_| {}).unwrap();
+    assert_eq!(again[0].finish, Finish::TokensMax);
+    assert_eq!(ids(&again[0]), whole);
+}
+
+#[test]
+fn a_prompt_that_the_pool_cannot_hold_is_an_error_and_leaves_the_sequence() {
+    let mut engine = open_tiny(4, 256);
+    let keeper = prefill(&mut engine, &prompt(20));
+    let row = logits(&engine, keeper);
+    let large = engine.new_sequence();
+    engine.append(large, &prompt(50), PURPOSE).unwrap();
+    let result = engine.compute(&[keeper, large], PURPOSE, &mut |_| {});
+    assert!(matches!(result, Err(EngineError::KvPoolFull { blocks: 4 })));
+    let generated = engine.generate(&[greedy(large, 4)], &mut |_| {}).unwrap();
+    assert_eq!(generated[0].finish, Finish::KvPoolFull);
+    assert!(generated[0].tokens.is_empty());
+    assert_eq!(engine.tokens(large), prompt(50));
+    assert_eq!(logits(&engine, keeper), row);
+    engine.release(keeper);
+    compute(&mut engine, &[large]);
+    engine.check_integrity();
+}
+
+#[test]
+fn a_full_context_ends_a_job_at_its_last_token() {
+    let mut engine = open_tiny(64, 32);
+    let seq = engine.new_sequence();
+    engine.append(seq, &prompt(28), PURPOSE).unwrap();
+    let refused = engine.append(seq, &prompt(5), PURPOSE);
+    assert!(matches!(
+        refused,
+        Err(EngineError::ContextFull {
+            asked: 33,
+            limit: 32
+        })
+    ));
+    let generated = engine.generate(&[greedy(seq, 60)], &mut |_| {}).unwrap();
+    assert_eq!(generated[0].finish, Finish::ContextFull);
+    assert_eq!(engine.tokens(seq).len(), 32);
+    let nothing = engine.generate(&[greedy(seq, 60)], &mut |_| {}).unwrap();
+    assert_eq!(nothing[0].finish, Finish::ContextFull);
+    assert!(nothing[0].tokens.is_empty());
+}
+
+#[test]
+fn tokens_decoded_and_then_built_upon_are_counted_once() {
+    let mut engine = open_tiny(64, 256);
+    let seq = prefill(&mut engine, &prompt(20));
+    engine.generate(&[greedy(seq, 6)], &mut |_| {}).unwrap();
+    engine.append(seq, &prompt(10), PURPOSE).unwrap();
+    engine.generate(&[greedy(seq, 6)], &mut |_| {}).unwrap();
+    let usage = engine.usage().total();
+    assert_eq!((usage.decoded_tokens, usage.computed_tokens), (12, 30));
+}
+
+#[test]
+fn a_retroactive_fork_samples_a_sibling_without_computing() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = engine.new_sequence();
+    engine.append(trunk, &prompt(37), PURPOSE).unwrap();
+    let action = engine.generate(&[greedy(trunk, 12)], &mut |_| {}).unwrap();
+    let before = engine.usage().total();
+    let sibling = engine.fork(trunk, 37, PURPOSE);
+    let job = GenerateJob {
+        first_token_not: vec![action[0].tokens[0].token],
+        rng: RngKey::from_seed(3),
+        ..greedy(sibling, 12)
+    };
+    let other = engine.generate(&[job], &mut |_| {}).unwrap();
+    assert_ne!(ids(&action[0])[0], ids(&other[0])[0]);
+    let after = engine.usage().total();
+    assert_eq!(after.computed_tokens, before.computed_tokens);
+    // The first write to the shared tail copies that one block.
+    assert_eq!(after.blocks_copied, before.blocks_copied + 1);
+    assert_eq!(after.decoded_tokens, before.decoded_tokens + 12);
+}
+
+#[test]
+fn progress_tells_of_every_token() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    for tokens_max in [1, 5] {
+        let seqs = [0; 2].map(|_| engine.fork(trunk, 20, PURPOSE));
+        let jobs = seqs.map(|seq| greedy(seq, tokens_max));
+        let mut told = [Vec::new(), Vec::new()];
+        let generated = engine.generate(&jobs, &mut |progress| {
+            for (job, token) in progress.new_tokens {
+                told[*job].push(*token);
+            }
+        });
+        for (told, generated) in told.into_iter().zip(generated.unwrap()) {
+            assert_eq!(told, generated.tokens);
+        }
+    }
+}
+
+#[test]
+fn forced_text_is_cut_at_the_limit_of_tokens() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    let text = "def push(self, item): return self.items";
+    for (tokens_max, finish) in [(3, Finish::TokensMax), (60, Finish::GrammarEnd)] {
+        let seq = engine.fork(trunk, 20, PURPOSE);
+        let held = GenerateJob {
+            grammar: Some(format!("start: \"{text}\"")),
+            ..greedy(seq, tokens_max)
+        };
+        let generated = &engine.generate(&[held], &mut |_| {}).unwrap()[0];
+        assert_eq!(generated.finish, finish);
+        let decoded = engine.vocabulary().decode(&ids(generated));
+        assert!(text.starts_with(&decoded), "{decoded:?}");
+        assert_eq!(finish == Finish::GrammarEnd, decoded == text);
+        assert!(generated.tokens.len() <= tokens_max);
+        assert!(generated.tokens.iter().all(|token| token.forced));
+        let expected = [&prompt(20)[..], &ids(generated)].concat();
+        assert_eq!(engine.tokens(seq), expected);
+    }
+}
+
+#[test]
+fn forced_text_that_the_pool_cannot_hold_is_not_counted() {
+    let mut engine = open_tiny(2, 256);
+    let seq = prefill(&mut engine, &prompt(30));
+    let held = GenerateJob {
+        grammar: Some("start: \"def push(self, item): return self.items\"".into()),
+        ..greedy(seq, 60)
+    };
+    let generated = &engine.generate(&[held], &mut |_| {}).unwrap()[0];
+    assert_eq!(generated.finish, Finish::KvPoolFull);
+    assert_eq!(engine.tokens(seq).len(), 30 + generated.tokens.len());
+    let decoded = engine.usage().total().decoded_tokens;
+    assert_eq!(decoded, generated.tokens.len() as u64);
+}
+
+#[test]
+fn scores_of_names_that_begin_one_another_equal_single_rows() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prompt(20);
+    let names = vec![
+        vec![5],
+        vec![5, 6],
+        vec![5, 6, 7],
+        vec![5, 8, 9],
+        vec![],
+        vec![200, 6],
+    ];
+    let seq = prefill(&mut engine, &trunk);
+    let job = ScoreJob {
+        seq,
+        continuations: names.clone(),
+        purpose: PURPOSE,
+    };
+    let scores = engine.score(&[job]).unwrap();
+    for (name, scores) in names.iter().zip(&scores[0]) {
+        assert_eq!(name.len(), scores.len());
+        for (at, score) in scores.iter().enumerate() {
+            let row = fresh_logits(&mut engine, &[&trunk[..], &name[..at]].concat());
+            let single = logprob(&row, &RowStats::of(&row).unwrap(), name[at]);
+            assert!((single - score).abs() < TOLERANCE_F32, "{single} {score}");
+        }
+    }
+    assert_eq!(engine.tokens(seq), trunk);
+}
+
+#[test]
+fn a_continuation_longer_than_a_batch_is_scored() {
+    let mut engine = open_tiny(128, 1_024);
+    let seq = prefill(&mut engine, &prompt(20));
+    let continuation: Vec<u32> = prompt(620)[20..].to_vec();
+    let job = ScoreJob {
+        seq,
+        continuations: vec![continuation.clone()],
+        purpose: PURPOSE,
+    };
+    let scores = engine.score(&[job]).unwrap();
+    assert_eq!(scores[0][0].len(), 600);
+    for at in [0, 1, 64, 65, 511, 512, 599] {
+        let tokens = [&prompt(20)[..], &continuation[..at]].concat();
+        let row = fresh_logits(&mut engine, &tokens);
+        let single = logprob(&row, &RowStats::of(&row).unwrap(), continuation[at]);
+        let score = scores[0][0][at];
+        assert!((single - score).abs() < TOLERANCE_F32, "{single} {score}");
+    }
+}
+
+#[test]
+fn more_branches_than_rows_of_logits_a_step_all_finish() {
+    let mut engine = open_tiny(512, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    let jobs: Vec<GenerateJob> = (0..100)
+        .map(|_| greedy(engine.fork(trunk, 20, PURPOSE), 6))
+        .collect();
+    let generated = engine.generate(&jobs, &mut |_| {}).unwrap();
+    assert!(generated.iter().all(|g| ids(g) == ids(&generated[0])));
+}
+
+#[test]
+fn a_sequence_named_twice_is_computed_once() {
+    let mut engine = open_tiny(64, 256);
+    let seq = engine.new_sequence();
+    engine.append(seq, &prompt(20), PURPOSE).unwrap();
+    compute(&mut engine, &[seq, seq]);
+    assert_eq!(engine.usage().total().computed_tokens, 20);
+}

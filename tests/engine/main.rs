@@ -1,0 +1,7 @@
+//! The engine held to its contracts: against other implementations, under
+//! random use, and on a real model.
+mod common;
+mod contract;
+mod parity;
+mod property;
+mod real_model;

@@ -1,0 +1,172 @@
+//! Against the `transformers` package, on tiny checkpoints with random weights.
+//! The reference logits are made by scripts/dump_reference.py.
+use crate::common::*;
+use candle_core::{Device, Tensor};
+use egss::base::SeqId;
+use egss::engine::{Engine, LocalEngine};
+use std::collections::{BTreeMap, HashMap};
+
+/// Two f32 forwards in other orders of summation, on logits of up to 9.
+const TOLERANCE_LOGITS: f32 = 1e-4;
+
+const FIXTURES: [&str; 2] = ["qwen2-tiny", "qwen2-tiny-tied"];
+
+/// A prompt, its greedy continuation, and the logits that this was read from.
+struct Reference {
+    prompt: Vec<u32>,
+    decoded: Vec<u32>,
+    /// After the prompt, then after each decoded token.
+    logits: Vec<Vec<f32>>,
+}
+
+/// By the prompt's length, ascending.
+fn references(fixture_name: &str) -> Vec<Reference> {
+    let path = fixture(fixture_name).join("reference.safetensors");
+    let tensors: HashMap<String, Tensor> =
+        candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    let ids = |name: String| -> Vec<u32> {
+        let ids = tensors[&name].to_vec1::<i64>().unwrap();
+        ids.into_iter().map(|id| id as u32).collect()
+    };
+    let lengths = tensors.keys().filter_map(|name| {
+        let length = name.strip_suffix(".prompt")?;
+        Some((length.parse::<usize>().unwrap(), length.to_owned()))
+    });
+    let references: Vec<Reference> = lengths
+        .collect::<BTreeMap<_, _>>()
+        .into_values()
+        .map(|length| Reference {
+            prompt: ids(format!("{length}.prompt")),
+            decoded: ids(format!("{length}.decoded")),
+            logits: tensors[&format!("{length}.logits")].to_vec2().unwrap(),
+        })
+        .collect();
+    assert!(!references.is_empty());
+    references
+}
+
+/// Feeds a sequence the reference's decoded tokens from the `from`th on, one
+/// step each, and gives the largest difference of all rows from there.
+fn follow(engine: &mut LocalEngine, seq: SeqId, reference: &Reference, from: usize) -> f32 {
+    let mut largest = max_diff(&logits(engine, seq), &reference.logits[from]);
+    for (token, row) in reference
+        .decoded
+        .iter()
+        .zip(&reference.logits[1..])
+        .skip(from)
+    {
+        engine.append(seq, &[*token], PURPOSE).unwrap();
+        compute(engine, &[seq]);
+        largest = largest.max(max_diff(&logits(engine, seq), row));
+    }
+    largest
+}
+
+#[test]
+fn prefill_and_decode_logits_equal_those_of_transformers() {
+    let mut largest = 0f32;
+    for name in FIXTURES {
+        let mut engine = open_fixture(name);
+        for reference in references(name) {
+            let seq = prefill(&mut engine, &reference.prompt);
+            let diff = follow(&mut engine, seq, &reference, 0);
+            assert!(
+                diff < TOLERANCE_LOGITS,
+                "{name}, {} tokens: {diff}",
+                reference.prompt.len()
+            );
+            largest = largest.max(diff);
+            engine.release(seq);
+        }
+        engine.check_integrity();
+    }
+    println!("alone: largest difference of a logit {largest:.1e}");
+}
+
+#[test]
+fn a_ragged_batch_has_the_logits_of_transformers() {
+    let name = FIXTURES[0];
+    let mut engine = open_fixture(name);
+    let references = references(name);
+    let seqs: Vec<SeqId> = references
+        .iter()
+        .map(|reference| {
+            let seq = engine.new_sequence();
+            engine.append(seq, &reference.prompt, PURPOSE).unwrap();
+            seq
+        })
+        .collect();
+    // Each joins the batch two steps after the one before it, the longest
+    // first: prefill chunks run beside decode rows.
+    let mut fed = vec![0; seqs.len()];
+    let mut largest = 0f32;
+    for step in 0.. {
+        let joined = (0..seqs.len()).filter(|&i| step >= 2 * (seqs.len() - 1 - i));
+        let running: Vec<usize> = joined
+            .filter(|&i| fed[i] <= references[i].decoded.len())
+            .collect();
+        if running.is_empty() {
+            break;
+        }
+        let batch: Vec<SeqId> = running.iter().map(|&i| seqs[i]).collect();
+        compute(&mut engine, &batch);
+        for i in running {
+            let row = &references[i].logits[fed[i]];
+            largest = largest.max(max_diff(&logits(&engine, seqs[i]), row));
+            if let Some(token) = references[i].decoded.get(fed[i]) {
+                engine.append(seqs[i], &[*token], PURPOSE).unwrap();
+            }
+            fed[i] += 1;
+        }
+    }
+    assert!(largest < TOLERANCE_LOGITS, "{largest}");
+    println!("ragged batch: largest difference of a logit {largest:.1e}");
+}
+
+#[test]
+fn a_fork_in_the_middle_has_the_logits_of_transformers() {
+    let mut largest = 0f32;
+    for name in FIXTURES {
+        let mut engine = open_fixture(name);
+        for reference in references(name) {
+            // A trunk that has gone on another way: five tokens, then others.
+            let other: Vec<u32> = reference.decoded[..5]
+                .iter()
+                .copied()
+                .chain(100..140)
+                .collect();
+            let trunk = prefill(&mut engine, &reference.prompt);
+            engine.append(trunk, &other, PURPOSE).unwrap();
+            compute(&mut engine, &[trunk]);
+            let branch = engine.fork(trunk, reference.prompt.len() + 5, PURPOSE);
+            compute(&mut engine, &[branch]);
+            largest = largest.max(follow(&mut engine, branch, &reference, 5));
+            engine.release(trunk);
+            engine.release(branch);
+        }
+    }
+    assert!(largest < TOLERANCE_LOGITS, "{largest}");
+    println!("after a fork: largest difference of a logit {largest:.1e}");
+}
+
+#[test]
+fn greedy_decoding_takes_the_tokens_of_transformers() {
+    for name in FIXTURES {
+        let mut engine = open_fixture(name);
+        let references = references(name);
+        let jobs: Vec<_> = references
+            .iter()
+            .map(|reference| {
+                let seq = engine.new_sequence();
+                engine.append(seq, &reference.prompt, PURPOSE).unwrap();
+                greedy(seq, reference.decoded.len())
+            })
+            .collect();
+        // The smallest gap of the top two logits in the fixtures is 0.006, far
+        // above the tolerance: the tokens must be equal.
+        let generated = engine.generate(&jobs, &mut |_| {}).unwrap();
+        for (generated, reference) in generated.iter().zip(&references) {
+            assert_eq!(ids(generated), reference.decoded);
+        }
+    }
+}

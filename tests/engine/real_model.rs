@@ -1,0 +1,327 @@
+//! The default model's real weights, against candle-transformers and against
+//! brute force. Run `scripts/fetch-model` first.
+use crate::common::*;
+use candle_core::quantized::gguf_file;
+use candle_core::{Device, Tensor};
+use candle_transformers::models::quantized_qwen2::ModelWeights;
+use egss::base::{RngKey, SamplerSettings, SeqId, TokenEntropy};
+use egss::checkpoint::resolve;
+use egss::engine::{Engine, EngineSettings, GenerateJob, LocalEngine, ScoreJob, open};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+
+const MODEL: &str = "qwen2.5-coder-1.5b-instruct-q4_k_m";
+
+/// Products over quantised weights round the activations to 8 bits: a change in
+/// the last place of one moves logits of up to 30 by this much.
+const TOLERANCE_QUANTISED_LOGITS: f32 = 0.5;
+
+/// Against sums in f64 of the same logits, nats.
+const TOLERANCE_ENTROPY_NATS: f64 = 1e-5;
+
+/// Of an entropy over tools, between a batch over forked tails and single rows.
+const TOLERANCE_TOOL_NATS: f64 = 1e-4;
+
+fn model_path() -> PathBuf {
+    resolve(MODEL).unwrap_or_else(|error| {
+        panic!("this test needs the real model; run scripts/fetch-model ({error})")
+    })
+}
+
+/// The engine, and the right to use the cores: one model at a time.
+struct Real {
+    engine: LocalEngine,
+    _alone: MutexGuard<'static, ()>,
+}
+
+fn open_real() -> Real {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed beside this one has broken nothing.
+    let alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let settings = EngineSettings {
+        context_max: 2_048,
+        kv_bytes_max: 256 << 20,
+    };
+    let opened = open(&model_path(), &settings, &mut |_| {}).expect("the model opens");
+    Real {
+        engine: opened.engine,
+        _alone: alone,
+    }
+}
+
+const PROMPTS: [&str; 5] = [
+    "def fibonacci(n):\n",
+    "<|im_start|>user\nWrite a Python function that reverses a linked list.<|im_end|>\n<|im_start|>assistant\n",
+    "// A thread-safe counter in Rust\nuse std::sync::",
+    "The capital of France is",
+    "import json\n\nclass Config:\n    def __init__(self, path):\n        self.path = path\n\n    def load(self):\n        \"\"\"Reads the file and returns a dictionary.\"\"\"\n",
+];
+
+fn prompts(engine: &LocalEngine) -> Vec<Vec<u32>> {
+    PROMPTS
+        .iter()
+        .map(|text| engine.vocabulary().encode_special(text))
+        .collect()
+}
+
+/// The largest logit's token, and how far the second lies below.
+fn top_and_gap(row: &[f32]) -> (u32, f32) {
+    let top = (0..row.len())
+        .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+        .unwrap();
+    let others = row.iter().enumerate().filter(|(i, _)| *i != top);
+    let second = others.map(|(_, &l)| l).fold(f32::NEG_INFINITY, f32::max);
+    (top as u32, row[top] - second)
+}
+
+#[test]
+fn greedy_tokens_of_a_ragged_batch_equal_those_of_candle_transformers() {
+    const STEPS: usize = 64;
+    let mut real = open_real();
+    let engine = &mut real.engine;
+    let prompts = prompts(engine);
+    let jobs: Vec<GenerateJob> = prompts
+        .iter()
+        .map(|prompt| {
+            let seq = engine.new_sequence();
+            engine.append(seq, prompt, PURPOSE).unwrap();
+            greedy(seq, STEPS)
+        })
+        .collect();
+    let generated = engine.generate(&jobs, &mut |_| {}).unwrap();
+    let first_rows: Vec<Vec<f32>> = (0..prompts.len())
+        .map(|i| {
+            let start = engine.fork(jobs[i].seq, prompts[i].len(), PURPOSE);
+            logits(engine, start)
+        })
+        .collect();
+    drop(real);
+
+    let mut file = File::open(model_path()).unwrap();
+    let content = gguf_file::Content::read(&mut file).unwrap();
+    let device = Device::Cpu;
+    let mut oracle = ModelWeights::from_gguf(content, &mut file, &device).unwrap();
+    let mut largest = 0f32;
+    let mut ties = 0;
+    for (i, prompt) in prompts.iter().enumerate() {
+        // The oracle follows our tokens, so that every step is compared.
+        let mut position = 0;
+        let mut input = prompt.clone();
+        for (step, ours) in ids(&generated[i]).into_iter().enumerate() {
+            let tokens = Tensor::new(input.as_slice(), &device).unwrap();
+            let row = oracle
+                .forward(&tokens.unsqueeze(0).unwrap(), position)
+                .unwrap();
+            let row: Vec<f32> = row.flatten_all().unwrap().to_vec1().unwrap();
+            if step == 0 {
+                largest = largest.max(max_diff(&row, &first_rows[i]));
+            }
+            let (theirs, gap) = top_and_gap(&row);
+            if theirs != ours {
+                let below = row[theirs as usize] - row[ours as usize];
+                println!(
+                    "prompt {i}, step {step}: {ours}, not {theirs}: {below:.4} below the top (second {gap:.4})"
+                );
+                assert!(below < TOLERANCE_QUANTISED_LOGITS, "no near-tie");
+                ties += 1;
+            }
+            position += input.len();
+            input = vec![ours];
+        }
+        assert_eq!(generated[i].tokens.len(), STEPS);
+    }
+    println!(
+        "{} steps compared, {ties} near-ties taken the other way; largest difference of a logit after a prompt {largest:.4}",
+        prompts.len() * STEPS
+    );
+    assert!(largest < TOLERANCE_QUANTISED_LOGITS);
+}
+
+/// Entropy, varentropy, top-1 probability and margin by f64 sums.
+fn reference_figures(row: &[f32]) -> [f64; 4] {
+    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let d = |l: f32| f64::from(l) - f64::from(max);
+    let z: f64 = row.iter().map(|&l| d(l).exp()).sum();
+    let mean = |f: &dyn Fn(f64) -> f64| -> f64 {
+        row.iter().map(|&l| d(l).exp() / z * f(z.ln() - d(l))).sum()
+    };
+    let entropy = mean(&|surprise| surprise);
+    let varentropy = mean(&|surprise| (surprise - entropy).powi(2));
+    let (top, gap) = top_and_gap(row);
+    let second = f64::from(row[top as usize]) - f64::from(gap) - f64::from(max);
+    [entropy, varentropy, 1.0 / z, (1.0 - second.exp()) / z]
+}
+
+#[test]
+fn figures_of_real_logits_agree_with_sums_in_f64() {
+    let mut real = open_real();
+    let engine = &mut real.engine;
+    let mut largest = [0f64; 4];
+    let mut n_rows = 0;
+    for prompt in prompts(engine) {
+        // Every prefix's row, the model uncertain at some and sure at others.
+        for len in (1..=prompt.len()).step_by(3) {
+            let seq = prefill(engine, &prompt[..len]);
+            let expected = reference_figures(&logits(engine, seq));
+            let generated = engine.generate(&[greedy(seq, 1)], &mut |_| {}).unwrap();
+            let TokenEntropy {
+                entropy_nats,
+                varentropy,
+                top1_prob,
+                margin,
+                logprob,
+                ..
+            } = generated[0].tokens[0];
+            let got = [entropy_nats, varentropy, top1_prob, margin].map(f64::from);
+            for i in 0..4 {
+                largest[i] = largest[i].max((got[i] - expected[i]).abs());
+            }
+            assert!((f64::from(logprob) - expected[2].ln()).abs() < TOLERANCE_ENTROPY_NATS);
+            n_rows += 1;
+            engine.release(seq);
+        }
+    }
+    println!(
+        "{n_rows} rows: entropy within {:.1e} nats, varentropy {:.1e}, top-1 {:.1e}, margin {:.1e}",
+        largest[0], largest[1], largest[2], largest[3]
+    );
+    assert!(largest[0] < TOLERANCE_ENTROPY_NATS);
+    // Squares of surprises of up to 30 nats, rounded to f32.
+    assert!(largest[1] < 1e-4);
+    assert!(largest[2] < 1e-6 && largest[3] < 1e-6);
+}
+
+/// Entropy of weights, renormalised, nats.
+fn entropy_of(weights: &[f64]) -> f64 {
+    let sum: f64 = weights.iter().sum();
+    -weights
+        .iter()
+        .map(|w| w / sum * (w / sum).ln())
+        .sum::<f64>()
+}
+
+#[test]
+fn tool_entropy_by_forked_tails_equals_single_row_prefills() {
+    let mut real = open_real();
+    let engine = &mut real.engine;
+    let text = "<|im_start|>user\nThe tests of this repository fail. Find out why.<|im_end|>\n<|im_start|>assistant\n<tool_call>\n{\"name\": \"";
+    let trunk_tokens = engine.vocabulary().encode_special(text);
+    // One name begins another: only the closing delimiter tells them apart.
+    let names = [
+        "view",
+        "search",
+        "edit",
+        "write",
+        "run",
+        "run_tests",
+        "submit",
+    ];
+    let paths: Vec<Vec<u32>> = names
+        .iter()
+        .map(|name| engine.vocabulary().encode(&format!("{name}\",")))
+        .collect();
+    let seq = prefill(engine, &trunk_tokens);
+    let job = ScoreJob {
+        seq,
+        continuations: paths.clone(),
+        purpose: PURPOSE,
+    };
+    let before = engine.usage().total();
+    let scores = &engine.score(&[job]).unwrap()[0];
+    let spent = engine.usage().total().computed_tokens - before.computed_tokens;
+    let scored: Vec<f64> = scores
+        .iter()
+        .map(|logprobs| logprobs.iter().map(|&l| f64::from(l)).sum::<f64>().exp())
+        .collect();
+
+    let mut brute = Vec::new();
+    for path in &paths {
+        let mut logprob = 0.0;
+        for (at, &token) in path.iter().enumerate() {
+            let row = fresh_logits(engine, &[&trunk_tokens[..], &path[..at]].concat());
+            let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let z: f64 = row.iter().map(|&l| f64::from(l - max).exp()).sum();
+            logprob += f64::from(row[token as usize] - max) - z.ln();
+        }
+        brute.push(logprob.exp());
+    }
+    let (ours, reference) = (entropy_of(&scored), entropy_of(&brute));
+    println!(
+        "tool entropy {ours:.6} nats, by single rows {reference:.6}; {spent} tokens computed; outside the names {:.4}",
+        1.0 - scored.iter().sum::<f64>()
+    );
+    assert!((ours - reference).abs() < TOLERANCE_TOOL_NATS);
+    for ((name, a), b) in names.iter().zip(&scored).zip(&brute) {
+        assert!((a - b).abs() < TOLERANCE_TOOL_NATS, "{name}: {a} {b}");
+    }
+    let longest: usize = paths.iter().map(|path| path.len() - 1).sum();
+    assert!(spent as usize <= longest);
+}
+
+fn fork_all(engine: &mut LocalEngine, trunk: SeqId, len: usize, n: usize) -> Vec<SeqId> {
+    (0..n).map(|_| engine.fork(trunk, len, PURPOSE)).collect()
+}
+
+#[test]
+fn forking_8_branches_prefills_nothing_and_copies_no_kv() {
+    let mut real = open_real();
+    let engine = &mut real.engine;
+    let text = prompts(engine).concat();
+    for trunk_len in [256, 1_024] {
+        let tokens: Vec<u32> = text.iter().copied().cycle().take(trunk_len).collect();
+        let trunk = prefill(engine, &tokens);
+        let (before, blocks) = (engine.usage().total(), engine.pool_use());
+        let branches = fork_all(engine, trunk, trunk_len, 8);
+        assert_eq!(engine.pool_use(), blocks, "a fork takes no block");
+        let jobs: Vec<GenerateJob> = branches
+            .iter()
+            .enumerate()
+            .map(|(i, &seq)| job(seq, SamplerSettings::at(1.0), i as u64, 2))
+            .collect();
+        engine.generate(&jobs, &mut |_| {}).unwrap();
+        let after = engine.usage().total();
+        assert_eq!(after.forks - before.forks, 8);
+        assert_eq!(after.computed_tokens, before.computed_tokens);
+        // Both trunks fill their last block: the branches' writes copy nothing.
+        assert_eq!(after.blocks_copied, before.blocks_copied);
+        assert_eq!(
+            after.reused_tokens - before.reused_tokens,
+            8 * trunk_len as u64
+        );
+        engine.check_integrity();
+        for seq in branches.into_iter().chain([trunk]) {
+            engine.release(seq);
+        }
+    }
+    assert_eq!(engine.pool_use().referenced, 0);
+}
+
+#[test]
+fn a_sibling_of_a_finished_action_is_sampled_without_computing() {
+    let mut real = open_real();
+    let engine = &mut real.engine;
+    let prompt = prompts(engine).swap_remove(1);
+    let trunk = engine.new_sequence();
+    engine.append(trunk, &prompt, PURPOSE).unwrap();
+    let action = engine.generate(&[greedy(trunk, 12)], &mut |_| {}).unwrap();
+    let before = engine.usage().total();
+    // Back to the action's start, known only now to have been uncertain.
+    let sibling = engine.fork(trunk, prompt.len(), PURPOSE);
+    let again = engine.fork(trunk, prompt.len(), PURPOSE);
+    let other = GenerateJob {
+        first_token_not: vec![action[0].tokens[0].token],
+        rng: RngKey::from_seed(1),
+        ..job(sibling, SamplerSettings::at(1.0), 1, 12)
+    };
+    let generated = engine
+        .generate(&[other, greedy(again, 12)], &mut |_| {})
+        .unwrap();
+    let after = engine.usage().total();
+    assert_eq!(after.computed_tokens, before.computed_tokens);
+    assert_eq!(after.decoded_tokens - before.decoded_tokens, 24);
+    assert_ne!(ids(&generated[0])[0], ids(&action[0])[0]);
+    assert_eq!(ids(&generated[1])[0], ids(&action[0])[0]);
+}
