@@ -29,6 +29,9 @@ struct ForkArgs {
     /// Tokens that each branch decodes.
     #[arg(long, default_value_t = 16)]
     tokens: usize,
+    /// Rounds of forking and decoding; medians are shown.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     /// One JSON object a trunk instead of a table.
     #[arg(long)]
     json: bool,
@@ -44,8 +47,8 @@ impl BenchArgs {
 
 impl ForkArgs {
     fn run(self) -> anyhow::Result<()> {
-        if self.branches == 0 || self.tokens < 4 || self.trunk.contains(&0) {
-            bail!("--branches and --trunk must be at least 1, --tokens at least 4");
+        if self.branches == 0 || self.rounds == 0 || self.tokens < 4 || self.trunk.contains(&0) {
+            bail!("--branches, --rounds and --trunk must be at least 1, --tokens at least 4");
         }
         let longest = self.trunk.iter().max().expect("clap gives a default") + self.tokens;
         if longest > self.model.ctx {
@@ -75,6 +78,7 @@ impl ForkArgs {
                 trunk_tokens: trunk,
                 branches: self.branches,
                 tokens: self.tokens,
+                rounds: self.rounds,
             };
             let row = fork_bench(&mut opened.engine, &bench, &mut |progress| {
                 meter.show(&progress)

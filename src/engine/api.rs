@@ -87,6 +87,7 @@ pub enum EngineError {
     KvPoolFull { blocks: usize },
     #[error("the grammar cannot be compiled: {0}")]
     Grammar(String),
+    /// The sequences of the failed step stay, and are computed anew when needed.
     #[error("the model failed: {0}")]
     Model(String),
 }

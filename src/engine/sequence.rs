@@ -56,6 +56,12 @@ impl Sequence {
         }
     }
 
+    /// Every token is pending again.
+    pub(super) fn forget_cache(&mut self) {
+        self.table = self.table.fork(0);
+        self.decoded_end = 0;
+    }
+
     /// Makes sure that the next run yields the row after the last token: if all
     /// is cached but the row is not, the last token is pending again. True then.
     pub(super) fn want_last_row(&mut self) -> bool {

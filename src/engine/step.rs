@@ -87,7 +87,14 @@ impl LocalEngine {
             copies.extend(plan.copies);
             in_batch.push((i, n_logits));
         }
-        let mut rows = self.run(&batch, &copies)?.into_iter();
+        let ran = self.run(&batch, &copies);
+        if ran.is_err() {
+            // What the cache holds of these is unknown: none of it is kept.
+            for (i, _) in &in_batch {
+                self.sequence_mut(wants[*i].seq).forget_cache();
+            }
+        }
+        let mut rows = ran?.into_iter();
         let mut got: Vec<Got> = full
             .iter()
             .map(|&full| match full {

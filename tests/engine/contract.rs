@@ -303,3 +303,21 @@ fn a_sequence_named_twice_is_computed_once() {
     compute(&mut engine, &[seq, seq]);
     assert_eq!(engine.usage().total().computed_tokens, 20);
 }
+
+#[test]
+fn a_step_that_fails_leaves_its_sequences_usable() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    let branch = engine.fork(trunk, 20, PURPOSE);
+    engine.append(branch, &prompt(9), PURPOSE).unwrap();
+    let broken = engine.new_sequence();
+    // No such row in the embedding.
+    engine.append(broken, &[320], PURPOSE).unwrap();
+    let result = engine.compute(&[branch, broken], PURPOSE, &mut |_| {});
+    assert!(matches!(result, Err(EngineError::Model(_))));
+    engine.release(broken);
+    engine.check_integrity();
+    compute(&mut engine, &[branch]);
+    let replay = fresh_logits(&mut engine, &[prompt(20), prompt(9)].concat());
+    assert!(max_diff(&logits(&engine, branch), &replay) < TOLERANCE_F32);
+}

@@ -13,9 +13,16 @@ use std::sync::{Mutex, MutexGuard};
 
 const MODEL: &str = "qwen2.5-coder-1.5b-instruct-q4_k_m";
 
-/// Products over quantised weights round the activations to 8 bits: a change in
-/// the last place of one moves logits of up to 30 by this much.
-const TOLERANCE_QUANTISED_LOGITS: f32 = 0.5;
+/// Products over quantised weights round the activations to 8 bits: where a
+/// sum in another order tips one over to the next step, 28 layers carry that on.
+/// Of all 151,936 logits after a prompt the one that moves most moves by 0.3 to
+/// 0.7, between this engine and the oracle as between the oracle's own prefill
+/// and its own single rows (printed).
+const TOLERANCE_QUANTISED_LOGITS: f32 = 1.0;
+
+/// How far below the top the token taken may lie, of logits so uncertain; most
+/// move far less than the one that moves most.
+const NEAR_TIE: f32 = 0.5;
 
 /// Against sums in f64 of the same logits, nats.
 const TOLERANCE_ENTROPY_NATS: f64 = 1e-5;
@@ -98,34 +105,41 @@ fn greedy_tokens_of_a_ragged_batch_equal_those_of_candle_transformers() {
             logits(engine, start)
         })
         .collect();
+    let by_one = feed_one_by_one(engine, &prompts[0]);
+    let our_own = max_diff(&first_rows[0], &by_one);
     drop(real);
 
     let mut file = File::open(model_path()).unwrap();
     let content = gguf_file::Content::read(&mut file).unwrap();
     let device = Device::Cpu;
     let mut oracle = ModelWeights::from_gguf(content, &mut file, &device).unwrap();
+    let mut step = |tokens: &[u32], position: usize| -> Vec<f32> {
+        let tokens = Tensor::new(tokens, &device).unwrap().unsqueeze(0).unwrap();
+        let row = oracle.forward(&tokens, position).unwrap();
+        row.flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let at_once = step(&prompts[0], 0);
+    let rows = prompts[0].iter().enumerate();
+    let by_one = rows.map(|(at, token)| step(&[*token], at)).last().unwrap();
+    let oracles_own = max_diff(&at_once, &by_one);
     let mut largest = 0f32;
     let mut ties = 0;
     for (i, prompt) in prompts.iter().enumerate() {
         // The oracle follows our tokens, so that every step is compared.
         let mut position = 0;
         let mut input = prompt.clone();
-        for (step, ours) in ids(&generated[i]).into_iter().enumerate() {
-            let tokens = Tensor::new(input.as_slice(), &device).unwrap();
-            let row = oracle
-                .forward(&tokens.unsqueeze(0).unwrap(), position)
-                .unwrap();
-            let row: Vec<f32> = row.flatten_all().unwrap().to_vec1().unwrap();
-            if step == 0 {
+        for (at, ours) in ids(&generated[i]).into_iter().enumerate() {
+            let row = step(&input, position);
+            if at == 0 {
                 largest = largest.max(max_diff(&row, &first_rows[i]));
             }
             let (theirs, gap) = top_and_gap(&row);
             if theirs != ours {
                 let below = row[theirs as usize] - row[ours as usize];
                 println!(
-                    "prompt {i}, step {step}: {ours}, not {theirs}: {below:.4} below the top (second {gap:.4})"
+                    "prompt {i}, step {at}: {ours}, not {theirs}: {below:.4} below the top (second {gap:.4})"
                 );
-                assert!(below < TOLERANCE_QUANTISED_LOGITS, "no near-tie");
+                assert!(below < NEAR_TIE, "no near-tie");
                 ties += 1;
             }
             position += input.len();
@@ -134,10 +148,26 @@ fn greedy_tokens_of_a_ragged_batch_equal_those_of_candle_transformers() {
         assert_eq!(generated[i].tokens.len(), STEPS);
     }
     println!(
-        "{} steps compared, {ties} near-ties taken the other way; largest difference of a logit after a prompt {largest:.4}",
+        "{} steps compared, {ties} near-ties taken the other way",
         prompts.len() * STEPS
     );
+    println!(
+        "largest difference of a logit after a prompt: {largest:.3}; between prefill and single rows: ours {our_own:.3}, the oracle's {oracles_own:.3}"
+    );
     assert!(largest < TOLERANCE_QUANTISED_LOGITS);
+    assert!(our_own < TOLERANCE_QUANTISED_LOGITS);
+}
+
+/// The row of logits after `tokens`, each of them run in a step of its own.
+fn feed_one_by_one(engine: &mut LocalEngine, tokens: &[u32]) -> Vec<f32> {
+    let seq = engine.new_sequence();
+    for token in tokens {
+        engine.append(seq, &[*token], PURPOSE).unwrap();
+        compute(engine, &[seq]);
+    }
+    let row = logits(engine, seq);
+    engine.release(seq);
+    row
 }
 
 /// Entropy, varentropy, top-1 probability and margin by f64 sums.
@@ -162,11 +192,15 @@ fn figures_of_real_logits_agree_with_sums_in_f64() {
     let mut largest = [0f64; 4];
     let mut n_rows = 0;
     for prompt in prompts(engine) {
-        // Every prefix's row, the model uncertain at some and sure at others.
-        for len in (1..=prompt.len()).step_by(3) {
-            let seq = prefill(engine, &prompt[..len]);
+        // Rows along the text: the model is sure of some tokens and not of others.
+        let seq = engine.new_sequence();
+        for chunk in prompt.chunks(3) {
+            engine.append(seq, chunk, PURPOSE).unwrap();
+            compute(engine, &[seq]);
             let expected = reference_figures(&logits(engine, seq));
-            let generated = engine.generate(&[greedy(seq, 1)], &mut |_| {}).unwrap();
+            let probe = engine.fork(seq, engine.tokens(seq).len(), PURPOSE);
+            let generated = engine.generate(&[greedy(probe, 1)], &mut |_| {}).unwrap();
+            engine.release(probe);
             let TokenEntropy {
                 entropy_nats,
                 varentropy,
@@ -181,8 +215,8 @@ fn figures_of_real_logits_agree_with_sums_in_f64() {
             }
             assert!((f64::from(logprob) - expected[2].ln()).abs() < TOLERANCE_ENTROPY_NATS);
             n_rows += 1;
-            engine.release(seq);
         }
+        engine.release(seq);
     }
     println!(
         "{n_rows} rows: entropy within {:.1e} nats, varentropy {:.1e}, top-1 {:.1e}, margin {:.1e}",
@@ -207,7 +241,7 @@ fn entropy_of(weights: &[f64]) -> f64 {
 fn tool_entropy_by_forked_tails_equals_single_row_prefills() {
     let mut real = open_real();
     let engine = &mut real.engine;
-    let text = "<|im_start|>user\nThe tests of this repository fail. Find out why.<|im_end|>\n<|im_start|>assistant\n<tool_call>\n{\"name\": \"";
+    let text = "<|im_start|>system\nAnswer with a call of one of these tools: view, search, edit, write, run, run_tests, submit.<|im_end|>\n<|im_start|>user\nSome tests of this repository fail. Find out why.<|im_end|>\n<|im_start|>assistant\n<tool_call>\n{\"name\": \"";
     let trunk_tokens = engine.vocabulary().encode_special(text);
     // One name begins another: only the closing delimiter tells them apart.
     let names = [
@@ -253,6 +287,7 @@ fn tool_entropy_by_forked_tails_equals_single_row_prefills() {
         "tool entropy {ours:.6} nats, by single rows {reference:.6}; {spent} tokens computed; outside the names {:.4}",
         1.0 - scored.iter().sum::<f64>()
     );
+    assert!(brute.iter().sum::<f64>() > 0.5, "the names are likely here");
     assert!((ours - reference).abs() < TOLERANCE_TOOL_NATS);
     for ((name, a), b) in names.iter().zip(&scored).zip(&brute) {
         assert!((a - b).abs() < TOLERANCE_TOOL_NATS, "{name}: {a} {b}");
@@ -270,9 +305,12 @@ fn forking_8_branches_prefills_nothing_and_copies_no_kv() {
     let mut real = open_real();
     let engine = &mut real.engine;
     let text = prompts(engine).concat();
+    let trunk = engine.new_sequence();
     for trunk_len in [256, 1_024] {
-        let tokens: Vec<u32> = text.iter().copied().cycle().take(trunk_len).collect();
-        let trunk = prefill(engine, &tokens);
+        let grown = trunk_len - engine.tokens(trunk).len();
+        let tokens: Vec<u32> = text.iter().copied().cycle().take(grown).collect();
+        engine.append(trunk, &tokens, PURPOSE).unwrap();
+        compute(engine, &[trunk]);
         let (before, blocks) = (engine.usage().total(), engine.pool_use());
         let branches = fork_all(engine, trunk, trunk_len, 8);
         assert_eq!(engine.pool_use(), blocks, "a fork takes no block");
@@ -292,10 +330,9 @@ fn forking_8_branches_prefills_nothing_and_copies_no_kv() {
             8 * trunk_len as u64
         );
         engine.check_integrity();
-        for seq in branches.into_iter().chain([trunk]) {
-            engine.release(seq);
-        }
+        branches.into_iter().for_each(|seq| engine.release(seq));
     }
+    engine.release(trunk);
     assert_eq!(engine.pool_use().referenced, 0);
 }
 
