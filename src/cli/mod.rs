@@ -1,6 +1,7 @@
 //! The commands. The only module that sees every other one.
 mod bench;
 mod common;
+mod eval;
 mod generate;
 mod models;
 mod report;
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Work on an issue in a repository: issue in, tested patch out.
     Solve(solve::SolveArgs),
+    /// Compare strategies over tasks with hidden tests.
+    Eval(eval::EvalArgs),
     /// Continue a prompt, with the entropy of every token.
     Generate(generate::GenerateArgs),
     /// Measure this machine with a model.
@@ -35,6 +38,7 @@ enum Command {
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Solve(args) => args.run(),
+        Command::Eval(args) => args.run(),
         Command::Generate(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Models(args) => args.run(),

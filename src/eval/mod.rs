@@ -1,10 +1,15 @@
-//! Tasks with hidden tests, and how a patch is judged by them.
+//! Tasks with hidden tests: strategies run over them, patches judged, rows summed up.
 mod judge;
+mod run;
+mod table;
 mod task;
 
 pub use judge::{Verdict, judge};
+pub use run::{EvalRequest, EvalRow, EvalTools, evaluate};
+pub use table::{StrategySummary, markdown_table, summarise};
 pub use task::{Task, read_tasks};
 
+use crate::search::SearchError;
 use crate::verify::VerifyError;
 use std::path::PathBuf;
 
@@ -27,6 +32,14 @@ pub enum EvalError {
     NoTask { path: PathBuf },
     #[error("task {task}: {why}")]
     Task { task: String, why: String },
+    #[error("{}:{line}: not a result ({source}); move the file away to start anew", path.display())]
+    Results {
+        path: PathBuf,
+        line: usize,
+        source: serde_json::Error,
+    },
+    #[error(transparent)]
+    Search(#[from] SearchError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
 }

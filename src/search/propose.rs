@@ -9,7 +9,7 @@ use crate::base::{
 };
 use crate::decode::{BranchAsk, BranchRoom, ToolPaths, action_entropy, vote_entropy};
 use crate::engine::{Finish, GenerateJob, Generated, ScoreJob};
-use crate::record::Candidate;
+use crate::record::{Candidate, token_pieces};
 
 /// A step that is decided but not carried out.
 pub struct Proposal {
@@ -378,7 +378,7 @@ impl Controller<'_> {
                 Err(_) => format!("unreadable: {}", text.trim()),
             },
             entropy: action_entropy(&generated.tokens, tool, arguments),
-            pieces: ids.iter().map(|&id| vocabulary.decode(&[id])).collect(),
+            pieces: token_pieces(&ids, |tokens| vocabulary.decode(tokens)),
             tokens: generated.tokens.clone(),
             judge: None,
             merged: 1,

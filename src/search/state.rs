@@ -33,6 +33,8 @@ pub struct RunState {
     pub selected: Option<Selected>,
     pub usage: UsageByPurpose,
     pub ended: bool,
+    /// Of a run that has ended, sittings that were killed included.
+    pub wall_ms: u64,
 }
 
 impl RunState {
@@ -48,6 +50,7 @@ impl RunState {
             selected: None,
             usage: UsageByPurpose::default(),
             ended: false,
+            wall_ms: 0,
         }
     }
 
@@ -99,7 +102,10 @@ impl RunState {
                 self.votes.push(vote.clone());
             }
             Event::Selected(selected) => self.selected = Some(selected.clone()),
-            Event::RunEnded(_) => self.ended = true,
+            Event::RunEnded(ended) => {
+                self.ended = true;
+                self.wall_ms = ended.wall_ms;
+            }
         }
     }
 
