@@ -190,11 +190,22 @@ fn stop(child: &mut Child, init: Option<u32>, reach: &Reach) -> std::io::Result<
     // process to be had.
     child.kill()?;
     let status = child.wait()?;
+    // A bwrap that is killed while it starts leaves a child that waits for it
+    // for good, as yet in its process group.
     let killed = Instant::now();
-    while init.is_some_and(processes::is_alive) && killed.elapsed() < KILL_GRACE {
+    let mut patience = Duration::from_millis(20);
+    loop {
+        let mut left = processes::members_of(child.id(), u64::MAX);
+        left.extend(init.filter(|&init| processes::is_alive(init)));
+        if left.is_empty() || killed.elapsed() > KILL_GRACE {
+            return Ok(status);
+        }
+        if killed.elapsed() > patience {
+            processes::kill(&left.iter().map(u32::to_string).collect::<Vec<_>>());
+            patience *= 2;
+        }
         sleep(Duration::from_millis(1));
     }
-    Ok(status)
 }
 
 /// Kills a process group and all that carry the mark, again until none is
@@ -210,5 +221,33 @@ fn kill_group(group: u32, mark: &str) {
         let targets: Vec<String> = left.iter().map(u32::to_string).collect();
         processes::kill(&targets);
         sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_that_is_stopped_while_it_starts_leaves_nothing() {
+        for tenths_ms in 0..100 {
+            let mut child = Command::new("bwrap")
+                .args([
+                    "--unshare-all",
+                    "--as-pid-1",
+                    "--die-with-parent",
+                    "--new-session",
+                ])
+                .args(["--ro-bind", "/", "/", "sleep", "100"])
+                .process_group(0)
+                .spawn()
+                .expect("run scripts/setup first: bwrap is not installed");
+            sleep(Duration::from_micros(100 * tenths_ms));
+            let init = processes::child_of(child.id());
+            stop(&mut child, init, &Reach::Namespace).unwrap();
+            let left = processes::members_of(child.id(), u64::MAX);
+            assert_eq!(left, [] as [u32; 0], "after {tenths_ms} tenths of a ms");
+            assert!(!init.is_some_and(processes::is_alive));
+        }
     }
 }
