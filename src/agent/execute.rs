@@ -194,12 +194,12 @@ impl<'a> Executor<'a> {
             let text = fill(UNCHANGED, &[("path", path)]);
             return Ok(Observation::new(StepOutcome::EditFailed, text));
         }
-        if let Some(parent) = full.parent() {
-            if let Err(e) = std::fs::create_dir_all(parent) {
-                return Ok(Observation::rejected(format!(
-                    "{path} cannot be made: {e}."
-                )));
-            }
+        if let Some(parent) = full.parent()
+            && let Err(e) = std::fs::create_dir_all(parent)
+        {
+            return Ok(Observation::rejected(format!(
+                "{path} cannot be made: {e}."
+            )));
         }
         let before = match old {
             Some(_) => Some(std::fs::read(&full).map_err(|e| io("read", e))?),

@@ -348,7 +348,8 @@ fn is_stub(text: &str) -> bool {
     });
     let inline = text.lines().nth(symbol.header).is_some_and(|header| {
         let header = without_comment(header);
-        !header.ends_with([':', '(', ',']) && !(header.ends_with("...") || header.ends_with("pass"))
+        let ends = [":", "(", ",", "...", "pass"];
+        !ends.iter().any(|end| header.ends_with(end))
     });
     statements.next().is_none() && !inline
 }
