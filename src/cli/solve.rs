@@ -3,7 +3,7 @@ use super::common::ModelArgs;
 use super::watch::TerminalWatcher;
 use crate::agent::{Dialect, SplicedDialect};
 use crate::base::{Budget, Purpose, UsageByPurpose};
-use crate::checkpoint::{Message, find_manifest};
+use crate::checkpoint::find_manifest;
 use crate::engine::{Engine, Opened};
 use crate::report::write_report;
 use crate::search::{RunState, STRATEGY_NAMES, SolveRequest, Strategy, Tools, resume, solve};
@@ -67,14 +67,18 @@ pub struct SandboxArgs {
 }
 
 impl SandboxArgs {
-    /// The sandbox, tried out.
+    /// The sandbox, tried out; workspaces are seen at `repo`'s path inside.
     pub fn open(&self, repo: &Path) -> anyhow::Result<Sandbox> {
         let mode = match self.unsafe_no_sandbox {
             true => SandboxMode::UnsafeNone,
             false => SandboxMode::Bubblewrap,
         };
         let python = find_python(self.python.as_deref(), repo)?;
-        Ok(Sandbox::new(mode, &python)?)
+        let repo = repo
+            .canonicalize()
+            .with_context(|| format!("cannot read {}", repo.display()))?;
+        // A package that was installed from the repository is found there.
+        Ok(Sandbox::new(mode, &python)?.seen_at(&repo))
     }
 }
 
@@ -242,17 +246,8 @@ pub fn dialect(opened: &Opened) -> anyhow::Result<impl Dialect + use<>> {
         .iter()
         .map(|&token| vocabulary.decode(&[token]))
         .collect();
-    let render = |turns: &[crate::agent::Turn]| {
-        let messages: Vec<Message> = turns
-            .iter()
-            .map(|turn| Message::new(turn.role, turn.content.as_str()))
-            .collect();
-        opened
-            .template
-            .render(&messages, &[], true)
-            .map_err(|error| error.to_string())
-    };
-    SplicedDialect::new(render, stops).context("this model's chat template cannot carry an agent")
+    SplicedDialect::of(&opened.template, stops)
+        .context("this model's chat template cannot carry an agent")
 }
 
 /// The strategy of that name, or a sentence that lists the known ones.

@@ -41,6 +41,10 @@ pub struct RunStarted {
     pub gate: Option<Gate>,
     /// The repository as the user named it, for display.
     pub repo: String,
+    /// Where the repository lies in a git repository around it, with a slash at
+    /// the end; empty at the top. Paths in patches begin with it.
+    #[serde(default)]
+    pub repo_prefix: String,
     pub issue: String,
     /// Command that runs the repository's tests, if the user named one.
     pub test_cmd: Option<String>,

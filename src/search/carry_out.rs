@@ -130,7 +130,7 @@ impl Controller<'_> {
         status: BranchStatus,
     ) -> Result<(), SearchError> {
         let state = &self.recorder.state;
-        let patch = patch_of(self.bench, state.tree(branch))?;
+        let patch = patch_of(self.bench, &state.start.repo_prefix, state.tree(branch))?;
         let signal = state.start.gate.as_ref().map(|gate| gate.signal);
         let ended = BranchEnded {
             branch,

@@ -5,12 +5,14 @@ use crate::workspace::TreeId;
 /// Names that a model gives to scripts that show a fault.
 const DEBUG_PREFIXES: [&str; 3] = ["repro", "debug", "check_issue"];
 
-/// The patch from the base to `tree`.
-pub fn patch_of(bench: &Bench<'_>, tree: &str) -> Result<String, VerifyError> {
+/// The patch from the base to `tree`, its paths below `prefix`.
+pub fn patch_of(bench: &Bench<'_>, prefix: &str, tree: &str) -> Result<String, VerifyError> {
     let tree = TreeId(tree.to_owned());
     let aside = written_tests(bench, &tree)?;
     let without: Vec<&str> = aside.iter().map(String::as_str).collect();
-    Ok(bench.shadow.diff(bench.base, &tree, &without)?)
+    Ok(bench
+        .shadow
+        .diff_below(prefix, bench.base, &tree, &without)?)
 }
 
 /// Test and debug files of `tree` that the base does not have.

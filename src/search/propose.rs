@@ -2,7 +2,7 @@
 //! is uncertain, judge the candidates, choose.
 use super::controller::{Controller, SearchError};
 use super::judge::judge;
-use crate::agent::{GrammarContext, RepoView, ToolSet, call_span, grammar, locate_call, parse};
+use crate::agent::{GrammarContext, RepoView, ToolSet, grammar, locate_call, parse};
 use crate::base::{
     ActionEntropy, BranchDecision, BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId,
     ToolEntropy,
@@ -372,7 +372,7 @@ impl Controller<'_> {
         let parsed = parse(&start.tools, &text);
         let arguments = locate_call(vocabulary, &ids).map_or(0..ids.len(), |call| call.arguments);
         Candidate {
-            tool: call_span(&text).map(|span| text[span.name].to_owned()),
+            tool: parsed.as_ref().ok().map(|action| action.tool().to_owned()),
             canonical: match &parsed {
                 Ok(action) => action.canonical(),
                 Err(_) => format!("unreadable: {}", text.trim()),

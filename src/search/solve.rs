@@ -11,7 +11,7 @@ use crate::base::{Budget, Gate, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::{Event, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
 use crate::verify::{Bench, RunnerLimits, TestRunner, plan};
-use crate::workspace::{Sandbox, Shadow, TreeId};
+use crate::workspace::{Sandbox, Shadow, TreeId, repository_prefix};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -98,6 +98,7 @@ pub fn solve(
         budget: request.budget,
         gate: request.gate.clone(),
         repo: request.repo.display().to_string(),
+        repo_prefix: repository_prefix(request.repo)?,
         issue: request.issue.into(),
         test_cmd: request.test_cmd.clone(),
         base_tree: base.0.clone(),

@@ -278,6 +278,7 @@ mod tests {
             dimensions: Vec::new(),
             total,
             gated: false,
+            usage: Default::default(),
         }
     }
 

@@ -69,6 +69,7 @@ impl Synthetic {
             next_step: 0,
         };
         record.push(Event::RunStarted(RunStarted {
+            repo_prefix: String::new(),
             record_version: RECORD_VERSION,
             egss_version: "0.0.0-synthetic".into(),
             model: "synthetic-model".into(),
