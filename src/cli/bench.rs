@@ -80,7 +80,13 @@ impl ForkArgs {
                 tokens: self.tokens,
                 rounds: self.rounds,
             };
+            let mut decoded = 0;
             let row = fork_bench(&mut opened.engine, &bench, &mut |progress| {
+                // Each round counts from 0 again, and so must its meter.
+                if progress.decoded_tokens < decoded {
+                    meter = Meter::new(&format!("trunk of {trunk}"));
+                }
+                decoded = progress.decoded_tokens;
                 meter.show(&progress)
             })?;
             drop(meter);

@@ -6,7 +6,8 @@ use std::fmt;
 /// Bytes by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// The checkpoint's tensors, and the tiles that candle repacks them into.
+    /// The checkpoint's tensors, the tiles that candle repacks them into, and
+    /// the vocabulary.
     pub weights_bytes: u64,
     /// The KV pool when all of it is in use.
     pub kv_bytes: u64,
@@ -32,12 +33,13 @@ impl MemoryPlan {
         let block =
             KvStorage::block_bytes(config.n_layers, config.n_kv_heads, config.head_dim) as u64;
         let kv_blocks = (kv_bytes_max / block) as usize;
-        let activations = 4
-            * batch_rows
-            * (4 * config.hidden + 3 * config.ffn + 3 * config.n_heads * config.head_dim);
+        let row = 4 * config.hidden + 3 * config.ffn + 3 * config.n_heads * config.head_dim;
+        let activations = ACTIVATION_COPIES * 4 * batch_rows * row;
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
-            weights_bytes: file_bytes + (file_bytes as f64 * REPACKED_SHARE) as u64,
+            weights_bytes: file_bytes
+                + (file_bytes as f64 * REPACKED_SHARE) as u64
+                + config.vocab as u64 * TOKEN_BYTES,
             kv_bytes: kv_blocks as u64 * block,
             kv_blocks,
             work_bytes: (activations + logits) as u64,
@@ -62,9 +64,20 @@ impl MemoryPlan {
     }
 }
 
-/// candle's products tile Q4_K weights from 4.5 to 6 bits and Q6_K from 6.56 to
-/// 8.5 beside the originals: 1.33 of the file when everything has been used.
-const REPACKED_SHARE: f64 = 1.33;
+/// What candle's products over quantised weights keep beside the file's own
+/// layout, as a share of the file: Q4_K goes from 4.5 to 6 bits a weight, Q6_K
+/// from 6.56 to 8.5, and the embedding, which is only looked up, stays. That is
+/// 1.28 GB beside the 1.11 GB of Qwen2.5-Coder-1.5B Q4_K_M.
+const REPACKED_SHARE: f64 = 1.16;
+
+/// A row's activations as often as the allocator ends up holding them: freed
+/// buffers stay between the tiles laid out meanwhile. Measured on the same
+/// model: 366 MB after a first batch of 512 rows, 4.7 times the row's.
+const ACTIVATION_COPIES: usize = 5;
+
+/// A token in the tokenizer, its merges and the grammars' trie. Measured: 159 MB
+/// for 151,936 tokens.
+const TOKEN_BYTES: u64 = 1_050;
 
 impl fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use candle_transformers::models::quantized_qwen2::ModelWeights;
 use egss::base::{RngKey, SamplerSettings, SeqId, TokenEntropy};
 use egss::checkpoint::resolve;
-use egss::engine::{Engine, EngineSettings, GenerateJob, LocalEngine, ScoreJob, open};
+use egss::engine::{Engine, EngineSettings, GenerateJob, LocalEngine, MemoryPlan, ScoreJob, open};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
@@ -39,6 +39,7 @@ fn model_path() -> PathBuf {
 /// The engine, and the right to use the cores: one model at a time.
 struct Real {
     engine: LocalEngine,
+    plan: MemoryPlan,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -55,6 +56,7 @@ fn open_real() -> Real {
     let opened = open(&model_path(), &settings, &mut |_| {}).expect("the model opens");
     Real {
         engine: opened.engine,
+        plan: opened.plan,
         _alone: alone,
     }
 }
@@ -296,6 +298,15 @@ fn tool_entropy_by_forked_tails_equals_single_row_prefills() {
     assert!(spent as usize <= longest);
 }
 
+/// Memory that this process holds now, bytes.
+#[cfg(target_os = "linux")]
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().split_whitespace().next().unwrap();
+    kib.parse::<u64>().unwrap() * 1024
+}
+
 fn fork_all(engine: &mut LocalEngine, trunk: SeqId, len: usize, n: usize) -> Vec<SeqId> {
     (0..n).map(|_| engine.fork(trunk, len, PURPOSE)).collect()
 }
@@ -361,4 +372,32 @@ fn a_sibling_of_a_finished_action_is_sampled_without_computing() {
     assert_eq!(after.decoded_tokens - before.decoded_tokens, 24);
     assert_ne!(ids(&generated[0])[0], ids(&action[0])[0]);
     assert_eq!(ids(&generated[1])[0], ids(&action[0])[0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_within_its_plan() {
+    let before = resident_bytes();
+    let mut real = open_real();
+    let opened = resident_bytes();
+    let engine = &mut real.engine;
+    let text = prompts(engine).concat();
+    // More than a batch, then several rows: every kind of product has run.
+    let tokens: Vec<u32> = text.iter().copied().cycle().take(600).collect();
+    let trunk = prefill(engine, &tokens);
+    let branches = fork_all(engine, trunk, 600, 8);
+    let jobs: Vec<GenerateJob> = branches.iter().map(|&seq| greedy(seq, 3)).collect();
+    engine.generate(&jobs, &mut |_| {}).unwrap();
+    let plan = real.plan;
+    let block_bytes = plan.kv_bytes / plan.kv_blocks as u64;
+    let kv_bytes = engine.pool_use().referenced as u64 * block_bytes;
+    let taken = resident_bytes() - before;
+    let planned = plan.weights_bytes + plan.work_bytes + kv_bytes;
+    println!(
+        "MiB: {} after opening, {} in use, {} planned for it",
+        (opened - before) >> 20,
+        taken >> 20,
+        planned >> 20
+    );
+    assert!(taken <= planned);
 }
