@@ -72,7 +72,7 @@ impl BlockTable {
         }
         let mut pool = self.pool.lock();
         let needed = (self.len + n).div_ceil(BLOCK_SIZE) - self.blocks.len();
-        let shared_tail = (self.len % BLOCK_SIZE != 0)
+        let shared_tail = (!self.len.is_multiple_of(BLOCK_SIZE))
             .then(|| *self.blocks.last().expect("a partial tail is a block"))
             .filter(|&tail| pool.is_shared(tail));
         if pool.n_free() < needed + usize::from(shared_tail.is_some()) {

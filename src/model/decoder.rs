@@ -102,11 +102,7 @@ impl CausalLm for Decoder {
             x = layer.forward(&x, index, &self.config, &rotary, batch, kv)?;
         }
         let rows = Tensor::new(batch.logit_rows.as_slice(), &self.device)?;
-        rms_norm(
-            &x.index_select(&rows, 0)?,
-            &self.norm,
-            self.config.rms_eps as f32,
-        ) // [R, E]
+        rms_norm(&x.index_select(&rows, 0)?, &self.norm, self.config.rms_eps) // [R, E]
     }
 
     fn logits(&self, hidden: &Tensor) -> Result<Tensor> {

@@ -31,9 +31,9 @@ impl Layer {
         batch: &BatchStep,
         kv: &KvStorage,
     ) -> Result<Tensor> {
-        let h = rms_norm(x, &self.attention_norm, config.rms_eps as f32)?;
+        let h = rms_norm(x, &self.attention_norm, config.rms_eps)?;
         let x = (x + self.attend(&h, index, config, rotary, batch, kv)?)?;
-        let h = rms_norm(&x, &self.ffn_norm, config.rms_eps as f32)?;
+        let h = rms_norm(&x, &self.ffn_norm, config.rms_eps)?;
         let h = (silu(&self.gate.forward(&h)?)? * self.up.forward(&h)?)?;
         x + self.down.forward(&h)?
     }
