@@ -22,8 +22,9 @@ pub enum Thought {
     Optional {
         chars_max: usize,
     },
-    /// One line, always.
+    /// One line that begins with these words, always.
     Required {
+        opening: &'static str,
         chars_max: usize,
     },
 }
@@ -62,6 +63,9 @@ pub struct AgentConfig {
 const OBSERVATION_CHARS_MAX: usize = 3_000;
 /// A third of the smallest context that a run is expected to have (8,192).
 const CONTEXT_TOKENS_MAX: usize = 2_700;
+/// Makes a small model name the cause before it acts; left to itself it fills
+/// the line with calls.
+const THOUGHT_OPENING: &str = "Cause:";
 /// Two sentences.
 const THOUGHT_CHARS_MAX: usize = 240;
 
@@ -71,7 +75,8 @@ impl AgentConfig {
         Self {
             role: Role::Agent,
             tools: ToolSet::standard(),
-            thought: Thought::Optional {
+            thought: Thought::Required {
+                opening: THOUGHT_OPENING,
                 chars_max: THOUGHT_CHARS_MAX,
             },
             observation_chars_max: OBSERVATION_CHARS_MAX,

@@ -5,7 +5,7 @@
 //! one, so a small model cannot invent them.
 use super::config::Thought;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
-use super::python::symbols;
+use super::python::{Symbol, symbols};
 use super::repo::RepoView;
 use super::tool::{
     ARGUMENTS_KEY, Block, CALL_CLOSING, CALL_OPENING, Form, NAME_DELIMITER, NAME_OPENING,
@@ -24,12 +24,22 @@ const LINES_LISTED_MAX: usize = 600;
 /// Characters of a search text or a command.
 const TEXT_CHARS_MAX: usize = 200;
 
+/// What a grammar knows of one function or class.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SymbolFacts {
+    /// `name`, or `Class.method`.
+    pub name: String,
+    /// How the code that replaces it has to begin (`def name(`); empty for what
+    /// may begin otherwise: a class, a method, anything with decorators.
+    pub opening: String,
+}
+
 /// What a grammar knows of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileFacts {
     pub path: String,
     /// Functions and classes that can be named from outside.
-    pub symbols: Vec<String>,
+    pub symbols: Vec<SymbolFacts>,
     /// Its lines without line ends; empty for a file that is too long.
     pub lines: Vec<String>,
 }
@@ -44,6 +54,21 @@ pub struct GrammarContext {
 }
 
 impl GrammarContext {
+    /// The same without some functions and classes, given as `(path, name)`:
+    /// what is left is where siblings are to look.
+    #[must_use]
+    pub fn without_symbols(mut self, tried: &[(String, String)]) -> Self {
+        for file in &mut self.files {
+            let is_tried = |s: &SymbolFacts| {
+                tried
+                    .iter()
+                    .any(|(p, name)| *p == file.path && *name == s.name)
+            };
+            file.symbols.retain(|symbol| !is_tried(symbol));
+        }
+        self
+    }
+
     /// What `view`, the workspace as it now stands, allows.
     pub fn of(view: &RepoView, vocabulary: &dyn Vocabulary) -> Self {
         let text_files = view.files.iter().filter(|f| f.text.is_some());
@@ -55,7 +80,10 @@ impl GrammarContext {
                 let mut names = BTreeSet::new();
                 if file.is_python() {
                     let outer = symbols(text).into_iter().filter(|s| !s.is_local);
-                    names.extend(outer.map(|s| s.qualified));
+                    names.extend(outer.map(|s| SymbolFacts {
+                        opening: opening(&s, &lines),
+                        name: s.qualified,
+                    }));
                 }
                 FileFacts {
                     path: file.path.clone(),
@@ -149,6 +177,11 @@ impl Writer<'_> {
             if !is_number {
                 literal.push('"');
             }
+            if param.kind == ParamKind::Symbol && form.block == Block::Code && file.is_some() {
+                parts.push(quoted(&literal));
+                parts.push(self.symbol_tails(file));
+                return parts.join(" ");
+            }
             parts.push(quoted(&literal));
             parts.push(self.value(param.kind, file));
             literal = if is_number { "" } else { "\"" }.to_string();
@@ -160,6 +193,28 @@ impl Writer<'_> {
         parts.join(" ")
     }
 
+    /// From a symbol's name to the end of the code that replaces it, for every
+    /// symbol of a file. The code begins as the symbol does, so that a small
+    /// model cannot name one function and write another.
+    fn symbol_tails(&self, file: Option<usize>) -> String {
+        let at = file.expect("symbols are known by file");
+        let closing = self.marker(CALL_CLOSING);
+        let [fence, code]: [String; 2] = self
+            .block(Block::Code, file)
+            .try_into()
+            .expect("a fence and the code");
+        let tail = |symbol: &SymbolFacts| {
+            let named = quoted(&format!("{}\"}}}}\n", symbol.name));
+            let fence = match symbol.opening.is_empty() {
+                true => fence.clone(),
+                false => quoted(&format!("\n```python\n{}", symbol.opening)),
+            };
+            format!("{named} {closing} {fence} {code}")
+        };
+        let tails: Vec<String> = self.context.files[at].symbols.iter().map(tail).collect();
+        format!("({})", tails.join("\n      | "))
+    }
+
     fn value(&self, kind: ParamKind, file: Option<usize>) -> String {
         match (kind, file) {
             (ParamKind::ExistingPath, Some(at)) => quoted(&json_body(&self.context.files[at].path)),
@@ -167,7 +222,7 @@ impl Writer<'_> {
             (ParamKind::ExistingPath | ParamKind::AnyPath, _) => "ANY_PATH".into(),
             (ParamKind::Symbol, Some(at)) => {
                 let names = self.context.files[at].symbols.iter();
-                let names: Vec<String> = names.map(|name| quoted(name)).collect();
+                let names: Vec<String> = names.map(|symbol| quoted(&symbol.name)).collect();
                 format!("({})", names.join(" | "))
             }
             (ParamKind::Symbol, None) => "SYMBOL".into(),
@@ -212,9 +267,11 @@ impl Writer<'_> {
             quoted(&format!("\n{NAME_OPENING}"))
         );
         let (before, chars_max) = match thought {
-            Thought::None => ("", 0),
-            Thought::Optional { chars_max } => ("THOUGHT? ", chars_max),
-            Thought::Required { chars_max } => ("THOUGHT ", chars_max),
+            Thought::None => (String::new(), 0),
+            Thought::Optional { chars_max } => ("THOUGHT? ".into(), chars_max),
+            Thought::Required { opening, chars_max } => {
+                (format!("{} THOUGHT ", quoted(opening)), chars_max)
+            }
         };
         let mut text = format!("start: {before}{call}");
         text += &format!("tool: {}\n", self.forms.join("\n    | "));
@@ -245,9 +302,11 @@ impl Writer<'_> {
             ),
         );
         rule("FENCE", "/\\n```[a-z]{0,12}\\n/".into());
-        // Never a fence at once: that would be an empty block.
+        // Never a fence at once: that would be an empty block. No line begins
+        // with a backtick: a model whose tokens cut the closing fence in two
+        // would otherwise be led past its end.
         if uses("code") {
-            self.rules += "code[lazy]: /[^`\\n](.|\\n)*\\n```/\n";
+            self.rules += "code: /[^`\\n][^\\n]*\\n([^`\\n][^\\n]*\\n|\\n)*```/\n";
         }
         if uses("new") {
             self.rules += &format!("new[lazy]: /((.|\\n)*\\n)?{REPLACE_MARK}\\n/\n");
@@ -270,10 +329,19 @@ impl Writer<'_> {
         if !before.is_empty() {
             // A line that begins with a fence would be code without a call.
             let more = chars_max.saturating_sub(1).max(1);
-            text += &format!("THOUGHT: /[^`<\\s][^<\\n]{{0,{more}}}\\n/\n");
+            // Prose: what looks like a call or data has its place behind it.
+            text += &format!("THOUGHT: / ?[^`<\\s][^<{{}}\\[\\]|\\n]{{0,{more}}}\\n/\n");
         }
         text
     }
+}
+
+/// `def name(` for a plain function at the margin, else nothing.
+fn opening(symbol: &Symbol, lines: &[String]) -> String {
+    let plain = !symbol.is_class && symbol.indent.is_empty() && symbol.lines.start == symbol.header;
+    let header = lines.get(symbol.header).map_or("", |line| line.as_str());
+    let end = header.find('(').filter(|_| plain);
+    end.map_or(String::new(), |end| header[..=end].to_owned())
 }
 
 fn is_name(c: char) -> bool {

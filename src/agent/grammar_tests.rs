@@ -122,7 +122,10 @@ fn tools_that_are_withheld_cannot_be_called() {
     assert!(!accepts(&standard, &format!("A thought.\n{submit}")));
     let required = lark(
         &ToolSet::full(),
-        Thought::Required { chars_max: 80 },
+        Thought::Required {
+            opening: "Cause:",
+            chars_max: 80,
+        },
         &context,
     );
     assert!(accepts(&required, &format!("A thought.\n{submit}")));

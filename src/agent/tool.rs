@@ -144,16 +144,17 @@ impl ToolSet {
     }
 
     /// The agent's usual tools: everything but edits by search and replace,
-    /// which a small model needs only where functions are very long.
+    /// which a small model needs only where functions are very long, and line
+    /// numbers, which it invents.
     pub fn standard() -> Self {
-        Self::full().without_block(Block::Hunks)
+        Self::full()
+            .without_block(Block::Hunks)
+            .without_param(ParamKind::Line)
     }
 
     /// What a single answer may be: an edit of a whole function, or a whole file.
     pub fn one_turn() -> Self {
-        Self::standard()
-            .only(&["edit", "write"])
-            .without_param(ParamKind::Line)
+        Self::standard().only(&["edit", "write"])
     }
 
     /// Only the named tools, in the table's order. Names that are not in the

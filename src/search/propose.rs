@@ -197,10 +197,23 @@ impl Controller<'_> {
         candidates: &mut Vec<(Candidate, SeqId)>,
         tried: &[String],
     ) -> Result<(), SearchError> {
+        // Every second sibling may not edit what was edited at this point: what a
+        // small model is sure of and wrong about it samples again and again.
+        let known = candidates
+            .iter()
+            .map(|(c, _)| c.canonical.as_str())
+            .chain(tried.iter().map(String::as_str));
+        let targets: Vec<(String, String)> = known.filter_map(edit_target).collect();
+        let context = start.grammar.clone().without_symbols(&targets);
+        let elsewhere = grammar::lark(&start.tools, self.config.thought, &context);
         let jobs: Vec<GenerateJob> = (0..n)
             .map(|i| {
                 let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
-                self.job(start, seq, first_index + i, self.strategy.sibling_sampler)
+                let mut job = self.job(start, seq, first_index + i, self.strategy.sibling_sampler);
+                if i % 2 == 1 {
+                    job.grammar = Some(elsewhere.clone());
+                }
+                job
             })
             .collect();
         let generated = self.generate(&jobs)?;
@@ -392,6 +405,13 @@ impl Controller<'_> {
             .engine
             .generate(jobs, &mut |progress| watcher.progress(&progress))?)
     }
+}
+
+/// File and symbol of an edit in canonical form.
+fn edit_target(canonical: &str) -> Option<(String, String)> {
+    let call: serde_json::Value = serde_json::from_str(canonical.lines().next()?).ok()?;
+    let argument = |name: &str| Some(call["arguments"][name].as_str()?.to_owned());
+    Some((argument("path")?, argument("symbol")?))
 }
 
 /// Tokens that judging a candidate takes at most: the question and one answer.
