@@ -61,8 +61,8 @@ pub struct AgentConfig {
 
 /// About 900 tokens of program text.
 const OBSERVATION_CHARS_MAX: usize = 3_000;
-/// A third of the smallest context that a run is expected to have (8,192).
-const CONTEXT_TOKENS_MAX: usize = 2_700;
+/// Three tenths of the smallest context that a run is expected to have (8,192).
+const CONTEXT_TOKENS_MAX: usize = 2_400;
 /// Makes a small model name the cause before it acts; left to itself it fills
 /// the line with calls.
 const THOUGHT_OPENING: &str = "Cause:";

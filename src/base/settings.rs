@@ -55,7 +55,7 @@ impl Default for Budget {
             tokens_max: 200_000,
             steps_max: 12,
             branches_max: 16,
-            action_tokens_max: 1_024,
+            action_tokens_max: 512,
             wall_s_max: 3_600,
         }
     }

@@ -48,6 +48,9 @@ pub struct RunStarted {
     pub issue: String,
     /// Command that runs the repository's tests, if the user named one.
     pub test_cmd: Option<String>,
+    /// Names of the tools that the agent has; empty: the usual ones.
+    #[serde(default)]
+    pub tools: Vec<String>,
     /// Tree id of the base in the run's shadow git directory.
     pub base_tree: String,
     /// The context that every branch starts from, as text and as tokens.

@@ -116,7 +116,13 @@ impl Controller<'_> {
             StepOutcome::TestsPassed if state.is_check_decisive() && last_changed(last) => {
                 Some(BranchStatus::Submitted)
             }
-            StepOutcome::EditFailed | StepOutcome::TestsFailed if self.strategy.backtrack => {
+            // What went wrong leaves the context with its tokens.
+            StepOutcome::EditFailed
+            | StepOutcome::TestsFailed
+            | StepOutcome::Rejected
+            | StepOutcome::Repeated
+                if self.strategy.backtrack =>
+            {
                 Some(BranchStatus::Abandoned)
             }
             _ => None,

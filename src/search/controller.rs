@@ -147,7 +147,7 @@ impl Controller<'_> {
     /// Opens what comes next when no branch lives. False when nothing does.
     fn open_branches(&mut self) -> Result<bool, SearchError> {
         let state = &self.recorder.state;
-        let n_trajectories = state.trajectories().len() as u32;
+        let n_trajectories = state.n_finished() as u32;
         let n_branches = state.branches.len() as u32;
         if n_branches >= state.start.budget.branches_max {
             return Ok(false);
@@ -189,11 +189,12 @@ impl Controller<'_> {
             .gate
             .as_ref()
             .map_or(GateSignal::ArgsMax, |gate| gate.signal);
-        let k = (self.strategy.k as usize).max(2);
+        // Each point is rolled out twice at most.
+        let tries_max = 2 * (self.strategy.k as usize).max(2);
         let point = state
             .ids()
             .rev()
-            .find_map(|branch| state.most_uncertain_point(branch, signal, k));
+            .find_map(|branch| state.most_uncertain_point(branch, signal, tries_max));
         let Some(point) = point else { return Ok(false) };
         let from = ForkPoint {
             branch: point.branch,

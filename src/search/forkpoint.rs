@@ -13,7 +13,7 @@ pub struct OpenPoint {
 }
 
 impl RunState {
-    /// The most uncertain step of a branch at which fewer than `k` actions were
+    /// The most uncertain step of a branch at which fewer than `tries_max` actions were
     /// tried and something else is left to try; the earliest of equals.
     ///
     /// Steps at which the harness, not the model, was at fault cannot be told
@@ -22,11 +22,11 @@ impl RunState {
         &self,
         branch: BranchId,
         signal: GateSignal,
-        k: usize,
+        tries_max: usize,
     ) -> Option<OpenPoint> {
         let mut best: Option<OpenPoint> = None;
         for step in self.path(branch) {
-            if !self.is_open(step, k) {
+            if !self.is_open(step, tries_max) {
                 continue;
             }
             let signal_nats = signal.of(&step.candidates[0].entropy).unwrap_or(0.0);
@@ -44,13 +44,13 @@ impl RunState {
         best
     }
 
-    /// False for a step at which `k` actions were tried, or where siblings were
+    /// False for a step at which `tries_max` actions were tried, or where siblings were
     /// rolled out and none was new.
-    fn is_open(&self, step: &StepFinished, k: usize) -> bool {
+    fn is_open(&self, step: &StepFinished, tries_max: usize) -> bool {
         if step.outcome == StepOutcome::Submitted && step.depth == 0 {
             return false;
         }
-        self.tried_at(step.step).len() < k && !self.is_exhausted(step)
+        self.tried_at(step.step).len() < tries_max && !self.is_exhausted(step)
     }
 
     /// True when a branch was opened at this point and found no other action.
@@ -76,7 +76,12 @@ impl RunState {
             .iter()
             .filter(|other| self.is_same_point(other, first))
         {
-            for (index, candidate) in other.candidates.iter().enumerate() {
+            let readable = other
+                .candidates
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| c.tool.is_some());
+            for (index, candidate) in readable {
                 let known = |c: &str| c == candidate.canonical;
                 if !tried.iter().any(|c| known(c))
                     && !open.iter().any(|(_, _, c)| known(&c.canonical))

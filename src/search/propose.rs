@@ -2,7 +2,7 @@
 //! is uncertain, judge the candidates, choose.
 use super::controller::{Controller, SearchError};
 use super::judge::judge;
-use crate::agent::{GrammarContext, RepoView, ToolSet, grammar, locate_call, parse};
+use crate::agent::{GrammarContext, RepoView, Thought, ToolSet, grammar, locate_call, parse};
 use crate::base::{
     ActionEntropy, BranchDecision, BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId,
     ToolEntropy,
@@ -197,20 +197,25 @@ impl Controller<'_> {
         candidates: &mut Vec<(Candidate, SeqId)>,
         tried: &[String],
     ) -> Result<(), SearchError> {
-        // Every second sibling may not edit what was edited at this point: what a
-        // small model is sure of and wrong about it samples again and again.
-        let known = candidates
-            .iter()
-            .map(|(c, _)| c.canonical.as_str())
-            .chain(tried.iter().map(String::as_str));
-        let targets: Vec<(String, String)> = known.filter_map(edit_target).collect();
+        // Every second sibling has to edit what no failed edit of this run went
+        // for, without a thought that would name it again: what a small model is
+        // sure of and wrong about it samples again and again.
+        let known = candidates.iter().map(|(c, _)| c.canonical.as_str());
+        let failed = self.recorder.state.failed_edits();
+        let targets: Vec<(String, String)> = known.chain(failed).filter_map(edit_target).collect();
         let context = start.grammar.clone().without_symbols(&targets);
-        let elsewhere = grammar::lark(&start.tools, self.config.thought, &context);
+        let only_edits = start.tools.clone().only(&["edit"]);
+        let tools = if context.has_symbols() && !only_edits.is_empty() {
+            &only_edits
+        } else {
+            &start.tools
+        };
+        let elsewhere = grammar::lark(tools, Thought::None, &context);
         let jobs: Vec<GenerateJob> = (0..n)
             .map(|i| {
                 let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
                 let mut job = self.job(start, seq, first_index + i, self.strategy.sibling_sampler);
-                if i % 2 == 1 {
+                if i % 2 == 0 {
                     job.grammar = Some(elsewhere.clone());
                 }
                 job
@@ -263,12 +268,15 @@ impl Controller<'_> {
         for ((candidate, _), score) in candidates.iter_mut().zip(scores) {
             candidate.judge = Some(score);
         }
+        // What cannot be read is never taken before what can.
         let score = |at: usize| {
-            candidates[at]
-                .0
-                .judge
-                .as_ref()
-                .map_or(0.0, |judge| judge.score)
+            let candidate = &candidates[at].0;
+            let judged = candidate.judge.as_ref().map_or(0.0, |judge| judge.score);
+            if candidate.tool.is_some() {
+                judged
+            } else {
+                -1.0
+            }
         };
         for index in 1..candidates.len() {
             if score(index) > score(best) {

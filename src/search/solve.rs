@@ -65,20 +65,38 @@ pub fn solve(
         base: &base,
         scratch: &places.scratch,
     };
-    let config = agent_config(request.strategy, request.test_cmd.as_deref());
+    let mut config = agent_config(request.strategy, request.test_cmd.as_deref());
     tools.watcher.stage("running the tests on the base");
     let suite = plan(&bench, &[], request.issue)?;
     let prompt = {
         let dir = places.work.join("base");
         shadow.restore(&base, &dir)?;
         let view = RepoView::read(&dir)?;
-        let prompt = first_prompt(
-            &config,
-            &view,
-            request.issue,
-            tools.engine.vocabulary(),
-            tools.engine.context_max(),
-        )?;
+        let prompt_for = |config: &AgentConfig| {
+            let vocabulary = tools.engine.vocabulary();
+            first_prompt(
+                config,
+                &view,
+                request.issue,
+                vocabulary,
+                tools.engine.context_max(),
+            )
+        };
+        let mut prompt = prompt_for(&config)?;
+        // What is shown whole need not be looked for.
+        let sources = view
+            .files
+            .iter()
+            .filter(|file| file.is_python() && !file.is_test());
+        let mut sources = sources.filter(|file| {
+            file.text
+                .as_deref()
+                .is_some_and(|text| !text.trim().is_empty())
+        });
+        if sources.all(|file| prompt.shown.contains(&file.path)) {
+            config.tools = config.tools.without("view").without("search");
+            prompt = prompt_for(&config)?;
+        }
         std::fs::remove_dir_all(&dir).ok();
         prompt
     };
@@ -101,6 +119,12 @@ pub fn solve(
         repo_prefix: repository_prefix(request.repo)?,
         issue: request.issue.into(),
         test_cmd: request.test_cmd.clone(),
+        tools: config
+            .tools
+            .names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         base_tree: base.0.clone(),
         prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
         prompt_tokens: transcript.tokens().to_vec(),
@@ -140,7 +164,11 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
         base: &base,
         scratch: &places.scratch,
     };
-    let config = agent_config(&strategy, start.test_cmd.as_deref());
+    let mut config = agent_config(&strategy, start.test_cmd.as_deref());
+    if !start.tools.is_empty() {
+        let names: Vec<&str> = start.tools.iter().map(String::as_str).collect();
+        config.tools = config.tools.only(&names);
+    }
     let mut recorder = recorder;
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
         let suite = plan(&bench, &[], &start.issue)?;

@@ -149,8 +149,40 @@ impl RunState {
             .collect()
     }
 
-    /// Ended branches that left a patch: the trajectories.
+    /// The trajectories: ended branches that left a patch and were not abandoned
+    /// on the way; only where there is none, the abandoned ones.
     pub fn trajectories(&self) -> Vec<&BranchEnded> {
+        let mut all = self.patches();
+        if self.n_finished() > 0 {
+            all.retain(|ended| ended.status != BranchStatus::Abandoned);
+        }
+        all
+    }
+
+    /// Trajectories that were not abandoned: what counts towards N.
+    pub fn n_finished(&self) -> usize {
+        self.patches()
+            .iter()
+            .filter(|ended| ended.status != BranchStatus::Abandoned)
+            .count()
+    }
+
+    /// Canonical forms of edits that failed, or after which a test fails.
+    pub fn failed_edits(&self) -> impl Iterator<Item = &str> {
+        let failed = |s: &&StepFinished| {
+            matches!(
+                s.outcome,
+                StepOutcome::EditFailed | StepOutcome::TestsFailed
+            )
+        };
+        self.steps
+            .iter()
+            .filter(failed)
+            .map(|s| s.candidates[s.chosen].canonical.as_str())
+    }
+
+    /// Ended branches that left a patch.
+    fn patches(&self) -> Vec<&BranchEnded> {
         self.branches
             .iter()
             .filter_map(|b| b.ended.as_ref())

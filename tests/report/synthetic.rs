@@ -90,6 +90,7 @@ impl Synthetic {
             repo: "tests/synthetic/repo".into(),
             issue: issue.into(),
             test_cmd: None,
+            tools: Vec::new(),
             base_tree: "0".repeat(40),
             prompt_text: format!("<|im_start|>system\nYou fix bugs.<|im_end|>\n{issue}"),
             prompt_tokens: (0..1_486).collect(),
