@@ -7,6 +7,13 @@ use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
 use crate::verify::{SourceKind, TestSource, evaluate, gate, pass_rate, plan};
 use crate::workspace::TreeId;
 
+/// What the suite says of the patches.
+struct SuiteOutcome {
+    runs: Vec<SuiteRun>,
+    /// Patches that leave a file that does not compile, with the first fault.
+    faults: Vec<(BranchId, String)>,
+}
+
 impl Controller<'_> {
     /// The stages after the search. A run that was killed in the middle of them
     /// does them again from the start: they spend little and end alike.
@@ -21,12 +28,12 @@ impl Controller<'_> {
             .into_iter()
             .cloned()
             .collect();
-        let (runs, faults) = self.run_suite(&trajectories)?;
+        let outcome = self.run_suite(&trajectories)?;
         let candidates: Vec<CandidatePatch> = trajectories
             .iter()
-            .map(|ended| self.candidate_patch(ended, &runs, &faults))
+            .map(|ended| self.candidate_patch(ended, &outcome))
             .collect();
-        self.vote(&candidates, &runs)?;
+        self.vote(&candidates, &outcome.runs)?;
         self.watcher.stage("selecting");
         let selected = select(&candidates, &self.recorder.state.votes);
         let winner = selected.branch;
@@ -43,10 +50,7 @@ impl Controller<'_> {
 
     /// Builds the suite from the examples, the repository's tests and
     /// what trajectories wrote; runs it on the base and on each patch.
-    fn run_suite(
-        &mut self,
-        trajectories: &[BranchEnded],
-    ) -> Result<(Vec<SuiteRun>, Vec<(BranchId, String)>), SearchError> {
+    fn run_suite(&mut self, trajectories: &[BranchEnded]) -> Result<SuiteOutcome, SearchError> {
         self.watcher
             .stage("running the tests on the base and on each patch");
         let mut sources = Vec::new();
@@ -71,7 +75,10 @@ impl Controller<'_> {
             self.emit(Event::SuiteRun(run.clone()))?;
         }
         self.emit(Event::SuiteClassified(evaluation.classified))?;
-        Ok((evaluation.patches, evaluation.compile_faults))
+        Ok(SuiteOutcome {
+            runs: evaluation.patches,
+            faults: evaluation.compile_faults,
+        })
     }
 
     /// The test and debug files that a branch wrote.
@@ -99,26 +106,25 @@ impl Controller<'_> {
         Ok(sources)
     }
 
-    fn candidate_patch(
-        &self,
-        ended: &BranchEnded,
-        runs: &[SuiteRun],
-        faults: &[(BranchId, String)],
-    ) -> CandidatePatch {
+    fn candidate_patch(&self, ended: &BranchEnded, outcome: &SuiteOutcome) -> CandidatePatch {
         let classes = self
             .recorder
             .state
             .classes
             .as_ref()
             .map_or(&[][..], |c| &c.classes);
-        let run = runs.iter().find(|run| run.branch == Some(ended.branch));
+        let run = outcome
+            .runs
+            .iter()
+            .find(|run| run.branch == Some(ended.branch));
         CandidatePatch {
             branch: ended.branch,
             patch: ended.patch.clone(),
             score: ended.score,
             pass_rate: run.and_then(|run| pass_rate(run, classes)),
             entropy_mean_nats: ended.entropy_mean_nats,
-            fault: faults
+            fault: outcome
+                .faults
                 .iter()
                 .find(|(branch, _)| *branch == ended.branch)
                 .map(|(_, fault)| fault.clone()),
