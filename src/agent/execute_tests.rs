@@ -161,7 +161,7 @@ fn view_and_search_find_what_is_there_and_what_is_near() {
     let seen = view("cart.py", Some((5, 99)));
     assert_eq!(
         seen.text,
-        "cart.py, lines 5 to 6 of 6:\n5| def mean(prices):\n6|     return total(prices) / len(prices)"
+        "cart.py, lines 5 to 6 of 6:\ndef mean(prices):\n    return total(prices) / len(prices)"
     );
     for (path, part) in [
         ("carts.py", "The nearest: cart.py"),

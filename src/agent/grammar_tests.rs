@@ -128,7 +128,8 @@ fn tools_that_are_withheld_cannot_be_called() {
         },
         &context,
     );
-    assert!(accepts(&required, &format!("A thought.\n{submit}")));
+    assert!(accepts(&required, &format!("Cause: A thought.\n{submit}")));
+    assert!(!accepts(&required, &format!("A thought.\n{submit}")));
     assert!(!accepts(&required, &submit));
 }
 

@@ -35,7 +35,7 @@ pub use action::{Action, Change, Hunk};
 pub use check::{AfterEdit, CheckReport};
 pub use config::{AgentConfig, EDIT_TOOLS, Role, Thought};
 pub use context::{FirstPrompt, first_prompt};
-pub use dialect::{ChatMl, Dialect, DialectError, Segment, SplicedDialect, Turn};
+pub use dialect::{ChatMl, Dialect, DialectError, Segment, SplicedDialect, Turn, encode};
 pub use execute::Executor;
 pub use grammar::GrammarContext;
 pub use observation::Observation;
