@@ -101,14 +101,14 @@ impl Meter {
     /// Takes an engine's progress.
     pub fn show(&mut self, progress: &Progress<'_>) {
         let seconds = self.started.elapsed().as_secs_f64().max(1e-9);
-        let message = if progress.pending_tokens > 0 {
+        let message = if progress.pending_tokens > 0 && progress.computed_tokens > 0 {
             let rate = progress.computed_tokens as f64 / seconds;
-            let left = progress.pending_tokens as f64 / rate.max(1e-9);
             format!(
-                "{}: {} of {} prompt tokens, {rate:.0} tok/s, {left:.0} s left",
+                "{}: {} of {} prompt tokens, {rate:.0} tok/s, {:.0} s left",
                 self.what,
                 progress.computed_tokens,
-                progress.computed_tokens + progress.pending_tokens
+                progress.computed_tokens + progress.pending_tokens,
+                progress.pending_tokens as f64 / rate
             )
         } else {
             let rate = progress.decoded_tokens as f64 / seconds;

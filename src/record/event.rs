@@ -182,6 +182,10 @@ pub struct BranchEnded {
     pub score: Option<f32>,
     /// Mean of the steps' gate signal, nats.
     pub entropy_mean_nats: Option<f32>,
+    /// What was spent since the event before (siblings that were rolled out and
+    /// found nothing new).
+    #[serde(default)]
+    pub usage: UsageByPurpose,
 }
 
 /// The consolidated test suite.

@@ -97,7 +97,11 @@ impl Controller<'_> {
     }
 
     /// How a branch ends with the step that it just took, if it does.
-    fn status_after_step(&self, branch: BranchId, finish: Finish) -> Option<BranchStatus> {
+    pub(super) fn status_after_step(
+        &self,
+        branch: BranchId,
+        finish: Finish,
+    ) -> Option<BranchStatus> {
         let state = &self.recorder.state;
         let last = state
             .path(branch)
@@ -135,6 +139,7 @@ impl Controller<'_> {
         branch: BranchId,
         status: BranchStatus,
     ) -> Result<(), SearchError> {
+        let usage = self.take_usage();
         let state = &self.recorder.state;
         let patch = patch_of(self.bench, &state.start.repo_prefix, state.tree(branch))?;
         let signal = state.start.gate.as_ref().map(|gate| gate.signal);
@@ -144,6 +149,7 @@ impl Controller<'_> {
             patch,
             score: state.judge_mean(branch),
             entropy_mean_nats: signal.and_then(|signal| state.signal_mean(branch, signal)),
+            usage,
         };
         self.emit(Event::BranchEnded(ended))?;
         let dir = self.work_dir.join(format!("branch-{branch}"));

@@ -5,7 +5,7 @@ use super::strategy::Strategy;
 use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, AgentError, Dialect, Memory, ToolSet};
 use crate::base::{BranchId, GateSignal, UsageByPurpose};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Finish};
 use crate::record::{BranchStarted, BranchStatus, Event, ForkPoint, RecordError};
 use crate::verify::{Bench, VerifyError};
 use crate::workspace::{Sandbox, TreeId, WorkspaceError};
@@ -102,6 +102,14 @@ impl Controller<'_> {
     /// How a branch ends before it takes another step, if it does.
     fn status_before_step(&self, branch: BranchId) -> Option<BranchStatus> {
         let state = &self.recorder.state;
+        let own = state.branch(branch);
+        if own.steps.len() > own.n_inherited {
+            // A run that was killed between a step and the branch's end.
+            let status = self.status_after_step(branch, Finish::GrammarEnd);
+            if status.is_some() {
+                return status;
+            }
+        }
         let n_steps = state.branch(branch).steps.len() as u32;
         if n_steps >= state.start.budget.steps_max {
             return Some(BranchStatus::StepsSpent);

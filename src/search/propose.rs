@@ -152,7 +152,7 @@ impl Controller<'_> {
             .map(str::to_owned)
             .collect();
         let wanted = (self.strategy.k as usize).max(2) - 1;
-        let first_index = tried.len();
+        let first_index = state.n_decoded_at(step);
         let mut candidates = Vec::new();
         self.roll_out(start, wanted, first_index, &mut candidates, &tried)?;
         if candidates.is_empty() {

@@ -86,7 +86,8 @@ impl RunState {
                 self.steps.push(step.clone());
             }
             Event::BranchEnded(ended) => {
-                self.branches[ended.branch.0 as usize].ended = Some(ended.clone())
+                self.usage += ended.usage;
+                self.branches[ended.branch.0 as usize].ended = Some(ended.clone());
             }
             Event::SuiteBuilt(suite) => {
                 self.usage += suite.usage;
@@ -223,6 +224,19 @@ impl RunState {
         siblings
             .map(|s| s.candidates[s.chosen].canonical.as_str())
             .collect()
+    }
+
+    /// How many candidates were decoded at the point of `step`, merged ones
+    /// included: the next one's random stream is numbered from here.
+    pub fn n_decoded_at(&self, step: StepId) -> usize {
+        let first = self.step(step);
+        let here = self
+            .steps
+            .iter()
+            .filter(|other| self.is_same_point(other, first));
+        here.flat_map(|s| &s.candidates)
+            .map(|c| c.merged as usize)
+            .sum()
     }
 
     /// True when both steps were taken from the same history.

@@ -1,0 +1,211 @@
+//! The controller from issue to patch with a scripted engine whose distribution
+//! is known, and real workspaces, sandboxes and tests.
+use egss::agent::ChatMl;
+use egss::base::Budget;
+use egss::engine::Engine;
+use egss::engine::scripted::ScriptedEngine;
+use egss::record::{BranchStatus, Event, StepOutcome, read_record};
+use egss::search::{NoWatcher, RunState, SolveRequest, Strategy, Tools, resume, solve};
+use egss::workspace::{Sandbox, SandboxMode};
+use std::path::Path;
+use std::process::Command;
+
+const ISSUE: &str =
+    "`total` in the cart adds too much. This should hold:\n\n    assert total([1, 2]) == 3\n";
+const CART: &str =
+    "def total(xs):\n    return sum(xs) + 1\n\n\ndef mean(xs):\n    return total(xs) / len(xs)\n";
+
+fn edit(body: &str) -> String {
+    format!(
+        "<tool_call>\n{{\"name\": \"edit\", \"arguments\": {{\"path\": \"cart.py\", \"symbol\": \"total\"}}}}\n</tool_call>\n```python\ndef total(xs):\n    return {body}\n```"
+    )
+}
+
+/// Always unsure in the same way: the wrong edit is likelier than the right one.
+fn engine() -> ScriptedEngine {
+    let said = vec![(edit("sum(xs) - 1"), 0.6), (edit("sum(xs)"), 0.4)];
+    ScriptedEngine::from_policy(move |_| said.clone()).with_context_max(100_000)
+}
+
+fn sandbox() -> Sandbox {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    assert!(
+        python.exists(),
+        "no .venv/bin/python: run scripts/setup, which makes it with pytest"
+    );
+    Sandbox::new(SandboxMode::Bubblewrap, &python).unwrap()
+}
+
+fn tools<'a>(
+    engine: &'a mut ScriptedEngine,
+    dialect: &'a ChatMl,
+    sandbox: &'a Sandbox,
+) -> Tools<'a> {
+    Tools {
+        engine,
+        dialect,
+        sandbox,
+        watcher: &NoWatcher,
+    }
+}
+
+/// Runs a strategy on the cart in `run_dir`.
+fn run(strategy: &str, budget: Budget, run_dir: &Path) -> (RunState, ScriptedEngine) {
+    let repo = tempfile::tempdir().unwrap();
+    std::fs::write(repo.path().join("cart.py"), CART).unwrap();
+    let strategy = Strategy::named(strategy, 4, 4).unwrap();
+    let request = SolveRequest {
+        repo: repo.path(),
+        issue: ISSUE,
+        model: "scripted",
+        strategy: &strategy,
+        seed: 1,
+        budget,
+        gate: None,
+        test_cmd: None,
+    };
+    let (mut engine, dialect, sandbox) = (engine(), ChatMl::default(), sandbox());
+    let state = solve(run_dir, &request, tools(&mut engine, &dialect, &sandbox)).unwrap();
+    assert_eq!(
+        std::fs::read_to_string(repo.path().join("cart.py")).unwrap(),
+        CART
+    );
+    (state, engine)
+}
+
+fn selected_patch(run_dir: &Path) -> String {
+    let (lines, _) = read_record(&run_dir.join("record.jsonl")).unwrap();
+    match lines.into_iter().last().unwrap().event {
+        Event::RunEnded(ended) => ended.patch,
+        other => panic!("the record ends with {other:?}"),
+    }
+}
+
+#[test]
+fn a_failed_edit_is_left_behind_and_a_sibling_solves_the_issue() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = run("egss", Budget::default(), dir.path());
+    assert_eq!(
+        state.step(egss::base::StepId(0)).outcome,
+        StepOutcome::TestsFailed
+    );
+    assert_eq!(
+        state
+            .branch(egss::base::BranchId(0))
+            .ended
+            .as_ref()
+            .unwrap()
+            .status,
+        BranchStatus::Abandoned
+    );
+    // The branch that solves it has left the wrong turn out of its history.
+    let winner = state.selected.as_ref().unwrap().branch.unwrap();
+    assert_eq!(state.path(winner).count(), 1);
+    let patch = selected_patch(dir.path());
+    assert!(
+        patch.contains("-    return sum(xs) + 1\n+    return sum(xs)\n"),
+        "{patch}"
+    );
+    let repo = tempfile::tempdir().unwrap();
+    std::fs::write(repo.path().join("cart.py"), CART).unwrap();
+    std::fs::write(repo.path().join("p.diff"), &patch).unwrap();
+    let applied = Command::new("git")
+        .args(["apply", "p.diff"])
+        .current_dir(repo.path())
+        .status()
+        .unwrap();
+    assert!(applied.success());
+}
+
+#[test]
+fn what_is_recorded_as_spent_is_what_the_engine_spent() {
+    for strategy in [
+        "one-turn",
+        "single",
+        "best-of-3",
+        "best-of-3-naive",
+        "best-of-3-stop",
+        "egss",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, engine) = run(strategy, Budget::default(), dir.path());
+        assert_eq!(state.usage, engine.usage(), "{strategy}");
+    }
+}
+
+#[test]
+fn a_naive_best_of_n_computes_the_prompt_for_each_trajectory() {
+    let spent = |strategy: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = run(strategy, Budget::default(), dir.path());
+        (
+            state.usage.agent.computed_tokens,
+            state.start.prompt_tokens.len() as u64,
+        )
+    };
+    let ((naive, prompt), (shared, _)) = (spent("best-of-3-naive"), spent("best-of-3"));
+    assert_eq!(naive - shared, 2 * prompt);
+}
+
+#[test]
+fn a_run_that_was_killed_after_any_event_ends_alike_and_repeats_no_step() {
+    let whole = tempfile::tempdir().unwrap();
+    let (state, _) = run("egss", Budget::default(), whole.path());
+    let record = std::fs::read_to_string(whole.path().join("record.jsonl")).unwrap();
+    let lines: Vec<&str> = record.split_inclusive('\n').collect();
+    for kept in 1..lines.len() {
+        let dir = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp")
+            .args([
+                "-R",
+                whole.path().join("shadow.git").to_str().unwrap(),
+                dir.path().to_str().unwrap(),
+            ])
+            .status();
+        assert!(copied.unwrap().success());
+        // A line that the kill cut short, too.
+        let half = &lines[kept][..lines[kept].len() / 2];
+        std::fs::write(
+            dir.path().join("record.jsonl"),
+            lines[..kept].concat() + half,
+        )
+        .unwrap();
+        let (mut engine, dialect, sandbox) = (engine(), ChatMl::default(), sandbox());
+        let resumed = resume(dir.path(), tools(&mut engine, &dialect, &sandbox)).unwrap();
+        assert_eq!(
+            selected_patch(dir.path()),
+            selected_patch(whole.path()),
+            "killed after {kept} events"
+        );
+        let taken = |state: &RunState| -> Vec<String> {
+            state
+                .steps
+                .iter()
+                .map(|s| s.candidates[s.chosen].canonical.clone())
+                .collect()
+        };
+        assert_eq!(taken(&resumed), taken(&state), "killed after {kept} events");
+        let again = std::fs::read_to_string(dir.path().join("record.jsonl")).unwrap();
+        assert!(
+            again.starts_with(&lines[..kept].concat()),
+            "killed after {kept} events"
+        );
+    }
+}
+
+#[test]
+fn a_budget_that_runs_out_ends_branches_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let budget = Budget {
+        tokens_max: 1,
+        ..Budget::default()
+    };
+    let (state, _) = run("single", budget, dir.path());
+    assert!(state.ended);
+    let statuses: Vec<BranchStatus> = state
+        .branches
+        .iter()
+        .map(|b| b.ended.as_ref().unwrap().status)
+        .collect();
+    assert_eq!(statuses, [BranchStatus::TokensSpent]);
+}
