@@ -1,14 +1,10 @@
 //! Arguments that several commands share, and what they turn into.
-
-use crate::checkpoint::resolve;
+use crate::checkpoint::{DEFAULT_MODEL, resolve};
 use crate::engine::{self, EngineSettings, Opened, Progress};
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
-
-/// The model that is used when none is named.
-pub const DEFAULT_MODEL: &str = "qwen2.5-coder-1.5b-instruct-q4_k_m";
 
 /// Which model, where, and how much of the machine it may take.
 #[derive(Args, Clone, Debug)]
