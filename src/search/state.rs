@@ -289,14 +289,6 @@ impl RunState {
             .is_some_and(|run| run.tests.iter().any(|test| is_stated(suite, test)))
     }
 
-    /// Ended branches by how they ended.
-    pub fn count_ended(&self, status: BranchStatus) -> usize {
-        self.branches
-            .iter()
-            .filter(|b| b.ended.as_ref().is_some_and(|e| e.status == status))
-            .count()
-    }
-
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = BranchId> + use<> {
         (0..self.branches.len() as u32).map(BranchId)
     }
