@@ -182,6 +182,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
             rng: RngKey::from_seed(1),
             tokens_max: 1_000,
             grammar: Some(grammar::lark(&tools, config.thought, &context)),
+            grammar_prefix: 0,
             stop_tokens: dialect.stop_tokens(engine.vocabulary()),
             first_token_not: vec![],
             purpose: Purpose::Agent,

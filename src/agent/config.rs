@@ -1,4 +1,5 @@
 //! What an agent is set to.
+use super::scope::Scope;
 use super::tool::ToolSet;
 use crate::workspace::Limits;
 
@@ -22,7 +23,8 @@ pub enum Thought {
     Optional {
         chars_max: usize,
     },
-    /// One line that begins with these words, always.
+    /// One line that begins with these words, always; then with a function that
+    /// can be named, where there are any. An edit by name edits that one.
     Required {
         opening: &'static str,
         chars_max: usize,
@@ -34,6 +36,7 @@ pub enum Thought {
 pub struct AgentConfig {
     pub role: Role,
     pub tools: ToolSet,
+    pub scope: Scope,
     pub thought: Thought,
     /// Observations are cut to this many characters, head and tail.
     pub observation_chars_max: usize,
@@ -63,8 +66,8 @@ pub struct AgentConfig {
 const OBSERVATION_CHARS_MAX: usize = 3_000;
 /// Three tenths of the smallest context that a run is expected to have (8,192).
 const CONTEXT_TOKENS_MAX: usize = 2_400;
-/// Makes a small model name the cause before it acts; left to itself it fills
-/// the line with calls.
+/// Makes a small model name the place before it acts; left to itself it fills
+/// the line with calls, or blames one function and edits another.
 const THOUGHT_OPENING: &str = "Cause:";
 /// Two sentences.
 const THOUGHT_CHARS_MAX: usize = 240;
@@ -75,6 +78,7 @@ impl AgentConfig {
         Self {
             role: Role::Agent,
             tools: ToolSet::standard(),
+            scope: Scope::default(),
             thought: Thought::Required {
                 opening: THOUGHT_OPENING,
                 chars_max: THOUGHT_CHARS_MAX,

@@ -38,7 +38,8 @@ impl FirstPrompt {
 }
 
 /// Builds the first prompt. `ctx_tokens` is what one sequence may hold: the
-/// files take at most [`AgentConfig::context_tokens_max`] and half of it.
+/// files take at most [`AgentConfig::context_tokens_max`] and half of it. Of
+/// files those are shown that [the scope](super::Scope::shows) names.
 ///
 /// Errors: an empty issue, an issue that fills the context by itself.
 pub fn first_prompt(
@@ -85,9 +86,9 @@ pub fn first_prompt(
         user: fill(
             TASK,
             &[
-                ("issue", issue),
                 ("listing", &listing),
                 ("files", files),
+                ("issue", issue),
                 ("closing", &closing),
             ],
         ),
@@ -117,6 +118,9 @@ fn choose(
     let mut left = budget;
     for index in rank(view, issue) {
         let file = &view.files[index];
+        if !config.scope.shows(&file.path) {
+            continue;
+        }
         let Some(text) = file.text.as_deref().filter(|text| !text.trim().is_empty()) else {
             continue;
         };
@@ -293,7 +297,8 @@ mod tests {
         let vocabulary = ByteVocabulary::chat_ml();
         let config = AgentConfig::agent();
         let refused = |issue: &str| {
-            first_prompt(&config, &RepoView::default(), issue, &vocabulary, 4_096).unwrap_err()
+            let view = RepoView::default();
+            first_prompt(&config, &view, issue, &vocabulary, 4_096).unwrap_err()
         };
         assert!(matches!(refused(" \n"), AgentError::EmptyIssue));
         assert!(matches!(

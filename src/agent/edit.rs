@@ -1,8 +1,38 @@
 //! A file's text after a change: pure, before anything is written.
-use super::action::{Change, Hunk};
+use super::action::{Action, Change, Hunk};
 use super::merge::{Merged, dedent, indented, replace_symbol};
 use super::nearest::nearest_place;
 use super::python::{indent_width, symbols};
+use super::repo::RepoView;
+
+/// True for an edit that gives back the code that the file already holds;
+/// blank lines and lines of nothing but a comment do not count.
+pub fn changes_nothing(view: &RepoView, action: &Action) -> bool {
+    let text_of = |path: &str| view.get(path).and_then(|file| file.text.as_deref());
+    match action {
+        Action::Edit { path, change } => text_of(path).is_some_and(|old| {
+            let changed = candidates(path, old, change);
+            changed.is_ok_and(|all| all.iter().any(|new| same_code(path, old, &new.text)))
+        }),
+        Action::Write { path, text } => {
+            text_of(path).is_some_and(|old| same_code(path, old, &without_line_numbers(text)))
+        }
+        _ => false,
+    }
+}
+
+fn same_code(path: &str, a: &str, b: &str) -> bool {
+    let is_python = path.ends_with(".py");
+    let counts = |line: &&str| {
+        let line = line.trim_start();
+        !(line.is_empty() || (is_python && line.starts_with('#')))
+    };
+    let code = |text: &'_ str| -> Vec<String> {
+        let lines = text.lines().filter(counts);
+        lines.map(|line| line.trim_end().to_owned()).collect()
+    };
+    code(a) == code(b)
+}
 
 /// The texts that a change may stand for, the likeliest first: the first that
 /// compiles is taken. Errors: what was not found, with the nearest real text.
@@ -218,6 +248,28 @@ mod tests {
             old: old.into(),
             new: new.into(),
         }])
+    }
+
+    #[test]
+    fn an_edit_that_gives_the_code_back_changes_nothing() {
+        let view = RepoView {
+            files: vec![crate::agent::RepoFile {
+                path: "a.py".into(),
+                text: Some(FILE.into()),
+            }],
+        };
+        let edit = |code: &str| Action::Edit {
+            path: "a.py".into(),
+            change: Change::Symbol {
+                symbol: "g".into(),
+                code: code.into(),
+            },
+        };
+        let same = |code: &str| changes_nothing(&view, &edit(code));
+        assert!(same("def g():\n    return 2\n"));
+        assert!(same("def g():\n    # two\n\n    return 2\n"));
+        assert!(!same("def g():\n    return 3\n"));
+        assert!(!same("def g():\n        return 2\n"));
     }
 
     #[test]

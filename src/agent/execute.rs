@@ -185,6 +185,11 @@ impl<'a> Executor<'a> {
             Ok(full) => full,
             Err(sentence) => return Ok(Observation::rejected(sentence)),
         };
+        if self.config.scope.tests.contains(path) {
+            return Ok(Observation::rejected(format!(
+                "{path} is one of the repository's own tests: they stay as they are. Change the code that they test, or write a test file of a new name."
+            )));
+        }
         let io = |what, source| AgentError::Io {
             what,
             path: full.clone(),

@@ -121,15 +121,18 @@ fn is_plain(line: &str) -> bool {
 }
 
 /// The grammar of one answer, in llguidance's Lark: a line of thought where it
-/// may be, then a call of one of `tools`, then its code block.
+/// may be, then a call of one of `tools`, then its code block. A thought that is
+/// [required](Thought::Required) names a function, and an edit by name that one.
 ///
 /// A code block ends with the first line that starts with a fence. Forms for
 /// which the context leaves nothing to name are left out.
 pub fn lark(tools: &ToolSet, thought: Thought, context: &GrammarContext) -> String {
     let mut writer = Writer {
         context,
+        names_place: matches!(thought, Thought::Required { .. }),
         rules: String::new(),
         forms: Vec::new(),
+        placed: Vec::new(),
     };
     for (name, forms) in tools.tools() {
         for form in forms {
@@ -141,9 +144,14 @@ pub fn lark(tools: &ToolSet, thought: Thought, context: &GrammarContext) -> Stri
 
 struct Writer<'a> {
     context: &'a GrammarContext,
+    /// The thought says where, and an edit by name holds to it.
+    names_place: bool,
     rules: String,
     /// Right-hand sides of the calls, from the tool's name on.
     forms: Vec<String>,
+    /// Of calls that edit the function that the thought named: how the thought
+    /// names it, and the call.
+    placed: Vec<(String, String)>,
 }
 
 impl Writer<'_> {
@@ -164,14 +172,27 @@ impl Writer<'_> {
         for index in 0..self.context.files.len() {
             let file = &self.context.files[index];
             let needs_symbol = form.params.iter().any(|p| p.kind == ParamKind::Symbol);
-            if !(needs_symbol && file.symbols.is_empty()) {
-                let alternative = self.alternative(name, form, Some(index));
+            if !needs_symbol {
+                let alternative = self.alternative(name, form, Some((index, &[])));
+                self.forms.push(alternative);
+            } else if self.names_place && form.block == Block::Code {
+                for symbol in &file.symbols {
+                    let place = format!(" `{}` in {}", symbol.name, file.path);
+                    let one = std::slice::from_ref(symbol);
+                    let call = self.alternative(name, form, Some((index, one)));
+                    self.placed.push((place, call));
+                }
+            } else if !file.symbols.is_empty() {
+                let alternative = self.alternative(name, form, Some((index, &file.symbols)));
                 self.forms.push(alternative);
             }
         }
     }
 
-    fn alternative(&self, name: &str, form: &Form, file: Option<usize>) -> String {
+    /// One form's call, of one file and the `symbols` in it that it may name.
+    fn alternative(&self, name: &str, form: &Form, of: Option<(usize, &[SymbolFacts])>) -> String {
+        let file = of.map(|(file, _)| file);
+        let symbols = of.map_or(&[][..], |(_, symbols)| symbols);
         let mut parts: Vec<String> = Vec::new();
         let mut literal = format!("{name}{NAME_DELIMITER}{ARGUMENTS_KEY}{{");
         for (index, param) in form.params.iter().enumerate() {
@@ -185,11 +206,11 @@ impl Writer<'_> {
             }
             if param.kind == ParamKind::Symbol && form.block == Block::Code && file.is_some() {
                 parts.push(quoted(&literal));
-                parts.push(self.symbol_tails(file));
+                parts.push(self.symbol_tails(file, symbols));
                 return parts.join(" ");
             }
             parts.push(quoted(&literal));
-            parts.push(self.value(param.kind, file));
+            parts.push(self.value(param.kind, file, symbols));
             literal = if is_number { "" } else { "\"" }.to_string();
         }
         literal += "}}\n";
@@ -199,11 +220,10 @@ impl Writer<'_> {
         parts.join(" ")
     }
 
-    /// From a symbol's name to the end of the code that replaces it, for every
-    /// symbol of a file. The code begins as the symbol does, so that a small
+    /// From a symbol's name to the end of the code that replaces it, for each of
+    /// a file's symbols. The code begins as the symbol does, so that a small
     /// model cannot name one function and write another.
-    fn symbol_tails(&self, file: Option<usize>) -> String {
-        let at = file.expect("symbols are known by file");
+    fn symbol_tails(&self, file: Option<usize>, symbols: &[SymbolFacts]) -> String {
         let closing = self.marker(CALL_CLOSING);
         let [fence, code]: [String; 2] = self
             .block(Block::Code, file)
@@ -217,18 +237,18 @@ impl Writer<'_> {
             };
             format!("{named} {closing} {fence} {code}")
         };
-        let tails: Vec<String> = self.context.files[at].symbols.iter().map(tail).collect();
+        let tails: Vec<String> = symbols.iter().map(tail).collect();
         format!("({})", tails.join("\n      | "))
     }
 
-    fn value(&self, kind: ParamKind, file: Option<usize>) -> String {
+    fn value(&self, kind: ParamKind, file: Option<usize>, symbols: &[SymbolFacts]) -> String {
         match (kind, file) {
             (ParamKind::ExistingPath, Some(at)) => quoted(&json_body(&self.context.files[at].path)),
             (ParamKind::ExistingPath, None) if !self.context.files.is_empty() => "PATH".into(),
             (ParamKind::ExistingPath | ParamKind::AnyPath, _) => "ANY_PATH".into(),
-            (ParamKind::Symbol, Some(at)) => {
-                let names = self.context.files[at].symbols.iter();
-                let names: Vec<String> = names.map(|symbol| quoted(&symbol.name)).collect();
+            (ParamKind::Symbol, Some(_)) => {
+                let names = symbols.iter().map(|symbol| quoted(&symbol.name));
+                let names: Vec<String> = names.collect();
                 format!("({})", names.join(" | "))
             }
             (ParamKind::Symbol, None) => "SYMBOL".into(),
@@ -267,8 +287,8 @@ impl Writer<'_> {
     }
 
     fn finish(mut self, thought: Thought) -> String {
-        let call = format!(
-            "{} {} tool\n",
+        let opening = format!(
+            "{} {}",
             self.marker(CALL_OPENING),
             quoted(&format!("\n{NAME_OPENING}"))
         );
@@ -279,9 +299,30 @@ impl Writer<'_> {
                 (format!("{} THOUGHT ", quoted(opening)), chars_max)
             }
         };
-        let mut text = format!("start: {before}{call}");
-        text += &format!("tool: {}\n", self.forms.join("\n    | "));
-        let used = self.forms.concat();
+        let mut text = if self.placed.is_empty() {
+            format!("start: {before}{opening} tool\n")
+        } else {
+            let other = if self.forms.is_empty() { "" } else { " | tool" };
+            let placed = self
+                .placed
+                .iter()
+                .map(|(place, call)| format!("{} REST {opening} ({call}{other})", quoted(place)));
+            let placed: Vec<String> = placed.collect();
+            let Thought::Required { opening, .. } = thought else {
+                unreachable!("only such a thought names a place")
+            };
+            format!("start: {} ({})\n", quoted(opening), placed.join("\n    | "))
+        };
+        if !self.forms.is_empty() {
+            text += &format!("tool: {}\n", self.forms.join("\n    | "));
+        }
+        let placed = self.placed.iter().map(|(_, call)| call.as_str());
+        let used: String = self
+            .forms
+            .iter()
+            .map(String::as_str)
+            .chain(placed)
+            .collect();
         let uses = |name: &str| used.split(|c: char| !is_name(c)).any(|word| word == name);
         let mut rule = |name: &str, body: String| {
             if uses(name) {
@@ -332,11 +373,14 @@ impl Writer<'_> {
             );
         }
         text += &self.rules;
-        if !before.is_empty() {
+        // Prose: what looks like a call or data has its place behind it.
+        const PROSE: &str = "[^<{}\\[\\]|\\n]";
+        if !self.placed.is_empty() {
+            text += &format!("REST: / {PROSE}{{1,{}}}\\n/\n", chars_max.max(1));
+        } else if !before.is_empty() {
             // A line that begins with a fence would be code without a call.
             let more = chars_max.saturating_sub(1).max(1);
-            // Prose: what looks like a call or data has its place behind it.
-            text += &format!("THOUGHT: / ?[^`<\\s][^<{{}}\\[\\]|\\n]{{0,{more}}}\\n/\n");
+            text += &format!("THOUGHT: / ?[^`<\\s]{PROSE}{{0,{more}}}\\n/\n");
         }
         text
     }

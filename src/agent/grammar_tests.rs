@@ -128,9 +128,34 @@ fn tools_that_are_withheld_cannot_be_called() {
         },
         &context,
     );
-    assert!(accepts(&required, &format!("Cause: A thought.\n{submit}")));
+    let placed = "Cause: `totals` in cart.py gives text.\n";
+    assert!(accepts(&required, &format!("{placed}{submit}")));
+    assert!(!accepts(&required, &format!("Cause: A thought.\n{submit}")));
     assert!(!accepts(&required, &format!("A thought.\n{submit}")));
     assert!(!accepts(&required, &submit));
+}
+
+#[test]
+fn an_edit_goes_where_the_thought_says_that_the_cause_is() {
+    let required = Thought::Required {
+        opening: "Cause:",
+        chars_max: 80,
+    };
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    let code = "\n```python\ndef totals():\n    return 2\n```";
+    let edit = call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "totals"}}"#);
+    let text = |place: &str| format!("Cause: {place} is off.\n{edit}{code}");
+    for tools in [AgentConfig::agent().tools, ToolSet::full().only(&["edit"])] {
+        let lark = lark(&tools, required, &context);
+        assert!(accepts(&lark, &text("`totals` in cart.py")), "{lark}");
+        assert!(!accepts(&lark, &text("`Cart.total` in cart.py")));
+        assert!(!accepts(&lark, &text("It")));
+    }
+    // Where no function can be named the thought is free.
+    let context = GrammarContext::of(&RepoView::default(), &ByteVocabulary::chat_ml());
+    let lark = lark(&ToolSet::full(), required, &context);
+    let submit = call(r#"{"name": "submit", "arguments": {}}"#);
+    assert!(accepts(&lark, &format!("Cause: A thought.\n{submit}")));
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub struct CallSpan {
     /// From behind the name's delimiter to the end of the call or, where there
     /// is one, of its code block.
     pub arguments: Range<usize>,
+    /// The lines of the code block, without its fences; empty where there is none.
+    pub code: Range<usize>,
 }
 
 /// Token positions within an action.
@@ -21,6 +23,8 @@ pub struct CallTokens {
     pub name_at: usize,
     /// The tokens of the arguments, code block included.
     pub arguments: Range<usize>,
+    /// The tokens of the code block's lines; empty where there is none.
+    pub code: Range<usize>,
 }
 
 /// The spans of the call in `text`; `None` if its name is not there whole.
@@ -30,27 +34,37 @@ pub fn call_span(text: &str) -> Option<CallSpan> {
     let name_end = name_start + text[name_start..].find(NAME_DELIMITER)?;
     let arguments_start = name_end + NAME_DELIMITER.len();
     let tail = &text[arguments_start..];
-    let end = match tail.find(CALL_CLOSING) {
-        None => tail.len(),
-        Some(at) => {
-            let closed = at + CALL_CLOSING.len();
-            block_end(&tail[closed..]).map_or(closed, |end| closed + end)
-        }
-    };
+    let closed = tail
+        .find(CALL_CLOSING)
+        .map_or(tail.len(), |at| at + CALL_CLOSING.len());
+    let (code, block_end) = block(&tail[closed..]).unwrap_or((0..0, 0));
+    let end = arguments_start + closed;
     Some(CallSpan {
         name: name_start..name_end,
-        arguments: arguments_start..arguments_start + end,
+        arguments: arguments_start..end + block_end,
+        code: end + code.start..end + code.end,
     })
 }
 
-/// End of the fenced block that `text` begins with; of the text, if it is cut off.
-fn block_end(text: &str) -> Option<usize> {
+/// The lines of the fenced block that `text` begins with, and where its closing
+/// fence ends; both end with the text, if it is cut off.
+fn block(text: &str) -> Option<(Range<usize>, usize)> {
     let opening = text.find("```")?;
     if !text[..opening].trim().is_empty() {
         return None;
     }
-    let closing = text[opening..].find("\n```");
-    Some(closing.map_or(text.len(), |at| opening + at + "\n```".len()))
+    let first = text[opening..]
+        .find('\n')
+        .map_or(text.len(), |at| opening + at + 1);
+    // An empty block closes on the line after its opening.
+    let closing = text[first.saturating_sub(1)..].find("\n```");
+    Some(match closing {
+        Some(at) => {
+            let end = first.saturating_sub(1) + at + 1;
+            (first..end.max(first), end + "```".len())
+        }
+        None => (first..text.len(), text.len()),
+    })
 }
 
 /// The token positions of the call in an action's tokens.
@@ -62,6 +76,10 @@ pub fn locate_call(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> Option<CallTo
     Some(CallTokens {
         name_at: holder(span.name.start),
         arguments: holder(span.arguments.start)..holder(span.arguments.end - 1) + 1,
+        code: holder(span.code.start)..match span.code.is_empty() {
+            true => holder(span.code.start),
+            false => holder(span.code.end - 1) + 1,
+        },
     })
 }
 
@@ -94,12 +112,14 @@ mod tests {
     fn spans_cover_name_and_arguments_with_the_code() {
         let span = call_span(EDIT).unwrap();
         assert_eq!(&EDIT[span.name], "edit");
+        assert_eq!(&EDIT[span.code], "x = 1\n");
         let arguments = &EDIT[span.arguments];
         assert!(arguments.starts_with(" \"arguments\": {") && arguments.ends_with("x = 1\n```"));
         let submit =
             "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</tool_call><|im_end|>";
         let span = call_span(submit).unwrap();
         assert_eq!(&submit[span.arguments], " \"arguments\": {}}\n</tool_call>");
+        assert!(span.code.is_empty());
         assert_eq!(call_span("no call"), None);
     }
 
@@ -112,5 +132,6 @@ mod tests {
         assert!(opening.ends_with("{\"name\": \""), "{opening}");
         let arguments = vocabulary.decode(&tokens[call.arguments]);
         assert!(arguments.starts_with(" \"arg") && arguments.ends_with("\n```"));
+        assert_eq!(vocabulary.decode(&tokens[call.code]), "x = 1\n");
     }
 }

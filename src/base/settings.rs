@@ -54,7 +54,7 @@ impl Default for Budget {
         Self {
             tokens_max: 200_000,
             steps_max: 12,
-            branches_max: 16,
+            branches_max: 32,
             action_tokens_max: 512,
             wall_s_max: 3_600,
         }

@@ -105,6 +105,7 @@ impl GenerateArgs {
                 rng: root.split(branch as u64),
                 tokens_max: self.tokens,
                 grammar: grammar.clone(),
+                grammar_prefix: 0,
                 stop_tokens: opened.stop_tokens.clone(),
                 // Branch b avoids the b likeliest first tokens: no two are the same.
                 first_token_not: first_tokens[..branch.min(first_tokens.len())].to_vec(),

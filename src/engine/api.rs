@@ -24,6 +24,9 @@ pub struct GenerateJob {
     pub tokens_max: usize,
     /// A Lark grammar (llguidance's dialect) that the text must follow from here.
     pub grammar: Option<String>,
+    /// How many of the sequence's last tokens the grammar covers already: for a
+    /// fork in the middle of a text that the same grammar held.
+    pub grammar_prefix: usize,
     /// Token ids that end the text; the ending token is part of the result.
     pub stop_tokens: Vec<u32>,
     /// Tokens that the first position must not take: makes siblings differ.

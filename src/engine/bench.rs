@@ -136,6 +136,7 @@ fn run_round(
             rng: RngKey::from_seed(0).split(branch),
             tokens_max: bench.tokens,
             grammar: None,
+            grammar_prefix: 0,
             stop_tokens: Vec::new(),
             first_token_not: Vec::new(),
             purpose: PURPOSE,

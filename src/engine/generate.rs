@@ -99,11 +99,7 @@ impl LocalEngine {
             "nothing can be continued from an empty sequence"
         );
         let grammar = match &job.grammar {
-            Some(text) => Some(
-                self.grammars
-                    .compile(text)
-                    .map_err(|error| EngineError::Grammar(error.to_string()))?,
-            ),
+            Some(text) => Some(self.grammar_at(text, job)?),
             None => None,
         };
         Ok(Running {
@@ -113,6 +109,21 @@ impl LocalEngine {
             forced: VecDeque::new(),
             finish: None,
         })
+    }
+
+    /// A grammar that has taken what it covers of the sequence already.
+    fn grammar_at(&self, text: &str, job: &GenerateJob) -> Result<Grammar, EngineError> {
+        let refused = |error: DecodeError| EngineError::Grammar(error.to_string());
+        let mut grammar = self.grammars.compile(text).map_err(refused)?;
+        let tokens = &self.sequence(job.seq).tokens;
+        assert!(
+            job.grammar_prefix <= tokens.len(),
+            "a prefix longer than the sequence"
+        );
+        for &token in &tokens[tokens.len() - job.grammar_prefix..] {
+            grammar.accept(token).map_err(refused)?;
+        }
+        Ok(grammar)
     }
 
     /// Rows came in: those of forced tokens give their entropy, the one after

@@ -198,9 +198,22 @@ pub struct SuiteBuilt {
     pub repository_tests: Vec<String>,
     /// Where each consolidated test came from, one clause each.
     pub sources: Vec<String>,
+    /// What the issue's own examples run that fail on the base; empty where
+    /// there is none, or where it could not be seen.
+    #[serde(default)]
+    pub reached: Vec<Reached>,
     /// What writing it spent.
     #[serde(default)]
     pub usage: UsageByPurpose,
+}
+
+/// A function or class of the repository that a test runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reached {
+    /// Relative to the repository's root, with `/`.
+    pub path: String,
+    /// `name`, or `Class.method`.
+    pub symbol: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

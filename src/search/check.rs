@@ -2,7 +2,7 @@
 use crate::agent::{AfterEdit, AgentError, CheckReport};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
-use crate::verify::{Bench, VerifyError};
+use crate::verify::{Bench, VerifyError, must_pass};
 use std::path::Path;
 
 /// Runs the suite that was built before the search on a branch's workspace.
@@ -52,19 +52,6 @@ impl SuiteCheck<'_> {
         // The branch's number is of no use here.
         Ok(self.bench.run_patch(BranchId(0), &tree, self.suite)?.0)
     }
-}
-
-/// A test that a patch has to pass: one that passes on the base, or an example
-/// that the issue says should hold.
-pub fn must_pass(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
-    base.result == TestResult::Passed || is_stated(suite, base)
-}
-
-/// An example that the issue says should hold, and does not on the base.
-pub fn is_stated(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
-    base.result != TestResult::Passed
-        && base.id.starts_with(suite.file.as_str())
-        && base.id.contains("::test_issue_stated")
 }
 
 fn tell(failing: &[&TestOutcome], n_tests: usize, run: &SuiteRun) -> String {

@@ -36,6 +36,9 @@ pub enum SearchError {
     },
 }
 
+/// How often one point is rolled out at most, the first time included.
+const ROLL_OUTS_PER_POINT_MAX: usize = 4;
+
 /// Everything that a run works with. The state of the run is the recorder's;
 /// the rest can be made again from it.
 pub struct Controller<'a> {
@@ -197,8 +200,7 @@ impl Controller<'_> {
             .gate
             .as_ref()
             .map_or(GateSignal::ArgsMax, |gate| gate.signal);
-        // Each point is rolled out twice at most.
-        let tries_max = 2 * (self.strategy.k as usize).max(2);
+        let tries_max = ROLL_OUTS_PER_POINT_MAX * (self.strategy.k as usize).max(2);
         let point = state
             .ids()
             .rev()

@@ -2,7 +2,9 @@
 //! is uncertain, judge the candidates, choose.
 use super::controller::{Controller, SearchError};
 use super::judge::judge;
-use crate::agent::{GrammarContext, RepoView, Thought, ToolSet, grammar, locate_call, parse};
+use crate::agent::{
+    GrammarContext, RepoView, ToolSet, changes_nothing, grammar, locate_call, parse,
+};
 use crate::base::{
     ActionEntropy, BranchDecision, BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId,
     ToolEntropy,
@@ -34,6 +36,8 @@ struct Start {
     /// What may be called here.
     tools: ToolSet,
     /// What the workspace holds.
+    view: RepoView,
+    /// What of it can be named.
     grammar: GrammarContext,
 }
 
@@ -67,7 +71,8 @@ impl Controller<'_> {
     fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
         let dir = self.workspace(branch)?;
         let view = RepoView::read(&dir)?;
-        let grammar = GrammarContext::of(&view, self.engine.vocabulary());
+        let grammar = GrammarContext::of(&view, self.engine.vocabulary())
+            .without_symbols(&self.config.scope.closed);
         let share = self.strategy.share_prompt;
         let seq = self
             .sequences
@@ -79,6 +84,7 @@ impl Controller<'_> {
             depth: self.recorder.state.branch(branch).steps.len() as u32,
             redo: self.redo_of(branch),
             tools: self.tools_of(branch),
+            view,
             grammar,
         })
     }
@@ -106,12 +112,21 @@ impl Controller<'_> {
         for (start, generated) in starts.iter().zip(generated) {
             let tool = self.tool_entropy(start, &generated)?;
             let candidate = self.candidate(start, &generated, tool);
-            let decision = self.decide(start, &candidate.entropy);
+            let mut decision = self.decide(start, &candidate.entropy);
+            if !decision.branch && self.strategy.backtrack && self.is_copy(start, &candidate) {
+                let reason = "the edit gives the code back as it is".into();
+                decision = BranchDecision {
+                    branch: self.strategy.k > 1,
+                    candidates: self.strategy.k as usize,
+                    reason,
+                    ..decision
+                };
+            }
             let mut candidates = vec![(candidate, start.seq)];
             if decision.branch {
                 self.roll_out(start, decision.candidates - 1, 1, &mut candidates, &[])?;
             }
-            let chosen = self.judge_and_choose(start.len, &mut candidates)?;
+            let chosen = self.judge_and_choose(start, &mut candidates)?;
             proposals.push(Proposal {
                 branch: start.branch,
                 candidates,
@@ -151,14 +166,14 @@ impl Controller<'_> {
             .into_iter()
             .map(str::to_owned)
             .collect();
-        let wanted = (self.strategy.k as usize).max(2) - 1;
+        let wanted = (self.strategy.k as usize).max(2);
         let first_index = state.n_decoded_at(step);
         let mut candidates = Vec::new();
         self.roll_out(start, wanted, first_index, &mut candidates, &tried)?;
         if candidates.is_empty() {
             return Ok(None);
         }
-        let chosen = self.judge_and_choose(start.len, &mut candidates)?;
+        let chosen = self.judge_and_choose(start, &mut candidates)?;
         Ok(Some(Proposal {
             branch: start.branch,
             candidates,
@@ -197,31 +212,27 @@ impl Controller<'_> {
         candidates: &mut Vec<(Candidate, SeqId)>,
         tried: &[String],
     ) -> Result<(), SearchError> {
-        // Every second sibling has to edit what no failed edit of this run went
-        // for, without a thought that would name it again: what a small model is
-        // sure of and wrong about it samples again and again.
+        // The last sibling has to edit what no failed edit of this run went for:
+        // what a small model is sure of and wrong about it samples again and again.
         let known = candidates.iter().map(|(c, _)| c.canonical.as_str());
         let failed = self.recorder.state.failed_edits();
         let targets: Vec<(String, String)> = known.chain(failed).filter_map(edit_target).collect();
         let context = start.grammar.clone().without_symbols(&targets);
         let only_edits = start.tools.clone().only(&["edit"]);
-        let tools = if context.has_symbols() && !only_edits.is_empty() {
-            &only_edits
-        } else {
-            &start.tools
-        };
-        let elsewhere = grammar::lark(tools, Thought::None, &context);
+        let elsewhere = (context.has_symbols() && !only_edits.is_empty())
+            .then(|| grammar::lark(&only_edits, self.config.thought, &context));
         let jobs: Vec<GenerateJob> = (0..n)
             .map(|i| {
                 let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
                 let mut job = self.job(start, seq, first_index + i, self.strategy.sibling_sampler);
-                if i % 2 == 0 {
+                if let Some(elsewhere) = elsewhere.as_ref().filter(|_| i + 1 == n && n > 1) {
                     job.grammar = Some(elsewhere.clone());
                 }
                 job
             })
             .collect();
         let generated = self.generate(&jobs)?;
+        let (jobs, generated) = self.fork_copies(start, jobs, generated)?;
         let mut all: Vec<String> = candidates
             .iter()
             .map(|(c, _)| c.canonical.clone())
@@ -248,12 +259,76 @@ impl Controller<'_> {
         Ok(())
     }
 
+    /// Siblings that only give the code back as it is are forked in its midst,
+    /// at the token of which the model was least sure, and go on from there with
+    /// another one. Equal copies fork at different places.
+    fn fork_copies(
+        &mut self,
+        start: &Start,
+        mut jobs: Vec<GenerateJob>,
+        mut generated: Vec<Generated>,
+    ) -> Result<(Vec<GenerateJob>, Vec<Generated>), SearchError> {
+        let mut forks: Vec<(usize, usize, GenerateJob)> = Vec::new();
+        for (index, (job, copy)) in jobs.iter().zip(&generated).enumerate() {
+            let candidate = self.candidate(start, copy, None);
+            if !self.is_copy(start, &candidate) {
+                continue;
+            }
+            let n_before = forks.len();
+            let Some(at) = self.least_sure(copy, n_before) else {
+                continue;
+            };
+            let seq = self.engine.fork(job.seq, start.len + at, Purpose::Agent);
+            let fork = GenerateJob {
+                seq,
+                rng: job.rng.split(u64::MAX),
+                grammar_prefix: at,
+                first_token_not: vec![copy.tokens[at].token],
+                tokens_max: job.tokens_max.saturating_sub(at).max(1),
+                ..job.clone()
+            };
+            forks.push((index, at, fork));
+        }
+        if forks.is_empty() {
+            return Ok((jobs, generated));
+        }
+        let tails: Vec<GenerateJob> = forks.iter().map(|(_, _, job)| job.clone()).collect();
+        let tails = self.generate(&tails)?;
+        for ((index, at, job), tail) in forks.into_iter().zip(tails) {
+            self.engine.release(jobs[index].seq);
+            jobs[index].seq = job.seq;
+            let whole = &mut generated[index];
+            whole.tokens.truncate(at);
+            whole.tokens.extend(tail.tokens);
+            whole.finish = tail.finish;
+        }
+        Ok((jobs, generated))
+    }
+
+    /// The position in a copy's code at which the model was least sure of what
+    /// it took; the `nth` of them, counted round.
+    fn least_sure(&self, copy: &Generated, nth: usize) -> Option<usize> {
+        let ids: Vec<u32> = copy.tokens.iter().map(|token| token.token).collect();
+        let code = locate_call(self.engine.vocabulary(), &ids)?.code;
+        let mut open: Vec<usize> = code.filter(|&at| !copy.tokens[at].forced).collect();
+        let entropy = |at: usize| copy.tokens[at].entropy_nats;
+        open.sort_by(|&a, &b| entropy(b).total_cmp(&entropy(a)).then(a.cmp(&b)));
+        (!open.is_empty()).then(|| open[nth % open.len()])
+    }
+
+    /// True for an edit that gives back what the file holds.
+    fn is_copy(&self, start: &Start, candidate: &Candidate) -> bool {
+        candidate.tool.is_some()
+            && parse(&start.tools, &candidate.text)
+                .is_ok_and(|action| changes_nothing(&start.view, &action))
+    }
+
     fn judge_and_choose(
         &mut self,
-        len: usize,
+        start: &Start,
         candidates: &mut [(Candidate, SeqId)],
     ) -> Result<usize, SearchError> {
-        let context_left = self.engine.context_max() - len;
+        let context_left = self.engine.context_max() - start.len;
         let longest = candidates
             .iter()
             .map(|(c, _)| c.tokens.len())
@@ -268,14 +343,17 @@ impl Controller<'_> {
         for ((candidate, _), score) in candidates.iter_mut().zip(scores) {
             candidate.judge = Some(score);
         }
-        // What cannot be read is never taken before what can.
+        // What cannot be read is never taken before what can, nor what changes
+        // nothing before what does.
         let score = |at: usize| {
             let candidate = &candidates[at].0;
             let judged = candidate.judge.as_ref().map_or(0.0, |judge| judge.score);
-            if candidate.tool.is_some() {
-                judged
-            } else {
+            if candidate.tool.is_none() {
+                -2.0
+            } else if self.is_copy(start, candidate) {
                 -1.0
+            } else {
+                judged
             }
         };
         for index in 1..candidates.len() {
@@ -303,6 +381,7 @@ impl Controller<'_> {
                 self.config.thought,
                 &start.grammar,
             )),
+            grammar_prefix: 0,
             stop_tokens: self.stop_tokens.clone(),
             first_token_not: Vec::new(),
             purpose: Purpose::Agent,

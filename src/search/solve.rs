@@ -6,7 +6,7 @@ use super::sequences::Sequences;
 use super::state::RunState;
 use super::strategy::Strategy;
 use super::watch::Watcher;
-use crate::agent::{AfterEdit, AgentConfig, Dialect, RepoView, first_prompt};
+use crate::agent::{AfterEdit, AgentConfig, Dialect, RepoView, Scope, first_prompt};
 use crate::base::{Budget, Gate, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::{Event, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
@@ -65,41 +65,31 @@ pub fn solve(
         base: &base,
         scratch: &places.scratch,
     };
-    let mut config = agent_config(request.strategy, request.test_cmd.as_deref());
     tools.watcher.stage("running the tests on the base");
     let suite = plan(&bench, &[], request.issue)?;
-    let prompt = {
-        let dir = places.work.join("base");
-        shadow.restore(&base, &dir)?;
-        let view = RepoView::read(&dir)?;
-        let prompt_for = |config: &AgentConfig| {
-            let vocabulary = tools.engine.vocabulary();
-            first_prompt(
-                config,
-                &view,
-                request.issue,
-                vocabulary,
-                tools.engine.context_max(),
-            )
-        };
-        let mut prompt = prompt_for(&config)?;
-        // What is shown whole need not be looked for.
-        let sources = view
-            .files
-            .iter()
-            .filter(|file| file.is_python() && !file.is_test());
-        let mut sources = sources.filter(|file| {
+    let view = base_view(&bench, &places)?;
+    let mut config = agent_config(request.strategy, request.test_cmd.as_deref());
+    config.scope = Scope::of(&view, &suite.suite.reached);
+    let prompt_for = |config: &AgentConfig| {
+        let vocabulary = tools.engine.vocabulary();
+        let ctx_tokens = tools.engine.context_max();
+        first_prompt(config, &view, request.issue, vocabulary, ctx_tokens)
+    };
+    let mut prompt = prompt_for(&config)?;
+    // What is shown whole need not be looked for.
+    let mut sources = view
+        .files
+        .iter()
+        .filter(|file| file.is_python() && !file.is_test() && config.scope.shows(&file.path))
+        .filter(|file| {
             file.text
                 .as_deref()
                 .is_some_and(|text| !text.trim().is_empty())
         });
-        if sources.all(|file| prompt.shown.contains(&file.path)) {
-            config.tools = config.tools.without("view").without("search");
-            prompt = prompt_for(&config)?;
-        }
-        std::fs::remove_dir_all(&dir).ok();
-        prompt
-    };
+    if sources.all(|file| prompt.shown.contains(&file.path)) {
+        config.tools = config.tools.without("view").without("search");
+        prompt = prompt_for(&config)?;
+    }
     let transcript = prompt.transcript(tools.engine.vocabulary(), tools.dialect);
     let strategy = request.strategy;
     let start = RunStarted {
@@ -175,6 +165,13 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
         recorder.emit(Event::SuiteBuilt(suite.suite))?;
         recorder.emit(Event::SuiteRun(suite.base))?;
     }
+    let view = base_view(&bench, &places)?;
+    let suite = recorder
+        .state
+        .suite
+        .as_ref()
+        .expect("the suite comes first");
+    config.scope = Scope::of(&view, &suite.reached);
     run(&places, recorder, &strategy, &config, &bench, tools)
 }
 
@@ -220,6 +217,15 @@ fn run(
     controller.release();
     std::fs::remove_dir_all(&places.work).ok();
     Ok(recorder.state)
+}
+
+/// The unpatched repository as an agent sees it.
+fn base_view(bench: &Bench<'_>, places: &Places) -> Result<RepoView, SearchError> {
+    let dir = places.work.join("base");
+    bench.shadow.restore(bench.base, &dir)?;
+    let view = RepoView::read(&dir)?;
+    std::fs::remove_dir_all(&dir).ok();
+    Ok(view)
 }
 
 fn agent_config(strategy: &Strategy, test_cmd: Option<&str>) -> AgentConfig {

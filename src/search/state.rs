@@ -1,11 +1,11 @@
 //! A run as a fold over its events: what the controller decides from, and what
 //! a killed run resumes with.
-use super::check::is_stated;
 use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
 use crate::record::{
     BranchEnded, BranchStatus, Event, ForkPoint, RunStarted, Selected, StepFinished, StepOutcome,
     SuiteBuilt, SuiteClassified, SuiteRun, Voted,
 };
+use crate::verify::is_stated;
 
 /// A branch: its steps from the prompt on, those inherited at its fork included.
 #[derive(Clone, Debug, Default)]

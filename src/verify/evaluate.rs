@@ -5,10 +5,15 @@ use super::classes::classify;
 use super::examples::issue_examples;
 use super::repository::{list_files, repository_tests, restore_tests};
 use super::runner::TestRunner;
-use super::suite::{Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate};
+use super::suite::{
+    Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate, is_stated,
+};
+use super::trace::trace;
 use super::{VerifyError, compile_faults};
 use crate::base::{BranchId, UsageByPurpose};
-use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome, TestResult};
+use crate::record::{
+    Reached, SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome, TestResult,
+};
 use crate::workspace::{Shadow, TreeId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -81,16 +86,27 @@ pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Pl
     }
     dropped.extend(suite.dropped);
     let sources = suite.tests.iter();
+    let mut suite = SuiteBuilt {
+        file: SUITE_FILE.to_owned(),
+        text: suite.text,
+        repository_tests,
+        sources: sources
+            .map(|(name, origin)| format!("{name}: {origin}"))
+            .collect(),
+        reached: Vec::new(),
+        usage: UsageByPurpose::default(),
+    };
+    match bench.reached(&suite, &base) {
+        Ok(reached) => suite.reached = reached,
+        // A help to the search, not a need.
+        Err(VerifyError::Script { output, .. }) => dropped.push(Dropped {
+            origin: "what the issue's examples run".to_owned(),
+            why: output,
+        }),
+        Err(error) => return Err(error),
+    }
     Ok(Plan {
-        suite: SuiteBuilt {
-            file: SUITE_FILE.to_owned(),
-            text: suite.text,
-            repository_tests,
-            sources: sources
-                .map(|(name, origin)| format!("{name}: {origin}"))
-                .collect(),
-            usage: UsageByPurpose::default(),
-        },
+        suite,
         base,
         dropped,
     })
@@ -143,6 +159,19 @@ pub fn evaluate(
 }
 
 impl Bench<'_> {
+    /// What the stated examples run that fail on the base.
+    fn reached(&self, suite: &SuiteBuilt, base: &SuiteRun) -> Result<Vec<Reached>, VerifyError> {
+        let failing = base.tests.iter().filter(|test| is_stated(suite, test));
+        let names: Vec<&str> = failing
+            .filter_map(|test| test.id.rsplit("::").next())
+            .collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let dir = self.copy(self.base)?;
+        trace(self.runner.sandbox(), dir.path(), &suite.text, &names)
+    }
+
     fn copy(&self, tree: &TreeId) -> Result<tempfile::TempDir, VerifyError> {
         let dir = tempfile::Builder::new()
             .prefix("tree-")

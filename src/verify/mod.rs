@@ -13,6 +13,7 @@ mod repository;
 mod runner;
 mod script;
 mod suite;
+mod trace;
 
 pub use classes::{classify, gate, is_counted, pass_rate};
 pub use compile::compile_faults;
@@ -23,7 +24,10 @@ pub use patch::apply_patch;
 pub(crate) use repository::{list_files, replace_file};
 pub use repository::{repository_tests, restore_tests};
 pub use runner::{RunnerLimits, TestRunner};
-pub use suite::{Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate};
+pub use suite::{
+    Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate, is_stated, must_pass,
+};
+pub use trace::trace;
 
 use crate::workspace::WorkspaceError;
 use std::path::{Path, PathBuf};

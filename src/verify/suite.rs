@@ -2,6 +2,7 @@
 //! The sources are parsed by Python's own `ast` in the sandbox, never imported.
 use super::VerifyError;
 use super::script::Script;
+use crate::record::{SuiteBuilt, TestOutcome, TestResult};
 use crate::workspace::Sandbox;
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +29,12 @@ pub enum SourceKind {
 
 impl SourceKind {
     pub(super) const ISSUE_SHOWN_PREFIX: &'static str = "test_issue_shown";
+    const ISSUE_STATED_PREFIX: &'static str = "test_issue_stated";
 
     fn prefix(self) -> &'static str {
         match self {
             Self::Written => "test_assert",
-            Self::IssueStated => "test_issue_stated",
+            Self::IssueStated => Self::ISSUE_STATED_PREFIX,
             Self::IssueShown => Self::ISSUE_SHOWN_PREFIX,
         }
     }
@@ -63,6 +65,23 @@ pub struct Consolidated {
     /// Each test function or class with its origin, in the file's order.
     pub tests: Vec<(String, String)>,
     pub dropped: Vec<Dropped>,
+}
+
+/// A test that a patch has to pass: one that passes on the base, or an example
+/// that the issue says should hold.
+pub fn must_pass(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
+    base.result == TestResult::Passed || is_stated(suite, base)
+}
+
+/// An example that the issue says should hold, and does not on the base.
+pub fn is_stated(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
+    base.result != TestResult::Passed
+        && base.id.starts_with(suite.file.as_str())
+        && base
+            .id
+            .rsplit("::")
+            .next()
+            .is_some_and(|name| name.starts_with(SourceKind::ISSUE_STATED_PREFIX))
 }
 
 #[derive(Serialize)]

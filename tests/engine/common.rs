@@ -77,6 +77,7 @@ pub fn job(seq: SeqId, sampler: SamplerSettings, seed: u64, tokens_max: usize) -
         rng: RngKey::from_seed(seed),
         tokens_max,
         grammar: None,
+        grammar_prefix: 0,
         stop_tokens: Vec::new(),
         first_token_not: Vec::new(),
         purpose: PURPOSE,

@@ -111,43 +111,21 @@ fn greedy_tokens_of_a_ragged_batch_equal_those_of_candle_transformers() {
     let our_own = max_diff(&first_rows[0], &by_one);
     drop(real);
 
-    let mut file = File::open(model_path()).unwrap();
-    let content = gguf_file::Content::read(&mut file).unwrap();
-    let device = Device::Cpu;
-    let mut oracle = ModelWeights::from_gguf(content, &mut file, &device).unwrap();
-    let mut step = |tokens: &[u32], position: usize| -> Vec<f32> {
-        let tokens = Tensor::new(tokens, &device).unwrap().unsqueeze(0).unwrap();
-        let row = oracle.forward(&tokens, position).unwrap();
-        row.flatten_all().unwrap().to_vec1().unwrap()
-    };
-    let at_once = step(&prompts[0], 0);
+    let mut oracle = Oracle::open();
+    let at_once = oracle.step(&prompts[0], 0);
     let rows = prompts[0].iter().enumerate();
-    let by_one = rows.map(|(at, token)| step(&[*token], at)).last().unwrap();
+    let by_one = rows
+        .map(|(at, token)| oracle.step(&[*token], at))
+        .last()
+        .unwrap();
     let oracles_own = max_diff(&at_once, &by_one);
     let mut largest = 0f32;
     let mut ties = 0;
     for (i, prompt) in prompts.iter().enumerate() {
-        // The oracle follows our tokens, so that every step is compared.
-        let mut position = 0;
-        let mut input = prompt.clone();
-        for (at, ours) in ids(&generated[i]).into_iter().enumerate() {
-            let row = step(&input, position);
-            if at == 0 {
-                largest = largest.max(max_diff(&row, &first_rows[i]));
-            }
-            let (theirs, gap) = top_and_gap(&row);
-            if theirs != ours {
-                let below = row[theirs as usize] - row[ours as usize];
-                println!(
-                    "prompt {i}, step {at}: {ours}, not {theirs}: {below:.4} below the top (second {gap:.4})"
-                );
-                assert!(below < NEAR_TIE, "no near-tie");
-                ties += 1;
-            }
-            position += input.len();
-            input = vec![ours];
-        }
         assert_eq!(generated[i].tokens.len(), STEPS);
+        let (first_row, ties_here) = oracle.follow(prompt, &ids(&generated[i]));
+        largest = largest.max(max_diff(&first_row, &first_rows[i]));
+        ties += ties_here;
     }
     println!(
         "{} steps compared, {ties} near-ties taken the other way",
@@ -158,6 +136,81 @@ fn greedy_tokens_of_a_ragged_batch_equal_those_of_candle_transformers() {
     );
     assert!(largest < TOLERANCE_QUANTISED_LOGITS);
     assert!(our_own < TOLERANCE_QUANTISED_LOGITS);
+}
+
+/// A prompt as long as an agent's, in more than one prefill chunk.
+#[test]
+fn greedy_tokens_behind_a_long_prompt_equal_those_of_candle_transformers() {
+    const STEPS: usize = 32;
+    const PROMPT_TOKENS: usize = 1_800;
+    let mut real = open_real();
+    let engine = &mut real.engine;
+    let text = concat!(
+        include_str!("../demo/repo/toolshed/store.py"),
+        include_str!("../demo/repo/toolshed/ledger.py"),
+        include_str!("../demo/repo/toolshed/statement.py"),
+        include_str!("../demo/repo/tests/test_store.py"),
+        include_str!("../demo/repo/tests/test_ledger.py"),
+        include_str!("../demo/repo/tests/test_statement.py"),
+        include_str!("../demo/repo/tests/test_calendar.py"),
+    );
+    let mut prompt = engine.vocabulary().encode_special(text);
+    assert!(prompt.len() >= PROMPT_TOKENS, "{} tokens", prompt.len());
+    prompt.truncate(PROMPT_TOKENS);
+    let seq = engine.new_sequence();
+    engine.append(seq, &prompt, PURPOSE).unwrap();
+    let generated = engine.generate(&[greedy(seq, STEPS)], &mut |_| {}).unwrap();
+    let start = engine.fork(seq, prompt.len(), PURPOSE);
+    let ours = logits(engine, start);
+    drop(real);
+
+    let (first_row, ties) = Oracle::open().follow(&prompt, &ids(&generated[0]));
+    let difference = max_diff(&first_row, &ours);
+    println!(
+        "{STEPS} steps behind {PROMPT_TOKENS} tokens, {ties} near-ties; first row differs by {difference:.3}"
+    );
+    assert!(difference < TOLERANCE_QUANTISED_LOGITS);
+}
+
+/// candle-transformers' own quantised Qwen2.
+struct Oracle(ModelWeights);
+
+impl Oracle {
+    fn open() -> Self {
+        let mut file = File::open(model_path()).unwrap();
+        let content = gguf_file::Content::read(&mut file).unwrap();
+        Self(ModelWeights::from_gguf(content, &mut file, &Device::Cpu).unwrap())
+    }
+
+    /// The row of logits after `tokens`, which begin at `position`.
+    fn step(&mut self, tokens: &[u32], position: usize) -> Vec<f32> {
+        let tokens = Tensor::new(tokens, &Device::Cpu).unwrap();
+        let tokens = tokens.unsqueeze(0).unwrap();
+        let row = self.0.forward(&tokens, position).unwrap();
+        row.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// Takes `ours` behind `prompt`, so that every step is compared, and fails
+    /// where a token is not the oracle's and no near-tie. Gives the row after
+    /// the prompt, and how many near-ties went the other way.
+    fn follow(&mut self, prompt: &[u32], ours: &[u32]) -> (Vec<f32>, usize) {
+        let first_row = self.step(prompt, 0);
+        let mut row = first_row.clone();
+        let mut ties = 0;
+        for (at, &taken) in ours.iter().enumerate() {
+            let (theirs, gap) = top_and_gap(&row);
+            if theirs != taken {
+                let below = row[theirs as usize] - row[taken as usize];
+                println!(
+                    "step {at}: {taken}, not {theirs}: {below:.4} below the top (second {gap:.4})"
+                );
+                assert!(below < NEAR_TIE, "no near-tie");
+                ties += 1;
+            }
+            row = self.step(&[taken], prompt.len() + at);
+        }
+        (first_row, ties)
+    }
 }
 
 /// The row of logits after `tokens`, each of them run in a step of its own.

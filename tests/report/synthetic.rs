@@ -476,7 +476,8 @@ pub fn realistic() -> Synthetic {
         text: "from stock.ledger import balance\n\n\ndef test_delivery_of_the_day_counts():\n    assert balance([Entry(4, 42)], 4) == 42\n".into(),
         repository_tests: vec!["tests/test_ledger.py".into()],
         sources: vec!["test_delivery_of_the_day_counts: written for the issue".into()],
-        usage: AUGMENTATION,
+        reached: vec![],
+            usage: AUGMENTATION,
     }));
     use TestResult::{Failed, Passed};
     r.suite_run(

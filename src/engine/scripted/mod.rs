@@ -311,6 +311,7 @@ mod tests {
             rng: RngKey::from_seed(seed),
             tokens_max: 100,
             grammar: None,
+            grammar_prefix: 0,
             stop_tokens: vec![engine.vocabulary.end_of_turn()],
             first_token_not: vec![],
             purpose: Purpose::Agent,

@@ -1,0 +1,109 @@
+//! What of the repository, as it was found, an agent works on.
+use super::python::symbols;
+use super::repo::RepoView;
+use crate::record::Reached;
+use std::collections::BTreeSet;
+
+/// Made once a run from the unpatched repository. Files, functions and classes
+/// that are new since then are always open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Existing tests: they say what holds, and are not the agent's to change.
+    pub tests: BTreeSet<String>,
+    /// Files with functions that the failing examples run.
+    pub reached: BTreeSet<String>,
+    /// Functions and classes, as `(path, name)`, that those examples do not
+    /// run: no edit by name goes there. Empty where no example says so.
+    pub closed: Vec<(String, String)>,
+}
+
+impl Scope {
+    /// `reached` is what the failing examples run; empty, if there are none,
+    /// leaves everything open.
+    pub fn of(view: &RepoView, reached: &[Reached]) -> Self {
+        let tests = view.files.iter().filter(|file| file.is_test());
+        let mut scope = Self {
+            tests: tests.map(|file| file.path.clone()).collect(),
+            ..Self::default()
+        };
+        let sources = view.files.iter().filter(|f| f.is_python() && !f.is_test());
+        for file in sources {
+            let mut closed = Vec::new();
+            let all = symbols(file.text.as_deref().unwrap_or_default());
+            let n_named = all.iter().filter(|s| !s.is_local).count();
+            for symbol in all.into_iter().filter(|s| !s.is_local) {
+                let within = format!("{}.", symbol.qualified);
+                let is_reached = reached.iter().any(|r| {
+                    r.path == file.path
+                        && (r.symbol == symbol.qualified || r.symbol.starts_with(&within))
+                });
+                if !is_reached {
+                    closed.push((file.path.clone(), symbol.qualified));
+                }
+            }
+            if closed.len() < n_named {
+                scope.reached.insert(file.path.clone());
+            }
+            scope.closed.extend(closed);
+        }
+        if scope.reached.is_empty() {
+            scope.closed.clear();
+        }
+        scope
+    }
+
+    /// Whether a file's text belongs in front of the model.
+    pub fn shows(&self, path: &str) -> bool {
+        self.reached.is_empty() || self.reached.contains(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::RepoFile;
+
+    fn view() -> RepoView {
+        let file = |(path, text): (&str, &str)| RepoFile {
+            path: path.into(),
+            text: Some(text.into()),
+        };
+        RepoView {
+            files: [
+                (
+                    "a.py",
+                    "class A:\n    def f(self):\n        pass\n\n    def g(self):\n        pass\n",
+                ),
+                ("b.py", "def h():\n    pass\n"),
+                ("test_a.py", "def test_f():\n    pass\n"),
+            ]
+            .map(file)
+            .into(),
+        }
+    }
+
+    #[test]
+    fn what_no_failing_example_runs_is_closed() {
+        let reached = [Reached {
+            path: "a.py".into(),
+            symbol: "A.f".into(),
+        }];
+        let scope = Scope::of(&view(), &reached);
+        let closed: Vec<&str> = scope.closed.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(closed, ["A.g", "h"], "the class around `f` stays open");
+        assert!(scope.shows("a.py") && !scope.shows("b.py"));
+        assert!(scope.tests.contains("test_a.py"));
+    }
+
+    #[test]
+    fn without_an_example_everything_is_open() {
+        let unknown = [Reached {
+            path: "gone.py".into(),
+            symbol: "x".into(),
+        }];
+        for reached in [&[][..], &unknown[..]] {
+            let scope = Scope::of(&view(), reached);
+            assert!(scope.closed.is_empty() && scope.shows("b.py"));
+        }
+    }
+}
