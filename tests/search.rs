@@ -1,9 +1,9 @@
 //! The controller from issue to patch with a scripted engine whose distribution
 //! is known, and real workspaces, sandboxes and tests.
 use egss::agent::ChatMl;
-use egss::base::Budget;
-use egss::engine::Engine;
+use egss::base::{Budget, Purpose, SeqId, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
+use egss::engine::{Engine, EngineError, GenerateJob, Generated, Progress, ScoreJob, Vocabulary};
 use egss::record::{BranchStatus, Event, StepOutcome, read_record};
 use egss::search::{NoWatcher, RunState, SolveRequest, Strategy, Tools, resume, solve};
 use egss::workspace::{Sandbox, SandboxMode};
@@ -36,11 +36,7 @@ fn sandbox() -> Sandbox {
     Sandbox::new(SandboxMode::Bubblewrap, &python).unwrap()
 }
 
-fn tools<'a>(
-    engine: &'a mut ScriptedEngine,
-    dialect: &'a ChatMl,
-    sandbox: &'a Sandbox,
-) -> Tools<'a> {
+fn tools<'a>(engine: &'a mut dyn Engine, dialect: &'a ChatMl, sandbox: &'a Sandbox) -> Tools<'a> {
     Tools {
         engine,
         dialect,
@@ -51,6 +47,12 @@ fn tools<'a>(
 
 /// Runs a strategy on the cart in `run_dir`.
 fn run(strategy: &str, budget: Budget, run_dir: &Path) -> (RunState, ScriptedEngine) {
+    let mut engine = engine();
+    let state = run_on(&mut engine, strategy, budget, run_dir);
+    (state, engine)
+}
+
+fn run_on(engine: &mut dyn Engine, strategy: &str, budget: Budget, run_dir: &Path) -> RunState {
     let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("cart.py"), CART).unwrap();
     let strategy = Strategy::named(strategy, 4, 4).unwrap();
@@ -64,13 +66,18 @@ fn run(strategy: &str, budget: Budget, run_dir: &Path) -> (RunState, ScriptedEng
         gate: None,
         test_cmd: None,
     };
-    let (mut engine, dialect, sandbox) = (engine(), ChatMl::default(), sandbox());
-    let state = solve(run_dir, &request, tools(&mut engine, &dialect, &sandbox)).unwrap();
+    let (dialect, sandbox) = (ChatMl::default(), sandbox());
+    let state = solve(run_dir, &request, tools(engine, &dialect, &sandbox)).unwrap();
     assert_eq!(
         std::fs::read_to_string(repo.path().join("cart.py")).unwrap(),
         CART
     );
-    (state, engine)
+    state
+}
+
+fn statuses(state: &RunState) -> Vec<BranchStatus> {
+    let ended = state.branches.iter().map(|b| b.ended.as_ref().unwrap());
+    ended.map(|ended| ended.status).collect()
 }
 
 fn selected_patch(run_dir: &Path) -> String {
@@ -208,4 +215,132 @@ fn a_budget_that_runs_out_ends_branches_by_name() {
         .map(|b| b.ended.as_ref().unwrap().status)
         .collect();
     assert_eq!(statuses, [BranchStatus::TokensSpent]);
+}
+
+#[test]
+fn a_model_that_never_calls_a_tool_ends_its_branch_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = vec![("The code looks right to me.".to_string(), 1.0)];
+    let mut engine = ScriptedEngine::from_policy(move |_| said.clone()).with_context_max(100_000);
+    let state = run_on(&mut engine, "single", Budget::default(), dir.path());
+    assert_eq!(statuses(&state), [BranchStatus::NoToolCall]);
+    assert_eq!(selected_patch(dir.path()), "");
+}
+
+#[test]
+fn a_context_that_fills_ends_its_branch_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    // Room for the prompt and the first edit, not for what comes of it.
+    let (state, _) = run("single", Budget::default(), dir.path());
+    let prompt = state.start.prompt_tokens.len();
+    let room = 2 * prompt;
+    let long = "+ 0".repeat((room - prompt - edit("sum(xs)").len() - 50) / 3);
+    let said = vec![(edit(&format!("sum(xs) {long}")), 1.0)];
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = ScriptedEngine::from_policy(move |_| said.clone()).with_context_max(room);
+    let budget = Budget {
+        action_tokens_max: room,
+        ..Budget::default()
+    };
+    let state = run_on(&mut engine, "single", budget, dir.path());
+    assert_eq!(statuses(&state), [BranchStatus::ContextFull]);
+    assert!(selected_patch(dir.path()).contains("sum(xs) + 0"));
+}
+
+/// An engine whose KV pool is full at some of its generations.
+struct Cramped {
+    inner: ScriptedEngine,
+    n_generated: usize,
+    is_full: fn(usize) -> bool,
+}
+
+impl Cramped {
+    fn new(is_full: fn(usize) -> bool) -> Self {
+        Self {
+            inner: engine(),
+            n_generated: 0,
+            is_full,
+        }
+    }
+}
+
+impl Engine for Cramped {
+    fn vocabulary(&self) -> &dyn Vocabulary {
+        self.inner.vocabulary()
+    }
+    fn context_max(&self) -> usize {
+        self.inner.context_max()
+    }
+    fn new_sequence(&mut self) -> SeqId {
+        self.inner.new_sequence()
+    }
+    fn tokens(&self, seq: SeqId) -> &[u32] {
+        self.inner.tokens(seq)
+    }
+    fn append(&mut self, seq: SeqId, tokens: &[u32], purpose: Purpose) -> Result<(), EngineError> {
+        self.inner.append(seq, tokens, purpose)
+    }
+    fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId {
+        self.inner.fork(seq, len, purpose)
+    }
+    fn release(&mut self, seq: SeqId) {
+        self.inner.release(seq);
+    }
+    fn living(&self) -> Vec<SeqId> {
+        self.inner.living()
+    }
+    fn compute(
+        &mut self,
+        seqs: &[SeqId],
+        purpose: Purpose,
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), EngineError> {
+        self.inner.compute(seqs, purpose, on_step)
+    }
+    fn generate(
+        &mut self,
+        jobs: &[GenerateJob],
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<Generated>, EngineError> {
+        self.n_generated += 1;
+        let generated = self.inner.generate(jobs, on_step)?;
+        match (self.is_full)(self.n_generated) {
+            true => Err(EngineError::KvPoolFull { blocks: 1 }),
+            false => Ok(generated),
+        }
+    }
+    fn score(&mut self, jobs: &[ScoreJob]) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
+        self.inner.score(jobs)
+    }
+    fn usage(&self) -> UsageByPurpose {
+        self.inner.usage()
+    }
+}
+
+#[test]
+fn a_pool_that_is_full_is_emptied_and_the_run_goes_on_as_it_would_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = run("egss", Budget::default(), dir.path());
+    let cramped_dir = tempfile::tempdir().unwrap();
+    let mut engine = Cramped::new(|n| n == 1 || n == 3);
+    let cramped = run_on(&mut engine, "egss", Budget::default(), cramped_dir.path());
+    assert!(engine.n_generated > 3);
+    assert_eq!(statuses(&cramped), statuses(&state));
+    assert_eq!(
+        selected_patch(cramped_dir.path()),
+        selected_patch(dir.path())
+    );
+    assert_eq!(cramped.usage, engine.usage());
+    assert_eq!(engine.living(), [], "nothing is held when a run has ended");
+}
+
+#[test]
+fn a_pool_too_small_for_a_step_ends_its_branch_by_name() {
+    for strategy in ["single", "egss"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut engine = Cramped::new(|_| true);
+        let state = run_on(&mut engine, strategy, Budget::default(), dir.path());
+        assert_eq!(statuses(&state), [BranchStatus::KvPoolFull], "{strategy}");
+        assert_eq!(selected_patch(dir.path()), "");
+    }
 }

@@ -11,6 +11,7 @@ use crate::workspace::{Sandbox, SandboxMode, find_python};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -219,6 +220,7 @@ impl SolveArgs {
                 "report": run_dir.join("report.html"),
                 "selected_branch": selected.and_then(|s| s.branch),
                 "reason": selected.map(|s| s.reason.as_str()),
+                "unmet_examples": written.view.unmet(),
                 "usage": state.usage,
             });
             println!("{line}");
@@ -229,9 +231,28 @@ impl SolveArgs {
             eprintln!("report  {}", run_dir.join("report.html").display());
         }
         if patch.is_empty() {
+            let ends: BTreeSet<&str> = state
+                .branches
+                .iter()
+                .filter_map(|branch| Some(branch.ended.as_ref()?.status.clause()))
+                .collect();
+            let ends: Vec<&str> = ends.into_iter().collect();
             bail!(
-                "no patch: {}",
-                selected.map_or("the run did not finish", |s| s.reason.as_str())
+                "no patch: {} (how branches ended: {})",
+                selected.map_or("the run did not finish", |s| s.reason.as_str()),
+                ends.join(", ")
+            );
+        }
+        let unmet = written.view.unmet();
+        if !unmet.is_empty() {
+            bail!(
+                "the patch is the best that was found, but {} of the issue still fails with it ({}); try another --seed, a larger --branches-max, or a larger model",
+                if unmet.len() == 1 {
+                    "an example"
+                } else {
+                    "some examples"
+                },
+                unmet.join(", ")
             );
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! A run as it goes on, on standard error.
 use super::common::Meter;
 use crate::engine::Progress;
-use crate::record::{BranchStatus, Event, StepFinished, StepOutcome, SuiteRun};
+use crate::record::{Event, StepFinished, SuiteRun};
 use crate::search::{RunState, Watcher};
 use std::cell::RefCell;
 use std::time::Instant;
@@ -42,7 +42,7 @@ impl Watcher for TerminalWatcher {
                 self.say(&format!(
                     "branch {}: {}, {size}",
                     ended.branch,
-                    status_clause(ended.status)
+                    ended.status.clause()
                 ));
             }
             Event::SuiteRun(run) => self.say(&suite_line(run)),
@@ -88,7 +88,7 @@ fn step_line(step: &StepFinished, state: &RunState) -> String {
         step.branch,
         state.branch(step.branch).steps.len(),
         action,
-        outcome_clause(step.outcome),
+        step.outcome.clause(),
         step.decision.reason
     );
     if step.candidates.len() > 1 {
@@ -117,31 +117,4 @@ fn suite_line(run: &SuiteRun) -> String {
         "tests on {whose}: {} of {} pass, {} fail, {} error",
         counts.passed, counts.total, counts.failed, counts.error
     )
-}
-
-fn outcome_clause(outcome: StepOutcome) -> &'static str {
-    match outcome {
-        StepOutcome::Ok => "ok",
-        StepOutcome::Rejected => "rejected",
-        StepOutcome::EditFailed => "the edit failed",
-        StepOutcome::TestsFailed => "tests fail",
-        StepOutcome::TestsPassed => "tests pass",
-        StepOutcome::CommandFailed => "the command failed",
-        StepOutcome::Repeated => "a repetition",
-        StepOutcome::Submitted => "submitted",
-    }
-}
-
-fn status_clause(status: BranchStatus) -> &'static str {
-    match status {
-        BranchStatus::Submitted => "submitted",
-        BranchStatus::Abandoned => "abandoned",
-        BranchStatus::StepsSpent => "out of steps",
-        BranchStatus::TokensSpent => "out of tokens",
-        BranchStatus::WallTimeSpent => "out of time",
-        BranchStatus::ContextFull => "context full",
-        BranchStatus::KvPoolFull => "KV pool full",
-        BranchStatus::NoToolCall => "no call could be read",
-        BranchStatus::Stuck => "stuck",
-    }
 }

@@ -115,6 +115,8 @@ pub trait Engine {
     fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId;
     /// Gives a sequence's blocks back.
     fn release(&mut self, seq: SeqId);
+    /// Every sequence that was not released, in the order of their ids.
+    fn living(&self) -> Vec<SeqId>;
     /// Computes every appended token of `seqs`, so that forks taken afterwards
     /// share all of it and start from the same row of logits.
     fn compute(

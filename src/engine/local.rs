@@ -170,6 +170,12 @@ impl Engine for LocalEngine {
         self.sequences.remove(&seq);
     }
 
+    fn living(&self) -> Vec<SeqId> {
+        let mut all: Vec<SeqId> = self.sequences.keys().copied().collect();
+        all.sort();
+        all
+    }
+
     fn compute(
         &mut self,
         seqs: &[SeqId],

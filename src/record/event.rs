@@ -129,6 +129,22 @@ pub enum StepOutcome {
     Submitted,
 }
 
+impl StepOutcome {
+    /// What a reader is told, in a clause.
+    pub fn clause(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Rejected => "call rejected",
+            Self::EditFailed => "edit failed",
+            Self::TestsFailed => "tests failed",
+            Self::TestsPassed => "tests passed",
+            Self::CommandFailed => "command failed",
+            Self::Repeated => "repeated",
+            Self::Submitted => "submitted",
+        }
+    }
+}
+
 /// A finished agent step: decoded, decided on, judged where asked, executed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepFinished {
@@ -170,6 +186,23 @@ pub enum BranchStatus {
     NoToolCall,
     /// It kept repeating an action.
     Stuck,
+}
+
+impl BranchStatus {
+    /// What a reader is told, in a clause.
+    pub fn clause(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Abandoned => "abandoned",
+            Self::StepsSpent => "out of steps",
+            Self::TokensSpent => "out of tokens",
+            Self::WallTimeSpent => "out of time",
+            Self::ContextFull => "context full",
+            Self::KvPoolFull => "KV pool full",
+            Self::NoToolCall => "no tool call",
+            Self::Stuck => "stuck",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

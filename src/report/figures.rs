@@ -1,6 +1,6 @@
 //! Figures and names as a person reads them.
 use crate::base::GateSignal;
-use crate::record::{BranchStatus, Candidate, StepOutcome, TestClass, TestResult};
+use crate::record::{Candidate, StepOutcome, TestClass, TestResult};
 use serde_json::Value;
 
 /// A number in groups of three digits: `12,345`.
@@ -117,19 +117,6 @@ pub fn signal(signal: GateSignal) -> &'static str {
     }
 }
 
-pub fn outcome(outcome: StepOutcome) -> &'static str {
-    match outcome {
-        StepOutcome::Ok => "ok",
-        StepOutcome::Rejected => "call rejected",
-        StepOutcome::EditFailed => "edit failed",
-        StepOutcome::TestsFailed => "tests failed",
-        StepOutcome::TestsPassed => "tests passed",
-        StepOutcome::CommandFailed => "command failed",
-        StepOutcome::Repeated => "repeated",
-        StepOutcome::Submitted => "submitted",
-    }
-}
-
 /// True where the step's own result speaks against its branch.
 pub fn went_wrong(outcome: StepOutcome) -> bool {
     match outcome {
@@ -139,20 +126,6 @@ pub fn went_wrong(outcome: StepOutcome) -> bool {
         | StepOutcome::TestsFailed
         | StepOutcome::CommandFailed
         | StepOutcome::Repeated => true,
-    }
-}
-
-pub fn status(status: BranchStatus) -> &'static str {
-    match status {
-        BranchStatus::Submitted => "submitted",
-        BranchStatus::Abandoned => "abandoned",
-        BranchStatus::StepsSpent => "out of steps",
-        BranchStatus::TokensSpent => "out of tokens",
-        BranchStatus::WallTimeSpent => "out of time",
-        BranchStatus::ContextFull => "context full",
-        BranchStatus::KvPoolFull => "KV pool full",
-        BranchStatus::NoToolCall => "no tool call",
-        BranchStatus::Stuck => "stuck",
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report as short Markdown.
 use super::figures::{
-    action, class, count, diff_stat, duration, issue_title, one_line, outcome, thousands, two,
+    action, class, count, diff_stat, duration, issue_title, one_line, thousands, two,
 };
 use super::sentence::{branch_end, branch_origin, run_outcome};
 use super::view::{RunView, SuiteView, chosen, signal_nats};
@@ -105,7 +105,7 @@ fn steps(out: &mut String, view: &RunView) -> Result {
             inline(&tool),
             inline(&rest),
             two(signal_nats(step)),
-            outcome(step.outcome),
+            step.outcome.clause(),
             inline(&step.decision.reason)
         )?;
     }

@@ -1,5 +1,5 @@
 //! The sentences a reader sees first: how a run and its branches ended.
-use super::figures::{count, duration, outcome, status};
+use super::figures::{count, duration};
 use super::view::{BranchView, RunView};
 use crate::record::BranchStatus;
 
@@ -38,9 +38,18 @@ fn tests_clause(view: &RunView, winner: &BranchView) -> String {
     let Some(run) = suite.run_on(Some(winner.id)) else {
         return String::new();
     };
-    match suite.counted(run) {
+    let counted = match suite.counted(run) {
         (_, 0) => ", which no test could judge".into(),
         (passed, counted) => format!(", passing {passed} of {counted} counted tests"),
+    };
+    // Such an example fails on every patch and does not count (2.2): a reader
+    // must not take the rest for success.
+    match suite.unmet(run).len() {
+        0 => counted,
+        n => format!(
+            "{counted}; but {} of the issue still fails",
+            count(n, "example")
+        ),
     }
 }
 
@@ -55,15 +64,15 @@ pub fn branch_end(view: &RunView, branch: &BranchView) -> String {
     if ended.status == BranchStatus::Abandoned
         && let Some(&last) = branch.path().last()
     {
-        return format!("abandoned: {}", outcome(view.steps[last].outcome));
+        return format!("abandoned: {}", view.steps[last].outcome.clause());
     }
     let dropped = view.selected.as_ref().and_then(|selected| {
         let row = selected.ranking.iter().find(|row| row.branch == branch.id);
         row.map(|row| row.dropped.as_str())
     });
     match dropped {
-        Some(why) if !why.is_empty() => format!("{}, dropped: {why}", status(ended.status)),
-        _ => status(ended.status).into(),
+        Some(why) if !why.is_empty() => format!("{}, dropped: {why}", ended.status.clause()),
+        _ => ended.status.clause().into(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The run as a text tree, for a terminal.
-use super::figures::{action, count, duration, issue_title, outcome, thousands, two};
+use super::figures::{action, count, duration, issue_title, thousands, two};
 use super::sentence::{branch_end, branch_origin, run_outcome};
 use super::view::{BranchView, RunView, chosen, signal_nats};
 use crate::record::StepFinished;
@@ -104,7 +104,7 @@ fn step(step: &StepFinished) -> String {
         tool,
         rest,
         two(signal_nats(step)),
-        outcome(step.outcome),
+        step.outcome.clause(),
         width = ACTION_CHARS_MAX + 1
     );
     if step.decision.branch {

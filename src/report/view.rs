@@ -4,6 +4,7 @@ use crate::record::{
     BranchEnded, Candidate, Event, ForkPoint, RecordLine, RunEnded, RunStarted, Selected,
     StepFinished, SuiteBuilt, SuiteRun, TestClass, TestOutcome, TestResult, Voted,
 };
+use crate::verify::unmet;
 
 /// Everything that a record says of a run, put together.
 ///
@@ -185,6 +186,13 @@ impl RunView {
             .or(self.suites.last())
     }
 
+    /// Stated examples of the issue that the winner does not pass.
+    pub fn unmet(&self) -> Vec<&str> {
+        let run = self.suite().zip(self.winner());
+        let run = run.and_then(|(suite, winner)| Some((suite, suite.run_on(Some(winner.id))?)));
+        run.map_or(Vec::new(), |(suite, run)| suite.unmet(run))
+    }
+
     /// What was spent: the run's own total, or the sum over the events so far.
     pub fn usage(&self) -> UsageByPurpose {
         if let Some(ended) = &self.ended {
@@ -221,6 +229,14 @@ impl BranchView {
 }
 
 impl SuiteView {
+    /// Stated examples of the issue that `run` does not pass.
+    pub fn unmet(&self, run: &SuiteRun) -> Vec<&str> {
+        match (&self.built, self.run_on(None)) {
+            (Some(built), Some(base)) => unmet(built, base, run),
+            _ => Vec::new(),
+        }
+    }
+
     fn put_run(&mut self, run: SuiteRun) {
         self.runs.retain(|old| old.branch != run.branch);
         self.runs.push(run);

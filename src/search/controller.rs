@@ -26,6 +26,9 @@ pub enum SearchError {
     Record(#[from] RecordError),
     #[error("the record names strategy {name:?}, which this program does not know")]
     Strategy { name: String },
+    /// A continuation was cut short; room can still be made for it.
+    #[error("the KV pool is full; raise --kv-mem or lower the number of branches")]
+    Crowded,
     #[error("an entropy signal cannot be read: {0}")]
     Signal(String),
     #[error("cannot {what} {}: {source}", path.display())]
@@ -38,6 +41,16 @@ pub enum SearchError {
 
 /// How often one point is rolled out at most, the first time included.
 const ROLL_OUTS_PER_POINT_MAX: usize = 4;
+
+impl SearchError {
+    /// True where a larger KV pool would have gone on.
+    pub(super) fn is_pool_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Crowded | Self::Engine(EngineError::KvPoolFull { .. })
+        )
+    }
+}
 
 /// Everything that a run works with. The state of the run is the recorder's;
 /// the rest can be made again from it.
@@ -55,6 +68,9 @@ pub struct Controller<'a> {
     /// Holds a directory for each living branch.
     pub(super) work_dir: PathBuf,
     pub(super) sequences: Sequences,
+    /// All room there is has been made for what is being done: what does not fit
+    /// now, never will.
+    pub(super) made_room: bool,
     /// The engine's usage when the last event was recorded.
     pub(super) recorded: UsageByPurpose,
 }
@@ -93,13 +109,40 @@ impl Controller<'_> {
                 None => able.push(branch),
             }
         }
-        for (&branch, proposal) in able.iter().zip(self.propose(&able)?) {
+        let proposals = match self.with_room(|this| this.propose(&able)) {
+            Err(error) if error.is_pool_full() => {
+                for branch in able {
+                    self.end_branch(branch, BranchStatus::KvPoolFull)?;
+                }
+                return Ok(());
+            }
+            proposals => proposals?,
+        };
+        for (&branch, proposal) in able.iter().zip(proposals) {
             match proposal {
                 Some(proposal) => self.carry_out(proposal)?,
                 None => self.end_branch(branch, BranchStatus::Stuck)?,
             }
         }
         Ok(())
+    }
+
+    /// Does `work`; if the pool is too full for it, once more with an empty pool.
+    /// What was given back is computed anew from the record when it is needed.
+    pub(super) fn with_room<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<T, SearchError>,
+    ) -> Result<T, SearchError> {
+        match work(self) {
+            Err(error) if error.is_pool_full() => {
+                self.sequences.release_all(self.engine);
+                self.made_room = true;
+                let result = work(self);
+                self.made_room = false;
+                result
+            }
+            result => result,
+        }
     }
 
     /// How a branch ends before it takes another step, if it does.
@@ -161,6 +204,15 @@ impl Controller<'_> {
         let n_trajectories = state.n_finished() as u32;
         let n_branches = state.branches.len() as u32;
         if n_branches >= state.start.budget.branches_max {
+            return Ok(false);
+        }
+        // No step fits into an empty pool: another branch would not do better.
+        let last = state.branches.last();
+        if last.is_some_and(|last| {
+            let ended = last.ended.as_ref();
+            ended.is_some_and(|e| e.status == BranchStatus::KvPoolFull)
+                && last.steps.len() == last.n_inherited
+        }) {
             return Ok(false);
         }
         if self.strategy.at_once {

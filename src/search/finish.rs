@@ -152,20 +152,31 @@ impl Controller<'_> {
             .classes
             .clone()
             .map_or(Vec::new(), |c| c.classes);
-        let mut ballots = Vec::new();
-        for &branch in &staying {
-            let seq = self
-                .sequences
-                .of_branch(self.engine, &self.recorder.state, branch, true)?;
-            let run = runs.iter().find(|run| run.branch == Some(branch));
-            ballots.push(Ballot {
-                branch,
-                seq,
-                passes: run.is_none_or(|run| gate(run, &classes)),
-            });
-        }
-        for voted in vote(self.engine, self.dialect, &ballots)? {
-            self.emit(Event::Voted(voted))?;
+        let votes = self.with_room(|this| {
+            let mut ballots = Vec::new();
+            for &branch in &staying {
+                let state = &this.recorder.state;
+                let seq = this.sequences.of_branch(this.engine, state, branch, true)?;
+                let run = runs.iter().find(|run| run.branch == Some(branch));
+                ballots.push(Ballot {
+                    branch,
+                    seq,
+                    passes: run.is_none_or(|run| gate(run, &classes)),
+                });
+            }
+            Ok(vote(this.engine, this.dialect, &ballots)?)
+        });
+        match votes {
+            // The ranking without votes stands.
+            Err(error) if error.is_pool_full() => {
+                self.watcher
+                    .stage("not voting: the KV pool is too small for it");
+            }
+            votes => {
+                for voted in votes? {
+                    self.emit(Event::Voted(voted))?;
+                }
+            }
         }
         Ok(())
     }

@@ -488,9 +488,14 @@ impl Controller<'_> {
 
     fn generate(&mut self, jobs: &[GenerateJob]) -> Result<Vec<Generated>, SearchError> {
         let watcher = self.watcher;
-        Ok(self
+        let generated = self
             .engine
-            .generate(jobs, &mut |progress| watcher.progress(&progress))?)
+            .generate(jobs, &mut |progress| watcher.progress(&progress))?;
+        let is_cut = |generated: &Generated| generated.finish == Finish::KvPoolFull;
+        if !self.made_room && generated.iter().any(is_cut) {
+            return Err(SearchError::Crowded);
+        }
+        Ok(generated)
     }
 }
 

@@ -103,16 +103,12 @@ impl Sequences {
         self.branches.remove(&branch);
     }
 
-    /// Gives back every sequence.
+    /// Gives back every sequence of the engine: those at hand, and what a step
+    /// that failed in its midst left behind.
     pub fn release_all(&mut self, engine: &mut dyn Engine) {
-        for (_, seq) in self.branches.drain() {
+        *self = Self::default();
+        for seq in engine.living() {
             engine.release(seq);
-        }
-        for (_, seq) in self.spares.drain() {
-            engine.release(seq);
-        }
-        if let Some(trunk) = self.trunk.take() {
-            engine.release(trunk);
         }
     }
 }

@@ -59,12 +59,7 @@ pub fn solve(
         RunnerLimits::default(),
         request.test_cmd.clone(),
     )?;
-    let bench = Bench {
-        shadow: &shadow,
-        runner: &runner,
-        base: &base,
-        scratch: &places.scratch,
-    };
+    let bench = places.bench(&shadow, &runner, &base);
     tools.watcher.stage("running the tests on the base");
     let suite = plan(&bench, &[], request.issue)?;
     let view = base_view(&bench, &places)?;
@@ -148,12 +143,7 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
         RunnerLimits::default(),
         start.test_cmd.clone(),
     )?;
-    let bench = Bench {
-        shadow: &shadow,
-        runner: &runner,
-        base: &base,
-        scratch: &places.scratch,
-    };
+    let bench = places.bench(&shadow, &runner, &base);
     let mut config = agent_config(&strategy, start.test_cmd.as_deref());
     if !start.tools.is_empty() {
         let names: Vec<&str> = start.tools.iter().map(String::as_str).collect();
@@ -210,6 +200,7 @@ fn run(
         stop_tokens,
         work_dir: places.work.clone(),
         sequences: Sequences::default(),
+        made_room: false,
         recorded: UsageByPurpose::default(),
     };
     controller.search()?;
@@ -257,6 +248,20 @@ impl Places {
             shadow: run_dir.join("shadow.git"),
             scratch: work.join("scratch"),
             work,
+        }
+    }
+
+    fn bench<'a>(
+        &'a self,
+        shadow: &'a Shadow,
+        runner: &'a TestRunner<'a>,
+        base: &'a TreeId,
+    ) -> Bench<'a> {
+        Bench {
+            shadow,
+            runner,
+            base,
+            scratch: &self.scratch,
         }
     }
 

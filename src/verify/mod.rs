@@ -26,6 +26,7 @@ pub use repository::{repository_tests, restore_tests};
 pub use runner::{RunnerLimits, TestRunner};
 pub use suite::{
     Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate, is_stated, must_pass,
+    unmet,
 };
 pub use trace::trace;
 

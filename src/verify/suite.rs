@@ -2,7 +2,7 @@
 //! The sources are parsed by Python's own `ast` in the sandbox, never imported.
 use super::VerifyError;
 use super::script::Script;
-use crate::record::{SuiteBuilt, TestOutcome, TestResult};
+use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use crate::workspace::Sandbox;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,20 @@ pub struct Consolidated {
 /// that the issue says should hold.
 pub fn must_pass(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
     base.result == TestResult::Passed || is_stated(suite, base)
+}
+
+/// Stated examples that fail on the base and still do not pass in `run`: what
+/// the issue asks for and a patch does not give.
+pub fn unmet<'a>(suite: &SuiteBuilt, base: &'a SuiteRun, run: &SuiteRun) -> Vec<&'a str> {
+    let passes = |id: &str| {
+        let mut found = run.tests.iter().filter(|test| test.id == id);
+        found.any(|test| test.result == TestResult::Passed)
+    };
+    let stated = base.tests.iter().filter(|test| is_stated(suite, test));
+    stated
+        .map(|test| test.id.as_str())
+        .filter(|id| !passes(id))
+        .collect()
 }
 
 /// An example that the issue says should hold, and does not on the base.

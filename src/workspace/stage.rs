@@ -3,7 +3,13 @@ use super::WorkspaceError;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
+
+const PREFIX: &str = "egss-sandbox-";
+/// A stage this old whose process is gone was left by a killed one. The age is
+/// for temporary folders shared with containers, whose processes have other numbers.
+const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A temporary directory with `bin` (the interpreter by its common names),
 /// `etc` (stand-ins that name nobody) and an empty `home`.
@@ -15,8 +21,9 @@ pub(super) struct Stage {
 impl Stage {
     pub fn new(python: &Path) -> Result<Self, WorkspaceError> {
         let temp = std::env::temp_dir();
+        sweep(&temp);
         let dir = tempfile::Builder::new()
-            .prefix("egss-sandbox-")
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
             .tempdir()
             .map_err(|source| WorkspaceError::io("write in", &temp, source))?;
         let stage = Self { dir };
@@ -49,5 +56,26 @@ impl Stage {
         fs::create_dir_all(path.parent().expect("a stage file has a folder")).map_err(fail)?;
         fs::write(&path, text).map_err(fail)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(fail)
+    }
+}
+
+/// Removes the stages that killed processes left.
+fn sweep(temp: &Path) {
+    for entry in fs::read_dir(temp).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| {
+            let (pid, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
+            pid.parse::<u32>().ok()
+        });
+        let is_old = entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE_AFTER));
+        if let Some(pid) = pid
+            && is_old
+            && !Path::new(&format!("/proc/{pid}")).exists()
+        {
+            fs::remove_dir_all(entry.path()).ok();
+        }
     }
 }

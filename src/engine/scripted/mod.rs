@@ -220,6 +220,12 @@ impl Engine for ScriptedEngine {
         assert!(held.is_some(), "a sequence is released once");
     }
 
+    fn living(&self) -> Vec<SeqId> {
+        let mut all: Vec<SeqId> = self.sequences.keys().copied().collect();
+        all.sort();
+        all
+    }
+
     fn compute(
         &mut self,
         seqs: &[SeqId],

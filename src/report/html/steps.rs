@@ -1,5 +1,5 @@
 //! Every step, by branch: a row each, which opens to all that is known of it.
-use super::super::figures::{action, count, outcome, percent, thousands, two, went_wrong};
+use super::super::figures::{action, count, percent, thousands, two, went_wrong};
 use super::super::sentence::{branch_end, branch_origin};
 use super::super::view::{BranchView, RunView, chosen, signal_nats};
 use super::entropy::{coloured, heat};
@@ -74,7 +74,7 @@ fn step(out: &mut Markup, at: usize, step: &StepFinished) {
     } else {
         "</span><span class=\"result\">"
     })
-    .raw(outcome(step.outcome))
+    .raw(step.outcome.clause())
     .raw("</span></summary>\n<div class=\"body\">\n");
     decision(out, step);
     if step.candidates.iter().any(|c| c.judge.is_some()) {

@@ -1,5 +1,5 @@
 //! The tree as inline SVG: lanes are branches, nodes are steps.
-use super::super::figures::{action, count, one_line, outcome, two, went_wrong};
+use super::super::figures::{action, count, one_line, two, went_wrong};
 use super::super::layout::{self, Edge, Lane, Node, Place};
 use super::super::sentence::branch_end;
 use super::super::view::{RunView, chosen, signal_nats};
@@ -134,7 +134,7 @@ fn node(out: &mut Markup, scale: &Scale, view: &RunView, node: &Node) {
             "Step {}: {tool} {rest}\n{} nats, {}",
             step.step,
             two(signal_nats(step)),
-            outcome(step.outcome)
+            step.outcome.clause()
         ));
     if step.decision.branch {
         out.text(format_args!(
