@@ -5,6 +5,7 @@ use crate::agent::{Dialect, SplicedDialect};
 use crate::base::{Budget, Purpose, UsageByPurpose};
 use crate::checkpoint::find_manifest;
 use crate::engine::{Engine, Opened};
+use crate::record::RECORD_FILE;
 use crate::report::write_report;
 use crate::search::{RunState, STRATEGY_NAMES, SolveRequest, Strategy, Tools, resume, solve};
 use crate::workspace::{Sandbox, SandboxMode, find_python};
@@ -196,7 +197,7 @@ impl SolveArgs {
                 .map_or(0, |since| since.as_secs());
             PathBuf::from(format!("egss-run-{now}"))
         });
-        if dir.join("record.jsonl").exists() {
+        if dir.join(RECORD_FILE).exists() {
             bail!(
                 "{0} holds a run already; name another --out, or go on with --resume {0}",
                 dir.display()

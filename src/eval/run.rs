@@ -5,6 +5,7 @@ use super::{EvalError, Task};
 use crate::agent::Dialect;
 use crate::base::{Budget, Gate, UsageByPurpose};
 use crate::engine::Engine;
+use crate::record::RECORD_FILE;
 use crate::search::{RunState, SolveRequest, Strategy, Tools, Watcher, resume, solve};
 use crate::verify::{RunnerLimits, TestRunner};
 use crate::workspace::Sandbox;
@@ -115,7 +116,7 @@ fn run_one(
         sandbox: tools.sandbox,
         watcher: tools.watcher,
     };
-    let state = if run_dir.join("record.jsonl").exists() {
+    let state = if run_dir.join(RECORD_FILE).exists() {
         resume(&run_dir, search_tools)?
     } else {
         let repo = tempfile::tempdir()

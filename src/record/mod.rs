@@ -14,6 +14,9 @@ pub use writer::RecordWriter;
 
 use std::path::PathBuf;
 
+/// The record's name within a run's directory.
+pub const RECORD_FILE: &str = "record.jsonl";
+
 /// The record format's version: a reader refuses any other.
 pub const RECORD_VERSION: u32 = 1;
 

@@ -20,11 +20,8 @@ pub use text::text;
 pub use view::{BranchView, RunView, SuiteView};
 pub use write::{Written, write_report};
 
-use crate::record::RecordError;
+use crate::record::{RECORD_FILE, RecordError};
 use std::path::PathBuf;
-
-/// Name of the record within a run directory.
-pub const RECORD_FILE: &str = "record.jsonl";
 
 /// What can go wrong in a report.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Writes a report beside its record.
-use super::{RECORD_FILE, ReportError, RunView, html, json, markdown};
-use crate::record::read_record;
+use super::{ReportError, RunView, html, json, markdown};
+use crate::record::{RECORD_FILE, read_record};
 use std::path::{Path, PathBuf};
 
 /// What a report was written from and to.

@@ -2,7 +2,7 @@
 use super::controller::{Controller, SearchError};
 use super::patch::patch_of;
 use super::propose::Proposal;
-use crate::agent::{Executor, Observation, Transcript, Verdict, parse};
+use crate::agent::{Executor, Observation, RepoView, Transcript, Verdict, changes_nothing, parse};
 use crate::base::{BranchId, Purpose, StepId};
 use crate::engine::{EngineError, Finish};
 use crate::record::{BranchEnded, BranchStatus, Event, StepFinished, StepOutcome};
@@ -85,6 +85,13 @@ impl Controller<'_> {
             Ok(action) => action,
             Err(error) => return Ok(executor.unreadable(&error)),
         };
+        // It has nothing to change any more: a small model says so in this way.
+        if state.has_work(branch) && changes_nothing(&RepoView::read(dir)?, &action) {
+            return Ok(Observation::new(
+                StepOutcome::Submitted,
+                "Nothing is left to change: the work is handed in.",
+            ));
+        }
         Ok(
             match self
                 .memory(branch)

@@ -316,9 +316,11 @@ impl Controller<'_> {
         (!open.is_empty()).then(|| open[nth % open.len()])
     }
 
-    /// True for an edit that gives back what the file holds.
+    /// True for an edit that gives back what the file holds, on a branch that
+    /// has yet to change something.
     fn is_copy(&self, start: &Start, candidate: &Candidate) -> bool {
         candidate.tool.is_some()
+            && !self.recorder.state.has_work(start.branch)
             && parse(&start.tools, &candidate.text)
                 .is_ok_and(|action| changes_nothing(&start.view, &action))
     }

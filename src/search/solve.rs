@@ -9,14 +9,11 @@ use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, Dialect, RepoView, Scope, first_prompt};
 use crate::base::{Budget, Gate, UsageByPurpose};
 use crate::engine::Engine;
-use crate::record::{Event, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
+use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
 use crate::verify::{Bench, RunnerLimits, TestRunner, plan};
 use crate::workspace::{Sandbox, Shadow, TreeId, repository_prefix};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Name of the record within a run's directory.
-const RECORD_FILE: &str = "record.jsonl";
 
 /// What a run is asked to do.
 pub struct SolveRequest<'a> {

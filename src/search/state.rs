@@ -279,6 +279,15 @@ impl RunState {
         decisive.next() == Some(StepOutcome::TestsPassed)
     }
 
+    /// True for a branch that has changed something which no check speaks against:
+    /// it may hand in what it has.
+    pub fn has_work(&self, branch: BranchId) -> bool {
+        let mut outcomes = self.path(branch).rev().map(|step| step.outcome);
+        let checked =
+            outcomes.find(|o| matches!(o, StepOutcome::TestsPassed | StepOutcome::TestsFailed));
+        self.tree(branch) != self.start.base_tree && checked != Some(StepOutcome::TestsFailed)
+    }
+
     /// True when the check has a test that fails on the base and must pass on a
     /// patch: passing the check then means something.
     pub fn is_check_decisive(&self) -> bool {
