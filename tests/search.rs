@@ -3,7 +3,9 @@
 use egss::agent::ChatMl;
 use egss::base::{Budget, Purpose, SeqId, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
-use egss::engine::{Engine, EngineError, GenerateJob, Generated, Progress, ScoreJob, Vocabulary};
+use egss::engine::{
+    Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary,
+};
 use egss::record::{BranchStatus, Event, StepOutcome, read_record};
 use egss::search::{NoWatcher, RunState, SolveRequest, Strategy, Tools, resume, solve};
 use egss::workspace::{Sandbox, SandboxMode};
@@ -234,8 +236,8 @@ fn a_context_that_fills_ends_its_branch_by_name() {
     let (state, _) = run("single", Budget::default(), dir.path());
     let prompt = state.start.prompt_tokens.len();
     let room = 2 * prompt;
-    let long = "+ 0".repeat((room - prompt - edit("sum(xs)").len() - 50) / 3);
-    let said = vec![(edit(&format!("sum(xs) {long}")), 1.0)];
+    let long = "+ 0".repeat((room - prompt - edit("sum(xs) - 1").len() - 50) / 3);
+    let said = vec![(edit(&format!("sum(xs) - 1 {long}")), 1.0)];
     let dir = tempfile::tempdir().unwrap();
     let mut engine = ScriptedEngine::from_policy(move |_| said.clone()).with_context_max(room);
     let budget = Budget {
@@ -244,7 +246,7 @@ fn a_context_that_fills_ends_its_branch_by_name() {
     };
     let state = run_on(&mut engine, "single", budget, dir.path());
     assert_eq!(statuses(&state), [BranchStatus::ContextFull]);
-    assert!(selected_patch(dir.path()).contains("sum(xs) + 0"));
+    assert!(selected_patch(dir.path()).contains("sum(xs) - 1 + 0"));
 }
 
 /// An engine whose KV pool is full at some of its generations.
@@ -304,10 +306,18 @@ impl Engine for Cramped {
     ) -> Result<Vec<Generated>, EngineError> {
         self.n_generated += 1;
         let generated = self.inner.generate(jobs, on_step)?;
-        match (self.is_full)(self.n_generated) {
-            true => Err(EngineError::KvPoolFull { blocks: 1 }),
-            false => Ok(generated),
+        if !(self.is_full)(self.n_generated) {
+            return Ok(generated);
         }
+        // Either way of an engine to say so.
+        if self.n_generated.is_multiple_of(2) {
+            return Err(EngineError::KvPoolFull { blocks: 1 });
+        }
+        let cut = |generated| Generated {
+            finish: Finish::KvPoolFull,
+            ..generated
+        };
+        Ok(generated.into_iter().map(cut).collect())
     }
     fn score(&mut self, jobs: &[ScoreJob]) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
         self.inner.score(jobs)
@@ -322,9 +332,9 @@ fn a_pool_that_is_full_is_emptied_and_the_run_goes_on_as_it_would_have() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = run("egss", Budget::default(), dir.path());
     let cramped_dir = tempfile::tempdir().unwrap();
-    let mut engine = Cramped::new(|n| n == 1 || n == 3);
+    let mut engine = Cramped::new(|n| n == 1 || n == 4);
     let cramped = run_on(&mut engine, "egss", Budget::default(), cramped_dir.path());
-    assert!(engine.n_generated > 3);
+    assert!(engine.n_generated > 4);
     assert_eq!(statuses(&cramped), statuses(&state));
     assert_eq!(
         selected_patch(cramped_dir.path()),
@@ -343,4 +353,29 @@ fn a_pool_too_small_for_a_step_ends_its_branch_by_name() {
         assert_eq!(statuses(&state), [BranchStatus::KvPoolFull], "{strategy}");
         assert_eq!(selected_patch(dir.path()), "");
     }
+}
+
+#[test]
+fn an_example_that_no_patch_passes_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = vec![(edit("sum(xs) - 1"), 0.7), (edit("sum(xs) + 2"), 0.3)];
+    let mut engine = ScriptedEngine::from_policy(move |_| said.clone()).with_context_max(100_000);
+    run_on(&mut engine, "egss", Budget::default(), dir.path());
+    let unmet = |run_dir: &Path| -> Vec<String> {
+        let view = egss::report::write_report(run_dir).unwrap().view;
+        view.unmet().into_iter().map(str::to_owned).collect()
+    };
+    let told = unmet(dir.path());
+    assert!(
+        told.len() == 1 && told[0].contains("test_issue_stated"),
+        "{told:?}"
+    );
+    let text = std::fs::read_to_string(dir.path().join("report.md")).unwrap();
+    assert!(
+        text.contains("1 example of the issue still fails"),
+        "{text}"
+    );
+    let solved = tempfile::tempdir().unwrap();
+    run("egss", Budget::default(), solved.path());
+    assert!(unmet(solved.path()).is_empty());
 }

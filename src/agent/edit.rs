@@ -2,7 +2,7 @@
 use super::action::{Action, Change, Hunk};
 use super::merge::{Merged, dedent, indented, replace_symbol};
 use super::nearest::nearest_place;
-use super::python::{indent_width, symbols};
+use super::python::{LineStart, indent_width, line_starts, symbols};
 use super::repo::RepoView;
 
 /// True for an edit that gives back the code that the file already holds;
@@ -12,7 +12,10 @@ pub fn changes_nothing(view: &RepoView, action: &Action) -> bool {
     match action {
         Action::Edit { path, change } => text_of(path).is_some_and(|old| {
             let changed = candidates(path, old, change);
-            changed.is_ok_and(|all| all.iter().any(|new| same_code(path, old, &new.text)))
+            changed.is_ok_and(|all| {
+                all.first()
+                    .is_some_and(|new| same_code(path, old, &new.text))
+            })
         }),
         Action::Write { path, text } => {
             text_of(path).is_some_and(|old| same_code(path, old, &without_line_numbers(text)))
@@ -22,16 +25,21 @@ pub fn changes_nothing(view: &RepoView, action: &Action) -> bool {
 }
 
 fn same_code(path: &str, a: &str, b: &str) -> bool {
-    let is_python = path.ends_with(".py");
-    let counts = |line: &&str| {
-        let line = line.trim_start();
-        !(line.is_empty() || (is_python && line.starts_with('#')))
-    };
-    let code = |text: &'_ str| -> Vec<String> {
-        let lines = text.lines().filter(counts);
-        lines.map(|line| line.trim_end().to_owned()).collect()
-    };
+    if !path.ends_with(".py") {
+        return a == b;
+    }
     code(a) == code(b)
+}
+
+/// The lines of a Python file that are neither blank nor a comment.
+fn code(text: &str) -> Vec<&str> {
+    let lines = text.lines().zip(line_starts(text));
+    let code = lines.filter_map(|(line, start)| match start {
+        LineStart::Blank | LineStart::Comment => None,
+        LineStart::InString => Some(line),
+        LineStart::Statement | LineStart::Continued => Some(line.trim_end()),
+    });
+    code.collect()
 }
 
 /// The texts that a change may stand for, the likeliest first: the first that
@@ -269,6 +277,9 @@ mod tests {
         assert!(same("def g():\n    return 2\n"));
         assert!(same("def g():\n    # two\n\n    return 2\n"));
         assert!(!same("def g():\n    return 3\n"));
+        assert!(!same(
+            "def g():\n    \"\"\"\n    # 2\n    \"\"\"\n    return 2\n"
+        ));
         assert!(!same("def g():\n        return 2\n"));
     }
 

@@ -185,7 +185,10 @@ impl<'a> Executor<'a> {
             Ok(full) => full,
             Err(sentence) => return Ok(Observation::rejected(sentence)),
         };
-        if self.config.scope.tests.contains(path) {
+        let tests = &self.config.scope.tests;
+        let root = dir.canonicalize().unwrap_or_default();
+        let plain = full.strip_prefix(&root).ok().and_then(Path::to_str);
+        if plain.is_some_and(|plain| tests.contains(plain)) {
             return Ok(Observation::rejected(format!(
                 "{path} is one of the repository's own tests: they stay as they are. Change the code that they test, or write a test file of a new name."
             )));

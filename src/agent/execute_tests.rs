@@ -221,3 +221,29 @@ fn line_ends_and_broken_files_survive_an_edit() {
     let expected = CART.replace("sum(prices) + 1", "0").replace('\n', "\r\n");
     assert_eq!(cart(&dir), expected);
 }
+
+#[test]
+fn the_repositorys_own_tests_stay_as_they_are() {
+    let dir = workspace();
+    std::fs::write(
+        dir.path().join("test_cart.py"),
+        "def test_total():\n    pass\n",
+    )
+    .unwrap();
+    let mut config = AgentConfig::agent();
+    config.scope.tests.insert("test_cart.py".into());
+    let executor = Executor::new(&SANDBOX, &config, None);
+    let write = |path: &str| {
+        let text = "def test_total():\n    assert True\n".to_string();
+        let path = path.to_string();
+        let write = Action::Write { path, text };
+        executor.execute(dir.path(), &write).unwrap()
+    };
+    for path in ["test_cart.py", "./test_cart.py"] {
+        let seen = write(path);
+        assert_eq!(seen.outcome, StepOutcome::Rejected, "{}", seen.text);
+    }
+    assert_eq!(write("test_more.py").outcome, StepOutcome::Ok);
+    let kept = std::fs::read_to_string(dir.path().join("test_cart.py")).unwrap();
+    assert!(kept.contains("pass"));
+}

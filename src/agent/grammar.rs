@@ -60,16 +60,16 @@ impl GrammarContext {
     }
 
     /// The same without some functions and classes, given as `(path, name)`:
-    /// what is left is where siblings are to look.
+    /// what is left is where an edit may go.
     #[must_use]
-    pub fn without_symbols(mut self, tried: &[(String, String)]) -> Self {
+    pub fn without_symbols(mut self, closed: &[(String, String)]) -> Self {
         for file in &mut self.files {
-            let is_tried = |s: &SymbolFacts| {
-                tried
+            let is_closed = |s: &SymbolFacts| {
+                closed
                     .iter()
                     .any(|(p, name)| *p == file.path && *name == s.name)
             };
-            file.symbols.retain(|symbol| !is_tried(symbol));
+            file.symbols.retain(|symbol| !is_closed(symbol));
         }
         self
     }
@@ -313,7 +313,7 @@ impl Writer<'_> {
             };
             format!("start: {} ({})\n", quoted(opening), placed.join("\n    | "))
         };
-        if !self.forms.is_empty() {
+        if !self.forms.is_empty() || self.placed.is_empty() {
             text += &format!("tool: {}\n", self.forms.join("\n    | "));
         }
         let placed = self.placed.iter().map(|(_, call)| call.as_str());

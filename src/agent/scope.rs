@@ -1,7 +1,7 @@
 //! What of the repository, as it was found, an agent works on.
 use super::python::symbols;
 use super::repo::RepoView;
-use crate::record::Reached;
+use crate::record::SuiteBuilt;
 use std::collections::BTreeSet;
 
 /// Made once a run from the unpatched repository. Files, functions and classes
@@ -18,12 +18,12 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// `reached` is what the failing examples run; empty, if there are none,
-    /// leaves everything open.
-    pub fn of(view: &RepoView, reached: &[Reached]) -> Self {
-        let tests = view.files.iter().filter(|file| file.is_test());
+    /// From the suite that was planned on the base: its tests, and what its
+    /// failing examples run. Without such examples everything is open.
+    pub fn of(view: &RepoView, suite: &SuiteBuilt) -> Self {
+        let reached = &suite.reached;
         let mut scope = Self {
-            tests: tests.map(|file| file.path.clone()).collect(),
+            tests: suite.repository_tests.iter().cloned().collect(),
             ..Self::default()
         };
         let sources = view.files.iter().filter(|f| f.is_python() && !f.is_test());
@@ -62,6 +62,22 @@ impl Scope {
 mod tests {
     use super::*;
     use crate::agent::RepoFile;
+    use crate::base::UsageByPurpose;
+    use crate::record::Reached;
+
+    fn suite(path: &str, symbol: &str) -> SuiteBuilt {
+        SuiteBuilt {
+            file: "suite.py".into(),
+            text: String::new(),
+            repository_tests: vec!["test_a.py".into()],
+            sources: Vec::new(),
+            reached: vec![Reached {
+                path: path.into(),
+                symbol: symbol.into(),
+            }],
+            usage: UsageByPurpose::default(),
+        }
+    }
 
     fn view() -> RepoView {
         let file = |(path, text): (&str, &str)| RepoFile {
@@ -84,11 +100,7 @@ mod tests {
 
     #[test]
     fn what_no_failing_example_runs_is_closed() {
-        let reached = [Reached {
-            path: "a.py".into(),
-            symbol: "A.f".into(),
-        }];
-        let scope = Scope::of(&view(), &reached);
+        let scope = Scope::of(&view(), &suite("a.py", "A.f"));
         let closed: Vec<&str> = scope.closed.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(closed, ["A.g", "h"], "the class around `f` stays open");
         assert!(scope.shows("a.py") && !scope.shows("b.py"));
@@ -97,13 +109,11 @@ mod tests {
 
     #[test]
     fn without_an_example_everything_is_open() {
-        let unknown = [Reached {
-            path: "gone.py".into(),
-            symbol: "x".into(),
-        }];
-        for reached in [&[][..], &unknown[..]] {
-            let scope = Scope::of(&view(), reached);
+        let mut without = suite("gone.py", "x");
+        for _ in 0..2 {
+            let scope = Scope::of(&view(), &without);
             assert!(scope.closed.is_empty() && scope.shows("b.py"));
+            without.reached.clear();
         }
     }
 }

@@ -53,15 +53,16 @@ fn block(text: &str) -> Option<(Range<usize>, usize)> {
     if !text[..opening].trim().is_empty() {
         return None;
     }
-    let first = text[opening..]
-        .find('\n')
-        .map_or(text.len(), |at| opening + at + 1);
+    // An opening fence that was cut off has no lines.
+    let Some(line_end) = text[opening..].find('\n').map(|at| opening + at) else {
+        return Some((text.len()..text.len(), text.len()));
+    };
+    let first = line_end + 1;
     // An empty block closes on the line after its opening.
-    let closing = text[first.saturating_sub(1)..].find("\n```");
-    Some(match closing {
+    Some(match text[line_end..].find("\n```") {
         Some(at) => {
-            let end = first.saturating_sub(1) + at + 1;
-            (first..end.max(first), end + "```".len())
+            let end = line_end + at + 1;
+            (first..end, end + "```".len())
         }
         None => (first..text.len(), text.len()),
     })
@@ -121,6 +122,8 @@ mod tests {
         assert_eq!(&submit[span.arguments], " \"arguments\": {}}\n</tool_call>");
         assert!(span.code.is_empty());
         assert_eq!(call_span("no call"), None);
+        let cut = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {}}\n</tool_call>\n```é";
+        assert!(call_span(cut).unwrap().code.is_empty());
     }
 
     #[test]

@@ -240,7 +240,7 @@ pub struct SuiteBuilt {
     pub usage: UsageByPurpose,
 }
 
-/// A function or class of the repository that a test runs.
+/// A function or method of the repository that a test runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reached {
     /// Relative to the repository's root, with `/`.
@@ -343,6 +343,9 @@ pub struct Selected {
     pub branch: Option<BranchId>,
     pub reason: String,
     pub ranking: Vec<Ranked>,
+    /// What the votes do not account for: contexts that were computed anew.
+    #[serde(default)]
+    pub usage: UsageByPurpose,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

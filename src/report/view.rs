@@ -201,7 +201,9 @@ impl RunView {
         let steps = self.steps.iter().map(|step| step.usage);
         let built = self.suites.iter().filter_map(|suite| suite.built.as_ref());
         let votes = self.votes.iter().map(|vote| vote.usage);
-        let all = steps.chain(built.map(|built| built.usage)).chain(votes);
+        let selected = self.selected.iter().map(|selected| selected.usage);
+        let built = built.map(|built| built.usage);
+        let all = steps.chain(built).chain(votes).chain(selected);
         all.fold(UsageByPurpose::default(), |mut sum, usage| {
             sum += usage;
             sum

@@ -1,4 +1,5 @@
 //! The EGSS controller: steps living branches, opens new ones, and stops.
+use super::propose::Proposal;
 use super::recorder::Recorder;
 use super::sequences::Sequences;
 use super::strategy::Strategy;
@@ -39,8 +40,8 @@ pub enum SearchError {
     },
 }
 
-/// How often one point is rolled out at most, the first time included.
-const ROLL_OUTS_PER_POINT_MAX: usize = 4;
+/// Actions that are carried out at one point at most, for each of its k candidates.
+const TRIES_PER_CANDIDATE: usize = 4;
 
 impl SearchError {
     /// True where a larger KV pool would have gone on.
@@ -110,21 +111,37 @@ impl Controller<'_> {
             }
         }
         let proposals = match self.with_room(|this| this.propose(&able)) {
-            Err(error) if error.is_pool_full() => {
-                for branch in able {
-                    self.end_branch(branch, BranchStatus::KvPoolFull)?;
-                }
-                return Ok(());
-            }
+            Err(error) if error.is_pool_full() => return self.one_by_one(&able),
             proposals => proposals?,
         };
         for (&branch, proposal) in able.iter().zip(proposals) {
-            match proposal {
-                Some(proposal) => self.carry_out(proposal)?,
-                None => self.end_branch(branch, BranchStatus::Stuck)?,
+            self.take(branch, proposal)?;
+        }
+        Ok(())
+    }
+
+    /// A step of each branch, one after the other, each with the pool for itself.
+    fn one_by_one(&mut self, branches: &[BranchId]) -> Result<(), SearchError> {
+        for &branch in branches {
+            self.sequences.release_all(self.engine);
+            match self.with_room(|this| this.propose(&[branch])) {
+                Err(error) if error.is_pool_full() => {
+                    self.end_branch(branch, BranchStatus::KvPoolFull)?;
+                }
+                proposals => {
+                    let proposal = proposals?.pop().expect("one result a branch");
+                    self.take(branch, proposal)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn take(&mut self, branch: BranchId, proposal: Option<Proposal>) -> Result<(), SearchError> {
+        match proposal {
+            Some(proposal) => self.carry_out(proposal),
+            None => self.end_branch(branch, BranchStatus::Stuck),
+        }
     }
 
     /// Does `work`; if the pool is too full for it, once more with an empty pool.
@@ -206,13 +223,12 @@ impl Controller<'_> {
         if n_branches >= state.start.budget.branches_max {
             return Ok(false);
         }
-        // No step fits into an empty pool: another branch would not do better.
-        let last = state.branches.last();
-        if last.is_some_and(|last| {
-            let ended = last.ended.as_ref();
-            ended.is_some_and(|e| e.status == BranchStatus::KvPoolFull)
-                && last.steps.len() == last.n_inherited
-        }) {
+        // No first step fits into an empty pool: another branch does no better.
+        let stillborn = state.branches.iter().any(|branch| {
+            let ended = branch.ended.as_ref();
+            ended.is_some_and(|e| e.status == BranchStatus::KvPoolFull) && branch.steps.is_empty()
+        });
+        if stillborn {
             return Ok(false);
         }
         if self.strategy.at_once {
@@ -252,7 +268,7 @@ impl Controller<'_> {
             .gate
             .as_ref()
             .map_or(GateSignal::ArgsMax, |gate| gate.signal);
-        let tries_max = ROLL_OUTS_PER_POINT_MAX * (self.strategy.k as usize).max(2);
+        let tries_max = TRIES_PER_CANDIDATE * (self.strategy.k as usize).max(2);
         let point = state
             .ids()
             .rev()

@@ -1,7 +1,7 @@
 //! From trajectories to one patch: consolidate tests, run them, vote, select.
 use super::controller::{Controller, SearchError};
 use super::patch::written_tests;
-use crate::base::BranchId;
+use crate::base::{BranchId, UsageByPurpose};
 use crate::record::{BranchEnded, Event, RunEnded, SuiteRun};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
 use crate::verify::{SourceKind, TestSource, evaluate, gate, pass_rate, plan};
@@ -35,7 +35,12 @@ impl Controller<'_> {
             .collect();
         self.vote(&candidates, &outcome.runs)?;
         self.watcher.stage("selecting");
-        let selected = select(&candidates, &self.recorder.state.votes);
+        let mut selected = select(&candidates, &self.recorder.state.votes);
+        let mut voted = UsageByPurpose::default();
+        for vote in &self.recorder.state.votes {
+            voted += vote.usage;
+        }
+        selected.usage = self.take_usage().since(&voted);
         let winner = selected.branch;
         self.emit(Event::Selected(selected))?;
         let patch = trajectories
@@ -58,7 +63,10 @@ impl Controller<'_> {
             sources.extend(self.sources_of(ended.branch)?);
         }
         let issue = self.recorder.state.start.issue.clone();
-        let plan = plan(self.bench, &sources, &issue)?;
+        let mut plan = plan(self.bench, &sources, &issue)?;
+        if let Some(before) = &self.recorder.state.suite {
+            plan.suite.reached = before.reached.clone();
+        }
         let patches: Vec<(BranchId, TreeId)> = trajectories
             .iter()
             .map(|ended| {

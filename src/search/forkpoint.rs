@@ -53,12 +53,14 @@ impl RunState {
         self.tried_at(step.step).len() < tries_max && !self.is_exhausted(step)
     }
 
-    /// True when a branch was opened at this point and found no other action.
+    /// True when a branch was opened at this point and found no other action, or
+    /// no room for one.
     fn is_exhausted(&self, step: &StepFinished) -> bool {
         self.ids().any(|id| {
             let branch = self.branch(id);
             let ended = branch.ended.as_ref();
-            ended.is_some_and(|e| e.status == BranchStatus::Stuck)
+            ended
+                .is_some_and(|e| matches!(e.status, BranchStatus::Stuck | BranchStatus::KvPoolFull))
                 && branch.steps.len() == branch.n_inherited
                 && branch.steps.len() as u32 == step.depth
                 && branch.steps[..] == *self.prefix_of(step)

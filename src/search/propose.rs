@@ -9,7 +9,7 @@ use crate::base::{
     ActionEntropy, BranchDecision, BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId,
     ToolEntropy,
 };
-use crate::decode::{BranchAsk, BranchRoom, ToolPaths, action_entropy, vote_entropy};
+use crate::decode::{BranchAsk, BranchPolicy, BranchRoom, ToolPaths, action_entropy, vote_entropy};
 use crate::engine::{Finish, GenerateJob, Generated, ScoreJob};
 use crate::record::{Candidate, token_pieces};
 
@@ -37,7 +37,8 @@ struct Start {
     tools: ToolSet,
     /// What the workspace holds.
     view: RepoView,
-    /// What of it can be named.
+    /// What of it can be named, and what of that lies in the scope.
+    everything: GrammarContext,
     grammar: GrammarContext,
 }
 
@@ -71,7 +72,9 @@ impl Controller<'_> {
     fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
         let dir = self.workspace(branch)?;
         let view = RepoView::read(&dir)?;
-        let grammar = GrammarContext::of(&view, self.engine.vocabulary())
+        let everything = GrammarContext::of(&view, self.engine.vocabulary());
+        let grammar = everything
+            .clone()
             .without_symbols(&self.config.scope.closed);
         let share = self.strategy.share_prompt;
         let seq = self
@@ -85,6 +88,7 @@ impl Controller<'_> {
             redo: self.redo_of(branch),
             tools: self.tools_of(branch),
             view,
+            everything,
             grammar,
         })
     }
@@ -112,14 +116,13 @@ impl Controller<'_> {
         for (start, generated) in starts.iter().zip(generated) {
             let tool = self.tool_entropy(start, &generated)?;
             let candidate = self.candidate(start, &generated, tool);
-            let mut decision = self.decide(start, &candidate.entropy);
+            let policy = self.strategy.policy;
+            let mut decision = self.decide(policy, start, &candidate.entropy);
             if !decision.branch && self.strategy.backtrack && self.is_copy(start, &candidate) {
-                let reason = "the edit gives the code back as it is".into();
+                let asked = self.decide(BranchPolicy::Always, start, &candidate.entropy);
                 decision = BranchDecision {
-                    branch: self.strategy.k > 1,
-                    candidates: self.strategy.k as usize,
-                    reason,
-                    ..decision
+                    reason: format!("the edit gives the code back as it is; {}", asked.reason),
+                    ..asked
                 };
             }
             let mut candidates = vec![(candidate, start.seq)];
@@ -143,10 +146,10 @@ impl Controller<'_> {
     fn propose_again(&mut self, start: &Start) -> Result<Option<Proposal>, SearchError> {
         let step = start.redo.expect("a step to do again");
         let state = &self.recorder.state;
-        let spare = state
-            .untried_at(step)
-            .first()
-            .map(|&(step, index, candidate)| (step, index, candidate.clone()));
+        let mut spares = state.untried_at(step).into_iter();
+        let spare = spares
+            .find(|(_, _, candidate)| !self.is_copy(start, candidate))
+            .map(|(step, index, candidate)| (step, index, candidate.clone()));
         if let Some((from, index, mut candidate)) = spare {
             let seq = self.sequence_of(start, from, index, &candidate)?;
             candidate.merged = 1;
@@ -212,12 +215,13 @@ impl Controller<'_> {
         candidates: &mut Vec<(Candidate, SeqId)>,
         tried: &[String],
     ) -> Result<(), SearchError> {
-        // The last sibling has to edit what no failed edit of this run went for:
-        // what a small model is sure of and wrong about it samples again and again.
+        // The last sibling has to edit what no failed edit of this run went for,
+        // the scope left aside: what a small model is sure of and wrong about it
+        // samples again and again, and a trace does not see everything.
         let known = candidates.iter().map(|(c, _)| c.canonical.as_str());
         let failed = self.recorder.state.failed_edits();
         let targets: Vec<(String, String)> = known.chain(failed).filter_map(edit_target).collect();
-        let context = start.grammar.clone().without_symbols(&targets);
+        let context = start.everything.clone().without_symbols(&targets);
         let only_edits = start.tools.clone().only(&["edit"]);
         let elsewhere = (context.has_symbols() && !only_edits.is_empty())
             .then(|| grammar::lark(&only_edits, self.config.thought, &context));
@@ -232,14 +236,15 @@ impl Controller<'_> {
             })
             .collect();
         let generated = self.generate(&jobs)?;
+        // The vote is over what was sampled freely from one distribution.
+        let known = candidates.iter().map(|(c, _)| c.canonical.clone());
+        let n_free = n - usize::from(elsewhere.is_some() && n > 1);
+        let free = generated[..n_free].iter();
+        let sampled = free.map(|generated| self.candidate(start, generated, None).canonical);
+        let all: Vec<String> = known.chain(sampled).collect();
         let (jobs, generated) = self.fork_copies(start, jobs, generated)?;
-        let mut all: Vec<String> = candidates
-            .iter()
-            .map(|(c, _)| c.canonical.clone())
-            .collect();
         for (job, generated) in jobs.iter().zip(&generated) {
             let candidate = self.candidate(start, generated, None);
-            all.push(candidate.canonical.clone());
             let twin = candidates
                 .iter_mut()
                 .find(|(other, _)| other.canonical == candidate.canonical);
@@ -331,20 +336,16 @@ impl Controller<'_> {
         candidates: &mut [(Candidate, SeqId)],
     ) -> Result<usize, SearchError> {
         let context_left = self.engine.context_max() - start.len;
-        let longest = candidates
-            .iter()
-            .map(|(c, _)| c.tokens.len())
-            .max()
-            .unwrap_or(0);
-        if candidates.len() < 2 || longest + JUDGE_TOKENS_MAX > context_left {
-            return Ok(0);
+        let lens = candidates.iter().map(|(c, _)| c.tokens.len());
+        let longest = lens.max().unwrap_or(0);
+        if candidates.len() > 1 && longest + JUDGE_TOKENS_MAX <= context_left {
+            let seqs: Vec<SeqId> = candidates.iter().map(|(_, seq)| *seq).collect();
+            let scores = judge(self.engine, self.dialect, &seqs)?;
+            for ((candidate, _), score) in candidates.iter_mut().zip(scores) {
+                candidate.judge = Some(score);
+            }
         }
-        let seqs: Vec<SeqId> = candidates.iter().map(|(_, seq)| *seq).collect();
-        let scores = judge(self.engine, self.dialect, &seqs)?;
         let mut best = 0;
-        for ((candidate, _), score) in candidates.iter_mut().zip(scores) {
-            candidate.judge = Some(score);
-        }
         // What cannot be read is never taken before what can, nor what changes
         // nothing before what does.
         let score = |at: usize| {
@@ -405,10 +406,15 @@ impl Controller<'_> {
             .map_or(start.branch, |step| self.recorder.state.step(step).branch)
     }
 
-    fn decide(&self, start: &Start, entropy: &ActionEntropy) -> BranchDecision {
+    fn decide(
+        &self,
+        policy: BranchPolicy,
+        start: &Start,
+        entropy: &ActionEntropy,
+    ) -> BranchDecision {
         let state = &self.recorder.state;
         let budget = &state.start.budget;
-        self.strategy.policy.decide(&BranchAsk {
+        policy.decide(&BranchAsk {
             gate: state.start.gate.as_ref(),
             entropy,
             candidates: self.strategy.k as usize,

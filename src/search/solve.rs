@@ -58,17 +58,19 @@ pub fn solve(
     )?;
     let bench = places.bench(&shadow, &runner, &base);
     tools.watcher.stage("running the tests on the base");
-    let suite = plan(&bench, &[], request.issue)?;
+    let mut suite = plan(&bench, &[], request.issue)?;
+    suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
     let view = base_view(&bench, &places)?;
     let mut config = agent_config(request.strategy, request.test_cmd.as_deref());
-    config.scope = Scope::of(&view, &suite.suite.reached);
+    config.scope = Scope::of(&view, &suite.suite);
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
         let ctx_tokens = tools.engine.context_max();
         first_prompt(config, &view, request.issue, vocabulary, ctx_tokens)
     };
     let mut prompt = prompt_for(&config)?;
-    // What is shown whole need not be looked for.
+    // What is shown whole need not be looked for; of what lies outside the scope
+    // the model can still print and write any file.
     let mut sources = view
         .files
         .iter()
@@ -148,7 +150,8 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
     }
     let mut recorder = recorder;
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
-        let suite = plan(&bench, &[], &start.issue)?;
+        let mut suite = plan(&bench, &[], &start.issue)?;
+        suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
         recorder.emit(Event::SuiteBuilt(suite.suite))?;
         recorder.emit(Event::SuiteRun(suite.base))?;
     }
@@ -158,7 +161,7 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
         .suite
         .as_ref()
         .expect("the suite comes first");
-    config.scope = Scope::of(&view, &suite.reached);
+    config.scope = Scope::of(&view, suite);
     run(&places, recorder, &strategy, &config, &bench, tools)
 }
 

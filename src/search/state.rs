@@ -102,7 +102,10 @@ impl RunState {
                 self.usage += vote.usage;
                 self.votes.push(vote.clone());
             }
-            Event::Selected(selected) => self.selected = Some(selected.clone()),
+            Event::Selected(selected) => {
+                self.usage += selected.usage;
+                self.selected = Some(selected.clone());
+            }
             Event::RunEnded(ended) => {
                 self.ended = true;
                 self.wall_ms = ended.wall_ms;

@@ -1,6 +1,6 @@
 //! The ranking of section 2.3, as pure functions over plain data.
 use super::patch::{normalise_patch, patch_lines};
-use crate::base::BranchId;
+use crate::base::{BranchId, UsageByPurpose};
 use crate::record::{Ranked, Selected, Voted};
 use std::cmp::Ordering;
 
@@ -74,6 +74,7 @@ pub fn select(candidates: &[CandidatePatch], votes: &[Voted]) -> Selected {
                 n => format!("none of the {n} branches left a patch that can be used"),
             },
             ranking,
+            usage: UsageByPurpose::default(),
         };
     }
     let staying: Vec<BranchId> = ranking[..n_staying].iter().map(|row| row.branch).collect();
@@ -101,6 +102,7 @@ pub fn select(candidates: &[CandidatePatch], votes: &[Voted]) -> Selected {
         branch: Some(ranking[0].branch),
         reason,
         ranking,
+        usage: UsageByPurpose::default(),
     }
 }
 

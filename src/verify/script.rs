@@ -12,7 +12,8 @@ pub(super) const PRIVATE_PREFIX: &str = ".egss-verify-";
 /// Largest reply that is read back, bytes: far above any suite.
 const REPLY_BYTES_MAX: u64 = 64 << 20;
 
-/// Limits of a helper: it parses text, which takes well under a second.
+/// Limits of a helper: most parse text, which takes well under a second; one
+/// runs a few tests.
 const HELPER: Limits = Limits {
     wall_s_max: 60,
     memory_bytes_max: 2 << 30,
@@ -31,7 +32,8 @@ pub(super) struct Script {
 impl Script {
     /// Runs the helper with `dir` as the working directory.
     ///
-    /// The helper is run isolated (`-I`), so that nothing in `dir` is imported.
+    /// The helper is run isolated (`-I`), so that nothing in `dir` is
+    /// imported but by its own doing.
     /// Errors: `Script` when it exits otherwise than 0 or its reply is not as expected.
     pub(super) fn run<Reply: DeserializeOwned>(
         &self,

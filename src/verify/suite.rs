@@ -1,5 +1,5 @@
 //! Consolidation: many sources of tests, one file at the repository's root.
-//! The sources are parsed by Python's own `ast` in the sandbox, never imported.
+//! The sources are parsed by Python's own `ast` in the sandbox, not imported.
 use super::VerifyError;
 use super::script::Script;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};

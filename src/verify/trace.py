@@ -2,10 +2,11 @@
 
 Called in the repository's root as `python3 -I trace.py REQUEST REPLY`. The
 request is `{"text", "tests"}`: a test file's source and the names of functions
-in it. The reply is `{"reached": [{"path", "symbol"}]}`: functions and methods
-under the root that were entered while the tests ran, in the order of their
-first call; a function within a function counts as the one around it. What a
-test itself says does not matter here, and one that takes too long is stopped.
+in it. The reply is `{"reached": [{"path", "symbol"}], "complete"}`: functions
+and methods under the root that were entered while the tests ran, in the order
+of their first call; a function within a function counts as the one around it.
+What a test itself says does not matter here. One that takes too long is
+stopped, and the reply then not complete.
 """
 
 import ast
@@ -13,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import threading
 
 SECONDS_PER_TEST_MAX = 5
 DEFS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -40,7 +42,7 @@ def nameable(path):
             elif isinstance(node, ast.ClassDef):
                 visit(node.body, prefix + node.name + ".")
             else:
-                for block in ("body", "orelse", "finalbody"):
+                for block in ("body", "orelse", "finalbody", "handlers", "cases"):
                     visit(getattr(node, block, []), prefix)
 
     visit(tree.body, "")
@@ -48,7 +50,8 @@ def nameable(path):
 
 
 def entered(test):
-    """`(file, first line)` of the code objects that a test enters, in order."""
+    """`(file, first line)` of the code objects that a test enters, in order,
+    and whether it came to its end."""
     seen = {}
 
     def on_event(frame, event, _):
@@ -56,28 +59,37 @@ def entered(test):
             code = frame.f_code
             seen.setdefault((code.co_filename, code.co_firstlineno))
 
+    complete = True
     signal.setitimer(signal.ITIMER_REAL, SECONDS_PER_TEST_MAX)
+    threading.setprofile(on_event)
     sys.setprofile(on_event)
     try:
         test()
+    except TooLong:
+        complete = False
     except BaseException:
         pass
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)
         signal.setitimer(signal.ITIMER_REAL, 0)
-    return list(seen)
+    return list(seen), complete
 
 
 def reached(text, tests):
     root = os.path.realpath(os.getcwd())
+    own = os.path.dirname(os.path.realpath(__file__)) + os.sep
     sys.path[:0] = [root, os.path.join(root, "src")]
     suite = {"__name__": "suite"}
-    exec(compile(text, "suite.py", "exec"), suite)
-    found, spans = [], {}
+    exec(compile(text, "<suite>", "exec"), suite)
+    found, spans, complete = [], {}, True
     for name in tests:
-        for file, line in entered(suite[name]):
+        places, ended = entered(suite[name])
+        complete = complete and ended
+        for file, line in places:
             path = os.path.realpath(file)
-            if not path.startswith(root + os.sep) or not os.path.isfile(path):
+            is_ours = path.startswith(root + os.sep) and not path.startswith(own)
+            if not is_ours or not os.path.isfile(path):
                 continue
             if path not in spans:
                 try:
@@ -88,7 +100,7 @@ def reached(text, tests):
                 one = {"path": os.path.relpath(path, root), "symbol": symbol}
                 if first <= line <= last and one not in found:
                     found.append(one)
-    return found
+    return {"reached": found, "complete": complete}
 
 
 def main():
@@ -97,7 +109,7 @@ def main():
     signal.signal(signal.SIGALRM, stop)
     # What the tests print is nobody's.
     sys.stdout = open(os.devnull, "w")
-    reply = {"reached": reached(request["text"], request["tests"])}
+    reply = reached(request["text"], request["tests"])
     with open(sys.argv[2], "w", encoding="utf-8") as file:
         json.dump(reply, file)
     # Threads that the tests left behind do not keep this alive.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 const PREFIX: &str = "egss-sandbox-";
 /// A stage this old whose process is gone was left by a killed one. The age is
 /// for temporary folders shared with containers, whose processes have other numbers.
-const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const STALE_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A temporary directory with `bin` (the interpreter by its common names),
 /// `etc` (stand-ins that name nobody) and an empty `home`.
@@ -61,6 +61,10 @@ impl Stage {
 
 /// Removes the stages that killed processes left.
 fn sweep(temp: &Path) {
+    // Without it nobody could be seen to be alive.
+    if !Path::new("/proc/self").exists() {
+        return;
+    }
     for entry in fs::read_dir(temp).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| {

@@ -219,6 +219,28 @@ fn forced_text_is_cut_at_the_limit_of_tokens() {
 }
 
 #[test]
+fn a_fork_within_held_text_goes_on_under_the_same_grammar() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    let held = |seq, tokens_max| GenerateJob {
+        grammar: Some("start: /[a-z]+/ \": \" /[0-9]{8}/".into()),
+        ..greedy(seq, tokens_max)
+    };
+    let seq = engine.fork(trunk, 20, PURPOSE);
+    let whole = ids(&engine.generate(&[held(seq, 60)], &mut |_| {}).unwrap()[0]);
+    for at in 0..whole.len() {
+        let fork = engine.fork(seq, 20 + at, PURPOSE);
+        let job = GenerateJob {
+            grammar_prefix: at,
+            ..held(fork, 60 - at)
+        };
+        let tail = ids(&engine.generate(&[job], &mut |_| {}).unwrap()[0]);
+        assert_eq!(tail, whole[at..], "forked after {at} tokens");
+        engine.release(fork);
+    }
+}
+
+#[test]
 fn forced_text_that_the_pool_cannot_hold_is_not_counted() {
     let mut engine = open_tiny(2, 256);
     let seq = prefill(&mut engine, &prompt(30));

@@ -4,3 +4,4 @@ mod judge;
 mod runner;
 mod suite;
 mod support;
+mod trace;

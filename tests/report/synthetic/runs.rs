@@ -210,6 +210,7 @@ pub fn realistic() -> Synthetic {
         dropped: String::new(),
     };
     r.push(Event::Selected(Selected {
+        usage: UsageByPurpose::default(),
         branch: Some(BranchId(1)),
         reason: "branch 1 passes 3 of 3 counted tests, branch 3 passes 2 of 3; its votes total 14.70 against 7.20".into(),
         ranking: vec![row(1, 1.0, 0.81, 14.7), row(3, 0.667, 0.44, 7.2)],
@@ -259,6 +260,7 @@ pub fn long(n_steps: u32) -> Synthetic {
     }
     r.end_branch(branch, BranchStatus::Submitted, PATCH, 0.9);
     r.push(Event::Selected(Selected {
+        usage: UsageByPurpose::default(),
         branch: Some(BranchId(branch)),
         reason: "the only branch with a patch".into(),
         ranking: Vec::new(),
