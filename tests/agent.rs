@@ -185,6 +185,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
             grammar_prefix: 0,
             stop_tokens: dialect.stop_tokens(engine.vocabulary()),
             first_token_not: vec![],
+            distinct: None,
             purpose: Purpose::Agent,
         };
         let said = engine.generate(&[job], &mut |_| {}).unwrap().remove(0);

@@ -7,7 +7,9 @@ use egss::engine::{
     Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary,
 };
 use egss::record::{BranchStatus, Event, StepOutcome, read_record};
-use egss::search::{NoWatcher, RunState, SolveRequest, Strategy, Tools, resume, solve};
+use egss::search::{
+    NoWatcher, Others, RunState, SolveRequest, Tools, resume, solve, strategy_named,
+};
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
 use std::process::Command;
@@ -41,6 +43,7 @@ fn sandbox() -> Sandbox {
 fn tools<'a>(engine: &'a mut dyn Engine, dialect: &'a ChatMl, sandbox: &'a Sandbox) -> Tools<'a> {
     Tools {
         engine,
+        others: Others::default(),
         dialect,
         sandbox,
         watcher: &NoWatcher,
@@ -57,7 +60,7 @@ fn run(strategy: &str, budget: Budget, run_dir: &Path) -> (RunState, ScriptedEng
 fn run_on(engine: &mut dyn Engine, strategy: &str, budget: Budget, run_dir: &Path) -> RunState {
     let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("cart.py"), CART).unwrap();
-    let strategy = Strategy::named(strategy, 4, 4).unwrap();
+    let strategy = strategy_named(strategy, 4, 4).unwrap();
     let request = SolveRequest {
         repo: repo.path(),
         issue: ISSUE,

@@ -43,7 +43,7 @@ pub use grammar::GrammarContext;
 pub use observation::Observation;
 pub use parse::{ParseError, parse};
 pub use repo::{RepoFile, RepoView};
-pub use rubric::expected_digits;
+pub use rubric::{Digits, ask, digits};
 pub use scope::Scope;
 pub use span::{CallSpan, CallTokens, call_span, locate_call, token_ends};
 pub use step::{Memory, Verdict};

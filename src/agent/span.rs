@@ -6,6 +6,9 @@ use std::ops::Range;
 /// Byte ranges within an action's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallSpan {
+    /// The place that the thought names (`` `f` in a.py ``) with what stands
+    /// before it; empty where it names none.
+    pub place: Range<usize>,
     /// The tool's name, without its delimiter.
     pub name: Range<usize>,
     /// From behind the name's delimiter to the end of the call or, where there
@@ -18,6 +21,9 @@ pub struct CallSpan {
 /// Token positions within an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallTokens {
+    /// The tokens up to the end of the place that the thought names; empty
+    /// where it names none.
+    pub place: Range<usize>,
     /// The first token of the tool's name: what stands before it is the
     /// context of the exact tool entropy.
     pub name_at: usize,
@@ -40,10 +46,23 @@ pub fn call_span(text: &str) -> Option<CallSpan> {
     let (code, block_end) = block(&tail[closed..]).unwrap_or((0..0, 0));
     let end = arguments_start + closed;
     Some(CallSpan {
+        place: 0..place_end(&text[..call]),
         name: name_start..name_end,
         arguments: arguments_start..end + block_end,
         code: end + code.start..end + code.end,
     })
+}
+
+/// Where `` `f` in a.py `` ends in a thought; 0 where there is no such place.
+fn place_end(thought: &str) -> usize {
+    let end = || {
+        let opening = thought.find('`')?;
+        let closing = opening + 1 + thought[opening + 1..].find('`')?;
+        let path = closing + 1 + thought[closing + 1..].strip_prefix(" in ").map(|_| 4)?;
+        let length = thought[path..].find(char::is_whitespace)?;
+        (length > 0).then_some(path + length)
+    };
+    end().unwrap_or(0)
 }
 
 /// The lines of the fenced block that `text` begins with, and where its closing
@@ -75,6 +94,10 @@ pub fn locate_call(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> Option<CallTo
     // The token that holds byte `at`: the first that ends behind it.
     let holder = |at: usize| ends.partition_point(|&end| end <= at);
     Some(CallTokens {
+        place: 0..match span.place.end {
+            0 => 0,
+            end => holder(end - 1) + 1,
+        },
         name_at: holder(span.name.start),
         arguments: holder(span.arguments.start)..holder(span.arguments.end - 1) + 1,
         code: holder(span.code.start)..match span.code.is_empty() {
@@ -116,6 +139,10 @@ mod tests {
         assert_eq!(&EDIT[span.code], "x = 1\n");
         let arguments = &EDIT[span.arguments];
         assert!(arguments.starts_with(" \"arguments\": {") && arguments.ends_with("x = 1\n```"));
+        assert!(span.place.is_empty());
+        let placed = format!("Cause: `A.f` in a.py adds.\n{}", &EDIT[5..]);
+        let place = call_span(&placed).unwrap().place;
+        assert_eq!(&placed[place], "Cause: `A.f` in a.py");
         let submit =
             "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</tool_call><|im_end|>";
         let span = call_span(submit).unwrap();

@@ -13,6 +13,9 @@ pub enum GateSignal {
     ArgsMean,
     /// [`ActionEntropy::args_max_nats`](super::ActionEntropy::args_max_nats).
     ArgsMax,
+    /// [`ActionEntropy::vote_nats`](super::ActionEntropy::vote_nats): every
+    /// step is sampled k times for it.
+    Vote,
 }
 
 impl GateSignal {
@@ -22,6 +25,7 @@ impl GateSignal {
             Self::Tool => entropy.tool.as_ref().map(|tool| tool.entropy_nats),
             Self::ArgsMean => entropy.args_mean_nats,
             Self::ArgsMax => entropy.args_max_nats,
+            Self::Vote => entropy.vote_nats,
         }
     }
 
@@ -31,8 +35,29 @@ impl GateSignal {
             Self::Tool => "tool",
             Self::ArgsMean => "args_mean",
             Self::ArgsMax => "args_max",
+            Self::Vote => "vote",
         }
     }
+}
+
+/// What decides where to branch. All but `Gate` are controls: they spend like
+/// the gate without looking at entropy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BranchPolicy {
+    /// At or above the model's entropy threshold.
+    #[default]
+    Gate,
+    /// At every step.
+    Always,
+    /// At none.
+    Never,
+    /// At a step with this probability, drawn from the ask's key.
+    Random { rate: f64 },
+    /// At every `period`-th step of a branch: step `period - 1` is the first.
+    EveryKth { period: u32 },
+    /// At every step whose action changes a file.
+    OnEdit,
 }
 
 /// A threshold on one signal and where it came from.
@@ -42,10 +67,22 @@ pub struct Gate {
     pub signal: GateSignal,
     /// Branch where the signal is at or above this, nats.
     pub threshold_nats: f32,
-    /// The quantile of the signal's distribution that the threshold is.
-    pub quantile: f32,
+    /// The quantile of the signal's distribution that the threshold is; `None`
+    /// for one that was not measured.
+    #[serde(default)]
+    pub quantile: Option<f32>,
     /// Tasks, date and seed that the quantile was measured on.
     pub provenance: String,
+}
+
+impl Gate {
+    /// Where the threshold came from, in a clause.
+    pub fn source(&self) -> String {
+        match self.quantile {
+            Some(quantile) => format!("quantile {quantile:.2}: {}", self.provenance),
+            None => self.provenance.clone(),
+        }
+    }
 }
 
 /// What the branch policy decided at one step, and why.

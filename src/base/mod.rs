@@ -5,12 +5,17 @@ mod ids;
 mod manifest;
 mod rng;
 mod settings;
+mod strategy;
 mod usage;
 
-pub use decision::{BranchDecision, Gate, GateSignal};
+pub use decision::{BranchDecision, BranchPolicy, Gate, GateSignal};
 pub use entropy::{ActionEntropy, TokenEntropy, ToolEntropy};
 pub use ids::{BlockId, BranchId, SeqId, StepId};
 pub use manifest::{ModelManifest, PackageSource};
 pub use rng::RngKey;
 pub use settings::{Budget, SamplerSettings};
+pub use strategy::{
+    ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen, PointWeights, Recovery, SelectBy,
+    SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
+};
 pub use usage::{Purpose, Usage, UsageByPurpose};

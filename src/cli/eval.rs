@@ -1,10 +1,11 @@
 //! `egss eval`: the comparison.
 use super::common::ModelArgs;
-use super::solve::{BudgetArgs, SandboxArgs, dialect, strategy_named};
+use super::solve::{BudgetArgs, SandboxArgs, dialect};
+use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
-use crate::checkpoint::find_manifest;
+use crate::base::Strategy;
 use crate::eval::{EvalRequest, EvalTools, Task, evaluate, markdown_table, read_tasks, summarise};
-use crate::search::{NoWatcher, Strategy, Watcher};
+use crate::search::{NoWatcher, Watcher};
 use anyhow::bail;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,8 @@ pub struct EvalArgs {
     /// Seeds 0 to N - 1.
     #[arg(long, default_value_t = 1, value_name = "N")]
     seeds: u64,
-    /// Trajectories at most, for strategies whose name has no number.
-    #[arg(long, short = 'n', default_value_t = 4)]
-    n: u32,
-    /// Candidates at an uncertain step.
-    #[arg(long, short = 'k', default_value_t = 4)]
-    k: u32,
+    #[command(flatten)]
+    search: StrategyArgs,
     /// Where results and runs are kept.
     #[arg(long, value_name = "DIR", default_value = "egss-eval")]
     out: PathBuf,
@@ -61,11 +58,12 @@ impl EvalArgs {
         let strategies = self
             .strategies
             .iter()
-            .map(|name| strategy_named(name, self.n, self.k))
+            .map(|name| self.search.named(name))
             .collect::<Result<Vec<Strategy>, _>>()?;
         let tasks = self.read_tasks()?;
         let sandbox = self.sandbox.open(Path::new("."))?;
         let mut opened = self.model.open()?;
+        let mut others = OpenedOthers::open(&strategies, &self.model)?;
         let dialect = dialect(&opened)?;
         let seeds: Vec<u64> = (0..self.seeds).collect();
         let request = EvalRequest {
@@ -74,15 +72,14 @@ impl EvalArgs {
             seeds: &seeds,
             model: &self.model.model,
             budget,
-            gate: find_manifest(&self.model.model)
-                .ok()
-                .and_then(|manifest| manifest.gate),
+            gate: self.search.gate(&self.model.model),
             out: &self.out,
         };
         let terminal = TerminalWatcher::new();
         let watcher: &dyn Watcher = if self.verbose { &terminal } else { &NoWatcher };
         let tools = EvalTools {
             engine: &mut opened.engine,
+            others: others.others(),
             dialect: &dialect,
             sandbox: &sandbox,
             watcher,

@@ -109,6 +109,7 @@ impl GenerateArgs {
                 stop_tokens: opened.stop_tokens.clone(),
                 // Branch b avoids the b likeliest first tokens: no two are the same.
                 first_token_not: first_tokens[..branch.min(first_tokens.len())].to_vec(),
+                distinct: None,
                 purpose: Purpose::Agent,
             });
         }

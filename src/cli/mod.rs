@@ -6,6 +6,7 @@ mod generate;
 mod models;
 mod report;
 mod solve;
+mod strategy;
 mod watch;
 
 use clap::{Parser, Subcommand};

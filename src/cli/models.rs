@@ -169,8 +169,10 @@ fn show(l: &Listed, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(gate) = &m.gate {
         writeln!(
             out,
-            "gate          {:?} >= {} nats, the {} quantile ({})",
-            gate.signal, gate.threshold_nats, gate.quantile, gate.provenance
+            "gate          {} >= {} nats ({})",
+            gate.signal.name(),
+            gate.threshold_nats,
+            gate.source()
         )?;
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! `egss solve`: the main job.
 use super::common::ModelArgs;
+use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
 use crate::agent::{Dialect, SplicedDialect};
-use crate::base::{Budget, Purpose, UsageByPurpose};
-use crate::checkpoint::find_manifest;
+use crate::base::{Budget, Purpose, Strategy, UsageByPurpose};
 use crate::engine::{Engine, Opened};
-use crate::record::RECORD_FILE;
+use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
-use crate::search::{RunState, STRATEGY_NAMES, SolveRequest, Strategy, Tools, resume, solve};
+use crate::search::{RunState, SolveRequest, Tools, resume, solve};
 use crate::workspace::{Sandbox, SandboxMode, find_python};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -34,15 +34,12 @@ pub struct SolveArgs {
     /// Go on with a run that was stopped.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["repo", "issue", "out"])]
     resume: Option<PathBuf>,
-    /// one-turn, single, best-of-n[-naive|-stop] (or best-of-4), egss.
+    #[command(flatten)]
+    search: StrategyArgs,
+    /// egss, single, one-turn[-best-of-n], best-of-n[-naive|-stop] (or
+    /// best-of-4), branch-always, -random, -every-k or -on-edit.
     #[arg(long, default_value = "egss")]
     strategy: String,
-    /// Trajectories at most.
-    #[arg(long, short = 'n', default_value_t = 4)]
-    n: u32,
-    /// Candidates at an uncertain step.
-    #[arg(long, short = 'k', default_value_t = 4)]
-    k: u32,
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The run's folder; made if it is not there. Default: egss-run-TIME.
@@ -138,11 +135,21 @@ impl SolveArgs {
     }
 
     fn go_on(&self, run_dir: &Path, watcher: &TerminalWatcher) -> anyhow::Result<RunState> {
+        let (lines, _) = read_record(&run_dir.join(RECORD_FILE))?;
+        let strategies: Vec<Strategy> = lines
+            .into_iter()
+            .filter_map(|line| match line.event {
+                Event::RunStarted(start) => Some(start.strategy),
+                _ => None,
+            })
+            .collect();
         let sandbox = self.sandbox.open(Path::new("."))?;
         let mut opened = self.model.open()?;
+        let mut others = OpenedOthers::open(&strategies, &self.model)?;
         let dialect = dialect(&opened)?;
         let tools = Tools {
             engine: &mut opened.engine,
+            others: others.others(),
             dialect: &dialect,
             sandbox: &sandbox,
             watcher,
@@ -155,7 +162,7 @@ impl SolveArgs {
             bail!("--repo and --issue are needed");
         };
         let budget = self.budget.budget()?;
-        let strategy = strategy_named(&self.strategy, self.n, self.k)?;
+        let strategy = self.search.named(&self.strategy)?;
         if !repo.is_dir() {
             bail!(
                 "the repository {} does not exist or is no folder",
@@ -166,6 +173,7 @@ impl SolveArgs {
         let run_dir = self.run_dir()?;
         let sandbox = self.sandbox.open(repo)?;
         let mut opened = self.model.open()?;
+        let mut others = OpenedOthers::open(std::slice::from_ref(&strategy), &self.model)?;
         let dialect = dialect(&opened)?;
         let request = SolveRequest {
             repo,
@@ -174,13 +182,12 @@ impl SolveArgs {
             strategy: &strategy,
             seed: self.seed,
             budget,
-            gate: find_manifest(&self.model.model)
-                .ok()
-                .and_then(|manifest| manifest.gate),
+            gate: self.search.gate(&self.model.model),
             test_cmd: self.test_cmd.clone(),
         };
         let tools = Tools {
             engine: &mut opened.engine,
+            others: others.others(),
             dialect: &dialect,
             sandbox: &sandbox,
             watcher,
@@ -270,19 +277,6 @@ pub fn dialect(opened: &Opened) -> anyhow::Result<impl Dialect + use<>> {
         .collect();
     SplicedDialect::of(&opened.template, stops)
         .context("this model's chat template cannot carry an agent")
-}
-
-/// The strategy of that name, or a sentence that lists the known ones.
-pub fn strategy_named(name: &str, n: u32, k: u32) -> anyhow::Result<Strategy> {
-    if n == 0 || k == 0 {
-        bail!("-n and -k must be at least 1");
-    }
-    Strategy::named(name, n, k).with_context(|| {
-        format!(
-            "there is no strategy {name:?}; known: {}",
-            STRATEGY_NAMES.join(", ")
-        )
-    })
 }
 
 fn read_issue(path: &Path) -> anyhow::Result<String> {

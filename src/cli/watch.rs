@@ -47,8 +47,12 @@ impl Watcher for TerminalWatcher {
             }
             Event::SuiteRun(run) => self.say(&suite_line(run)),
             Event::Voted(vote) => self.say(&format!(
-                "vote: branch {} {:.2} of 18",
-                vote.branch, vote.total
+                "vote ({}): branch {} {:.2} of 18",
+                vote.voter, vote.branch, vote.total
+            )),
+            Event::TrajectoryJudged(judged) => self.say(&format!(
+                "branch {}: judged whole, {:.2}",
+                judged.branch, judged.judge.score
             )),
             Event::Selected(selected) => self.say(&match selected.branch {
                 Some(branch) => format!("selected: branch {branch} ({})", selected.reason),

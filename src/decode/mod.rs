@@ -16,9 +16,9 @@ mod weights;
 pub use action::{action_entropy, vote_entropy};
 pub use grammar::{Grammar, GrammarFactory, Tokenize};
 pub use mask::Mask;
-pub use policy::{BranchAsk, BranchPolicy, BranchRoom};
+pub use policy::{BranchAsk, BranchRoom};
 pub use row::{RowStats, logprob, masked_entropy};
-pub use sampler::{sample, siblings};
+pub use sampler::sample;
 pub use token::token_entropy;
 pub use trie::ToolPaths;
 

@@ -1,25 +1,6 @@
 //! Whether a step is rolled out: the entropy gate, and the controls it is
 //! measured against.
-use crate::base::{ActionEntropy, BranchDecision, Gate, RngKey};
-use serde::{Deserialize, Serialize};
-
-/// What decides where to branch. All but `Gate` are controls: they spend like
-/// the gate without looking at entropy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BranchPolicy {
-    /// At or above the model's entropy threshold.
-    #[default]
-    Gate,
-    /// At every step.
-    Always,
-    /// At none.
-    Never,
-    /// At a step with this probability, drawn from the ask's key.
-    Random { rate: f64 },
-    /// At every `period`-th step of a branch: step `period - 1` is the first.
-    EveryKth { period: u32 },
-}
+use crate::base::{ActionEntropy, BranchDecision, BranchPolicy, Gate, RngKey};
 
 /// One step to decide on.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +11,8 @@ pub struct BranchAsk<'a> {
     pub entropy: &'a ActionEntropy,
     /// Candidates wanted in all, the decoded one included.
     pub candidates: usize,
+    /// Whether the action changes a file.
+    pub is_edit: bool,
     /// Index of the step in its branch, from 0.
     pub step: u32,
     /// The step's own random stream.
@@ -116,6 +99,10 @@ impl BranchPolicy {
                 let branch = period > 0 && nth.is_multiple_of(period.into());
                 Wish::control(branch, format!("policy: step {nth}, every {period}"))
             }
+            Self::OnEdit => {
+                let what = if ask.is_edit { "an edit" } else { "no edit" };
+                Wish::control(ask.is_edit, format!("policy: {what}"))
+            }
         }
     }
 }
@@ -180,7 +167,7 @@ mod tests {
         Gate {
             signal,
             threshold_nats,
-            quantile: 0.8,
+            quantile: Some(0.8),
             provenance: "test".to_owned(),
         }
     }
@@ -208,6 +195,7 @@ mod tests {
             gate,
             entropy,
             candidates: 4,
+            is_edit: false,
             step,
             key: RngKey::from_seed(3).split(step.into()),
             room: ROOM,
@@ -329,6 +317,7 @@ mod tests {
                 gate: None,
                 entropy: &entropy,
                 candidates: wanted,
+                is_edit: false,
                 step: 0,
                 key: RngKey::from_seed(1),
                 room: BranchRoom {

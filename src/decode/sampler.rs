@@ -3,7 +3,7 @@ use super::Mask;
 use super::row::RowStats;
 use super::truncate::survivors;
 use super::weights::{BLOCK, tempered_mass, tempered_weight};
-use crate::base::{RngKey, SamplerSettings};
+use crate::base::SamplerSettings;
 use std::borrow::Cow;
 
 /// Below this a temperature is 0: logits a millionth apart would already
@@ -44,35 +44,6 @@ pub fn sample(
         draw_from_row(row, max, beta, u)
     };
     Some(allowed.token(drawn))
-}
-
-/// Up to `n` distinct tokens, drawn one after the other without replacement:
-/// first tokens for siblings. Fewer where fewer are allowed.
-///
-/// The distribution is that of the Gumbel top-n trick (Plackett-Luce). Each
-/// draw truncates anew without the tokens already taken, so that `top_k = 1`
-/// still gives siblings that differ; at temperature 0 they come out in order of
-/// likelihood. Draw `i` takes its random number from `key.split(i)`.
-pub fn siblings(
-    logits: &[f32],
-    stats: &RowStats,
-    settings: &SamplerSettings,
-    mask: Option<&Mask>,
-    excluded: &[u32],
-    key: RngKey,
-    n: usize,
-) -> Vec<u32> {
-    let mut excluded = excluded.to_vec();
-    let mut taken = Vec::with_capacity(n);
-    for i in 0..n {
-        let u = key.split(i as u64).uniform();
-        let Some(token) = sample(logits, stats, settings, mask, &excluded, u) else {
-            break;
-        };
-        taken.push(token);
-        excluded.push(token);
-    }
-    taken
 }
 
 /// The part of a row that may be drawn from, ascending by token.

@@ -143,57 +143,6 @@ fn every_random_number_gives_an_allowed_token() {
     }
 }
 
-#[test]
-fn siblings_are_distinct_and_drawn_without_replacement() {
-    let row = row();
-    let stats = RowStats::of(&row).unwrap();
-    let at = |settings, mask, n, seed| {
-        siblings(
-            &row,
-            &stats,
-            &settings,
-            mask,
-            &[],
-            RngKey::from_seed(seed),
-            n,
-        )
-    };
-    assert_eq!(
-        at(SamplerSettings::GREEDY, None, 4, 1),
-        [0, 1_030, 2_499, 7]
-    );
-    // top_k = 1 narrows each draw, not the number of siblings.
-    let top_1 = SamplerSettings {
-        top_k: 1,
-        ..SamplerSettings::at(1.0)
-    };
-    assert_eq!(at(top_1, None, 3, 1), [0, 1_030, 2_499]);
-    let mask = Mask::of(2_500, &[0, 7]);
-    assert_eq!(
-        at(SamplerSettings::at(1.0), Some(&mask), 5, 3).len(),
-        2,
-        "fewer are allowed"
-    );
-
-    // P(second = 1030) = sum over first of p(first) p(1030) / (1 - p(first)),
-    // on the four named tokens alone.
-    let named = [(0, 0.5), (1_030, 0.25), (2_499, 0.15), (7, 0.1)];
-    let mask = Mask::of(2_500, &named.map(|(token, _)| token));
-    let second: Vec<u32> = (0..4_000)
-        .map(|seed| at(SamplerSettings::at(1.0), Some(&mask), 2, seed)[1])
-        .collect();
-    let expected = named.map(|(token, p)| {
-        let others = named.iter().filter(|other| other.0 != token);
-        (
-            token,
-            others
-                .map(|other| other.1 * p / (1.0 - other.1))
-                .sum::<f64>(),
-        )
-    });
-    assert!(chi_square(&second, &expected) < CHI_SQUARE_MAX);
-}
-
 proptest::proptest! {
     #[test]
     fn a_token_outside_the_mask_or_excluded_is_never_drawn(

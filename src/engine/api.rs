@@ -31,6 +31,9 @@ pub struct GenerateJob {
     pub stop_tokens: Vec<u32>,
     /// Tokens that the first position must not take: makes siblings differ.
     pub first_token_not: Vec<u32>,
+    /// Jobs of one call with the same number take different tokens at their
+    /// first position, as long as there are others that may be taken.
+    pub distinct: Option<u32>,
     pub purpose: Purpose,
 }
 

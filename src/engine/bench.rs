@@ -139,6 +139,7 @@ fn run_round(
             grammar_prefix: 0,
             stop_tokens: Vec::new(),
             first_token_not: Vec::new(),
+            distinct: None,
             purpose: PURPOSE,
         })
         .collect();

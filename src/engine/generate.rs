@@ -5,7 +5,10 @@ use super::sequence::LogitsRow;
 use super::step::{Got, Want};
 use crate::base::{SeqId, TokenEntropy};
 use crate::decode::{DecodeError, Grammar, Mask, RowStats, sample, token_entropy};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+/// First tokens that were taken, by the number that jobs share.
+type Taken = HashMap<u32, Vec<u32>>;
 
 /// A job on its way.
 struct Running<'a> {
@@ -31,10 +34,11 @@ impl LocalEngine {
             .map(|job| self.start(job))
             .collect::<Result<Vec<_>, _>>()?;
         let before = self.usage.total();
+        let mut taken = Taken::new();
         // A row at hand (a fork from where a generation started) is sampled at once.
         for run in &mut running {
             if let Some(row) = self.sequence(run.job.seq).last_row().cloned() {
-                self.advance(run, &row)?;
+                self.advance(run, &row, &mut taken)?;
             } else {
                 self.want_last_row(run.job.seq);
             }
@@ -60,7 +64,7 @@ impl LocalEngine {
             for (&i, got) in active.iter().zip(self.step(&wants)?) {
                 match got {
                     Got::PoolFull => self.stop_for_pool(&mut running[i]),
-                    Got::Rows(rows) => self.take_rows(&mut running[i], rows)?,
+                    Got::Rows(rows) => self.take_rows(&mut running[i], rows, &mut taken)?,
                 }
             }
             let mut new_tokens = Vec::new();
@@ -132,6 +136,7 @@ impl LocalEngine {
         &mut self,
         run: &mut Running<'_>,
         rows: Vec<LogitsRow>,
+        taken: &mut Taken,
     ) -> Result<(), EngineError> {
         for row in rows {
             if let Some(token) = run.forced.pop_front() {
@@ -147,7 +152,7 @@ impl LocalEngine {
                 self.sequence_mut(run.job.seq).keep_last_row(row.clone());
             }
             if run.finish.is_none() {
-                self.advance(run, &row)?;
+                self.advance(run, &row, taken)?;
             }
         }
         Ok(())
@@ -155,7 +160,12 @@ impl LocalEngine {
 
     /// Takes the next token, from the grammar where it leaves no choice, else
     /// drawn from `row`; then appends what the grammar forces behind it.
-    fn advance(&mut self, run: &mut Running<'_>, row: &LogitsRow) -> Result<(), EngineError> {
+    fn advance(
+        &mut self,
+        run: &mut Running<'_>,
+        row: &LogitsRow,
+        taken: &mut Taken,
+    ) -> Result<(), EngineError> {
         let length = self.sequence(run.job.seq).tokens.len();
         let room = (run.job.tokens_max - run.tokens.len()).min(self.context_max_tokens() - length);
         if room == 0 {
@@ -163,7 +173,7 @@ impl LocalEngine {
             return Ok(());
         }
         let stats = RowStats::of(row).map_err(broken)?;
-        let Some((token, mask)) = next_token(run, row, &stats, length)? else {
+        let Some((token, mask)) = next_token(run, row, &stats, length, taken)? else {
             run.finish = Some(Finish::GrammarEnd);
             return Ok(());
         };
@@ -231,6 +241,7 @@ fn next_token(
     row: &LogitsRow,
     stats: &RowStats,
     length: usize,
+    taken: &mut Taken,
 ) -> Result<Option<(u32, Option<Mask>)>, EngineError> {
     let mut mask = None;
     if let Some(grammar) = &mut run.grammar {
@@ -242,20 +253,22 @@ fn next_token(
         }
         mask = Some(grammar.mask().map_err(held)?);
     }
-    let excluded: &[u32] = if run.tokens.is_empty() {
-        &run.job.first_token_not
-    } else {
-        &[]
-    };
+    let is_first = run.tokens.is_empty();
     let uniform = run.job.rng.split(length as u64).uniform();
-    let token = sample(
-        row,
-        stats,
-        &run.job.sampler,
-        mask.as_ref(),
-        excluded,
-        uniform,
-    );
+    let draw = |excluded: &[u32]| {
+        let sampler = &run.job.sampler;
+        sample(row, stats, sampler, mask.as_ref(), excluded, uniform)
+    };
+    let barred: &[u32] = match is_first {
+        true => &run.job.first_token_not,
+        false => &[],
+    };
+    let Some(group) = run.job.distinct.filter(|_| is_first) else {
+        return Ok(draw(barred).map(|token| (token, mask)));
+    };
+    let others = taken.entry(group).or_default();
+    let token = draw(&[barred, others].concat()).or_else(|| draw(barred));
+    others.extend(token);
     Ok(token.map(|token| (token, mask)))
 }
 

@@ -3,10 +3,10 @@
 use super::judge::judge;
 use super::{EvalError, Task};
 use crate::agent::Dialect;
-use crate::base::{Budget, Gate, UsageByPurpose};
+use crate::base::{Budget, Gate, Strategy, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::RECORD_FILE;
-use crate::search::{RunState, SolveRequest, Strategy, Tools, Watcher, resume, solve};
+use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, resume, solve};
 use crate::verify::{RunnerLimits, TestRunner};
 use crate::workspace::Sandbox;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,8 @@ pub struct EvalRequest<'a> {
 /// What it works with.
 pub struct EvalTools<'a> {
     pub engine: &'a mut dyn Engine,
+    /// The models that strategies name as judge or voters.
+    pub others: Others<'a>,
     pub dialect: &'a dyn Dialect,
     pub sandbox: &'a Sandbox,
     pub watcher: &'a dyn Watcher,
@@ -112,6 +114,7 @@ fn run_one(
         .join(format!("{}-{}-seed{seed}", task.instance_id, strategy.name));
     let search_tools = Tools {
         engine: tools.engine,
+        others: tools.others.reborrow(),
         dialect: tools.dialect,
         sandbox: tools.sandbox,
         watcher: tools.watcher,

@@ -1,6 +1,6 @@
 //! Event types. Every figure that a report shows or a decision rested on is here.
 use crate::base::{
-    ActionEntropy, BranchDecision, BranchId, Budget, Gate, SamplerSettings, StepId, TokenEntropy,
+    ActionEntropy, BranchDecision, BranchId, Budget, Gate, StepId, Strategy, TokenEntropy,
     UsageByPurpose,
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ pub enum Event {
     BranchStarted(BranchStarted),
     StepFinished(StepFinished),
     BranchEnded(BranchEnded),
+    TrajectoryJudged(TrajectoryJudged),
     SuiteBuilt(SuiteBuilt),
     SuiteRun(SuiteRun),
     SuiteClassified(SuiteClassified),
@@ -29,14 +30,9 @@ pub struct RunStarted {
     /// Manifest name or path.
     pub model: String,
     pub device: String,
-    pub strategy: String,
-    /// Trajectories at most.
-    pub n: u32,
-    /// Candidates at a branched step.
-    pub k: u32,
+    pub strategy: Strategy,
     pub seed: u64,
     pub ctx_tokens: usize,
-    pub sampler: SamplerSettings,
     pub budget: Budget,
     pub gate: Option<Gate>,
     /// The repository as the user named it, for display.
@@ -96,6 +92,30 @@ pub struct Candidate {
     pub judge: Option<JudgeScore>,
     /// How many decoded candidates were merged into this one, itself included.
     pub merged: u32,
+    /// How many of its tokens it shares with the action that it left; 0 for one
+    /// that was decoded from the step's start.
+    #[serde(default)]
+    pub forked_at: usize,
+    /// The sampler's temperature.
+    #[serde(default)]
+    pub temperature: f32,
+    /// What stands between the step's start and its tokens: the nudge of a
+    /// sibling that was asked for another way. Part of its history.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nudge_tokens: Vec<u32>,
+    /// What carrying it out gave, where candidates are judged after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Tried>,
+}
+
+/// A candidate that was carried out to be judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    pub outcome: StepOutcome,
+    /// What the agent would be shown, already cut to its limit.
+    pub observation: String,
+    /// Tree id of the workspace after it.
+    pub tree: String,
 }
 
 /// Five dimensions, each an expectation over the digits 0-3 (section 2.1).
@@ -105,6 +125,18 @@ pub struct JudgeScore {
     pub dimensions: Vec<(String, f32)>,
     /// Sum of the dimensions over 15: in `0..=1`.
     pub score: f32,
+    /// What the judge wrote before, where it was asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rationale: Option<String>,
+}
+
+/// The judge's view of a whole trajectory none of whose steps was judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrajectoryJudged {
+    pub branch: BranchId,
+    pub judge: JudgeScore,
+    /// What was spent since the event before.
+    pub usage: UsageByPurpose,
 }
 
 /// How an executed action ended.
@@ -177,6 +209,8 @@ pub enum BranchStatus {
     Submitted,
     /// Evidence turned against it and the search went back (its last step says why).
     Abandoned,
+    /// Others in the beam were judged better.
+    Pruned,
     StepsSpent,
     TokensSpent,
     WallTimeSpent,
@@ -189,11 +223,17 @@ pub enum BranchStatus {
 }
 
 impl BranchStatus {
+    /// True where the search left the branch on its way.
+    pub fn is_left(self) -> bool {
+        matches!(self, Self::Abandoned | Self::Pruned)
+    }
+
     /// What a reader is told, in a clause.
     pub fn clause(self) -> &'static str {
         match self {
             Self::Submitted => "submitted",
             Self::Abandoned => "abandoned",
+            Self::Pruned => "pruned",
             Self::StepsSpent => "out of steps",
             Self::TokensSpent => "out of tokens",
             Self::WallTimeSpent => "out of time",
@@ -319,7 +359,8 @@ pub struct Voted {
     pub total: f32,
     /// True when a counted test fails: functionality validation is then 0.
     pub gated: bool,
-    /// What the vote spent.
+    /// What was spent since the event before; the voters that share a question
+    /// share its cost, which stands with the first of them.
     #[serde(default)]
     pub usage: UsageByPurpose,
 }

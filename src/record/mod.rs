@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub const RECORD_FILE: &str = "record.jsonl";
 
 /// The record format's version: a reader refuses any other.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// What can go wrong with a record.
 #[derive(Debug, thiserror::Error)]

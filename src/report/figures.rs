@@ -114,6 +114,7 @@ pub fn signal(signal: GateSignal) -> &'static str {
         GateSignal::Tool => "tool entropy",
         GateSignal::ArgsMean => "mean argument entropy",
         GateSignal::ArgsMax => "largest argument entropy",
+        GateSignal::Vote => "vote entropy",
     }
 }
 

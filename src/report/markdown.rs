@@ -40,20 +40,19 @@ fn header(out: &mut String, view: &RunView) -> Result {
     writeln!(
         out,
         "| strategy | {}, n = {}, k = {} |",
-        inline(&start.strategy),
-        start.n,
-        start.k
+        inline(&start.strategy.name),
+        start.strategy.n,
+        start.strategy.k
     )?;
     writeln!(out, "| seed | {} |", start.seed)?;
     writeln!(out, "| device | {} |", inline(&start.device))?;
     if let Some(gate) = &start.gate {
         writeln!(
             out,
-            "| gate | {} at {:.2} nats, quantile {:.2} ({}) |",
+            "| gate | {} at {:.2} nats ({}) |",
             super::figures::signal(gate.signal),
             gate.threshold_nats,
-            gate.quantile,
-            inline(&gate.provenance)
+            inline(&gate.source())
         )?;
     }
     writeln!(out, "| wall time | {} |", duration(view.wall_ms()))

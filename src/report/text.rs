@@ -23,7 +23,7 @@ fn head(out: &mut String, view: &RunView) -> std::fmt::Result {
         out,
         "{} · {} · seed {} · {}",
         clean(&start.model),
-        clean(&start.strategy),
+        clean(&start.strategy.name),
         start.seed,
         clean(&start.device)
     )?;

@@ -2,7 +2,8 @@
 use crate::base::{BranchId, StepId, UsageByPurpose};
 use crate::record::{
     BranchEnded, Candidate, Event, ForkPoint, RecordLine, RunEnded, RunStarted, Selected,
-    StepFinished, SuiteBuilt, SuiteRun, TestClass, TestOutcome, TestResult, Voted,
+    StepFinished, SuiteBuilt, SuiteRun, TestClass, TestOutcome, TestResult, TrajectoryJudged,
+    Voted,
 };
 use crate::verify::unmet;
 
@@ -19,6 +20,8 @@ pub struct RunView {
     pub steps: Vec<StepFinished>,
     /// Every suite that was built, each with its runs; the last one counts.
     pub suites: Vec<SuiteView>,
+    /// Trajectories that were judged whole.
+    pub judged: Vec<TrajectoryJudged>,
     pub votes: Vec<Voted>,
     pub selected: Option<Selected>,
     /// `None` while the run goes on, or after it was killed.
@@ -66,6 +69,7 @@ impl RunView {
             branches: Vec::new(),
             steps: Vec::new(),
             suites: Vec::new(),
+            judged: Vec::new(),
             votes: Vec::new(),
             selected: None,
             ended: None,
@@ -97,6 +101,7 @@ impl RunView {
                 let at = self.branch_slot(ended.branch);
                 self.branches[at].ended = Some(ended);
             }
+            Event::TrajectoryJudged(judged) => self.judged.push(judged),
             Event::SuiteBuilt(built) => self.suites.push(SuiteView {
                 built: Some(built),
                 runs: Vec::new(),
@@ -201,9 +206,17 @@ impl RunView {
         let steps = self.steps.iter().map(|step| step.usage);
         let built = self.suites.iter().filter_map(|suite| suite.built.as_ref());
         let votes = self.votes.iter().map(|vote| vote.usage);
+        let judged = self.judged.iter().map(|judged| judged.usage);
         let selected = self.selected.iter().map(|selected| selected.usage);
+        let ends = self.branches.iter().filter_map(|b| b.ended.as_ref());
+        let ends = ends.map(|ended| ended.usage);
         let built = built.map(|built| built.usage);
-        let all = steps.chain(built).chain(votes).chain(selected);
+        let all = steps
+            .chain(ends)
+            .chain(built)
+            .chain(judged)
+            .chain(votes)
+            .chain(selected);
         all.fold(UsageByPurpose::default(), |mut sum, usage| {
             sum += usage;
             sum

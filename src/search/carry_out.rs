@@ -3,9 +3,10 @@ use super::controller::{Controller, SearchError};
 use super::patch::patch_of;
 use super::propose::Proposal;
 use crate::agent::{Executor, Observation, RepoView, Transcript, Verdict, changes_nothing, parse};
-use crate::base::{BranchId, Purpose, StepId};
+use crate::base::{BranchId, Purpose, Recovery, StepId};
 use crate::engine::{EngineError, Finish};
 use crate::record::{BranchEnded, BranchStatus, Event, StepFinished, StepOutcome};
+use crate::workspace::TreeId;
 use std::path::Path;
 
 impl Controller<'_> {
@@ -19,9 +20,19 @@ impl Controller<'_> {
             decision,
             finish,
         } = proposal;
-        let dir = self.workspace(branch)?;
-        let observation = self.execute(branch, &dir, &candidates[chosen].0.text)?;
-        let tree = self.bench.shadow.snapshot(&dir)?;
+        let (observation, tree) = match &candidates[chosen].0.tried {
+            // It was carried out to be judged.
+            Some(tried) => (
+                Observation::new(tried.outcome, tried.observation.clone()),
+                TreeId(tried.tree.clone()),
+            ),
+            None => {
+                let dir = self.workspace(branch)?;
+                let text = &candidates[chosen].0.text;
+                let observation = self.execute(branch, &dir, text)?;
+                (observation, self.bench.shadow.snapshot(&dir)?)
+            }
+        };
         let seq = candidates[chosen].1;
         let mut transcript = Transcript::new(self.engine.tokens(seq).to_vec());
         transcript.push_action(&[]);
@@ -72,7 +83,7 @@ impl Controller<'_> {
         }
     }
 
-    fn execute(
+    pub(super) fn execute(
         &self,
         branch: BranchId,
         dir: &Path,
@@ -132,7 +143,7 @@ impl Controller<'_> {
             | StepOutcome::TestsFailed
             | StepOutcome::Rejected
             | StepOutcome::Repeated
-                if self.strategy.backtrack =>
+                if matches!(self.strategy.recovery, Recovery::Fork(_)) =>
             {
                 Some(BranchStatus::Abandoned)
             }

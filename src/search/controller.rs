@@ -1,16 +1,17 @@
 //! The EGSS controller: steps living branches, opens new ones, and stops.
+use super::others::Others;
 use super::propose::Proposal;
 use super::recorder::Recorder;
 use super::sequences::Sequences;
-use super::strategy::Strategy;
 use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, AgentError, Dialect, Memory, ToolSet};
-use crate::base::{BranchId, GateSignal, UsageByPurpose};
+use crate::base::{BranchId, GateSignal, PointWeights, Recovery, StepId, Strategy, UsageByPurpose};
 use crate::engine::{Engine, EngineError, Finish};
 use crate::record::{BranchStarted, BranchStatus, Event, ForkPoint, RecordError};
+use crate::select::normalise_patch;
 use crate::verify::{Bench, VerifyError};
 use crate::workspace::{Sandbox, TreeId, WorkspaceError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What ends a run without a result. The record keeps what was done.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +26,8 @@ pub enum SearchError {
     Workspace(#[from] WorkspaceError),
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("the record names strategy {name:?}, which this program does not know")]
-    Strategy { name: String },
+    #[error("the strategy asks for the model {name:?}, which was not opened")]
+    NoModel { name: String },
     /// A continuation was cut short; room can still be made for it.
     #[error("the KV pool is full; raise --kv-mem or lower the number of branches")]
     Crowded,
@@ -57,6 +58,8 @@ impl SearchError {
 /// the rest can be made again from it.
 pub struct Controller<'a> {
     pub(super) engine: &'a mut dyn Engine,
+    /// Models that judge or vote beside it.
+    pub(super) others: Others<'a>,
     pub(super) recorder: &'a mut Recorder,
     pub(super) strategy: &'a Strategy,
     pub(super) config: &'a AgentConfig,
@@ -79,7 +82,7 @@ pub struct Controller<'a> {
 impl Controller<'_> {
     /// Steps and opens branches until the strategy or the budget is done.
     pub fn search(&mut self) -> Result<(), SearchError> {
-        self.recorded = self.engine.usage();
+        self.recorded = self.used();
         loop {
             let living = self.recorder.state.living();
             if let Some(status) = self.spent() {
@@ -103,6 +106,7 @@ impl Controller<'_> {
 
     /// One step of every living branch.
     fn round(&mut self, living: &[BranchId]) -> Result<(), SearchError> {
+        let first = StepId(self.recorder.state.steps.len() as u32);
         let mut able = Vec::new();
         for &branch in living {
             match self.status_before_step(branch) {
@@ -111,13 +115,16 @@ impl Controller<'_> {
             }
         }
         let proposals = match self.with_room(|this| this.propose(&able)) {
-            Err(error) if error.is_pool_full() => return self.one_by_one(&able),
+            Err(error) if error.is_pool_full() => {
+                self.one_by_one(&able)?;
+                return self.fill_beam(first);
+            }
             proposals => proposals?,
         };
         for (&branch, proposal) in able.iter().zip(proposals) {
             self.take(branch, proposal)?;
         }
-        Ok(())
+        self.fill_beam(first)
     }
 
     /// A step of each branch, one after the other, each with the pool for itself.
@@ -195,30 +202,42 @@ impl Controller<'_> {
 
     /// Decoded + computed tokens of the run, what is not recorded yet included.
     pub(super) fn spent_tokens(&self) -> u64 {
-        let unrecorded =
-            self.engine.usage().total().spent_tokens() - self.recorded.total().spent_tokens();
+        let unrecorded = self.used().total().spent_tokens() - self.recorded.total().spent_tokens();
         self.recorder.state.usage.total().spent_tokens() + unrecorded
     }
 
-    /// True when the strategy stops early and a trajectory has passed every
-    /// check, a test that fails on the base among them.
+    /// True when the strategy stops early and there is reason to.
     fn is_satisfied(&self) -> bool {
         let state = &self.recorder.state;
-        let passed = |id: BranchId| {
-            let submitted = state
-                .branch(id)
-                .ended
-                .as_ref()
-                .is_some_and(|e| e.status == BranchStatus::Submitted);
-            submitted && state.checks_passed(id)
+        let stop = self.strategy.stop;
+        stop.on_pass && state.has_passed() || stop.on_agreement > 0 && self.agree(stop.on_agreement)
+    }
+
+    /// True when there are `wanted` trajectories, all with the same patch, and
+    /// no check speaks against it.
+    fn agree(&self, wanted: u32) -> bool {
+        let state = &self.recorder.state;
+        let finished = state.finished();
+        let mut patches = finished.iter().map(|ended| normalise_patch(&ended.patch));
+        let Some(first) = patches.next() else {
+            return false;
         };
-        self.strategy.stop_early && state.is_check_decisive() && state.ids().any(passed)
+        finished.len() >= wanted as usize
+            && patches.all(|patch| patch == first)
+            && finished.iter().all(|ended| state.has_work(ended.branch))
+    }
+
+    /// What all engines of the run have counted.
+    pub(super) fn used(&self) -> UsageByPurpose {
+        let mut used = self.engine.usage();
+        used += self.others.usage();
+        used
     }
 
     /// Opens what comes next when no branch lives. False when nothing does.
     fn open_branches(&mut self) -> Result<bool, SearchError> {
         let state = &self.recorder.state;
-        let n_trajectories = state.n_finished() as u32;
+        let n_trajectories = state.finished().len() as u32;
         let n_branches = state.branches.len() as u32;
         if n_branches >= state.start.budget.branches_max {
             return Ok(false);
@@ -247,8 +266,8 @@ impl Controller<'_> {
             self.open(None, "from the prompt".into())?;
             return Ok(true);
         }
-        if self.strategy.backtrack {
-            return self.go_back();
+        if let Recovery::Fork(weights) = self.strategy.recovery {
+            return self.go_back(&weights);
         }
         // Independent trajectories, one after the other; each counts, with a
         // patch or without.
@@ -259,9 +278,8 @@ impl Controller<'_> {
         Ok(true)
     }
 
-    /// Forks at the most uncertain open step: of the branch that ended last, or
-    /// of any other when that has none.
-    fn go_back(&mut self) -> Result<bool, SearchError> {
+    /// Forks at the open point that is worth most. False where none is open.
+    fn go_back(&mut self, weights: &PointWeights) -> Result<bool, SearchError> {
         let state = &self.recorder.state;
         let signal = state
             .start
@@ -269,27 +287,27 @@ impl Controller<'_> {
             .as_ref()
             .map_or(GateSignal::ArgsMax, |gate| gate.signal);
         let tries_max = TRIES_PER_CANDIDATE * (self.strategy.k as usize).max(2);
-        let point = state
-            .ids()
-            .rev()
-            .find_map(|branch| state.most_uncertain_point(branch, signal, tries_max));
-        let Some(point) = point else { return Ok(false) };
+        let Some(point) = state.best_point(signal, weights, tries_max) else {
+            return Ok(false);
+        };
         let from = ForkPoint {
             branch: point.branch,
             step: point.step,
         };
+        let figures = point.clause(signal);
         let reason = format!(
-            "back to step {} of branch {}, the most uncertain open one ({} {:.2} nats)",
-            point.step,
-            point.branch,
-            signal.name(),
-            point.signal_nats
+            "back to step {} of branch {}, the open point worth most ({figures})",
+            point.step, point.branch
         );
         self.open(Some(from), reason)?;
         Ok(true)
     }
 
-    fn open(&mut self, forked_from: Option<ForkPoint>, reason: String) -> Result<(), SearchError> {
+    pub(super) fn open(
+        &mut self,
+        forked_from: Option<ForkPoint>,
+        reason: String,
+    ) -> Result<(), SearchError> {
         let branch = BranchId(self.recorder.state.branches.len() as u32);
         self.emit(Event::BranchStarted(BranchStarted {
             branch,
@@ -305,7 +323,7 @@ impl Controller<'_> {
 
     /// What the engine spent since the last event that took it.
     pub(super) fn take_usage(&mut self) -> UsageByPurpose {
-        let now = self.engine.usage();
+        let now = self.used();
         let spent = now.since(&self.recorded);
         self.recorded = now;
         spent
@@ -332,13 +350,18 @@ impl Controller<'_> {
     /// The directory of a living branch, holding its tree as recorded.
     pub(super) fn workspace(&self, branch: BranchId) -> Result<PathBuf, SearchError> {
         let dir = self.work_dir.join(format!("branch-{branch}"));
-        std::fs::create_dir_all(&dir).map_err(|source| SearchError::Io {
+        self.restore(branch, &dir)?;
+        Ok(dir)
+    }
+
+    /// Makes `dir` hold a branch's tree as recorded.
+    pub(super) fn restore(&self, branch: BranchId, dir: &Path) -> Result<(), SearchError> {
+        std::fs::create_dir_all(dir).map_err(|source| SearchError::Io {
             what: "make the folder",
-            path: dir.clone(),
+            path: dir.to_owned(),
             source,
         })?;
         let tree = TreeId(self.recorder.state.tree(branch).to_owned());
-        self.bench.shadow.restore(&tree, &dir)?;
-        Ok(dir)
+        Ok(self.bench.shadow.restore(&tree, dir)?)
     }
 }

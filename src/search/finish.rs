@@ -1,8 +1,10 @@
 //! From trajectories to one patch: consolidate tests, run them, vote, select.
 use super::controller::{Controller, SearchError};
+use super::judge::JUDGE_TRAJECTORY;
 use super::patch::written_tests;
-use crate::base::{BranchId, UsageByPurpose};
-use crate::record::{BranchEnded, Event, RunEnded, SuiteRun};
+use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
+use crate::engine::EngineError;
+use crate::record::{BranchEnded, Event, RunEnded, SuiteRun, TrajectoryJudged, Voted};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
 use crate::verify::{SourceKind, TestSource, evaluate, gate, pass_rate, plan};
 use crate::workspace::TreeId;
@@ -29,18 +31,19 @@ impl Controller<'_> {
             .cloned()
             .collect();
         let outcome = self.run_suite(&trajectories)?;
+        self.judge_whole(&trajectories)?;
         let candidates: Vec<CandidatePatch> = trajectories
             .iter()
             .map(|ended| self.candidate_patch(ended, &outcome))
             .collect();
-        self.vote(&candidates, &outcome.runs)?;
-        self.watcher.stage("selecting");
-        let mut selected = select(&candidates, &self.recorder.state.votes);
-        let mut voted = UsageByPurpose::default();
-        for vote in &self.recorder.state.votes {
-            voted += vote.usage;
+        if self.strategy.select == SelectBy::Preference {
+            self.vote(&candidates, &outcome.runs)?;
         }
-        selected.usage = self.take_usage().since(&voted);
+        self.watcher.stage("selecting");
+        let key = RngKey::from_seed(self.recorder.state.start.seed);
+        let votes = &self.recorder.state.votes;
+        let mut selected = select(self.strategy.select, &candidates, votes, key);
+        selected.usage = self.take_usage();
         let winner = selected.branch;
         self.emit(Event::Selected(selected))?;
         let patch = trajectories
@@ -125,10 +128,13 @@ impl Controller<'_> {
             .runs
             .iter()
             .find(|run| run.branch == Some(ended.branch));
+        let judged = &self.recorder.state.judged;
+        let judged = judged.iter().find(|judged| judged.branch == ended.branch);
+        let judged = judged.map(|judged| judged.judge.score);
         CandidatePatch {
             branch: ended.branch,
             patch: ended.patch.clone(),
-            score: ended.score,
+            score: ended.score.or(judged),
             pass_rate: run.and_then(|run| pass_rate(run, classes)),
             entropy_mean_nats: ended.entropy_mean_nats,
             fault: outcome
@@ -139,7 +145,49 @@ impl Controller<'_> {
         }
     }
 
-    /// One voter over what the ranking lets stay; none where one patch stays.
+    /// Judges each trajectory whole of which no step was judged, where there is
+    /// another one to compare it with.
+    fn judge_whole(&mut self, trajectories: &[BranchEnded]) -> Result<(), SearchError> {
+        let unjudged: Vec<BranchId> = trajectories
+            .iter()
+            .filter(|ended| ended.score.is_none())
+            .map(|ended| ended.branch)
+            .collect();
+        let blind = matches!(self.strategy.select, SelectBy::First | SelectBy::Random);
+        let judges = self.strategy.judge.method != JudgeMethod::None && !blind;
+        if trajectories.len() < 2 || unjudged.is_empty() || !judges {
+            return Ok(());
+        }
+        self.watcher.stage("judging trajectories");
+        let scores = self.with_room(|this| {
+            let mut seqs = Vec::new();
+            for &branch in &unjudged {
+                let state = &this.recorder.state;
+                seqs.push(this.sequences.of_branch(this.engine, state, branch, true)?);
+            }
+            this.ask_judge(JUDGE_TRAJECTORY, &seqs)
+        });
+        let scores = match scores {
+            Err(error) if does_not_fit(&error) => {
+                self.watcher
+                    .stage("not judging trajectories: there is no room for the question");
+                return Ok(());
+            }
+            scores => scores?,
+        };
+        for (branch, judge) in unjudged.into_iter().zip(scores) {
+            let usage = self.take_usage();
+            self.emit(Event::TrajectoryJudged(TrajectoryJudged {
+                branch,
+                judge,
+                usage,
+            }))?;
+        }
+        Ok(())
+    }
+
+    /// The strategy's voters over what the ranking lets stay; none where one
+    /// patch stays.
     fn vote(
         &mut self,
         candidates: &[CandidatePatch],
@@ -160,32 +208,100 @@ impl Controller<'_> {
             .classes
             .clone()
             .map_or(Vec::new(), |c| c.classes);
-        let votes = self.with_room(|this| {
-            let mut ballots = Vec::new();
-            for &branch in &staying {
-                let state = &this.recorder.state;
-                let seq = this.sequences.of_branch(this.engine, state, branch, true)?;
-                let run = runs.iter().find(|run| run.branch == Some(branch));
-                ballots.push(Ballot {
-                    branch,
-                    seq,
-                    passes: run.is_none_or(|run| gate(run, &classes)),
-                });
-            }
-            Ok(vote(this.engine, this.dialect, &ballots)?)
-        });
-        match votes {
-            // The ranking without votes stands.
-            Err(error) if error.is_pool_full() => {
-                self.watcher
-                    .stage("not voting: the KV pool is too small for it");
-            }
-            votes => {
-                for voted in votes? {
-                    self.emit(Event::Voted(voted))?;
+        let passes = |branch: BranchId| {
+            let run = runs.iter().find(|run| run.branch == Some(branch));
+            run.is_none_or(|run| gate(run, &classes))
+        };
+        let ballots: Vec<(BranchId, bool)> = staying.into_iter().map(|b| (b, passes(b))).collect();
+        for (index, voters) in by_question(&self.strategy.voters).iter().enumerate() {
+            let votes = self.with_room(|this| this.votes_of(voters, &ballots, index as u64));
+            match votes {
+                // The ranking with the votes so far stands.
+                Err(error) if does_not_fit(&error) => {
+                    self.watcher
+                        .stage("not voting: there is no room for the question");
+                }
+                votes => {
+                    for mut voted in votes? {
+                        voted.usage = self.take_usage();
+                        self.emit(Event::Voted(voted))?;
+                    }
                 }
             }
         }
         Ok(())
     }
+
+    /// The votes of those who ask one question of one model.
+    fn votes_of(
+        &mut self,
+        voters: &[Voter],
+        ballots: &[(BranchId, bool)],
+        group: u64,
+    ) -> Result<Vec<Voted>, SearchError> {
+        let mut seqs = Vec::new();
+        for &(branch, _) in ballots {
+            let state = &self.recorder.state;
+            seqs.push(self.sequences.of_branch(self.engine, state, branch, true)?);
+        }
+        let on = |seqs: &[SeqId]| -> Vec<Ballot> {
+            let pairs = ballots.iter().zip(seqs);
+            pairs
+                .map(|(&(branch, passes), &seq)| Ballot {
+                    branch,
+                    seq,
+                    passes,
+                })
+                .collect()
+        };
+        let key = RngKey::from_seed(self.recorder.state.start.seed).split(group);
+        let context = self.strategy.judge.context;
+        let Some(name) = voters.first().and_then(|voter| voter.model.as_ref()) else {
+            let ballots = on(&seqs);
+            return Ok(vote(
+                self.engine,
+                self.dialect,
+                voters,
+                &ballots,
+                context,
+                key,
+            )?);
+        };
+        let texts: Vec<String> = seqs
+            .iter()
+            .map(|&seq| self.engine.vocabulary().decode(self.engine.tokens(seq)))
+            .collect();
+        let other = self.others.named(name)?;
+        let seqs = other.read(&texts, Purpose::Selection)?;
+        let votes = vote(
+            other.engine,
+            other.dialect,
+            voters,
+            &on(&seqs),
+            context,
+            key,
+        );
+        seqs.iter().for_each(|&seq| other.engine.release(seq));
+        Ok(votes?)
+    }
+}
+
+/// Voters in groups that ask one question of one model, in their order.
+fn by_question(voters: &[Voter]) -> Vec<Vec<Voter>> {
+    let mut groups: Vec<Vec<Voter>> = Vec::new();
+    for voter in voters {
+        let same = |group: &&mut Vec<Voter>| {
+            group[0].prompt == voter.prompt && group[0].model == voter.model
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(voter.clone()),
+            None => groups.push(vec![voter.clone()]),
+        }
+    }
+    groups
+}
+
+/// True where a question was too much for the pool or the context.
+fn does_not_fit(error: &SearchError) -> bool {
+    error.is_pool_full() || matches!(error, SearchError::Engine(EngineError::ContextFull { .. }))
 }

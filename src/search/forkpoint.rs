@@ -1,47 +1,115 @@
-//! Where to go back to: the policy over open fork points.
+//! Where to go back to: the policy over all open fork points.
 use super::state::RunState;
-use crate::base::{BranchId, GateSignal, StepId};
+use crate::base::{BranchId, GateSignal, PointWeights, StepId};
 use crate::record::{BranchStatus, Candidate, StepFinished, StepOutcome};
 
-/// A step that can still be done differently.
+/// A step that can still be done differently, and what that is worth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenPoint {
+    /// Where the point was first reached.
     pub branch: BranchId,
     pub step: StepId,
     /// The gate's signal there, nats; 0 where it was not measured.
     pub signal_nats: f32,
+    /// The best judge's score of a candidate not yet taken; `None` without one.
+    pub spare_score: Option<f32>,
+    /// Actions that were tried there and failed.
+    pub n_failed: usize,
+    /// Steps that going back there throws away, off the branch that ended last.
+    pub distance: usize,
+    /// The weighted sum of the four.
+    pub value: f32,
+}
+
+impl OpenPoint {
+    /// The figures, for a person.
+    pub fn clause(&self, signal: GateSignal) -> String {
+        let spare = self.spare_score.map_or(String::new(), |score| {
+            format!(", a candidate judged {score:.2}")
+        });
+        format!(
+            "{} {:.2} nats{spare}, {} failed there, {} steps back",
+            signal.name(),
+            self.signal_nats,
+            self.n_failed,
+            self.distance
+        )
+    }
 }
 
 impl RunState {
-    /// The most uncertain step of a branch at which fewer than `tries_max` actions were
-    /// tried and something else is left to try; the earliest of equals.
+    /// The open point of the highest value over all branches; the newest of
+    /// equals. A point at which `tries_max` actions were tried is not open, nor
+    /// one where nothing new was found.
     ///
     /// Steps at which the harness, not the model, was at fault cannot be told
-    /// apart; every step on the branch is a candidate, the failed one included.
-    pub fn most_uncertain_point(
+    /// apart; every step is a candidate, the failed one included.
+    pub fn best_point(
         &self,
-        branch: BranchId,
         signal: GateSignal,
+        weights: &PointWeights,
         tries_max: usize,
     ) -> Option<OpenPoint> {
+        let mut seen: Vec<StepId> = Vec::new();
         let mut best: Option<OpenPoint> = None;
-        for step in self.path(branch) {
-            if !self.is_open(step, tries_max) {
+        for step in self.steps.iter().rev() {
+            let first = self.first_at(step);
+            if seen.contains(&first.step) || !self.is_open(first, tries_max) {
                 continue;
             }
-            let signal_nats = signal.of(&step.candidates[0].entropy).unwrap_or(0.0);
-            if best
-                .as_ref()
-                .is_none_or(|best| signal_nats > best.signal_nats)
-            {
-                best = Some(OpenPoint {
-                    branch: step.branch,
-                    step: step.step,
-                    signal_nats,
-                });
+            seen.push(first.step);
+            let point = self.point(first, signal, weights);
+            if best.as_ref().is_none_or(|best| point.value > best.value) {
+                best = Some(point);
             }
         }
         best
+    }
+
+    fn point(&self, first: &StepFinished, signal: GateSignal, weights: &PointWeights) -> OpenPoint {
+        let signal_nats = signal.of(&first.candidates[0].entropy).unwrap_or(0.0);
+        let spare = self.untried_at(first.step).into_iter().next();
+        let spare_score = spare.and_then(|(_, _, c)| Some(c.judge.as_ref()?.score));
+        let n_failed = self.same_point(first).filter(|s| has_failed(s)).count();
+        let distance = self.distance(first);
+        OpenPoint {
+            branch: first.branch,
+            step: first.step,
+            signal_nats,
+            spare_score,
+            n_failed,
+            distance,
+            value: weights.entropy * signal_nats + weights.judge * spare_score.unwrap_or(0.0)
+                - weights.failures * n_failed as f32
+                - weights.distance * distance as f32,
+        }
+    }
+
+    /// The first step that was taken where `step` was.
+    fn first_at<'a>(&'a self, step: &'a StepFinished) -> &'a StepFinished {
+        let mut same = self.same_point(step);
+        same.next().expect("a step is at its own point")
+    }
+
+    /// Steps taken from the same history, `step` among them.
+    fn same_point<'a>(
+        &'a self,
+        step: &'a StepFinished,
+    ) -> impl Iterator<Item = &'a StepFinished> + 'a {
+        self.steps
+            .iter()
+            .filter(move |other| self.is_same_point(other, step))
+    }
+
+    /// Steps on the branch that ended last that do not stand before `point`.
+    fn distance(&self, point: &StepFinished) -> usize {
+        let Some(last) = self.steps.last() else {
+            return 0;
+        };
+        let kept = self.prefix_of(point);
+        let path = &self.branch(last.branch).steps;
+        let shared = path.iter().zip(kept).take_while(|(a, b)| a == b).count();
+        path.len() - shared
     }
 
     /// False for a step at which `tries_max` actions were tried, or where siblings were
@@ -67,17 +135,20 @@ impl RunState {
         })
     }
 
-    /// Candidates decoded at the point of `step` that no branch has taken, each
-    /// with the step and index it was decoded as; the best judged first.
+    /// Every candidate decoded at the point of `step`, taken or not.
+    pub fn decoded_at(&self, step: StepId) -> Vec<&Candidate> {
+        let first = self.step(step);
+        self.same_point(first).flat_map(|s| &s.candidates).collect()
+    }
+
+    /// Candidates decoded at the point of `step` that no branch has taken, or
+    /// has been opened to take, each with the step and index it was decoded as;
+    /// the best judged first.
     pub fn untried_at(&self, step: StepId) -> Vec<(StepId, usize, &Candidate)> {
         let first = self.step(step);
         let tried = self.tried_at(step);
         let mut open: Vec<(StepId, usize, &Candidate)> = Vec::new();
-        for other in self
-            .steps
-            .iter()
-            .filter(|other| self.is_same_point(other, first))
-        {
+        for other in self.same_point(first) {
             let readable = other
                 .candidates
                 .iter()
@@ -96,4 +167,16 @@ impl RunState {
         open.sort_by(|a, b| score(b.2).total_cmp(&score(a.2)));
         open
     }
+}
+
+/// True for a step after which its branch was worse off.
+fn has_failed(step: &StepFinished) -> bool {
+    matches!(
+        step.outcome,
+        StepOutcome::EditFailed
+            | StepOutcome::TestsFailed
+            | StepOutcome::Rejected
+            | StepOutcome::Repeated
+            | StepOutcome::CommandFailed
+    )
 }

@@ -1,23 +1,31 @@
 //! Entropy-guided stepwise scaling: the controller, its strategies, and the
 //! pipeline from an issue to a selected patch.
+mod beam;
 mod carry_out;
 mod check;
+mod choose;
 mod controller;
+mod draft;
 mod finish;
 mod forkpoint;
 mod judge;
+mod others;
 mod patch;
 mod propose;
 mod recorder;
+mod rollout;
 mod sequences;
 mod solve;
+mod start;
 mod state;
 mod strategy;
 mod watch;
 
 pub use controller::{Controller, SearchError};
+pub use judge::{JUDGE_CALL, judge};
+pub use others::{OtherModel, Others};
 pub use recorder::Recorder;
 pub use solve::{SolveRequest, Tools, resume, solve};
 pub use state::{BranchState, RunState};
-pub use strategy::{STRATEGY_NAMES, Strategy};
+pub use strategy::{STRATEGY_NAMES, default_voters, strategy_named};
 pub use watch::{NoWatcher, Watcher};

@@ -32,27 +32,33 @@ impl Sequences {
             return Ok(seq);
         }
         let tokens = state.tokens(branch);
-        let seq = match self
-            .longest_holder(engine, &tokens)
-            .filter(|_| share_prompt)
-        {
-            Some((holder, shared)) => {
-                let seq = engine.fork(holder, shared, Purpose::Agent);
-                engine.append(seq, &tokens[shared..], Purpose::Agent)?;
-                seq
+        let is_held = self.longest_holder(engine, &tokens).is_some();
+        let seq = if share_prompt && is_held {
+            self.holding(engine, &tokens)?
+        } else {
+            let seq = engine.new_sequence();
+            engine.append(seq, &tokens, Purpose::Agent)?;
+            engine.compute(&[seq], Purpose::Agent, &mut |_| {})?;
+            if share_prompt && self.trunk.is_none() {
+                let len = state.start.prompt_tokens.len();
+                self.trunk = Some(engine.fork(seq, len, Purpose::Agent));
             }
-            None => {
-                let seq = engine.new_sequence();
-                engine.append(seq, &tokens, Purpose::Agent)?;
-                engine.compute(&[seq], Purpose::Agent, &mut |_| {})?;
-                if share_prompt && self.trunk.is_none() {
-                    let len = state.start.prompt_tokens.len();
-                    self.trunk = Some(engine.fork(seq, len, Purpose::Agent));
-                }
-                seq
-            }
+            seq
         };
         self.branches.insert(branch, seq);
+        Ok(seq)
+    }
+
+    /// A new sequence of these tokens, forked off the one at hand that shares
+    /// most of them. It is the caller's.
+    pub fn holding(&self, engine: &mut dyn Engine, tokens: &[u32]) -> Result<SeqId, EngineError> {
+        let Some((holder, shared)) = self.longest_holder(engine, tokens) else {
+            let seq = engine.new_sequence();
+            engine.append(seq, tokens, Purpose::Agent)?;
+            return Ok(seq);
+        };
+        let seq = engine.fork(holder, shared, Purpose::Agent);
+        engine.append(seq, &tokens[shared..], Purpose::Agent)?;
         Ok(seq)
     }
 

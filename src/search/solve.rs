@@ -1,13 +1,13 @@
 //! The pipeline: an issue and a repository in, a selected patch out.
 use super::check::SuiteCheck;
 use super::controller::{Controller, SearchError};
+use super::others::Others;
 use super::recorder::Recorder;
 use super::sequences::Sequences;
 use super::state::RunState;
-use super::strategy::Strategy;
 use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, Dialect, RepoView, Scope, first_prompt};
-use crate::base::{Budget, Gate, UsageByPurpose};
+use crate::base::{Budget, Gate, Strategy, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
 use crate::verify::{Bench, RunnerLimits, TestRunner, plan};
@@ -32,6 +32,8 @@ pub struct SolveRequest<'a> {
 /// What a run works with, new or resumed.
 pub struct Tools<'a> {
     pub engine: &'a mut dyn Engine,
+    /// The models that the strategy names as judge or voters.
+    pub others: Others<'a>,
     pub dialect: &'a dyn Dialect,
     pub sandbox: &'a Sandbox,
     pub watcher: &'a dyn Watcher,
@@ -91,12 +93,9 @@ pub fn solve(
         egss_version: env!("CARGO_PKG_VERSION").into(),
         model: request.model.into(),
         device: "cpu".into(),
-        strategy: strategy.name.clone(),
-        n: strategy.n,
-        k: strategy.k,
+        strategy: strategy.clone(),
         seed: request.seed,
         ctx_tokens: tools.engine.context_max(),
-        sampler: strategy.sampler,
         budget: request.budget,
         gate: request.gate.clone(),
         repo: request.repo.display().to_string(),
@@ -130,11 +129,7 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
     let recorder = Recorder::resume(&places.record)?;
     let places = Places::make(run_dir)?;
     let start = recorder.state.start.clone();
-    let strategy = Strategy::named(&start.strategy, start.n, start.k).ok_or_else(|| {
-        SearchError::Strategy {
-            name: start.strategy.clone(),
-        }
-    })?;
+    let strategy = start.strategy.clone();
     let shadow = Shadow::open(&places.shadow)?;
     let base = TreeId(start.base_tree.clone());
     let runner = TestRunner::new(
@@ -186,9 +181,11 @@ fn run(
         suite: &suite,
         base: &base,
     };
+    let mut others = tools.others;
     let stop_tokens = tools.dialect.stop_tokens(tools.engine.vocabulary());
     let mut controller = Controller {
         engine: tools.engine,
+        others: others.reborrow(),
         recorder: &mut recorder,
         strategy,
         config,

@@ -3,7 +3,7 @@
 use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
 use crate::record::{
     BranchEnded, BranchStatus, Event, ForkPoint, RunStarted, Selected, StepFinished, StepOutcome,
-    SuiteBuilt, SuiteClassified, SuiteRun, Voted,
+    SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
 };
 use crate::verify::is_stated;
 
@@ -29,6 +29,8 @@ pub struct RunState {
     pub suite: Option<SuiteBuilt>,
     pub suite_runs: Vec<SuiteRun>,
     pub classes: Option<SuiteClassified>,
+    /// Trajectories that were judged whole.
+    pub judged: Vec<TrajectoryJudged>,
     pub votes: Vec<Voted>,
     pub selected: Option<Selected>,
     pub usage: UsageByPurpose,
@@ -46,6 +48,7 @@ impl RunState {
             suite: None,
             suite_runs: Vec::new(),
             classes: None,
+            judged: Vec::new(),
             votes: Vec::new(),
             selected: None,
             usage: UsageByPurpose::default(),
@@ -89,11 +92,16 @@ impl RunState {
                 self.usage += ended.usage;
                 self.branches[ended.branch.0 as usize].ended = Some(ended.clone());
             }
+            Event::TrajectoryJudged(judged) => {
+                self.usage += judged.usage;
+                self.judged.push(judged.clone());
+            }
             Event::SuiteBuilt(suite) => {
                 self.usage += suite.usage;
                 self.suite = Some(suite.clone());
                 self.suite_runs.clear();
                 self.classes = None;
+                self.judged.clear();
                 self.votes.clear();
             }
             Event::SuiteRun(run) => self.suite_runs.push(run.clone()),
@@ -153,22 +161,21 @@ impl RunState {
             .collect()
     }
 
-    /// The trajectories: ended branches that left a patch and were not abandoned
-    /// on the way; only where there is none, the abandoned ones.
+    /// The trajectories: ended branches that left a patch and were not left on
+    /// the way; only where there is none, those.
     pub fn trajectories(&self) -> Vec<&BranchEnded> {
-        let mut all = self.patches();
-        if self.n_finished() > 0 {
-            all.retain(|ended| ended.status != BranchStatus::Abandoned);
+        match self.finished() {
+            none if none.is_empty() => self.patches().collect(),
+            finished => finished,
         }
-        all
     }
 
-    /// Trajectories that were not abandoned: what counts towards N.
-    pub fn n_finished(&self) -> usize {
+    /// Ended branches with a patch that the search did not leave: what counts
+    /// towards N.
+    pub fn finished(&self) -> Vec<&BranchEnded> {
         self.patches()
-            .iter()
-            .filter(|ended| ended.status != BranchStatus::Abandoned)
-            .count()
+            .filter(|ended| !ended.status.is_left())
+            .collect()
     }
 
     /// Canonical forms of edits that failed, or after which a test fails.
@@ -186,12 +193,21 @@ impl RunState {
     }
 
     /// Ended branches that left a patch.
-    fn patches(&self) -> Vec<&BranchEnded> {
+    fn patches(&self) -> impl Iterator<Item = &BranchEnded> {
         self.branches
             .iter()
             .filter_map(|b| b.ended.as_ref())
             .filter(|ended| !ended.patch.is_empty())
-            .collect()
+    }
+
+    /// True when a trajectory was handed in that passes every check, a test
+    /// among them that fails on the base.
+    pub fn has_passed(&self) -> bool {
+        let passed = |id: BranchId| {
+            let ended = self.branch(id).ended.as_ref();
+            ended.is_some_and(|e| e.status == BranchStatus::Submitted) && self.checks_passed(id)
+        };
+        self.is_check_decisive() && self.ids().any(passed)
     }
 
     /// The tree of a branch's workspace as it stands.
@@ -205,12 +221,9 @@ impl RunState {
     pub fn tokens(&self, branch: BranchId) -> Vec<u32> {
         let mut tokens = self.start.prompt_tokens.clone();
         for step in self.path(branch) {
-            tokens.extend(
-                step.candidates[step.chosen]
-                    .tokens
-                    .iter()
-                    .map(|token| token.token),
-            );
+            let taken = &step.candidates[step.chosen];
+            tokens.extend_from_slice(&taken.nudge_tokens);
+            tokens.extend(taken.tokens.iter().map(|token| token.token));
             tokens.extend_from_slice(&step.observation_tokens);
         }
         tokens
@@ -227,19 +240,6 @@ impl RunState {
         siblings
             .map(|s| s.candidates[s.chosen].canonical.as_str())
             .collect()
-    }
-
-    /// How many candidates were decoded at the point of `step`, merged ones
-    /// included: the next one's random stream is numbered from here.
-    pub fn n_decoded_at(&self, step: StepId) -> usize {
-        let first = self.step(step);
-        let here = self
-            .steps
-            .iter()
-            .filter(|other| self.is_same_point(other, first));
-        here.flat_map(|s| &s.candidates)
-            .map(|c| c.merged as usize)
-            .sum()
     }
 
     /// True when both steps were taken from the same history.

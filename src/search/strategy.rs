@@ -1,45 +1,22 @@
-//! Strategies as data: one controller, a few switches.
-use crate::base::SamplerSettings;
-use crate::decode::BranchPolicy;
-use serde::{Deserialize, Serialize};
-
-/// How a run spends its budget.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Strategy {
-    pub name: String,
-    /// One answer is the patch: no steps, no observations.
-    pub one_turn: bool,
-    /// Trajectories at most, N.
-    pub n: u32,
-    /// Candidates at a branched step, k.
-    pub k: u32,
-    /// All trajectories from the prompt at once, in one batch; otherwise one
-    /// after the other.
-    pub at_once: bool,
-    /// Later trajectories share the prompt's cache; otherwise each computes it
-    /// anew, as through an API.
-    pub share_prompt: bool,
-    /// At which steps to roll out candidates.
-    pub policy: BranchPolicy,
-    /// When evidence turns against a branch, go back and fork there, instead of
-    /// appending corrections.
-    pub backtrack: bool,
-    /// End the run with the first trajectory whose checks all pass.
-    pub stop_early: bool,
-    /// Of the first candidate of a step.
-    pub sampler: SamplerSettings,
-    /// Of its siblings.
-    pub sibling_sampler: SamplerSettings,
-}
+//! The strategies by name: each a few lines on the same controller.
+use crate::base::{
+    BranchPolicy, ForkAt, JudgeSettings, PointWeights, Recovery, SamplerSettings, SelectBy,
+    SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
+};
 
 /// The strategies that `--strategy` knows.
-pub const STRATEGY_NAMES: [&str; 6] = [
+pub const STRATEGY_NAMES: [&str; 11] = [
     "one-turn",
+    "one-turn-best-of-n",
     "single",
     "best-of-n-naive",
     "best-of-n",
     "best-of-n-stop",
     "egss",
+    "branch-random",
+    "branch-always",
+    "branch-every-k",
+    "branch-on-edit",
 ];
 
 /// Temperature of samples: what the first measurements of these models used.
@@ -50,70 +27,129 @@ const SAMPLE: SamplerSettings = SamplerSettings {
     min_p: 0.0,
 };
 
-impl Strategy {
-    /// The strategy of that name with `n` trajectories and `k` candidates.
-    /// `best-of-4` stands for `best-of-n` with n = 4. `None` for an unknown name.
-    pub fn named(name: &str, n: u32, k: u32) -> Option<Self> {
-        let single = Self {
-            name: name.to_owned(),
-            one_turn: false,
-            n: 1,
-            k: 1,
-            at_once: false,
-            share_prompt: true,
-            policy: BranchPolicy::Never,
-            backtrack: false,
-            stop_early: false,
-            sampler: SamplerSettings::GREEDY,
-            sibling_sampler: SAMPLE,
-        };
-        let (family, n) = match split_number(name) {
-            Some((family, number)) => (family, number),
-            None => (name.to_owned(), n),
-        };
-        let best_of = Self {
-            n,
-            at_once: true,
+/// A sibling's temperature above the one before it: the third of k = 4 samples
+/// at 1.0, where the default model still writes code that compiles.
+const TEMPERATURE_STEP: f32 = 0.1;
+
+/// The share of steps at which `branch-random` branches and the period of
+/// `branch-every-k`: as often as a gate at the 0.75 quantile.
+const CONTROL_RATE: f64 = 0.25;
+const CONTROL_PERIOD: u32 = 4;
+
+/// Entropy first; a nat weighs as much as a full judge's score, which hardly
+/// differs between candidates so far. Four failures outweigh a nat.
+const POINT_WEIGHTS: PointWeights = PointWeights {
+    entropy: 1.0,
+    judge: 1.0,
+    failures: 0.25,
+    distance: 0.1,
+};
+
+/// Two readings of the maintainer's question and one of the sceptic's.
+pub fn default_voters() -> Vec<Voter> {
+    let voter = |prompt, temperature| Voter {
+        model: None,
+        prompt,
+        temperature,
+    };
+    vec![
+        voter(VoterPrompt::Maintainer, Some(0.0)),
+        voter(VoterPrompt::Maintainer, Some(1.0)),
+        voter(VoterPrompt::Sceptic, None),
+    ]
+}
+
+/// The strategy of that name with `n` trajectories and `k` candidates.
+/// `best-of-4` stands for `best-of-n` with n = 4. `None` for an unknown name.
+pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
+    let single = Strategy {
+        name: name.to_owned(),
+        one_turn: false,
+        n: 1,
+        k: 1,
+        beam: 1,
+        at_once: false,
+        share_prompt: true,
+        policy: BranchPolicy::Never,
+        fork_at: ForkAt::Action,
+        recovery: Recovery::Append,
+        stop: StopRule::NEVER,
+        sampler: SamplerSettings::GREEDY,
+        siblings: SiblingSettings {
             sampler: SAMPLE,
-            ..single.clone()
-        };
-        Some(match family.as_str() {
-            "one-turn" => Self {
-                one_turn: true,
-                ..single
-            },
-            "single" => single,
-            "best-of-n" => best_of,
-            "best-of-n-naive" => Self {
-                share_prompt: false,
-                ..best_of
-            },
-            "best-of-n-stop" => Self {
-                at_once: false,
-                stop_early: true,
-                ..best_of
-            },
-            "egss" => Self {
-                n,
-                k,
-                policy: BranchPolicy::Gate,
-                backtrack: true,
-                stop_early: true,
-                ..single
-            },
-            _ => return None,
-        })
-    }
+            temperature_step: TEMPERATURE_STEP,
+            distinct: true,
+            nudge: false,
+        },
+        judge: JudgeSettings::default(),
+        voters: default_voters(),
+        select: SelectBy::default(),
+    };
+    let (family, n) = match split_number(name) {
+        Some((family, number)) => (family, number),
+        None => (name.to_owned(), n),
+    };
+    let best_of = Strategy {
+        n,
+        at_once: true,
+        sampler: SAMPLE,
+        ..single.clone()
+    };
+    let egss = Strategy {
+        n,
+        k,
+        policy: BranchPolicy::Gate,
+        recovery: Recovery::Fork(POINT_WEIGHTS),
+        stop: StopRule {
+            on_pass: true,
+            on_agreement: 2,
+        },
+        ..single.clone()
+    };
+    let control = |policy| Strategy {
+        policy,
+        ..egss.clone()
+    };
+    Some(match family.as_str() {
+        "one-turn" => Strategy {
+            one_turn: true,
+            ..single
+        },
+        "one-turn-best-of-n" => Strategy {
+            one_turn: true,
+            ..best_of
+        },
+        "single" => single,
+        "best-of-n" => best_of,
+        "best-of-n-naive" => Strategy {
+            share_prompt: false,
+            ..best_of
+        },
+        "best-of-n-stop" => Strategy {
+            at_once: false,
+            stop: egss.stop,
+            ..best_of
+        },
+        "egss" => egss,
+        "branch-random" => control(BranchPolicy::Random { rate: CONTROL_RATE }),
+        "branch-always" => control(BranchPolicy::Always),
+        "branch-every-k" => control(BranchPolicy::EveryKth {
+            period: CONTROL_PERIOD,
+        }),
+        "branch-on-edit" => control(BranchPolicy::OnEdit),
+        _ => return None,
+    })
 }
 
 /// `best-of-4-stop` as `("best-of-n-stop", 4)`.
 fn split_number(name: &str) -> Option<(String, u32)> {
-    let rest = name.strip_prefix("best-of-")?;
+    let at = name.find("best-of-")? + "best-of-".len();
+    let rest = &name[at..];
     let digits = rest
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(rest.len());
     let n = rest[..digits].parse().ok().filter(|&n| n > 0)?;
-    Some((format!("best-of-n{}", &rest[digits..]), n))
+    Some((format!("{}n{}", &name[..at], &rest[digits..]), n))
 }
 
 #[cfg(test)]
@@ -122,17 +158,35 @@ mod tests {
 
     #[test]
     fn a_number_in_the_name_is_the_number_of_trajectories() {
-        let stop = Strategy::named("best-of-4-stop", 9, 3).unwrap();
-        assert!(stop.n == 4 && stop.stop_early && !stop.at_once);
-        assert_eq!(Strategy::named("best-of-n", 3, 1).unwrap().n, 3);
-        assert_eq!(Strategy::named("best-of-0", 3, 1), None);
-        assert_eq!(Strategy::named("worst-of-2", 3, 1), None);
+        let stop = strategy_named("best-of-4-stop", 9, 3).unwrap();
+        assert!(stop.n == 4 && stop.stop.on_pass && !stop.at_once);
+        assert_eq!(strategy_named("best-of-n", 3, 1).unwrap().n, 3);
+        let one_turn = strategy_named("one-turn-best-of-3", 9, 1).unwrap();
+        assert!(one_turn.n == 3 && one_turn.one_turn);
+        assert_eq!(strategy_named("best-of-0", 3, 1), None);
+        assert_eq!(strategy_named("worst-of-2", 3, 1), None);
     }
 
     #[test]
     fn every_listed_name_is_known() {
         for name in STRATEGY_NAMES {
-            assert!(Strategy::named(name, 4, 4).is_some(), "{name}");
+            assert!(strategy_named(name, 4, 4).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn controls_differ_from_egss_in_where_they_branch_only() {
+        let egss = strategy_named("egss", 4, 4).unwrap();
+        let names = STRATEGY_NAMES.iter().filter(|n| n.starts_with("branch-"));
+        for name in names {
+            let control = strategy_named(name, 4, 4).unwrap();
+            assert_ne!(control.policy, egss.policy);
+            let same = Strategy {
+                name: egss.name.clone(),
+                policy: egss.policy,
+                ..control
+            };
+            assert_eq!(same, egss, "{name}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ranking of section 2.3, as pure functions over plain data.
 use super::patch::{normalise_patch, patch_lines};
-use crate::base::{BranchId, UsageByPurpose};
+use crate::base::{BranchId, RngKey, SelectBy, UsageByPurpose};
 use crate::record::{Ranked, Selected, Voted};
 use std::cmp::Ordering;
 
@@ -58,12 +58,19 @@ pub fn shortlist(candidates: &[CandidatePatch]) -> Vec<Ranked> {
 }
 
 /// The final choice among `candidates`, given the voters' views of those that
-/// [`shortlist`] let stay (none: the ranking's first is taken).
+/// [`shortlist`] let stay.
 ///
-/// Each voter votes for the candidate of its highest total, one that passes
+/// By preference: each voter votes for the candidate of its highest total, one that passes
 /// every counted test before any that does not; equal totals are a vote each.
-/// The majority wins, then the higher total, the smaller patch, the lower entropy.
-pub fn select(candidates: &[CandidatePatch], votes: &[Voted]) -> Selected {
+/// The majority wins, then the higher total, the smaller patch, the lower entropy;
+/// without votes, or by tests, the ranking's first is taken. The first, or one
+/// drawn by `key`, of all that can be used, are for comparison.
+pub fn select(
+    by: SelectBy,
+    candidates: &[CandidatePatch],
+    votes: &[Voted],
+    key: RngKey,
+) -> Selected {
     let mut ranking = shortlist(candidates);
     let n_staying = ranking.iter().filter(|row| row.dropped.is_empty()).count();
     if n_staying == 0 {
@@ -77,6 +84,10 @@ pub fn select(candidates: &[CandidatePatch], votes: &[Voted]) -> Selected {
             usage: UsageByPurpose::default(),
         };
     }
+    if matches!(by, SelectBy::First | SelectBy::Random) {
+        return blind(by, candidates, ranking, key);
+    }
+    let votes = if by == SelectBy::Tests { &[] } else { votes };
     let staying: Vec<BranchId> = ranking[..n_staying].iter().map(|row| row.branch).collect();
     let tally = Tally::of(&staying, votes);
     for row in &mut ranking[..n_staying] {
@@ -101,6 +112,37 @@ pub fn select(candidates: &[CandidatePatch], votes: &[Voted]) -> Selected {
     Selected {
         branch: Some(ranking[0].branch),
         reason,
+        ranking,
+        usage: UsageByPurpose::default(),
+    }
+}
+
+/// The first that ended, or any, of those that change something and compile;
+/// `ranking` has one such.
+fn blind(
+    by: SelectBy,
+    candidates: &[CandidatePatch],
+    mut ranking: Vec<Ranked>,
+    key: RngKey,
+) -> Selected {
+    let mut usable: Vec<BranchId> = candidates
+        .iter()
+        .filter(|c| c.fault.is_none() && !normalise_patch(&c.patch).is_empty())
+        .map(|c| c.branch)
+        .collect();
+    usable.sort();
+    let (at, how) = match by {
+        SelectBy::Random => ((key.uniform() * usable.len() as f64) as usize, "drawn"),
+        _ => (0, "the first"),
+    };
+    let winner = usable[at];
+    if let Some(row) = ranking.iter_mut().find(|row| row.branch == winner) {
+        row.dropped.clear();
+    }
+    ranking.sort_by_key(|row| (row.branch != winner, !row.dropped.is_empty()));
+    Selected {
+        branch: Some(winner),
+        reason: format!("branch {winner} is {how} of {} patches", usable.len()),
         ranking,
         usage: UsageByPurpose::default(),
     }
@@ -284,6 +326,15 @@ mod tests {
         }
     }
 
+    fn by_preference(candidates: &[CandidatePatch], votes: &[Voted]) -> Selected {
+        select(
+            SelectBy::Preference,
+            candidates,
+            votes,
+            RngKey::from_seed(1),
+        )
+    }
+
     fn staying(rows: &[Ranked]) -> Vec<u32> {
         let rows = rows.iter().filter(|row| row.dropped.is_empty());
         rows.map(|row| row.branch.0).collect()
@@ -351,7 +402,7 @@ mod tests {
             vote("T=2", 0, 18.0),
             vote("T=2", 1, 0.0),
         ];
-        let selected = select(&all, &votes);
+        let selected = by_preference(&all, &votes);
         assert_eq!(selected.branch, Some(BranchId(1)));
         assert_eq!(
             selected.reason,
@@ -369,12 +420,12 @@ mod tests {
             vote("y", 1, 12.0),
         ];
         assert_eq!(
-            select(&[a.clone(), b.clone()], &split).branch,
+            by_preference(&[a.clone(), b.clone()], &split).branch,
             Some(BranchId(1))
         );
         let equal = [vote("x", 0, 9.0), vote("x", 1, 9.0)];
         b.entropy_mean_nats = Some(0.4);
-        let selected = select(&[a.clone(), b.clone()], &equal);
+        let selected = by_preference(&[a.clone(), b.clone()], &equal);
         assert_eq!(selected.branch, Some(BranchId(1)));
         assert!(
             selected.reason.contains("the lower entropy"),
@@ -382,7 +433,7 @@ mod tests {
             selected.reason
         );
         b.patch.push_str("+more\n");
-        let selected = select(&[a, b], &equal);
+        let selected = by_preference(&[a, b], &equal);
         assert_eq!(selected.branch, Some(BranchId(0)));
         assert!(
             selected.reason.contains("the smaller patch"),
@@ -396,7 +447,7 @@ mod tests {
         let all = [candidate(0, "a"), candidate(1, "b")];
         let mut gated = vote("x", 0, 15.0);
         gated.gated = true;
-        let selected = select(&all, &[gated, vote("x", 1, 9.0)]);
+        let selected = by_preference(&all, &[gated, vote("x", 1, 9.0)]);
         assert_eq!(selected.branch, Some(BranchId(1)));
     }
 
@@ -404,21 +455,43 @@ mod tests {
     fn without_votes_the_ranking_decides_and_without_patches_nobody() {
         let mut better = candidate(1, "b");
         better.score = Some(0.9);
-        let selected = select(&[candidate(0, "a"), better], &[]);
+        let selected = by_preference(&[candidate(0, "a"), better], &[]);
         assert_eq!(selected.branch, Some(BranchId(1)));
         assert!(
             selected.reason.contains("trajectory score"),
             "{}",
             selected.reason
         );
-        assert_eq!(select(&[], &[]).branch, None);
+        assert_eq!(by_preference(&[], &[]).branch, None);
         let mut empty = candidate(0, "a");
         empty.patch = String::new();
-        let selected = select(&[empty], &[]);
+        let selected = by_preference(&[empty], &[]);
         assert_eq!(selected.branch, None);
         assert_eq!(
             selected.reason,
             "none of the 1 branches left a patch that can be used"
         );
+    }
+
+    #[test]
+    fn comparisons_choose_without_looking() {
+        let mut first = candidate(3, "a");
+        first.pass_rate = Some(0.0);
+        let all = [candidate(5, "b"), first, candidate(4, "c")];
+        let votes = [vote("x", 5, 9.0), vote("x", 4, 12.0)];
+        let by = |by, seed| select(by, &all, &votes, RngKey::from_seed(seed)).branch;
+        assert_eq!(by(SelectBy::First, 1), Some(BranchId(3)));
+        assert_eq!(by(SelectBy::Preference, 1), Some(BranchId(4)));
+        assert_eq!(
+            by(SelectBy::Tests, 1),
+            Some(BranchId(4)),
+            "the first of equals"
+        );
+        let drawn: Vec<u32> = (0..30)
+            .map(|s| by(SelectBy::Random, s).unwrap().0)
+            .collect();
+        for branch in [3, 4, 5] {
+            assert!(drawn.contains(&branch), "{drawn:?}");
+        }
     }
 }

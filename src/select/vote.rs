@@ -1,11 +1,12 @@
 //! Preference voters (section 2.3): six dimensions, read from the logits behind
-//! each candidate's own context on a forked cache.
-use crate::agent::{Dialect, expected_digits};
-use crate::base::{BranchId, Purpose, SeqId};
+//! each candidate's own context.
+use crate::agent::{Dialect, Digits, digits};
+use crate::base::{BranchId, JudgeContext, Purpose, RngKey, SeqId, Voter, VoterPrompt};
 use crate::engine::{Engine, EngineError};
 use crate::record::Voted;
 
-const QUESTION: &str = include_str!("prompts/preference.md");
+const MAINTAINER: &str = include_str!("prompts/maintainer.md");
+const SCEPTIC: &str = include_str!("prompts/sceptic.md");
 
 /// The six dimensions, the gated one last.
 pub const DIMENSIONS: [&str; 6] = [
@@ -27,38 +28,73 @@ pub struct Ballot {
     pub passes: bool,
 }
 
-/// One voter's view of every candidate, in one batch.
+/// The views of voters that are asked one question of one model: the question
+/// is put once behind each candidate, each voter reads the digits in its way.
+/// Voter by voter, each over the ballots in their order.
 ///
-/// The voter is deterministic: expected digits, no sampling. The cost of the
-/// batch stands with the first vote.
+/// A voter that draws takes its random numbers from `key`, its own name's
+/// place, the branch and the dimension; the order of ballots does not matter.
+/// Panics if the voters' prompts differ.
 pub fn vote(
     engine: &mut dyn Engine,
     dialect: &dyn Dialect,
+    voters: &[Voter],
     ballots: &[Ballot],
+    context: JudgeContext,
+    key: RngKey,
 ) -> Result<Vec<Voted>, EngineError> {
-    let before = engine.usage();
+    let Some(first) = voters.first() else {
+        return Ok(Vec::new());
+    };
+    assert!(
+        voters.iter().all(|voter| voter.prompt == first.prompt),
+        "voters of one question"
+    );
+    let question = match first.prompt {
+        VoterPrompt::Maintainer => MAINTAINER,
+        VoterPrompt::Sceptic => SCEPTIC,
+    };
     let seqs: Vec<SeqId> = ballots.iter().map(|ballot| ballot.seq).collect();
-    let scores = expected_digits(
+    let read = digits(
         engine,
         dialect,
         &seqs,
-        QUESTION,
+        context,
+        question,
         &DIMENSIONS,
         Purpose::Selection,
     )?;
-    let mut usage = engine.usage().since(&before);
-    let voted = |(ballot, mut dimensions): (&Ballot, Vec<(String, f32)>)| {
-        if !ballot.passes {
-            dimensions.last_mut().expect("six dimensions").1 = 0.0;
+    let mut votes = Vec::with_capacity(voters.len() * ballots.len());
+    for (index, voter) in voters.iter().enumerate() {
+        for (ballot, digits) in ballots.iter().zip(&read) {
+            let key = key.split(index as u64).split(u64::from(ballot.branch.0));
+            votes.push(view(voter, ballot, digits, key));
         }
-        Voted {
-            voter: "expected digits, own context".into(),
-            branch: ballot.branch,
-            total: dimensions.iter().map(|(_, digit)| digit).sum(),
-            dimensions,
-            gated: !ballot.passes,
-            usage: std::mem::take(&mut usage),
-        }
+    }
+    Ok(votes)
+}
+
+fn view(voter: &Voter, ballot: &Ballot, digits: &[Digits], key: RngKey) -> Voted {
+    let read = |at: usize| match voter.temperature {
+        None => digits[at].expectation(),
+        Some(t) if t > 0.0 => f32::from(digits[at].draw(t, key.split(at as u64).uniform())),
+        Some(_) => f32::from(digits[at].likeliest()),
     };
-    Ok(ballots.iter().zip(scores).map(voted).collect())
+    let last = DIMENSIONS.len() - 1;
+    let dimensions: Vec<(String, f32)> = DIMENSIONS
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            let gated = at == last && !ballot.passes;
+            ((*name).to_owned(), if gated { 0.0 } else { read(at) })
+        })
+        .collect();
+    Voted {
+        voter: voter.name(),
+        branch: ballot.branch,
+        total: dimensions.iter().map(|(_, digit)| digit).sum(),
+        dimensions,
+        gated: !ballot.passes,
+        usage: Default::default(),
+    }
 }

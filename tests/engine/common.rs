@@ -80,6 +80,7 @@ pub fn job(seq: SeqId, sampler: SamplerSettings, seed: u64, tokens_max: usize) -
         grammar_prefix: 0,
         stop_tokens: Vec::new(),
         first_token_not: Vec::new(),
+        distinct: None,
         purpose: PURPOSE,
     }
 }

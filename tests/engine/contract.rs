@@ -44,6 +44,7 @@ fn excluded_first_tokens_never_come_first() {
         let seq = engine.fork(trunk, 20, PURPOSE);
         let job = GenerateJob {
             first_token_not: excluded.to_vec(),
+            distinct: None,
             ..job(seq, SAMPLED, seed, 3)
         };
         let tokens = ids(&engine.generate(&[job], &mut |_| {}).unwrap()[0]);
@@ -164,6 +165,7 @@ fn a_retroactive_fork_samples_a_sibling_without_computing() {
     let sibling = engine.fork(trunk, 37, PURPOSE);
     let job = GenerateJob {
         first_token_not: vec![action[0].tokens[0].token],
+        distinct: None,
         rng: RngKey::from_seed(3),
         ..greedy(sibling, 12)
     };

@@ -414,6 +414,7 @@ fn a_sibling_of_a_finished_action_is_sampled_without_computing() {
     let again = engine.fork(trunk, prompt.len(), PURPOSE);
     let other = GenerateJob {
         first_token_not: vec![action[0].tokens[0].token],
+        distinct: None,
         rng: RngKey::from_seed(1),
         ..job(sibling, SamplerSettings::at(1.0), 1, 12)
     };

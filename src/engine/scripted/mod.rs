@@ -122,7 +122,7 @@ impl ScriptedEngine {
     }
 
     /// One job's tokens, before limits.
-    fn say(&mut self, job: &GenerateJob) -> Vec<TokenEntropy> {
+    fn say(&mut self, job: &GenerateJob, taken: &mut HashMap<u32, Vec<u32>>) -> Vec<TokenEntropy> {
         if let Source::Script { lines, told } = &mut self.source {
             let line = lines[(*told).min(lines.len() - 1)].clone();
             *told += 1;
@@ -144,13 +144,22 @@ impl ScriptedEngine {
         let start = sequence.tokens.len();
         let mut said = Vec::new();
         while !next.is_empty() {
-            let barred: &[u32] = if said.is_empty() {
-                &job.first_token_not
-            } else {
-                &[]
-            };
             let uniform = job.rng.split((start + said.len()) as u64).uniform();
-            let Some(token) = next.draw(&job.sampler, uniform, barred) else {
+            let draw = |barred: &[u32]| next.draw(&job.sampler, uniform, barred);
+            let token = if said.is_empty() {
+                let mut none = Vec::new();
+                let others = match job.distinct {
+                    Some(group) => taken.entry(group).or_default(),
+                    None => &mut none,
+                };
+                let barred = &job.first_token_not;
+                let token = draw(&[&barred[..], others].concat()).or_else(|| draw(barred));
+                others.extend(token);
+                token
+            } else {
+                draw(&[])
+            };
+            let Some(token) = token else {
                 break;
             };
             said.push(next.figures(token));
@@ -245,9 +254,10 @@ impl Engine for ScriptedEngine {
     ) -> Result<Vec<Generated>, EngineError> {
         let mut results = Vec::with_capacity(jobs.len());
         let (mut decoded_tokens, mut computed_tokens) = (0, 0);
+        let mut taken = HashMap::new();
         for (index, job) in jobs.iter().enumerate() {
             computed_tokens += self.prefill(job.seq, job.purpose);
-            let mut said = self.say(job);
+            let mut said = self.say(job, &mut taken);
             let mut finish = match said.last() {
                 Some(last) if job.stop_tokens.contains(&last.token) => Finish::Stop,
                 _ => Finish::GrammarEnd,
@@ -320,6 +330,7 @@ mod tests {
             grammar_prefix: 0,
             stop_tokens: vec![engine.vocabulary.end_of_turn()],
             first_token_not: vec![],
+            distinct: None,
             purpose: Purpose::Agent,
         }
     }

@@ -43,21 +43,17 @@ fn facts(out: &mut Markup, view: &RunView) {
     let total = view.usage().total();
     out.raw("<dl class=\"facts\">");
     fact(out, "Model", &start.model, &start.device);
-    let bounds = format!("n = {}, k = {}", start.n, start.k);
-    fact(out, "Strategy", &start.strategy, &bounds);
+    let bounds = format!("n = {}, k = {}", start.strategy.n, start.strategy.k);
+    fact(out, "Strategy", &start.strategy.name, &bounds);
+    let sampler = start.strategy.sampler;
     let sampler = format!(
         "T = {}, top-p {}, top-k {}, min-p {}",
-        start.sampler.temperature, start.sampler.top_p, start.sampler.top_k, start.sampler.min_p
+        sampler.temperature, sampler.top_p, sampler.top_k, sampler.min_p
     );
     fact(out, "Seed", &start.seed.to_string(), &sampler);
     if let Some(gate) = &start.gate {
         let threshold = format!("{:.2} nats", gate.threshold_nats);
-        let source = format!(
-            "{}, quantile {:.2}: {}",
-            signal(gate.signal),
-            gate.quantile,
-            gate.provenance
-        );
+        let source = format!("{}, {}", signal(gate.signal), gate.source());
         fact(out, "Branches at", &threshold, &source);
     }
     let n_branches = count(view.branches.len(), "branch");

@@ -5,10 +5,11 @@ mod runs;
 pub use runs::{long, realistic};
 
 use egss::base::{
-    ActionEntropy, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey, SamplerSettings,
-    StepId, TokenEntropy, ToolEntropy, Usage, UsageByPurpose,
+    ActionEntropy, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey, StepId,
+    TokenEntropy, ToolEntropy, Usage, UsageByPurpose,
 };
 use egss::record::*;
+use egss::search::strategy_named;
 
 /// A record under construction.
 pub struct Synthetic {
@@ -78,17 +79,14 @@ impl Synthetic {
             egss_version: "0.0.0-synthetic".into(),
             model: "synthetic-model".into(),
             device: "cpu".into(),
-            strategy: "egss".into(),
-            n: 4,
-            k: 4,
+            strategy: strategy_named("egss", 4, 4).unwrap(),
             seed: 1,
             ctx_tokens: 8_192,
-            sampler: SamplerSettings::at(0.8),
             budget: Budget::default(),
             gate: Some(Gate {
                 signal: GateSignal::ArgsMax,
                 threshold_nats: THRESHOLD_NATS,
-                quantile: 0.8,
+                quantile: Some(0.8),
                 provenance: "synthetic".into(),
             }),
             repo: "tests/synthetic/repo".into(),
@@ -156,7 +154,11 @@ impl Synthetic {
                 .map(|name| ((*name).into(), 1.2 + 1.7 * self.uniform()))
                 .collect();
             let score = dimensions.iter().map(|(_, value)| value).sum::<f32>() / 15.0;
-            JudgeScore { dimensions, score }
+            JudgeScore {
+                dimensions,
+                score,
+                rationale: None,
+            }
         });
         Candidate {
             text: text.into(),
@@ -175,6 +177,10 @@ impl Synthetic {
             pieces,
             judge,
             merged: 1,
+            forked_at: 0,
+            temperature: 0.8,
+            nudge_tokens: Vec::new(),
+            tried: None,
         }
     }
 

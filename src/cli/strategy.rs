@@ -1,0 +1,280 @@
+//! Arguments that say how a run searches, and what they turn into.
+use super::common::ModelArgs;
+use super::solve::dialect;
+use crate::agent::Dialect;
+use crate::base::{
+    ForkAt, Gate, GateSignal, JudgeContext, JudgeMethod, JudgeWhen, Recovery, SelectBy, Strategy,
+    Voter, VoterPrompt,
+};
+use crate::checkpoint::find_manifest;
+use crate::engine::Opened;
+use crate::search::{OtherModel, Others, STRATEGY_NAMES, strategy_named};
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+
+/// A strategy's settings; what is not given is as the strategy has it.
+#[derive(Args, Clone, Debug)]
+pub struct StrategyArgs {
+    /// Trajectories at most.
+    #[arg(long, short = 'n', default_value_t = 4)]
+    n: u32,
+    /// Candidates at an uncertain step.
+    #[arg(long, short = 'k', default_value_t = 4)]
+    k: u32,
+    /// Branches that live at the same time, 1 to 4.
+    #[arg(long, value_name = "B")]
+    beam: Option<u32>,
+    /// Where siblings leave the first action: at its start, or at its most
+    /// uncertain token.
+    #[arg(long, value_enum)]
+    fork_at: Option<ForkAtArg>,
+    /// After a failure: append the correction, or go back and fork.
+    #[arg(long, value_enum)]
+    recovery: Option<RecoveryArg>,
+    /// Which signal gates, and from how many nats on: args_max:1.2, args_mean,
+    /// tool or vote. Default: the model's own gate.
+    #[arg(long, value_name = "SIGNAL:NATS", value_parser = parse_gate)]
+    gate: Option<Gate>,
+    /// Siblings may take the same first token.
+    #[arg(long)]
+    siblings_alike: bool,
+    /// Siblings are asked for another way than the first.
+    #[arg(long)]
+    nudge: bool,
+    /// How candidates are scored.
+    #[arg(long, value_enum)]
+    judge: Option<JudgeArg>,
+    /// Judge candidates with what came of them, each carried out in a copy.
+    #[arg(long)]
+    judge_after: bool,
+    /// Judge and vote without the agent's cache, as through an API: for comparison.
+    #[arg(long)]
+    judge_prefill: bool,
+    /// Another model as the judge.
+    #[arg(long, value_name = "MODEL")]
+    judge_model: Option<String>,
+    /// What decides between patches.
+    #[arg(long, value_enum)]
+    select: Option<SelectArg>,
+    /// A voter: maintainer or sceptic, then how it reads digits (`:0` the
+    /// likeliest, `:1.0` drawn at that temperature, nothing the expectation),
+    /// then `@MODEL` for another model. Several times for several voters.
+    #[arg(long = "voter", value_name = "PROMPT[:T][@MODEL]", value_parser = parse_voter)]
+    voters: Vec<Voter>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ForkAtArg {
+    Action,
+    Token,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RecoveryArg {
+    Append,
+    Fork,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum JudgeArg {
+    /// Expected digits, read from the logits.
+    Digits,
+    /// The same, behind a sentence that the judge writes.
+    Rationale,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SelectArg {
+    First,
+    Random,
+    Tests,
+    Preference,
+}
+
+/// Most branches that live at the same time.
+const BEAM_MAX: u32 = 4;
+
+impl StrategyArgs {
+    /// The strategy of that name with these settings, or a sentence that lists
+    /// the known ones.
+    pub fn named(&self, name: &str) -> anyhow::Result<Strategy> {
+        if self.n == 0 || self.k == 0 {
+            bail!("-n and -k must be at least 1");
+        }
+        let mut strategy = strategy_named(name, self.n, self.k).with_context(|| {
+            format!(
+                "there is no strategy {name:?}; known: {}",
+                STRATEGY_NAMES.join(", ")
+            )
+        })?;
+        if let Some(beam) = self.beam {
+            if !(1..=BEAM_MAX).contains(&beam) {
+                bail!("--beam must be 1 to {BEAM_MAX}");
+            }
+            strategy.beam = beam;
+        }
+        if let Some(fork_at) = self.fork_at {
+            strategy.fork_at = match fork_at {
+                ForkAtArg::Action => ForkAt::Action,
+                ForkAtArg::Token => ForkAt::Token,
+            };
+        }
+        match self.recovery {
+            Some(RecoveryArg::Append) => strategy.recovery = Recovery::Append,
+            Some(RecoveryArg::Fork) => {
+                let egss = strategy_named("egss", self.n, self.k).expect("a listed name");
+                strategy.recovery = egss.recovery;
+            }
+            None => {}
+        }
+        strategy.siblings.distinct &= !self.siblings_alike;
+        strategy.siblings.nudge |= self.nudge;
+        let judge = &mut strategy.judge;
+        match self.judge {
+            Some(JudgeArg::Digits) => judge.method = JudgeMethod::Digits,
+            Some(JudgeArg::Rationale) => judge.method = JudgeMethod::Rationale,
+            Some(JudgeArg::None) => judge.method = JudgeMethod::None,
+            None => {}
+        }
+        if self.judge_after {
+            judge.when = JudgeWhen::After;
+        }
+        if self.judge_prefill {
+            judge.context = JudgeContext::Prefill;
+        }
+        judge.model = self.judge_model.clone();
+        if let Some(select) = self.select {
+            strategy.select = match select {
+                SelectArg::First => SelectBy::First,
+                SelectArg::Random => SelectBy::Random,
+                SelectArg::Tests => SelectBy::Tests,
+                SelectArg::Preference => SelectBy::Preference,
+            };
+        }
+        if !self.voters.is_empty() {
+            strategy.voters = self.voters.clone();
+        }
+        Ok(strategy)
+    }
+
+    /// The gate: the one asked for, else the model's own, if it has one.
+    pub fn gate(&self, model: &str) -> Option<Gate> {
+        let own = || find_manifest(model).ok()?.gate;
+        self.gate.clone().or_else(own)
+    }
+}
+
+/// Models that judge or vote beside the agent's.
+pub struct OpenedOthers(Vec<(String, Opened, Box<dyn Dialect>)>);
+
+impl OpenedOthers {
+    /// Opens those that the strategies name, each once, with the settings of `model`.
+    pub fn open(strategies: &[Strategy], model: &ModelArgs) -> anyhow::Result<Self> {
+        let mut opened: Vec<(String, Opened, Box<dyn Dialect>)> = Vec::new();
+        let judges = strategies.iter().filter_map(|s| s.judge.model.clone());
+        let voters = strategies.iter().flat_map(|s| &s.voters);
+        let voters = voters.filter_map(|voter| voter.model.clone());
+        for name in judges.chain(voters) {
+            if opened.iter().any(|(known, ..)| *known == name) {
+                continue;
+            }
+            let other = ModelArgs {
+                model: name.clone(),
+                ..model.clone()
+            }
+            .open()?;
+            let dialect = Box::new(dialect(&other)?);
+            opened.push((name, other, dialect));
+        }
+        Ok(Self(opened))
+    }
+
+    pub fn others(&mut self) -> Others<'_> {
+        let models = self.0.iter_mut().map(|(name, opened, dialect)| OtherModel {
+            name: name.clone(),
+            engine: &mut opened.engine,
+            dialect: &**dialect,
+        });
+        Others(models.collect())
+    }
+}
+
+fn parse_gate(text: &str) -> Result<Gate, String> {
+    let (name, nats) = text
+        .split_once(':')
+        .ok_or("write a signal, a colon and a number of nats: args_max:1.2")?;
+    let signal = match name {
+        "tool" => GateSignal::Tool,
+        "args_mean" => GateSignal::ArgsMean,
+        "args_max" => GateSignal::ArgsMax,
+        "vote" => GateSignal::Vote,
+        _ => {
+            return Err(format!(
+                "no signal {name:?}; tool, args_mean, args_max or vote"
+            ));
+        }
+    };
+    let threshold_nats: f32 = nats
+        .parse()
+        .ok()
+        .filter(|nats: &f32| nats.is_finite() && *nats >= 0.0)
+        .ok_or_else(|| format!("{nats:?} is no number of nats"))?;
+    Ok(Gate {
+        signal,
+        threshold_nats,
+        quantile: None,
+        provenance: "given on the command line".into(),
+    })
+}
+
+fn parse_voter(text: &str) -> Result<Voter, String> {
+    let (reader, model) = match text.split_once('@') {
+        Some((reader, model)) => (reader, Some(model.to_owned())),
+        None => (text, None),
+    };
+    let (name, temperature) = match reader.split_once(':') {
+        Some((name, t)) => {
+            let t: Option<f32> = t.parse().ok();
+            let t = t.filter(|t| t.is_finite() && *t >= 0.0);
+            (name, Some(t.ok_or("a temperature is a number from 0 on")?))
+        }
+        None => (reader, None),
+    };
+    let prompt = match name {
+        "maintainer" => VoterPrompt::Maintainer,
+        "sceptic" => VoterPrompt::Sceptic,
+        _ => return Err(format!("no voter {name:?}; maintainer or sceptic")),
+    };
+    Ok(Voter {
+        model,
+        prompt,
+        temperature,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_voter_is_a_prompt_a_temperature_and_a_model() {
+        let voter = parse_voter("sceptic:0.5@other-model").unwrap();
+        assert_eq!(voter.prompt, VoterPrompt::Sceptic);
+        assert_eq!(voter.temperature, Some(0.5));
+        assert_eq!(voter.model.as_deref(), Some("other-model"));
+        assert_eq!(parse_voter("maintainer").unwrap().temperature, None);
+        for wrong in ["cynic", "sceptic:-1", "sceptic:warm"] {
+            assert!(parse_voter(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_gate_is_a_signal_and_nats() {
+        let gate = parse_gate("vote:0.5").unwrap();
+        assert_eq!((gate.signal, gate.threshold_nats), (GateSignal::Vote, 0.5));
+        for wrong in ["vote", "mean:1", "tool:-1", "tool:NaN"] {
+            assert!(parse_gate(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The beam: how many branches live at the same time, and which.
+use super::controller::{Controller, SearchError};
+use super::state::RunState;
+use crate::base::{BranchId, StepId};
+use crate::record::{BranchStatus, ForkPoint};
+
+/// Something that can go on: a living branch, or a candidate that was judged in
+/// this round and not taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Contender {
+    /// The trajectory score if it goes on; `None` for a branch that was never judged.
+    score: Option<f32>,
+    /// The branch, or the one that the candidate leaves.
+    branch: BranchId,
+    /// The step that the candidate would do differently; `None` for a branch.
+    leaves: Option<StepId>,
+}
+
+impl Controller<'_> {
+    /// Keeps the best of what can go on after a round: living branches that are
+    /// not among them are pruned, candidates that are get a branch. Evidence
+    /// comes first: a branch that failed in this round is not living any more.
+    ///
+    /// `first` is the number of the round's first step.
+    pub(super) fn fill_beam(&mut self, first: StepId) -> Result<(), SearchError> {
+        let beam = self.strategy.beam as usize;
+        if beam < 2 || self.strategy.at_once {
+            return Ok(());
+        }
+        let state = &self.recorder.state;
+        let kept = best(contenders(state, first), beam);
+        for branch in state.living() {
+            if !kept
+                .iter()
+                .any(|c| c.leaves.is_none() && c.branch == branch)
+            {
+                self.end_branch(branch, BranchStatus::Pruned)?;
+            }
+        }
+        for contender in kept {
+            let Some(step) = contender.leaves else {
+                continue;
+            };
+            if self.recorder.state.branches.len() as u32
+                >= self.recorder.state.start.budget.branches_max
+            {
+                return Ok(());
+            }
+            let from = ForkPoint {
+                branch: contender.branch,
+                step,
+            };
+            let score = contender.score.unwrap_or_default();
+            let reason = format!(
+                "in the beam of {beam}: a candidate of step {step}, trajectory score {score:.2}"
+            );
+            self.open(Some(from), reason)?;
+        }
+        Ok(())
+    }
+}
+
+/// What can go on after the steps from `first` on: living branches, then the
+/// judged candidates that nobody took.
+fn contenders(state: &RunState, first: StepId) -> Vec<Contender> {
+    let mut all: Vec<Contender> = state
+        .living()
+        .into_iter()
+        .map(|branch| Contender {
+            score: state.judge_mean(branch),
+            branch,
+            leaves: None,
+        })
+        .collect();
+    let round = state.steps.iter().filter(|step| step.step >= first);
+    for step in round {
+        let scores: Vec<f32> = state
+            .prefix_of(step)
+            .iter()
+            .map(|&before| state.step(before))
+            .filter_map(|s| Some(s.candidates[s.chosen].judge.as_ref()?.score))
+            .collect();
+        for (_, _, candidate) in state.untried_at(step.step) {
+            let Some(judge) = &candidate.judge else {
+                continue;
+            };
+            let sum = scores.iter().sum::<f32>() + judge.score;
+            all.push(Contender {
+                score: Some(sum / (scores.len() + 1) as f32),
+                branch: step.branch,
+                leaves: Some(step.step),
+            });
+        }
+    }
+    all
+}
+
+/// The `beam` best: branches that were never judged go on before all (nothing
+/// speaks against them), then by score; a branch before a candidate, the first
+/// of equals.
+fn best(mut all: Vec<Contender>, beam: usize) -> Vec<Contender> {
+    all.sort_by(|a, b| match (a.score, b.score) {
+        (Some(a), Some(b)) => b.total_cmp(&a),
+        (a, b) => a.is_some().cmp(&b.is_some()),
+    });
+    all.truncate(beam);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contender(branch: u32, score: Option<f32>, leaves: Option<u32>) -> Contender {
+        Contender {
+            score,
+            branch: BranchId(branch),
+            leaves: leaves.map(StepId),
+        }
+    }
+
+    #[test]
+    fn the_best_go_on_and_equals_stay_in_their_order() {
+        let all = vec![
+            contender(0, Some(0.4), None),
+            contender(1, None, None),
+            contender(0, Some(0.6), Some(3)),
+            contender(2, Some(0.6), Some(4)),
+        ];
+        let kept = best(all, 2);
+        assert_eq!(kept[0], contender(1, None, None));
+        assert_eq!(kept[1], contender(0, Some(0.6), Some(3)));
+    }
+}

@@ -1,0 +1,131 @@
+//! Which candidate of a step is taken.
+use super::controller::{Controller, SearchError};
+use super::draft::Draft;
+use super::judge::{JUDGE_CALL, JUDGE_RESULT, judge};
+use super::propose::JUDGE_TOKENS_MAX;
+use super::start::Start;
+use crate::agent::Transcript;
+use crate::base::{JudgeMethod, JudgeWhen, Purpose, SeqId};
+use crate::record::{JudgeScore, Tried};
+
+impl Controller<'_> {
+    /// Judges the candidates, if there is more than one, and takes the best.
+    ///
+    /// What cannot be read is never taken before what can, nor what changes
+    /// nothing before what does. Equal scores: the one decoded first.
+    pub(super) fn judge_and_choose(
+        &mut self,
+        start: &Start,
+        drafts: &mut [Draft],
+    ) -> Result<usize, SearchError> {
+        let context_left = self.engine.context_max() - start.len;
+        let lens = drafts.iter().map(|draft| draft.tokens().len());
+        let fits = lens.max().unwrap_or(0) + JUDGE_TOKENS_MAX <= context_left;
+        let wanted = self.strategy.judge.method != JudgeMethod::None;
+        if drafts.len() > 1 && fits && wanted {
+            match self.judge_all(start, drafts) {
+                // Chosen without a judge, then: the pool is as empty as it gets.
+                Err(error) if error.is_pool_full() && self.made_room => {}
+                judged => judged?,
+            }
+        }
+        let score = |draft: &Draft| {
+            let judged = draft.candidate.judge.as_ref();
+            if draft.candidate.tool.is_none() {
+                -2.0
+            } else if draft.is_copy {
+                -1.0
+            } else {
+                judged.map_or(0.0, |judge| judge.score)
+            }
+        };
+        let mut best = 0;
+        for index in 1..drafts.len() {
+            if score(&drafts[index]) > score(&drafts[best]) {
+                best = index;
+            }
+        }
+        Ok(best)
+    }
+
+    fn judge_all(&mut self, start: &Start, drafts: &mut [Draft]) -> Result<(), SearchError> {
+        let seqs: Vec<SeqId> = drafts.iter().map(|draft| draft.seq).collect();
+        let scores = match self.strategy.judge.when {
+            JudgeWhen::Before => self.ask_judge(JUDGE_CALL, &seqs)?,
+            JudgeWhen::After => {
+                for (index, draft) in drafts.iter_mut().enumerate() {
+                    draft.candidate.tried = Some(self.try_out(start, draft, index)?);
+                }
+                let shown = self.with_observations(drafts)?;
+                let scores = self.ask_judge(JUDGE_RESULT, &shown);
+                shown.iter().for_each(|&seq| self.engine.release(seq));
+                scores?
+            }
+        };
+        for (draft, score) in drafts.iter_mut().zip(scores) {
+            draft.candidate.judge = Some(score);
+        }
+        Ok(())
+    }
+
+    /// Scores by the strategy's judge, of what each sequence ends with.
+    pub(super) fn ask_judge(
+        &mut self,
+        question: &str,
+        seqs: &[SeqId],
+    ) -> Result<Vec<JudgeScore>, SearchError> {
+        let settings = &self.strategy.judge;
+        let Some(name) = &settings.model else {
+            return Ok(judge(self.engine, self.dialect, settings, question, seqs)?);
+        };
+        let texts: Vec<String> = seqs
+            .iter()
+            .map(|&seq| self.engine.vocabulary().decode(self.engine.tokens(seq)))
+            .collect();
+        let other = self.others.named(name)?;
+        let seqs = other.read(&texts, Purpose::Judge)?;
+        let scores = judge(other.engine, other.dialect, settings, question, &seqs);
+        seqs.iter().for_each(|&seq| other.engine.release(seq));
+        Ok(scores?)
+    }
+
+    /// Carries a candidate out in a workspace of its own.
+    fn try_out(
+        &mut self,
+        start: &Start,
+        draft: &Draft,
+        index: usize,
+    ) -> Result<Tried, SearchError> {
+        let dir = self.work_dir.join(format!("try-{}-{index}", start.branch));
+        self.restore(start.branch, &dir)?;
+        let observation = self.execute(start.branch, &dir, &draft.candidate.text)?;
+        let tree = self.bench.shadow.snapshot(&dir)?;
+        std::fs::remove_dir_all(&dir).ok();
+        Ok(Tried {
+            outcome: observation.outcome,
+            observation: observation.text,
+            tree: tree.0,
+        })
+    }
+
+    /// A fork of each candidate's sequence with what came of it.
+    fn with_observations(&mut self, drafts: &[Draft]) -> Result<Vec<SeqId>, SearchError> {
+        let mut shown = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let tried = draft.candidate.tried.as_ref().expect("it was tried");
+            let tokens = self.engine.tokens(draft.seq).to_vec();
+            let len = tokens.len();
+            let mut transcript = Transcript::new(tokens);
+            transcript.push_action(&[]);
+            let seen = transcript.render_observation(
+                self.engine.vocabulary(),
+                self.dialect,
+                &tried.observation,
+            );
+            let seq = self.engine.fork(draft.seq, len, Purpose::Judge);
+            self.engine.append(seq, &seen, Purpose::Judge)?;
+            shown.push(seq);
+        }
+        Ok(shown)
+    }
+}

@@ -1,0 +1,199 @@
+//! A decoded action with its figures, and the sequence that ends with it.
+use super::controller::{Controller, SearchError};
+use super::start::Start;
+use crate::agent::{CallTokens, changes_nothing, locate_call, parse};
+use crate::base::{Purpose, SeqId, TokenEntropy, ToolEntropy};
+use crate::decode::{ToolPaths, action_entropy};
+use crate::engine::ScoreJob;
+use crate::record::{Candidate, token_pieces};
+
+/// What will be a candidate of a step.
+pub(super) struct Draft {
+    pub candidate: Candidate,
+    pub seq: SeqId,
+    /// An edit that gives back what the file holds, on a branch that has yet to
+    /// change something.
+    pub is_copy: bool,
+    /// Where in it the call stands, if there is one.
+    pub call: Option<CallTokens>,
+}
+
+impl Draft {
+    /// The action's tokens.
+    pub fn tokens(&self) -> &[TokenEntropy] {
+        &self.candidate.tokens
+    }
+
+    /// Where another token could be taken that makes it another action: free
+    /// tokens of the place that the thought names, of the tool's name, and of
+    /// the arguments, each with the entropy over what may be taken there, nats;
+    /// the least sure first, the earlier of equals.
+    pub fn choices(&self) -> Vec<Choice> {
+        let Some(call) = &self.call else {
+            return Vec::new();
+        };
+        let name = call.name_at..call.arguments.start;
+        let spans = [call.place.clone(), name, call.arguments.clone()];
+        let mut choices: Vec<Choice> = spans
+            .into_iter()
+            .flatten()
+            .filter_map(|at| Choice::at(self.tokens(), at))
+            .collect();
+        choices.sort_by(|a, b| b.nats.total_cmp(&a.nats).then(a.at.cmp(&b.at)));
+        choices.dedup_by_key(|choice| choice.at);
+        choices
+    }
+
+    /// The first token at which the model had a choice at all.
+    pub fn first_choice(&self) -> Option<Choice> {
+        (0..self.tokens().len()).find_map(|at| Choice::at(self.tokens(), at))
+    }
+}
+
+/// A token that could have been another one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Choice {
+    /// Index in the action's tokens.
+    pub at: usize,
+    /// Entropy after the grammar's mask, where there is one: what the mask
+    /// takes away cannot be chosen.
+    pub nats: f32,
+}
+
+impl Choice {
+    fn at(tokens: &[TokenEntropy], at: usize) -> Option<Self> {
+        let token = tokens.get(at).filter(|token| !token.forced)?;
+        let nats = token.masked_entropy_nats.unwrap_or(token.entropy_nats);
+        Some(Self { at, nats })
+    }
+
+    /// How many other tokens the model holds possible here: the perplexity,
+    /// which is the number of equally likely tokens of that entropy, less one.
+    pub fn others(self) -> usize {
+        (self.nats.exp() as usize).saturating_sub(1)
+    }
+}
+
+/// What of a candidate is known before it is decoded.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origin {
+    /// Tokens that it shares with the action that it left.
+    pub shared: Vec<TokenEntropy>,
+    pub temperature: f32,
+    pub nudge_tokens: Vec<u32>,
+}
+
+impl Controller<'_> {
+    /// Reads a decoded action. `tail` is what was decoded behind what it shares
+    /// with the action that it left.
+    pub(super) fn draft(
+        &self,
+        start: &Start,
+        origin: Origin,
+        tail: Vec<TokenEntropy>,
+        seq: SeqId,
+    ) -> Draft {
+        let vocabulary = self.engine.vocabulary();
+        let forked_at = origin.shared.len();
+        let tokens = [origin.shared, tail].concat();
+        let ids: Vec<u32> = tokens.iter().map(|token| token.token).collect();
+        let text = vocabulary.decode(&ids);
+        let parsed = parse(&start.tools, &text);
+        let call = locate_call(vocabulary, &ids);
+        let arguments = call
+            .as_ref()
+            .map_or(0..ids.len(), |call| call.arguments.clone());
+        let is_copy = !self.recorder.state.has_work(start.branch)
+            && parsed
+                .as_ref()
+                .is_ok_and(|action| changes_nothing(&start.view, action));
+        let candidate = Candidate {
+            tool: parsed.as_ref().ok().map(|action| action.tool().to_owned()),
+            canonical: match &parsed {
+                Ok(action) => action.canonical(),
+                Err(_) => format!("unreadable: {}", text.trim()),
+            },
+            entropy: action_entropy(&tokens, None, arguments),
+            pieces: token_pieces(&ids, |tokens| vocabulary.decode(tokens)),
+            tokens,
+            judge: None,
+            merged: 1,
+            forked_at,
+            temperature: origin.temperature,
+            nudge_tokens: origin.nudge_tokens,
+            tried: None,
+            text,
+        };
+        Draft {
+            candidate,
+            seq,
+            is_copy,
+            call,
+        }
+    }
+
+    /// A candidate that was decoded earlier, on a sequence that ends with it.
+    pub(super) fn redraft(
+        &mut self,
+        start: &Start,
+        candidate: &Candidate,
+    ) -> Result<Draft, SearchError> {
+        let ids = candidate.tokens.iter().map(|token| token.token);
+        let tokens: Vec<u32> = self.engine.tokens(start.seq)[..start.len]
+            .iter()
+            .copied()
+            .chain(candidate.nudge_tokens.iter().copied())
+            .chain(ids)
+            .collect();
+        let seq = self.sequences.holding(self.engine, &tokens)?;
+        let origin = Origin {
+            shared: Vec::new(),
+            temperature: candidate.temperature,
+            nudge_tokens: candidate.nudge_tokens.clone(),
+        };
+        let mut draft = self.draft(start, origin, candidate.tokens.clone(), seq);
+        draft.candidate.forked_at = candidate.forked_at;
+        draft.candidate.judge = candidate.judge.clone();
+        draft.candidate.entropy = candidate.entropy.clone();
+        Ok(draft)
+    }
+
+    /// Exact tool entropy of a decoded action: each allowed name's probability
+    /// where the name starts.
+    pub(super) fn tool_entropy(
+        &mut self,
+        start: &Start,
+        draft: &Draft,
+    ) -> Result<Option<ToolEntropy>, SearchError> {
+        let Some(call) = &draft.call else {
+            return Ok(None);
+        };
+        let names = start.tools.tool_names_with_delimiter();
+        let names: Vec<(String, Vec<u32>)> = names
+            .into_iter()
+            .map(|(name, text)| (name, self.engine.vocabulary().encode(&text)))
+            .collect();
+        if names.len() < 2 {
+            return Ok(None);
+        }
+        let Ok(paths) = ToolPaths::new(names) else {
+            return Ok(None);
+        };
+        let seq = self
+            .engine
+            .fork(draft.seq, start.len + call.name_at, Purpose::Agent);
+        let job = ScoreJob {
+            seq,
+            continuations: paths.continuations().to_vec(),
+            purpose: Purpose::Agent,
+        };
+        let scores = self.engine.score(&[job]);
+        self.engine.release(seq);
+        let scores = scores?.pop().expect("one result a job");
+        Ok(Some(
+            paths
+                .tool_entropy(&scores)
+                .map_err(|error| SearchError::Signal(error.to_string()))?,
+        ))
+    }
+}

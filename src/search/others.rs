@@ -1,0 +1,66 @@
+//! Models other than the agent's: they judge or vote, and read contexts as text.
+use super::controller::SearchError;
+use crate::agent::{Dialect, encode};
+use crate::base::{Purpose, SeqId, UsageByPurpose};
+use crate::engine::Engine;
+
+/// Another model, opened.
+pub struct OtherModel<'a> {
+    /// As the strategy names it.
+    pub name: String,
+    pub engine: &'a mut dyn Engine,
+    pub dialect: &'a dyn Dialect,
+}
+
+impl OtherModel<'_> {
+    /// A sequence a text, each told as a work to be rated.
+    pub(super) fn read(
+        &mut self,
+        texts: &[String],
+        purpose: Purpose,
+    ) -> Result<Vec<SeqId>, SearchError> {
+        let mut seqs = Vec::with_capacity(texts.len());
+        for text in texts {
+            let prompt = self.dialect.prompt(READER, text);
+            let tokens = encode(self.engine.vocabulary(), &prompt);
+            let seq = self.engine.new_sequence();
+            self.engine.append(seq, &tokens, purpose)?;
+            seqs.push(seq);
+        }
+        Ok(seqs)
+    }
+}
+
+const READER: &str = "You are shown the work of another programmer: the task, then each action and its result. Read it; you will be asked about it.";
+
+/// The other models of a run.
+#[derive(Default)]
+pub struct Others<'a>(pub Vec<OtherModel<'a>>);
+
+impl<'a> Others<'a> {
+    /// The same models for a shorter time.
+    pub fn reborrow(&mut self) -> Others<'_> {
+        let models = self.0.iter_mut().map(|other| OtherModel {
+            name: other.name.clone(),
+            engine: &mut *other.engine,
+            dialect: other.dialect,
+        });
+        Others(models.collect())
+    }
+
+    pub(super) fn named(&mut self, name: &str) -> Result<&mut OtherModel<'a>, SearchError> {
+        let found = self.0.iter_mut().find(|other| other.name == name);
+        found.ok_or_else(|| SearchError::NoModel {
+            name: name.to_owned(),
+        })
+    }
+
+    /// What they spent, all together.
+    pub(super) fn usage(&self) -> UsageByPurpose {
+        let mut sum = UsageByPurpose::default();
+        for other in &self.0 {
+            sum += other.engine.usage();
+        }
+        sum
+    }
+}

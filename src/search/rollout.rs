@@ -1,0 +1,343 @@
+//! Siblings of an action: where they leave it, and how they are made to differ.
+use super::controller::{Controller, SearchError};
+use super::draft::{Draft, Origin};
+use super::start::Start;
+use crate::agent::{encode, grammar};
+use crate::base::{ForkAt, Purpose};
+use crate::decode::vote_entropy;
+use crate::engine::{Finish, GenerateJob};
+use crate::record::Candidate;
+
+const NUDGE: &str = include_str!("prompts/nudge.md");
+
+/// What siblings are asked for.
+pub(super) struct Ask<'a> {
+    /// The action that they are siblings of.
+    pub lead: &'a Draft,
+    /// All that was decoded at this point so far, the lead included.
+    pub known: &'a [Candidate],
+    /// How many are wanted.
+    pub n: usize,
+    /// The number of the first one's random stream at this point.
+    pub first_index: usize,
+    /// The search came back here: one of them is sent elsewhere.
+    pub is_back: bool,
+}
+
+/// What came of them.
+pub(super) struct RolledOut {
+    pub drafts: Vec<Draft>,
+    /// Over the lead and those that were sampled freely; `None` where none was.
+    pub vote_nats: Option<f32>,
+}
+
+/// Where a sibling leaves the lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Site {
+    /// Index of the first token that is its own.
+    at: usize,
+    /// Tokens that it does not take there.
+    not: Vec<u32>,
+    /// Siblings of the same number take different tokens there.
+    distinct: Option<u32>,
+}
+
+impl Site {
+    fn free(at: usize) -> Self {
+        Self {
+            at,
+            not: Vec::new(),
+            distinct: None,
+        }
+    }
+}
+
+/// A sibling to decode.
+struct Sibling {
+    origin: Origin,
+    job: GenerateJob,
+}
+
+impl Controller<'_> {
+    /// Decodes siblings in one batch. Those that only give the code back as it
+    /// is go on from the midst of it with another token. With a KV pool that
+    /// has no room for them there are fewer, or none.
+    pub(super) fn roll_out(
+        &mut self,
+        start: &Start,
+        ask: &Ask<'_>,
+    ) -> Result<RolledOut, SearchError> {
+        let elsewhere = self.elsewhere(start, ask);
+        let at_start = ask.lead.first_choice().map_or(0, |choice| choice.at);
+        let n_led = ask.n - usize::from(elsewhere.is_some());
+        let mut sites = self.sites(ask, n_led);
+        if elsewhere.is_some() {
+            sites.push(Site::free(at_start));
+        }
+        let mut siblings = Vec::with_capacity(sites.len());
+        for (index, site) in sites.iter().enumerate() {
+            let mut sibling = self.sibling(start, ask, site, index)?;
+            if let Some(grammar) = elsewhere.as_ref().filter(|_| index == n_led) {
+                sibling.job.grammar = Some(grammar.clone());
+            }
+            siblings.push(sibling);
+        }
+        let drafts = self.decode(start, siblings)?;
+        let is_free = |site: &Site| *site == Site::free(at_start);
+        let free: Vec<&str> = drafts
+            .iter()
+            .filter(|(index, _)| *index < n_led && is_free(&sites[*index]))
+            .map(|(_, draft)| draft.candidate.canonical.as_str())
+            .collect();
+        let vote_nats = (!free.is_empty())
+            .then(|| [&[ask.lead.candidate.canonical.as_str()], &free[..]].concat())
+            .and_then(|actions| vote_entropy(&actions));
+        let drafts = drafts.into_iter().map(|(_, draft)| draft).collect();
+        Ok(RolledOut {
+            drafts: self.fork_copies(start, drafts)?,
+            vote_nats,
+        })
+    }
+
+    /// The grammar of the sibling that has to edit what no failed edit of this
+    /// run went for, the scope left aside: what a small model is sure of and
+    /// wrong about it samples again and again, and a trace does not see
+    /// everything. `None` where there is no such place, or nobody to send.
+    fn elsewhere(&self, start: &Start, ask: &Ask<'_>) -> Option<String> {
+        if ask.n < 2 || (self.strategy.fork_at == ForkAt::Token && !ask.is_back) {
+            return None;
+        }
+        let known = ask.known.iter().map(|c| c.canonical.as_str());
+        let failed = self.recorder.state.failed_edits();
+        let targets: Vec<(String, String)> = known.chain(failed).filter_map(edit_target).collect();
+        let context = start.everything.clone().without_symbols(&targets);
+        let only_edits = start.tools.clone().only(&["edit"]);
+        (context.has_symbols() && !only_edits.is_empty())
+            .then(|| grammar::lark(&only_edits, self.config.thought, &context))
+    }
+
+    fn sites(&self, ask: &Ask<'_>, n: usize) -> Vec<Site> {
+        let distinct = self.strategy.siblings.distinct;
+        match self.strategy.fork_at {
+            ForkAt::Action => action_sites(ask.lead, ask.known, n, distinct),
+            ForkAt::Token => token_sites(ask.lead, ask.known, n),
+        }
+    }
+
+    fn sibling(
+        &mut self,
+        start: &Start,
+        ask: &Ask<'_>,
+        site: &Site,
+        index: usize,
+    ) -> Result<Sibling, SearchError> {
+        let settings = &self.strategy.siblings;
+        let mut sampler = settings.sampler;
+        sampler.temperature += settings.temperature_step * index as f32;
+        let lead = &ask.lead.candidate;
+        let shared = lead.tokens[..site.at].to_vec();
+        // What stands before a token is kept as it is: no nudge there.
+        let nudge = settings.nudge && self.strategy.fork_at == ForkAt::Action;
+        let (seq, nudge_tokens) = if nudge {
+            let nudge = encode(self.engine.vocabulary(), &self.dialect.question(NUDGE));
+            let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
+            let ids = shared.iter().map(|token| token.token);
+            let tokens: Vec<u32> = nudge.iter().copied().chain(ids).collect();
+            self.engine.append(seq, &tokens, Purpose::Agent)?;
+            (seq, nudge)
+        } else {
+            let before = start.len + lead.nudge_tokens.len();
+            let seq = self
+                .engine
+                .fork(ask.lead.seq, before + site.at, Purpose::Agent);
+            (seq, lead.nudge_tokens.clone())
+        };
+        let job = self.job(start, seq, ask.first_index + index, sampler);
+        Ok(Sibling {
+            origin: Origin {
+                shared,
+                temperature: sampler.temperature,
+                nudge_tokens,
+            },
+            job: GenerateJob {
+                grammar_prefix: site.at,
+                first_token_not: site.not.clone(),
+                distinct: site.distinct,
+                tokens_max: job.tokens_max.saturating_sub(site.at).max(1),
+                ..job
+            },
+        })
+    }
+
+    /// Decodes siblings; those that could take no token of their own, or for
+    /// which a pool that is already emptied has no room, are left out.
+    fn decode(
+        &mut self,
+        start: &Start,
+        siblings: Vec<Sibling>,
+    ) -> Result<Vec<(usize, Draft)>, SearchError> {
+        let jobs: Vec<GenerateJob> = siblings.iter().map(|s| s.job.clone()).collect();
+        let generated = match self.generate(&jobs) {
+            Err(error) if error.is_pool_full() && self.made_room => {
+                jobs.iter().for_each(|job| self.engine.release(job.seq));
+                return Ok(Vec::new());
+            }
+            generated => generated?,
+        };
+        let mut drafts = Vec::with_capacity(jobs.len());
+        for (index, (sibling, generated)) in siblings.into_iter().zip(generated).enumerate() {
+            let seq = sibling.job.seq;
+            if generated.tokens.is_empty() || generated.finish == Finish::KvPoolFull {
+                self.engine.release(seq);
+                continue;
+            }
+            drafts.push((
+                index,
+                self.draft(start, sibling.origin, generated.tokens, seq),
+            ));
+        }
+        Ok(drafts)
+    }
+
+    /// Siblings that only give the code back as it is are forked in its midst,
+    /// at the token of which the model was least sure, and go on from there with
+    /// another one. Equal copies fork at different places.
+    fn fork_copies(
+        &mut self,
+        start: &Start,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Draft>, SearchError> {
+        let (copies, mut drafts): (Vec<Draft>, Vec<Draft>) =
+            drafts.into_iter().partition(|draft| draft.is_copy);
+        let mut siblings = Vec::new();
+        let mut left = Vec::new();
+        for (nth, copy) in copies.into_iter().enumerate() {
+            let code = copy.call.as_ref().map_or(0..0, |call| call.code.clone());
+            let mut choices = copy.choices();
+            choices.retain(|choice| code.contains(&choice.at));
+            if choices.is_empty() {
+                drafts.push(copy);
+                continue;
+            }
+            let at = choices[nth % choices.len()].at;
+            let before = start.len + copy.candidate.nudge_tokens.len();
+            let seq = self.engine.fork(copy.seq, before + at, Purpose::Agent);
+            let sampler = crate::base::SamplerSettings {
+                temperature: copy.candidate.temperature,
+                ..self.strategy.siblings.sampler
+            };
+            let job = self.job(start, seq, 0, sampler);
+            siblings.push(Sibling {
+                origin: Origin {
+                    shared: copy.tokens()[..at].to_vec(),
+                    temperature: copy.candidate.temperature,
+                    nudge_tokens: copy.candidate.nudge_tokens.clone(),
+                },
+                job: GenerateJob {
+                    rng: job.rng.split(u64::MAX).split(nth as u64),
+                    grammar_prefix: at,
+                    first_token_not: vec![copy.tokens()[at].token],
+                    tokens_max: job.tokens_max.saturating_sub(at).max(1),
+                    ..job
+                },
+            });
+            left.push(copy);
+        }
+        if siblings.is_empty() {
+            return Ok(drafts);
+        }
+        let forked = self.decode(start, siblings)?;
+        for copy in left {
+            self.engine.release(copy.seq);
+        }
+        drafts.extend(forked.into_iter().map(|(_, draft)| draft));
+        Ok(drafts)
+    }
+
+    /// Adds what is new to `drafts`; an action that is there already is counted
+    /// with it, one that was carried out at this point before is dropped.
+    pub(super) fn merge(&mut self, drafts: &mut Vec<Draft>, new: Vec<Draft>, tried: &[String]) {
+        for draft in new {
+            let canonical = &draft.candidate.canonical;
+            let twin = drafts
+                .iter_mut()
+                .find(|other| other.candidate.canonical == *canonical);
+            if let Some(twin) = twin {
+                twin.candidate.merged += 1;
+                self.engine.release(draft.seq);
+            } else if tried.contains(canonical) {
+                self.engine.release(draft.seq);
+            } else {
+                drafts.push(draft);
+            }
+        }
+    }
+}
+
+/// Tokens that `known` actions take at `at`, where they are the lead's up to there.
+fn taken_at(lead: &Draft, known: &[Candidate], at: usize) -> Vec<u32> {
+    let ids = |candidate: &Candidate, end: usize| -> Option<Vec<u32>> {
+        let tokens = candidate.tokens.get(..end)?;
+        Some(tokens.iter().map(|token| token.token).collect())
+    };
+    let before = ids(&lead.candidate, at);
+    let same = known.iter().filter(|c| ids(c, at) == before);
+    let mut taken: Vec<u32> = same
+        .filter_map(|c| c.tokens.get(at))
+        .map(|token| token.token)
+        .collect();
+    taken.sort_unstable();
+    taken.dedup();
+    taken
+}
+
+/// All leave at the first token that is a choice. As many as the model holds
+/// others possible there, and nobody has taken, have to differ at it.
+fn action_sites(lead: &Draft, known: &[Candidate], n: usize, distinct: bool) -> Vec<Site> {
+    let Some(first) = lead.first_choice() else {
+        return vec![Site::free(0); n];
+    };
+    let taken = taken_at(lead, known, first.at);
+    let open = (first.others() + 1).saturating_sub(taken.len());
+    let n_distinct = if distinct { open.min(n) } else { 0 };
+    let differs = Site {
+        at: first.at,
+        not: taken,
+        distinct: Some(0),
+    };
+    let mut sites = vec![differs; n_distinct];
+    sites.resize(n, Site::free(first.at));
+    sites
+}
+
+/// The most uncertain token first: as many siblings leave there as the model
+/// holds others possible and nobody has taken, the next at the next one. What
+/// is left over leaves once more at each, from the most uncertain on.
+fn token_sites(lead: &Draft, known: &[Candidate], n: usize) -> Vec<Site> {
+    let choices = lead.choices();
+    if choices.is_empty() {
+        return vec![Site::free(0); n];
+    }
+    let site = |at| Site {
+        at,
+        not: taken_at(lead, known, at),
+        distinct: Some(at as u32),
+    };
+    let mut sites = Vec::with_capacity(n);
+    for choice in &choices {
+        let site = site(choice.at);
+        let open = (choice.others() + 1).saturating_sub(site.not.len());
+        sites.extend(vec![site; open.min(n - sites.len())]);
+    }
+    let again = choices.iter().cycle().map(|choice| site(choice.at));
+    let missing = n - sites.len();
+    sites.extend(again.take(missing));
+    sites
+}
+
+/// File and symbol of an edit in canonical form.
+fn edit_target(canonical: &str) -> Option<(String, String)> {
+    let call: serde_json::Value = serde_json::from_str(canonical.lines().next()?).ok()?;
+    let argument = |name: &str| Some(call["arguments"][name].as_str()?.to_owned());
+    Some((argument("path")?, argument("symbol")?))
+}

@@ -1,0 +1,101 @@
+//! A branch at the start of a step: what it holds and what it may do.
+use super::controller::{Controller, SearchError};
+use crate::agent::{GrammarContext, RepoView, ToolSet, grammar};
+use crate::base::{BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId};
+use crate::engine::GenerateJob;
+
+pub(super) struct Start {
+    pub branch: BranchId,
+    pub seq: SeqId,
+    /// Tokens before the action.
+    pub len: usize,
+    pub depth: u32,
+    /// The step that this one replaces.
+    pub redo: Option<StepId>,
+    /// What may be called here.
+    pub tools: ToolSet,
+    /// What the workspace holds.
+    pub view: RepoView,
+    /// What of it can be named, and what of that lies in the scope.
+    pub everything: GrammarContext,
+    pub grammar: GrammarContext,
+}
+
+impl Controller<'_> {
+    pub(super) fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
+        let dir = self.workspace(branch)?;
+        let view = RepoView::read(&dir)?;
+        let everything = GrammarContext::of(&view, self.engine.vocabulary());
+        let grammar = everything
+            .clone()
+            .without_symbols(&self.config.scope.closed);
+        let share = self.strategy.share_prompt;
+        let seq = self
+            .sequences
+            .of_branch(self.engine, &self.recorder.state, branch, share)?;
+        Ok(Start {
+            branch,
+            seq,
+            len: self.engine.tokens(seq).len(),
+            depth: self.recorder.state.branch(branch).steps.len() as u32,
+            redo: self.redo_of(branch),
+            tools: self.tools_of(branch),
+            view,
+            everything,
+            grammar,
+        })
+    }
+
+    /// The step that the branch's next one replaces: it was forked there and
+    /// has not moved yet.
+    fn redo_of(&self, branch: BranchId) -> Option<StepId> {
+        let state = &self.recorder.state;
+        let moved = state.branch(branch).steps.len() > state.branch(branch).n_inherited;
+        state
+            .branch(branch)
+            .forked_from
+            .filter(|_| !moved)
+            .map(|from| from.step)
+    }
+
+    /// The `candidate`-th action of a step, decoded from the end of `seq`.
+    pub(super) fn job(
+        &self,
+        start: &Start,
+        seq: SeqId,
+        candidate: usize,
+        sampler: SamplerSettings,
+    ) -> GenerateJob {
+        GenerateJob {
+            seq,
+            sampler,
+            rng: self.key(start).split(candidate as u64),
+            tokens_max: self.recorder.state.start.budget.action_tokens_max,
+            grammar: Some(grammar::lark(
+                &start.tools,
+                self.config.thought,
+                &start.grammar,
+            )),
+            grammar_prefix: 0,
+            stop_tokens: self.stop_tokens.clone(),
+            first_token_not: Vec::new(),
+            distinct: None,
+            purpose: Purpose::Agent,
+        }
+    }
+
+    /// The random stream of a step: by what stands before it, so that a resumed
+    /// run draws the same numbers.
+    pub(super) fn key(&self, start: &Start) -> RngKey {
+        RngKey::from_seed(self.recorder.state.start.seed)
+            .split(u64::from(self.point_branch(start).0))
+            .split(u64::from(start.depth))
+    }
+
+    /// The branch on which the point was first reached.
+    fn point_branch(&self, start: &Start) -> BranchId {
+        start
+            .redo
+            .map_or(start.branch, |step| self.recorder.state.step(step).branch)
+    }
+}
