@@ -23,11 +23,13 @@ impl Controller<'_> {
     ///
     /// `first` is the number of the round's first step.
     pub(super) fn fill_beam(&mut self, first: StepId) -> Result<(), SearchError> {
-        let beam = self.strategy.beam as usize;
-        if beam < 2 || self.strategy.at_once {
+        if self.strategy.beam < 2 || self.strategy.at_once {
             return Ok(());
         }
         let state = &self.recorder.state;
+        // What is still to come of N trajectories.
+        let left = (self.strategy.n as usize).saturating_sub(state.finished().len());
+        let beam = (self.strategy.beam as usize).min(left);
         let kept = best(contenders(state, first), beam);
         for branch in state.living() {
             if !kept

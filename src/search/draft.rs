@@ -68,9 +68,10 @@ impl Choice {
     }
 
     /// How many other tokens the model holds possible here: the perplexity,
-    /// which is the number of equally likely tokens of that entropy, less one.
+    /// which is the number of equally likely tokens of that entropy, rounded,
+    /// less one.
     pub fn others(self) -> usize {
-        (self.nats.exp() as usize).saturating_sub(1)
+        (self.nats.exp().round() as usize).saturating_sub(1)
     }
 }
 
