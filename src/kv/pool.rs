@@ -1,26 +1,33 @@
 //! Which blocks are in use, and by how many tables. Integers only.
+use super::prefix::{Link, PrefixIndex};
 use crate::base::BlockId;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// No free block is left.
+/// Tables hold so many blocks that not enough others are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("all {blocks} blocks of the KV pool are in use")]
 pub struct PoolFull {
     pub blocks: usize,
 }
 
-/// How a pool's blocks are used.
+/// How a pool's blocks are used: `free + cached + referenced = total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolUse {
     pub free: usize,
+    /// Held by no table, kept for whoever comes with the same tokens, and given
+    /// up as soon as a block is needed.
+    pub cached: usize,
     pub referenced: usize,
     pub total: usize,
 }
 
-/// Refcounts and a free list. Cloning the handle shares the pool.
+/// Refcounts, a free list, and the prefix cache. Cloning the handle shares the pool.
 ///
-/// Cost: taking or giving back a block is O(1); forking a table of n blocks
-/// increments n counters under one lock.
+/// A block is free, cached (no table holds it, its tokens are known), or
+/// referenced; only a block that no table holds is ever taken for other use.
+///
+/// Cost: taking a free block or giving one back is O(1), a cached one O(log n);
+/// forking a table of n blocks increments n counters under one lock.
 #[derive(Clone)]
 pub struct BlockPool {
     inner: Arc<Mutex<Inner>>,
@@ -29,6 +36,7 @@ pub struct BlockPool {
 pub(super) struct Inner {
     refcounts: Vec<u32>,
     free: Vec<BlockId>,
+    prefixes: PrefixIndex,
 }
 
 impl BlockPool {
@@ -39,23 +47,35 @@ impl BlockPool {
             inner: Arc::new(Mutex::new(Inner {
                 refcounts: vec![0; n_blocks],
                 free,
+                prefixes: PrefixIndex::new(n_blocks),
             })),
         }
     }
 
-    /// Counts of free and referenced blocks.
+    /// Counts of free, cached and referenced blocks.
     pub fn in_use(&self) -> PoolUse {
         let inner = self.lock();
+        let (free, cached) = (inner.free.len(), inner.prefixes.n_cached());
         let total = inner.refcounts.len();
         PoolUse {
-            free: inner.free.len(),
-            referenced: total - inner.free.len(),
+            free,
+            cached,
+            referenced: total - free - cached,
             total,
         }
     }
 
-    /// Panics unless every block is either free with count 0 or referenced, once
-    /// in the free list at most, and `counted` (block, references) says the same.
+    /// Frees every cached block. Blocks that tables hold stay theirs and are
+    /// found by no other table any more, nor is what follows them there.
+    pub fn forget_prefixes(&self) {
+        let mut inner = self.lock();
+        let cached = inner.prefixes.clear();
+        inner.free.extend(cached);
+    }
+
+    /// Panics unless every block is free, cached or referenced, and just one of
+    /// the three; every count is that of the tables' references; and the cache
+    /// gives up children before their parents.
     ///
     /// `tables` are all living tables of this pool.
     pub fn check_integrity<'a>(&self, tables: impl IntoIterator<Item = &'a super::BlockTable>) {
@@ -65,45 +85,54 @@ impl BlockPool {
             for block in table.blocks() {
                 counted[block.0 as usize] += 1;
             }
+            inner.prefixes.check_chain(table.blocks());
         }
         assert_eq!(
             counted, inner.refcounts,
             "refcounts differ from the tables' references"
         );
         let mut is_free = vec![false; counted.len()];
-        for block in &inner.free {
+        for &block in &inner.free {
             assert!(
                 !std::mem::replace(&mut is_free[block.0 as usize], true),
                 "{block} is free twice"
             );
-        }
-        for (block, count) in counted.iter().enumerate() {
-            assert_eq!(
-                is_free[block],
-                *count == 0,
-                "block {block}: free and referenced disagree"
+            assert!(
+                !inner.prefixes.is_registered(block),
+                "{block} is free and cached"
             );
         }
+        inner.prefixes.check(&counted);
+        let unused = counted.iter().filter(|&&count| count == 0).count();
+        assert_eq!(
+            inner.free.len() + inner.prefixes.n_cached(),
+            unused,
+            "free + cached + referenced is not all"
+        );
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .expect("no code panics while it holds the pool")
+        // What panics while it holds the pool is a broken invariant, which must
+        // not be hidden behind tables that panic when they are dropped.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
+    /// A block for the caller alone: a free one, else the cached one that was
+    /// let go of first.
     pub(super) fn take(&mut self) -> Result<BlockId, PoolFull> {
-        let block = self.free.pop().ok_or(PoolFull {
-            blocks: self.refcounts.len(),
-        })?;
+        let block = match self.free.pop() {
+            Some(block) => block,
+            None => self.prefixes.evict().ok_or(self.full())?,
+        };
         self.refcounts[block.0 as usize] = 1;
         Ok(block)
     }
 
-    pub(super) fn n_free(&self) -> usize {
-        self.free.len()
+    /// Blocks that `take` can give.
+    pub(super) fn n_available(&self) -> usize {
+        self.free.len() + self.prefixes.n_cached()
     }
 
     pub(super) fn full(&self) -> PoolFull {
@@ -113,8 +142,12 @@ impl Inner {
     }
 
     pub(super) fn share(&mut self, blocks: &[BlockId]) {
-        for block in blocks {
-            self.refcounts[block.0 as usize] += 1;
+        for &block in blocks {
+            let count = &mut self.refcounts[block.0 as usize];
+            *count += 1;
+            if *count == 1 {
+                self.prefixes.take_up(block);
+            }
         }
     }
 
@@ -122,13 +155,50 @@ impl Inner {
         self.refcounts[block.0 as usize] > 1
     }
 
+    /// Ends one reference. Of a chain the later blocks come first, so that they
+    /// are the first to be given up.
     pub(super) fn give_back(&mut self, block: BlockId) {
         let count = &mut self.refcounts[block.0 as usize];
         *count = count
             .checked_sub(1)
             .expect("a block is given back once for each reference");
-        if *count == 0 {
+        if *count > 0 {
+            return;
+        }
+        if self.prefixes.is_registered(block) {
+            self.prefixes.let_go(block);
+        } else {
             self.free.push(block);
         }
+    }
+
+    pub(super) fn is_registered(&self, block: BlockId) -> bool {
+        self.prefixes.is_registered(block)
+    }
+
+    /// The block that holds these tokens behind that parent.
+    pub(super) fn find(&self, link: &Link) -> Option<BlockId> {
+        self.prefixes.find(link)
+    }
+
+    /// Registers a block under its link, or finds one that is: the caller's
+    /// reference is to the block that is given back.
+    pub(super) fn register(&mut self, block: BlockId, link: Link) -> BlockId {
+        match self.prefixes.find(&link) {
+            None => {
+                self.prefixes.register(block, link);
+                block
+            }
+            Some(known) => {
+                self.share(&[known]);
+                self.give_back(block);
+                known
+            }
+        }
+    }
+
+    /// Takes out the entry of a block that only the caller holds and nothing follows.
+    pub(super) fn unregister(&mut self, block: BlockId) {
+        self.prefixes.unregister(block);
     }
 }

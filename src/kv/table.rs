@@ -1,5 +1,6 @@
 //! One sequence's view of the cache: which block holds which positions.
 use super::pool::{BlockPool, PoolFull};
+use super::prefix::Link;
 use crate::base::BlockId;
 use crate::ops::BLOCK_SIZE;
 
@@ -64,7 +65,8 @@ impl BlockTable {
     }
 
     /// Makes room for `n` more positions: takes blocks, and copies the tail
-    /// block first if another table sees it. On `PoolFull` nothing has changed.
+    /// block first if another table sees it or the prefix cache knows it. On
+    /// `PoolFull`, tables hold too many blocks, and nothing has changed.
     pub fn append(&mut self, n: usize) -> Result<AppendPlan, PoolFull> {
         let mut plan = AppendPlan::default();
         if n == 0 {
@@ -72,13 +74,17 @@ impl BlockTable {
         }
         let mut pool = self.pool.lock();
         let needed = (self.len + n).div_ceil(BLOCK_SIZE) - self.blocks.len();
-        let shared_tail = (!self.len.is_multiple_of(BLOCK_SIZE))
-            .then(|| *self.blocks.last().expect("a partial tail is a block"))
-            .filter(|&tail| pool.is_shared(tail));
-        if pool.n_free() < needed + usize::from(shared_tail.is_some()) {
+        let tail = (!self.len.is_multiple_of(BLOCK_SIZE))
+            .then(|| *self.blocks.last().expect("a partial tail is a block"));
+        let shared_tail = tail.filter(|&tail| pool.is_shared(tail));
+        let known_tail = tail.filter(|&tail| pool.is_registered(tail));
+        let room = pool.n_available();
+        if room < needed + usize::from(shared_tail.is_some()) {
             return Err(pool.full());
         }
-        if let Some(tail) = shared_tail {
+        // What only the cache wants kept is copied while there is a block for it.
+        let copied = shared_tail.or(known_tail.filter(|_| room > needed));
+        if let Some(tail) = copied {
             let own = pool.take()?;
             pool.give_back(tail);
             *self.blocks.last_mut().expect("the tail is there") = own;
@@ -88,10 +94,74 @@ impl BlockTable {
             let block = pool.take()?;
             self.blocks.push(block);
         }
+        if let Some(tail) = known_tail.filter(|_| copied.is_none()) {
+            // Nothing cached is left, so nothing follows it there.
+            pool.unregister(tail);
+        }
         drop(pool);
         plan.slots = (self.len..self.len + n).map(|p| self.slot(p)).collect();
         self.len += n;
         Ok(plan)
+    }
+
+    /// Takes over registered blocks that continue this table: full blocks that
+    /// end at position `limit` at the latest. A tail block filled in part gives
+    /// way to a full one. Gives the number of positions gained.
+    ///
+    /// `tokens` are those of the sequence, from position 0. Cost: a lookup a
+    /// block; no KV is copied.
+    pub fn attach(&mut self, tokens: &[u32], limit: usize) -> usize {
+        let n_full = self.len / BLOCK_SIZE;
+        if limit / BLOCK_SIZE <= n_full {
+            return 0;
+        }
+        let (full_blocks, _) = tokens[..limit].as_chunks();
+        let mut pool = self.pool.lock();
+        let mut parent = n_full.checked_sub(1).map(|last| self.blocks[last]);
+        let mut found = Vec::new();
+        for &tokens in &full_blocks[n_full..] {
+            let Some(block) = pool.find(&Link { parent, tokens }) else {
+                break;
+            };
+            found.push(block);
+            parent = Some(block);
+        }
+        if found.is_empty() {
+            return 0;
+        }
+        pool.share(&found);
+        if let Some(tail) = self.blocks.get(n_full) {
+            pool.give_back(*tail);
+        }
+        self.blocks.truncate(n_full);
+        self.blocks.extend(found);
+        let before = std::mem::replace(&mut self.len, self.blocks.len() * BLOCK_SIZE);
+        self.len - before
+    }
+
+    /// Registers the blocks that were filled by positions `[from, len)`, whose
+    /// KV has been computed, for other tables to find. Where a block of the same
+    /// tokens is known already, this table takes that one and its own is free.
+    ///
+    /// A block behind one that is not registered is not either.
+    pub fn register(&mut self, tokens: &[u32], from: usize) {
+        let (n_before, n_full) = (from / BLOCK_SIZE, self.len / BLOCK_SIZE);
+        if n_before >= n_full {
+            return;
+        }
+        let (full_blocks, _) = tokens[..self.len].as_chunks();
+        let mut pool = self.pool.lock();
+        for at in n_before..n_full {
+            let parent = at.checked_sub(1).map(|before| self.blocks[before]);
+            if parent.is_some_and(|parent| !pool.is_registered(parent)) {
+                return;
+            }
+            let link = Link {
+                parent,
+                tokens: full_blocks[at],
+            };
+            self.blocks[at] = pool.register(self.blocks[at], link);
+        }
     }
 
     fn slot(&self, position: usize) -> u32 {
@@ -102,7 +172,7 @@ impl BlockTable {
 impl Drop for BlockTable {
     fn drop(&mut self) {
         let mut pool = self.pool.lock();
-        for &block in &self.blocks {
+        for &block in self.blocks.iter().rev() {
             pool.give_back(block);
         }
     }
