@@ -15,7 +15,7 @@ use egss::base::{Purpose, RngKey, SamplerSettings};
 use egss::checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use egss::decode::GrammarFactory;
 use egss::engine::scripted::{Line, ScriptedEngine};
-use egss::engine::{Engine, GenerateJob, Vocabulary};
+use egss::engine::{Engine, GenerateJob, PrefixCache, Vocabulary};
 use egss::record::{BranchStatus, StepOutcome};
 use egss::workspace::{Sandbox, SandboxMode, find_python};
 use std::path::Path;
@@ -164,7 +164,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
     )
     .unwrap();
     let mut history = first.transcript(engine.vocabulary(), &dialect);
-    let seq = engine.new_sequence();
+    let seq = engine.new_sequence(PrefixCache::Use);
     engine
         .append(seq, history.tokens(), Purpose::Agent)
         .unwrap();

@@ -4,7 +4,8 @@ use egss::agent::ChatMl;
 use egss::base::{Budget, Purpose, SeqId, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::engine::{
-    Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary,
+    Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
+    Vocabulary,
 };
 use egss::record::{BranchStatus, Event, StepOutcome, read_record};
 use egss::search::{
@@ -156,7 +157,9 @@ fn a_naive_best_of_n_computes_the_prompt_for_each_trajectory() {
         )
     };
     let ((naive, prompt), (shared, _)) = (spent("best-of-3-naive"), spent("best-of-3"));
-    assert_eq!(naive - shared, 2 * prompt);
+    // Where branches do the same, the prefix cache spares the others what they
+    // see, too.
+    assert!(naive - shared >= 2 * prompt, "{naive} {shared} {prompt}");
 }
 
 #[test]
@@ -276,8 +279,8 @@ impl Engine for Cramped {
     fn context_max(&self) -> usize {
         self.inner.context_max()
     }
-    fn new_sequence(&mut self) -> SeqId {
-        self.inner.new_sequence()
+    fn new_sequence(&mut self, prefix: PrefixCache) -> SeqId {
+        self.inner.new_sequence(prefix)
     }
     fn tokens(&self, seq: SeqId) -> &[u32] {
         self.inner.tokens(seq)
@@ -290,6 +293,9 @@ impl Engine for Cramped {
     }
     fn release(&mut self, seq: SeqId) {
         self.inner.release(seq);
+    }
+    fn forget_prefixes(&mut self) {
+        self.inner.forget_prefixes();
     }
     fn living(&self) -> Vec<SeqId> {
         self.inner.living()

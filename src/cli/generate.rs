@@ -3,7 +3,7 @@ use super::common::{Meter, ModelArgs};
 use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy};
 
 use crate::checkpoint::Message;
-use crate::engine::{Engine, Finish, GenerateJob, Generated};
+use crate::engine::{Engine, Finish, GenerateJob, Generated, PrefixCache};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
@@ -76,7 +76,7 @@ impl GenerateArgs {
             bail!("the prompt is empty");
         }
         let engine = &mut opened.engine;
-        let trunk = engine.new_sequence();
+        let trunk = engine.new_sequence(PrefixCache::Use);
         engine.append(trunk, &tokens, Purpose::Agent)?;
         let mut meter = Meter::new("prefill");
         engine.compute(&[trunk], Purpose::Agent, &mut |progress| {

@@ -14,6 +14,17 @@ pub trait Vocabulary {
     fn size(&self) -> usize;
 }
 
+/// Whether a sequence takes part in the prefix cache. Its forks do as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrefixCache {
+    /// Full blocks that this engine has computed before are taken over, and
+    /// what is computed is kept for others.
+    Use,
+    /// Nothing is taken over and nothing kept: every token is paid for, as by a
+    /// caller of an API, and nobody else pays less for it.
+    Bypass,
+}
+
 /// One sequence to continue until it finishes.
 #[derive(Clone, Debug)]
 pub struct GenerateJob {
@@ -98,17 +109,32 @@ pub enum EngineError {
     Model(String),
 }
 
+/// Appends to what a sequence holds. Errors: `ContextFull`, with nothing appended.
+pub(super) fn append_within(
+    held: &mut Vec<u32>,
+    tokens: &[u32],
+    limit: usize,
+) -> Result<(), EngineError> {
+    let asked = held.len() + tokens.len();
+    if asked > limit {
+        return Err(EngineError::ContextFull { asked, limit });
+    }
+    held.extend_from_slice(tokens);
+    Ok(())
+}
+
 /// A model with sequences that can be extended, forked and continued.
 ///
 /// Positions are token counts from the start of a sequence. Appended tokens
 /// are computed when something first needs them, in one ragged batch with
-/// whatever else is waiting.
+/// whatever else is waiting. What the prefix cache has of them is not computed
+/// but taken over then, and counted as reused.
 pub trait Engine {
     fn vocabulary(&self) -> &dyn Vocabulary;
     /// Most tokens one sequence may hold.
     fn context_max(&self) -> usize;
     /// An empty sequence.
-    fn new_sequence(&mut self) -> SeqId;
+    fn new_sequence(&mut self, prefix: PrefixCache) -> SeqId;
     /// Tokens of a sequence, appended and decoded ones alike.
     fn tokens(&self, seq: SeqId) -> &[u32];
     /// Appends tokens whose KV is computed later. Errors: `ContextFull`.
@@ -116,8 +142,12 @@ pub trait Engine {
     /// A new sequence that holds the first `len` tokens of `seq`. Copies
     /// integers only; no KV. Panics if `len` is longer than the sequence.
     fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId;
-    /// Gives a sequence's blocks back.
+    /// Gives a sequence's blocks back; the prefix cache may keep what they hold
+    /// until a block is needed.
     fn release(&mut self, seq: SeqId);
+    /// Empties the prefix cache: nothing computed before is found afterwards.
+    /// Living sequences and their forks stay as they are.
+    fn forget_prefixes(&mut self);
     /// Every sequence that was not released, in the order of their ids.
     fn living(&self) -> Vec<SeqId>;
     /// Computes every appended token of `seqs`, so that forks taken afterwards

@@ -1,5 +1,8 @@
 //! The engine that runs a checkpoint in this process.
-use super::api::{Engine, EngineError, GenerateJob, Generated, Progress, ScoreJob, Vocabulary};
+use super::api::{
+    Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress, ScoreJob, Vocabulary,
+    append_within,
+};
 use super::sequence::Sequence;
 use crate::base::{Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
@@ -56,7 +59,8 @@ impl LocalEngine {
         self.pool.in_use()
     }
 
-    /// Panics unless free + referenced blocks = all blocks, and every count is right.
+    /// Panics unless free + cached + referenced blocks = all blocks, and every
+    /// count is right.
     pub fn check_integrity(&self) {
         self.pool
             .check_integrity(self.sequences.values().map(|sequence| &sequence.table));
@@ -73,8 +77,9 @@ impl LocalEngine {
         self.sequence(seq).last_row().map(|row| &**row)
     }
 
-    /// Cached tokens that were run once more, because a fork ends where no row
-    /// of logits was kept. They are counted as computed, beside their reuse:
+    /// Tokens that were counted and had to be run once more: the last one of a
+    /// fork that ends where no row of logits was kept, and all of a sequence
+    /// whose step failed. They are counted again, so that
     /// decoded + computed + reused = tokens of all sequences - pending + rerun.
     pub fn rerun_tokens(&self) -> u64 {
         self.rerun_tokens
@@ -102,6 +107,11 @@ impl LocalEngine {
     /// Makes the last token pending if only running it again gives its row.
     pub(super) fn want_last_row(&mut self, seq: SeqId) {
         self.rerun_tokens += u64::from(self.sequence_mut(seq).want_last_row());
+    }
+
+    /// Drops a sequence's cache after a step that failed; all of it is run anew.
+    pub(super) fn forget_cache(&mut self, seq: SeqId) {
+        self.rerun_tokens += self.sequence_mut(seq).forget_cache() as u64;
     }
 
     pub(super) fn pool_full(&self) -> EngineError {
@@ -139,8 +149,8 @@ impl Engine for LocalEngine {
         self.context_max
     }
 
-    fn new_sequence(&mut self) -> SeqId {
-        let sequence = Sequence::new(&self.pool);
+    fn new_sequence(&mut self, prefix: PrefixCache) -> SeqId {
+        let sequence = Sequence::new(&self.pool, prefix);
         self.insert(sequence)
     }
 
@@ -150,13 +160,7 @@ impl Engine for LocalEngine {
 
     fn append(&mut self, seq: SeqId, tokens: &[u32], _: Purpose) -> Result<(), EngineError> {
         let limit = self.context_max;
-        let sequence = self.sequence_mut(seq);
-        let asked = sequence.tokens.len() + tokens.len();
-        if asked > limit {
-            return Err(EngineError::ContextFull { asked, limit });
-        }
-        sequence.tokens.extend_from_slice(tokens);
-        Ok(())
+        append_within(&mut self.sequence_mut(seq).tokens, tokens, limit)
     }
 
     fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId {
@@ -168,6 +172,10 @@ impl Engine for LocalEngine {
 
     fn release(&mut self, seq: SeqId) {
         self.sequences.remove(&seq);
+    }
+
+    fn forget_prefixes(&mut self) {
+        self.pool.forget_prefixes();
     }
 
     fn living(&self) -> Vec<SeqId> {

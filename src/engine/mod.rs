@@ -11,7 +11,8 @@ mod sequence;
 mod step;
 
 pub use api::{
-    Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary,
+    Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
+    Vocabulary,
 };
 pub use local::LocalEngine;
 pub use memory::MemoryPlan;

@@ -1,5 +1,5 @@
 //! Probabilities of hypothetical continuations, over forked tails.
-use super::api::{EngineError, ScoreJob};
+use super::api::{EngineError, PrefixCache, ScoreJob};
 use super::local::LocalEngine;
 use super::step::{Got, Want};
 use crate::base::SeqId;
@@ -50,6 +50,8 @@ impl LocalEngine {
                 }
                 let mut branch = self.sequence(job.seq).fork(len);
                 branch.tokens.extend_from_slice(&tokens);
+                // A hypothetical answer is no start of anything.
+                branch.prefix = PrefixCache::Bypass;
                 self.usage[job.purpose].forks += 1;
                 self.usage[job.purpose].reused_tokens += len as u64;
                 tails.push(Tail {

@@ -1,4 +1,5 @@
 //! A sequence: its tokens, and how much of it the cache holds.
+use super::api::PrefixCache;
 use crate::kv::{BlockPool, BlockTable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,15 +17,17 @@ pub(super) struct Sequence {
     /// Pending tokens before this position were decoded here: running them is
     /// already counted, as decoded.
     pub(super) decoded_end: usize,
+    pub(super) prefix: PrefixCache,
 }
 
 impl Sequence {
-    pub(super) fn new(pool: &BlockPool) -> Self {
+    pub(super) fn new(pool: &BlockPool, prefix: PrefixCache) -> Self {
         Self {
             tokens: Vec::new(),
             table: BlockTable::new(pool),
             rows: BTreeMap::new(),
             decoded_end: 0,
+            prefix,
         }
     }
 
@@ -53,13 +56,40 @@ impl Sequence {
                 .map(|(at, row)| (*at, row.clone()))
                 .collect(),
             decoded_end: 0,
+            prefix: self.prefix,
         }
     }
 
-    /// Every token is pending again.
-    pub(super) fn forget_cache(&mut self) {
+    /// Of `[start, end)`, how many positions nothing was counted for yet.
+    pub(super) fn n_uncounted(&self, start: usize, end: usize) -> usize {
+        end.saturating_sub(self.decoded_end.max(start))
+    }
+
+    /// Takes over what the prefix cache has of the pending tokens, all but the
+    /// last `n_run`, which are to be run. Gives how many of them were not
+    /// counted as decoded already.
+    pub(super) fn attach(&mut self, n_run: usize) -> usize {
+        if self.prefix == PrefixCache::Bypass {
+            return 0;
+        }
+        let start = self.table.len();
+        let gained = self.table.attach(&self.tokens, self.tokens.len() - n_run);
+        self.n_uncounted(start, start + gained)
+    }
+
+    /// Lets the prefix cache know of what a step has computed from `start` on.
+    pub(super) fn register(&mut self, start: usize) {
+        if self.prefix == PrefixCache::Use {
+            self.table.register(&self.tokens, start);
+        }
+    }
+
+    /// Every token is pending again. Gives how many had been counted.
+    pub(super) fn forget_cache(&mut self) -> usize {
+        let counted = self.table.len().max(self.decoded_end);
         self.table = self.table.fork(0);
         self.decoded_end = 0;
+        counted
     }
 
     /// Makes sure that the next run yields the row after the last token: if all

@@ -35,15 +35,21 @@ pub(super) enum Got {
 impl LocalEngine {
     /// Runs one batch over the pending tokens of `wants`; results in their order.
     ///
-    /// Short wants (decode rows) go first, so that a long prefill beside them
-    /// does not hold them up.
+    /// What the prefix cache has is taken over first, and it learns of what was
+    /// computed once all of it succeeded. Short wants (decode rows) go first, so
+    /// that a long prefill beside them does not hold them up.
     pub(super) fn step(&mut self, wants: &[Want]) -> Result<Vec<Got>, EngineError> {
+        for want in wants {
+            let reused = self.sequence_mut(want.seq).attach(want.n_logits);
+            self.usage[want.purpose].reused_tokens += reused as u64;
+        }
         let mut order: Vec<usize> = (0..wants.len()).collect();
         order.sort_by_key(|&i| self.sequence(wants[i].seq).n_pending());
         let mut batch = BatchStep::default();
         let mut copies = Vec::new();
         let mut full = vec![false; wants.len()];
-        // Wants in the batch, with the number of rows of logits of each.
+        // Wants in the batch: which, where its tokens start, and the number of
+        // its rows of logits.
         let mut in_batch = Vec::new();
         for i in order {
             let want = wants[i];
@@ -80,18 +86,18 @@ impl LocalEngine {
                 blocks,
                 n_logits,
             );
-            let n_decoded = sequence.decoded_end.saturating_sub(start).min(n_rows);
+            let n_computed = sequence.n_uncounted(start, start + n_rows);
             let usage = &mut self.usage[want.purpose];
-            usage.computed_tokens += (n_rows - n_decoded) as u64;
+            usage.computed_tokens += n_computed as u64;
             usage.blocks_copied += plan.copies.len() as u64;
             copies.extend(plan.copies);
-            in_batch.push((i, n_logits));
+            in_batch.push((i, start, n_logits));
         }
         let ran = self.run(&batch, &copies);
         if ran.is_err() {
             // What the cache holds of these is unknown: none of it is kept.
-            for (i, _) in &in_batch {
-                self.sequence_mut(wants[*i].seq).forget_cache();
+            for &(i, ..) in &in_batch {
+                self.forget_cache(wants[i].seq);
             }
         }
         let mut rows = ran?.into_iter();
@@ -102,7 +108,8 @@ impl LocalEngine {
                 false => Got::Rows(Vec::new()),
             })
             .collect();
-        for (i, n_logits) in in_batch {
+        for (i, start, n_logits) in in_batch {
+            self.sequence_mut(wants[i].seq).register(start);
             got[i] = Got::Rows(rows.by_ref().take(n_logits).collect());
         }
         Ok(got)
@@ -140,10 +147,7 @@ impl LocalEngine {
                 waiting.push(seq);
             }
         }
-        let all: usize = waiting
-            .iter()
-            .map(|&seq| self.sequence(seq).n_pending())
-            .sum();
+        let before = self.usage.total();
         while !waiting.is_empty() {
             let wants: Vec<Want> = waiting
                 .iter()
@@ -173,7 +177,8 @@ impl LocalEngine {
                 .sum();
             on_step(Progress {
                 decoded_tokens: 0,
-                computed_tokens: all - pending,
+                computed_tokens: (self.usage.total().computed_tokens - before.computed_tokens)
+                    as usize,
                 pending_tokens: pending,
                 running: waiting.len(),
                 new_tokens: &[],

@@ -2,7 +2,7 @@
 //! can rebuild it, at the price of a prefill.
 use super::state::RunState;
 use crate::base::{BranchId, Purpose, SeqId, StepId};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, PrefixCache};
 use std::collections::HashMap;
 
 /// Sequences by what they hold.
@@ -36,7 +36,11 @@ impl Sequences {
         let seq = if share_prompt && is_held {
             self.holding(engine, &tokens)?
         } else {
-            let seq = engine.new_sequence();
+            let prefix = match share_prompt {
+                true => PrefixCache::Use,
+                false => PrefixCache::Bypass,
+            };
+            let seq = engine.new_sequence(prefix);
             engine.append(seq, &tokens, Purpose::Agent)?;
             engine.compute(&[seq], Purpose::Agent, &mut |_| {})?;
             if share_prompt && self.trunk.is_none() {
@@ -53,7 +57,7 @@ impl Sequences {
     /// most of them. It is the caller's.
     pub fn holding(&self, engine: &mut dyn Engine, tokens: &[u32]) -> Result<SeqId, EngineError> {
         let Some((holder, shared)) = self.longest_holder(engine, tokens) else {
-            let seq = engine.new_sequence();
+            let seq = engine.new_sequence(PrefixCache::Use);
             engine.append(seq, tokens, Purpose::Agent)?;
             return Ok(seq);
         };

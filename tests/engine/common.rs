@@ -1,9 +1,13 @@
 //! Engines to test on, and the few things that every test does with them.
 use egss::base::{Purpose, RngKey, SamplerSettings, SeqId};
-use egss::engine::{Engine, EngineSettings, GenerateJob, LocalEngine, open};
+use egss::engine::{Engine, EngineSettings, GenerateJob, LocalEngine, PrefixCache, open};
 use std::path::{Path, PathBuf};
 
 pub const PURPOSE: Purpose = Purpose::Agent;
+
+/// On the tiny checkpoints: the same f32 sums in another order, by another
+/// batch. On logits of up to 9 about 1e-5 is seen.
+pub const TOLERANCE_F32: f32 = 5e-5;
 
 /// Bytes of a KV block of the `qwen2-tiny` fixture: 2 layers, keys and values,
 /// 2 heads of 16, 16 positions, f32.
@@ -14,6 +18,11 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(name)
+}
+
+/// Tokens of the tiny checkpoints without a pattern to speak of.
+pub fn prompt(n: usize) -> Vec<u32> {
+    (0..n as u32).map(|i| 3 + i * 37 % 300).collect()
 }
 
 /// An engine on a fixture with enough KV for everything.
@@ -45,9 +54,23 @@ pub fn compute(engine: &mut LocalEngine, seqs: &[SeqId]) {
     engine.compute(seqs, PURPOSE, &mut |_| {}).unwrap();
 }
 
-/// A new sequence of `tokens`, computed.
+/// A new sequence of `tokens`, to be computed.
+pub fn sequence(engine: &mut LocalEngine, tokens: &[u32]) -> SeqId {
+    let seq = engine.new_sequence(PrefixCache::Use);
+    engine.append(seq, tokens, PURPOSE).unwrap();
+    seq
+}
+
+/// A new sequence of `tokens`, computed as far as the prefix cache has it not.
 pub fn prefill(engine: &mut LocalEngine, tokens: &[u32]) -> SeqId {
-    let seq = engine.new_sequence();
+    let seq = sequence(engine, tokens);
+    compute(engine, &[seq]);
+    seq
+}
+
+/// A new sequence of `tokens`, all computed: what others are measured by.
+pub fn prefill_afresh(engine: &mut LocalEngine, tokens: &[u32]) -> SeqId {
+    let seq = engine.new_sequence(PrefixCache::Bypass);
     engine.append(seq, tokens, PURPOSE).unwrap();
     compute(engine, &[seq]);
     seq
@@ -63,7 +86,7 @@ pub fn logits(engine: &LocalEngine, seq: SeqId) -> Vec<f32> {
 
 /// The row of logits after `tokens`, from an empty cache.
 pub fn fresh_logits(engine: &mut LocalEngine, tokens: &[u32]) -> Vec<f32> {
-    let seq = prefill(engine, tokens);
+    let seq = prefill_afresh(engine, tokens);
     let row = logits(engine, seq);
     engine.release(seq);
     row

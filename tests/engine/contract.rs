@@ -6,21 +6,13 @@ use egss::engine::{Engine, EngineError, Finish, GenerateJob, ScoreJob};
 
 const SAMPLED: SamplerSettings = SamplerSettings::at(1.0);
 
-/// As in the property tests.
-const TOLERANCE_F32: f32 = 5e-5;
-
-fn prompt(n: usize) -> Vec<u32> {
-    (0..n as u32).map(|i| 3 + i * 37 % 300).collect()
-}
-
 #[test]
 fn the_same_seed_gives_the_same_tokens() {
     let run = |seed: u64| {
         let mut engine = open_tiny(64, 256);
         let jobs: Vec<GenerateJob> = [5, 20, 33]
             .map(|n| {
-                let seq = engine.new_sequence();
-                engine.append(seq, &prompt(n), PURPOSE).unwrap();
+                let seq = sequence(&mut engine, &prompt(n));
                 job(seq, SAMPLED, seed + n as u64, 40)
             })
             .into();
@@ -109,8 +101,7 @@ fn a_prompt_that_the_pool_cannot_hold_is_an_error_and_leaves_the_sequence() {
     let mut engine = open_tiny(4, 256);
     let keeper = prefill(&mut engine, &prompt(20));
     let row = logits(&engine, keeper);
-    let large = engine.new_sequence();
-    engine.append(large, &prompt(50), PURPOSE).unwrap();
+    let large = sequence(&mut engine, &prompt(50));
     let result = engine.compute(&[keeper, large], PURPOSE, &mut |_| {});
     assert!(matches!(result, Err(EngineError::KvPoolFull { blocks: 4 })));
     let generated = engine.generate(&[greedy(large, 4)], &mut |_| {}).unwrap();
@@ -126,8 +117,7 @@ fn a_prompt_that_the_pool_cannot_hold_is_an_error_and_leaves_the_sequence() {
 #[test]
 fn a_full_context_ends_a_job_at_its_last_token() {
     let mut engine = open_tiny(64, 32);
-    let seq = engine.new_sequence();
-    engine.append(seq, &prompt(28), PURPOSE).unwrap();
+    let seq = sequence(&mut engine, &prompt(28));
     let refused = engine.append(seq, &prompt(5), PURPOSE);
     assert!(matches!(
         refused,
@@ -158,8 +148,7 @@ fn tokens_decoded_and_then_built_upon_are_counted_once() {
 #[test]
 fn a_retroactive_fork_samples_a_sibling_without_computing() {
     let mut engine = open_tiny(64, 256);
-    let trunk = engine.new_sequence();
-    engine.append(trunk, &prompt(37), PURPOSE).unwrap();
+    let trunk = sequence(&mut engine, &prompt(37));
     let action = engine.generate(&[greedy(trunk, 12)], &mut |_| {}).unwrap();
     let before = engine.usage().total();
     let sibling = engine.fork(trunk, 37, PURPOSE);
@@ -322,8 +311,7 @@ fn more_branches_than_rows_of_logits_a_step_all_finish() {
 #[test]
 fn a_sequence_named_twice_is_computed_once() {
     let mut engine = open_tiny(64, 256);
-    let seq = engine.new_sequence();
-    engine.append(seq, &prompt(20), PURPOSE).unwrap();
+    let seq = sequence(&mut engine, &prompt(20));
     compute(&mut engine, &[seq, seq]);
     assert_eq!(engine.usage().total().computed_tokens, 20);
 }
@@ -334,9 +322,8 @@ fn a_step_that_fails_leaves_its_sequences_usable() {
     let trunk = prefill(&mut engine, &prompt(20));
     let branch = engine.fork(trunk, 20, PURPOSE);
     engine.append(branch, &prompt(9), PURPOSE).unwrap();
-    let broken = engine.new_sequence();
     // No such row in the embedding.
-    engine.append(broken, &[320], PURPOSE).unwrap();
+    let broken = sequence(&mut engine, &[320]);
     let result = engine.compute(&[branch, broken], PURPOSE, &mut |_| {});
     assert!(matches!(result, Err(EngineError::Model(_))));
     engine.release(broken);

@@ -3,5 +3,6 @@
 mod common;
 mod contract;
 mod parity;
+mod prefix;
 mod property;
 mod real_model;

@@ -4,6 +4,7 @@ use crate::common::*;
 use candle_core::{Device, Tensor};
 use egss::base::SeqId;
 use egss::engine::{Engine, LocalEngine};
+use egss::kv::BLOCK_SIZE;
 use std::collections::{BTreeMap, HashMap};
 
 /// Two f32 forwards in other orders of summation, on logits of up to 9.
@@ -68,7 +69,7 @@ fn prefill_and_decode_logits_equal_those_of_transformers() {
     for name in FIXTURES {
         let mut engine = open_fixture(name);
         for reference in references(name) {
-            let seq = prefill(&mut engine, &reference.prompt);
+            let seq = prefill_afresh(&mut engine, &reference.prompt);
             let diff = follow(&mut engine, seq, &reference, 0);
             assert!(
                 diff < TOLERANCE_LOGITS,
@@ -90,11 +91,7 @@ fn a_ragged_batch_has_the_logits_of_transformers() {
     let references = references(name);
     let seqs: Vec<SeqId> = references
         .iter()
-        .map(|reference| {
-            let seq = engine.new_sequence();
-            engine.append(seq, &reference.prompt, PURPOSE).unwrap();
-            seq
-        })
+        .map(|reference| sequence(&mut engine, &reference.prompt))
         .collect();
     // Each joins the batch two steps after the one before it, the longest
     // first: prefill chunks run beside decode rows.
@@ -150,6 +147,29 @@ fn a_fork_in_the_middle_has_the_logits_of_transformers() {
 }
 
 #[test]
+fn what_the_prefix_cache_serves_has_the_logits_of_transformers() {
+    let mut largest = 0f32;
+    for name in FIXTURES {
+        let mut engine = open_fixture(name);
+        for reference in references(name) {
+            // Computed in one piece, released, and found again.
+            let computed = prefill(&mut engine, &reference.prompt);
+            engine.release(computed);
+            let before = engine.usage().total().reused_tokens;
+            let seq = prefill(&mut engine, &reference.prompt);
+            let reused = engine.usage().total().reused_tokens - before;
+            let full_blocks = (reference.prompt.len() - 1) / BLOCK_SIZE;
+            assert_eq!(reused, (full_blocks * BLOCK_SIZE) as u64);
+            largest = largest.max(follow(&mut engine, seq, &reference, 0));
+            engine.release(seq);
+        }
+        engine.check_integrity();
+    }
+    assert!(largest < TOLERANCE_LOGITS, "{largest}");
+    println!("from the prefix cache: largest difference of a logit {largest:.1e}");
+}
+
+#[test]
 fn greedy_decoding_takes_the_tokens_of_transformers() {
     for name in FIXTURES {
         let mut engine = open_fixture(name);
@@ -157,8 +177,7 @@ fn greedy_decoding_takes_the_tokens_of_transformers() {
         let jobs: Vec<_> = references
             .iter()
             .map(|reference| {
-                let seq = engine.new_sequence();
-                engine.append(seq, &reference.prompt, PURPOSE).unwrap();
+                let seq = sequence(&mut engine, &reference.prompt);
                 greedy(seq, reference.decoded.len())
             })
             .collect();

@@ -6,7 +6,9 @@ use candle_core::{Device, Tensor};
 use candle_transformers::models::quantized_qwen2::ModelWeights;
 use egss::base::{RngKey, SamplerSettings, SeqId, TokenEntropy};
 use egss::checkpoint::resolve;
-use egss::engine::{Engine, EngineSettings, GenerateJob, LocalEngine, MemoryPlan, ScoreJob, open};
+use egss::engine::{
+    Engine, EngineSettings, GenerateJob, LocalEngine, MemoryPlan, PrefixCache, ScoreJob, open,
+};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
@@ -94,11 +96,7 @@ fn greedy_tokens_of_a_ragged_batch_equal_those_of_candle_transformers() {
     let prompts = prompts(engine);
     let jobs: Vec<GenerateJob> = prompts
         .iter()
-        .map(|prompt| {
-            let seq = engine.new_sequence();
-            engine.append(seq, prompt, PURPOSE).unwrap();
-            greedy(seq, STEPS)
-        })
+        .map(|prompt| greedy(sequence(engine, prompt), STEPS))
         .collect();
     let generated = engine.generate(&jobs, &mut |_| {}).unwrap();
     let first_rows: Vec<Vec<f32>> = (0..prompts.len())
@@ -157,8 +155,7 @@ fn greedy_tokens_behind_a_long_prompt_equal_those_of_candle_transformers() {
     let mut prompt = engine.vocabulary().encode_special(text);
     assert!(prompt.len() >= PROMPT_TOKENS, "{} tokens", prompt.len());
     prompt.truncate(PROMPT_TOKENS);
-    let seq = engine.new_sequence();
-    engine.append(seq, &prompt, PURPOSE).unwrap();
+    let seq = sequence(engine, &prompt);
     let generated = engine.generate(&[greedy(seq, STEPS)], &mut |_| {}).unwrap();
     let start = engine.fork(seq, prompt.len(), PURPOSE);
     let ours = logits(engine, start);
@@ -215,7 +212,7 @@ impl Oracle {
 
 /// The row of logits after `tokens`, each of them run in a step of its own.
 fn feed_one_by_one(engine: &mut LocalEngine, tokens: &[u32]) -> Vec<f32> {
-    let seq = engine.new_sequence();
+    let seq = engine.new_sequence(PrefixCache::Bypass);
     for token in tokens {
         engine.append(seq, &[*token], PURPOSE).unwrap();
         compute(engine, &[seq]);
@@ -248,7 +245,7 @@ fn figures_of_real_logits_agree_with_sums_in_f64() {
     let mut n_rows = 0;
     for prompt in prompts(engine) {
         // Rows along the text: the model is sure of some tokens and not of others.
-        let seq = engine.new_sequence();
+        let seq = engine.new_sequence(PrefixCache::Use);
         for chunk in prompt.chunks(3) {
             engine.append(seq, chunk, PURPOSE).unwrap();
             compute(engine, &[seq]);
@@ -369,7 +366,7 @@ fn forking_8_branches_prefills_nothing_and_copies_no_kv() {
     let mut real = open_real();
     let engine = &mut real.engine;
     let text = prompts(engine).concat();
-    let trunk = engine.new_sequence();
+    let trunk = engine.new_sequence(PrefixCache::Use);
     for trunk_len in [256, 1_024] {
         let grown = trunk_len - engine.tokens(trunk).len();
         let tokens: Vec<u32> = text.iter().copied().cycle().take(grown).collect();
@@ -405,8 +402,7 @@ fn a_sibling_of_a_finished_action_is_sampled_without_computing() {
     let mut real = open_real();
     let engine = &mut real.engine;
     let prompt = prompts(engine).swap_remove(1);
-    let trunk = engine.new_sequence();
-    engine.append(trunk, &prompt, PURPOSE).unwrap();
+    let trunk = sequence(engine, &prompt);
     let action = engine.generate(&[greedy(trunk, 12)], &mut |_| {}).unwrap();
     let before = engine.usage().total();
     // Back to the action's start, known only now to have been uncertain.

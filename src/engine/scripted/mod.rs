@@ -2,13 +2,19 @@
 //! says. It keeps the trait's promises (sequences, forks, counts, entropies
 //! that follow from the distribution), so a search can be tested exactly.
 mod distribution;
+mod prefixes;
 mod vocabulary;
 
 pub use vocabulary::ByteVocabulary;
 
-use super::{Engine, EngineError, Finish, GenerateJob, Generated, Progress, ScoreJob, Vocabulary};
+use super::api::append_within;
+use super::{
+    Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
+    Vocabulary,
+};
 use crate::base::{Purpose, SeqId, TokenEntropy, Usage, UsageByPurpose};
 use distribution::Distribution;
+use prefixes::Prefixes;
 use std::collections::HashMap;
 
 /// What the model would say next: texts with their probabilities, given the
@@ -36,6 +42,7 @@ struct Sequence {
     tokens: Vec<u32>,
     /// `[0, computed)` would have KV, the rest waits.
     computed: usize,
+    prefix: PrefixCache,
 }
 
 /// See the module's documentation. Grammars are not enforced: the texts are
@@ -45,6 +52,7 @@ pub struct ScriptedEngine {
     source: Source,
     context_max: usize,
     sequences: HashMap<SeqId, Sequence>,
+    prefixes: Prefixes,
     next_seq: u64,
     usage: UsageByPurpose,
     /// Text that opens the assistant's turn: what stands behind its last
@@ -80,6 +88,7 @@ impl ScriptedEngine {
             source,
             context_max: 65_536,
             sequences: HashMap::new(),
+            prefixes: Prefixes::default(),
             next_seq: 0,
             usage: UsageByPurpose::default(),
         }
@@ -93,13 +102,38 @@ impl ScriptedEngine {
         self.sequences.get_mut(&seq).expect("a live sequence")
     }
 
-    /// Computes what waits; counts it.
+    fn insert(&mut self, sequence: Sequence) -> SeqId {
+        let seq = SeqId(self.next_seq);
+        self.next_seq += 1;
+        self.sequences.insert(seq, sequence);
+        seq
+    }
+
+    /// Computes what waits and is not known, the last token in any case; counts it.
     fn prefill(&mut self, seq: SeqId, purpose: Purpose) -> usize {
-        let sequence = self.sequence_mut(seq);
-        let waiting = sequence.tokens.len() - sequence.computed;
-        sequence.computed = sequence.tokens.len();
-        self.usage[purpose].computed_tokens += waiting as u64;
-        waiting
+        let sequence = self.sequence(seq);
+        let (len, computed) = (sequence.tokens.len(), sequence.computed);
+        let start = match sequence.prefix {
+            PrefixCache::Use if computed < len => {
+                let known = self.prefixes.known(&sequence.tokens[..len - 1]);
+                known.max(computed)
+            }
+            _ => computed,
+        };
+        let usage = &mut self.usage[purpose];
+        usage.reused_tokens += (start - computed) as u64;
+        usage.computed_tokens += (len - start) as u64;
+        self.note_computed(seq);
+        len - start
+    }
+
+    /// All of a sequence has KV now.
+    fn note_computed(&mut self, seq: SeqId) {
+        let sequence = self.sequences.get_mut(&seq).expect("a live sequence");
+        let from = std::mem::replace(&mut sequence.computed, sequence.tokens.len());
+        if sequence.prefix == PrefixCache::Use {
+            self.prefixes.learn(&sequence.tokens, from);
+        }
     }
 
     /// What may follow `tokens`, as the policy has it.
@@ -178,17 +212,12 @@ impl Engine for ScriptedEngine {
         self.context_max
     }
 
-    fn new_sequence(&mut self) -> SeqId {
-        let seq = SeqId(self.next_seq);
-        self.next_seq += 1;
-        self.sequences.insert(
-            seq,
-            Sequence {
-                tokens: Vec::new(),
-                computed: 0,
-            },
-        );
-        seq
+    fn new_sequence(&mut self, prefix: PrefixCache) -> SeqId {
+        self.insert(Sequence {
+            tokens: Vec::new(),
+            computed: 0,
+            prefix,
+        })
     }
 
     fn tokens(&self, seq: SeqId) -> &[u32] {
@@ -197,13 +226,7 @@ impl Engine for ScriptedEngine {
 
     fn append(&mut self, seq: SeqId, tokens: &[u32], _: Purpose) -> Result<(), EngineError> {
         let limit = self.context_max;
-        let sequence = self.sequence_mut(seq);
-        let asked = sequence.tokens.len() + tokens.len();
-        if asked > limit {
-            return Err(EngineError::ContextFull { asked, limit });
-        }
-        sequence.tokens.extend_from_slice(tokens);
-        Ok(())
+        append_within(&mut self.sequence_mut(seq).tokens, tokens, limit)
     }
 
     fn fork(&mut self, seq: SeqId, len: usize, purpose: Purpose) -> SeqId {
@@ -212,21 +235,26 @@ impl Engine for ScriptedEngine {
             len <= parent.tokens.len(),
             "a fork behind the sequence's end"
         );
-        let tokens = parent.tokens[..len].to_vec();
-        let computed = parent.computed.min(len);
-        let child = self.new_sequence();
-        *self.sequence_mut(child) = Sequence { tokens, computed };
+        let child = Sequence {
+            tokens: parent.tokens[..len].to_vec(),
+            computed: parent.computed.min(len),
+            prefix: parent.prefix,
+        };
         self.usage[purpose] += Usage {
             forks: 1,
-            reused_tokens: computed as u64,
+            reused_tokens: child.computed as u64,
             ..Usage::default()
         };
-        child
+        self.insert(child)
     }
 
     fn release(&mut self, seq: SeqId) {
         let held = self.sequences.remove(&seq);
         assert!(held.is_some(), "a sequence is released once");
+    }
+
+    fn forget_prefixes(&mut self) {
+        self.prefixes.forget();
     }
 
     fn living(&self) -> Vec<SeqId> {
@@ -273,7 +301,7 @@ impl Engine for ScriptedEngine {
             }
             let sequence = self.sequence_mut(job.seq);
             sequence.tokens.extend(said.iter().map(|t| t.token));
-            sequence.computed = sequence.tokens.len();
+            self.note_computed(job.seq);
             self.usage[job.purpose].decoded_tokens += said.len() as u64;
             decoded_tokens += said.len();
             let newest: Vec<_> = said.last().map(|t| (index, *t)).into_iter().collect();
@@ -351,7 +379,7 @@ mod tests {
             entropy_nats,
         };
         let mut engine = ScriptedEngine::from_script(vec![line("a", 0.5), line("b", 2.0)]);
-        let seq = engine.new_sequence();
+        let seq = engine.new_sequence(PrefixCache::Use);
         for (text, entropy) in [("a", 0.5), ("b", 2.0), ("b", 2.0)] {
             let jobs = [job(seq, &engine, 0.0, 1)];
             let out = engine.generate(&jobs, &mut |_| {}).unwrap().remove(0);
@@ -364,7 +392,7 @@ mod tests {
     #[test]
     fn counts_are_of_what_was_computed_decoded_and_reused() {
         let mut engine = coin();
-        let seq = engine.new_sequence();
+        let seq = engine.new_sequence(PrefixCache::Use);
         engine.append(seq, &[7; 10], Purpose::Agent).unwrap();
         let early = engine.fork(seq, 10, Purpose::Agent);
         assert_eq!(
@@ -385,9 +413,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_computed_before_is_reused_in_full_blocks() {
+        let mut engine = coin();
+        let mut spent = |tokens: &[u32], prefix| {
+            let before = engine.usage().agent;
+            let seq = engine.new_sequence(prefix);
+            engine.append(seq, tokens, Purpose::Agent).unwrap();
+            engine.compute(&[seq], Purpose::Agent, &mut |_| {}).unwrap();
+            engine.release(seq);
+            let after = engine.usage().agent;
+            let computed = after.computed_tokens - before.computed_tokens;
+            (computed, after.reused_tokens - before.reused_tokens)
+        };
+        let text: Vec<u32> = (0..40).collect();
+        assert_eq!(spent(&text, PrefixCache::Bypass), (40, 0));
+        assert_eq!(spent(&text, PrefixCache::Use), (40, 0));
+        assert_eq!(spent(&text, PrefixCache::Use), (8, 32));
+        // The last token is always run: its row of logits is wanted.
+        assert_eq!(spent(&text[..32], PrefixCache::Use), (16, 16));
+        assert_eq!(spent(&text[16..], PrefixCache::Use), (24, 0));
+        assert_eq!(spent(&text, PrefixCache::Bypass), (40, 0));
+    }
+
+    #[test]
     fn entropies_and_scores_follow_from_the_distribution() {
         let mut engine = coin();
-        let seq = engine.new_sequence();
+        let seq = engine.new_sequence(PrefixCache::Use);
         let jobs = [job(seq, &engine, 0.0, 1)];
         let out = engine.generate(&jobs, &mut |_| {}).unwrap().remove(0);
         let expected = -(0.75f64 * 0.75f64.ln() + 0.25 * 0.25f64.ln());
@@ -395,7 +446,7 @@ mod tests {
         assert!((out.tokens[0].logprob - 0.75f32.ln()).abs() < 1e-6);
         assert!(out.tokens[1].forced && out.tokens[1].entropy_nats == 0.0);
 
-        let fresh = engine.new_sequence();
+        let fresh = engine.new_sequence(PrefixCache::Use);
         let tails = engine.vocabulary.encode("tails");
         let scores = engine.score(&[ScoreJob {
             seq: fresh,
@@ -411,7 +462,7 @@ mod tests {
     #[test]
     fn siblings_can_be_made_to_differ_in_their_first_token() {
         let mut engine = coin();
-        let seq = engine.new_sequence();
+        let seq = engine.new_sequence(PrefixCache::Use);
         let mut sibling = job(seq, &engine, 0.0, 1);
         sibling.first_token_not = vec![u32::from(b'h')];
         let out = engine.generate(&[sibling], &mut |_| {}).unwrap().remove(0);
@@ -421,7 +472,7 @@ mod tests {
     #[test]
     fn a_fork_within_a_turn_goes_on_with_what_was_said() {
         let mut engine = coin();
-        let seq = engine.new_sequence();
+        let seq = engine.new_sequence(PrefixCache::Use);
         let opening = engine
             .vocabulary
             .encode_special("<|im_start|>assistant\nta");
@@ -436,7 +487,7 @@ mod tests {
         let mut engine = coin();
         let mut heads = 0;
         for seed in 0..400 {
-            let seq = engine.new_sequence();
+            let seq = engine.new_sequence(PrefixCache::Use);
             let jobs = [job(seq, &engine, 1.0, seed)];
             let out = engine.generate(&jobs, &mut |_| {}).unwrap().remove(0);
             heads += u32::from(text_of(&engine, &out).starts_with("heads"));
@@ -448,7 +499,7 @@ mod tests {
     #[test]
     fn a_full_context_ends_a_text_and_refuses_an_append() {
         let mut engine = coin().with_context_max(3);
-        let seq = engine.new_sequence();
+        let seq = engine.new_sequence(PrefixCache::Use);
         let jobs = [job(seq, &engine, 0.0, 1)];
         let out = engine.generate(&jobs, &mut |_| {}).unwrap().remove(0);
         assert_eq!((out.finish, out.tokens.len()), (Finish::ContextFull, 3));
