@@ -2,7 +2,7 @@
 //! or on one computed anew.
 use super::dialect::{Dialect, encode};
 use crate::base::{JudgeContext, Purpose, SeqId};
-use crate::engine::{Engine, EngineError, ScoreJob};
+use crate::engine::{Engine, EngineError, PrefixCache, ScoreJob};
 
 /// Probabilities of the digits 0 to 3, renormalised over the four.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,7 +94,7 @@ pub fn ask(
         let own = match context {
             JudgeContext::Fork => engine.fork(seq, engine.tokens(seq).len(), purpose),
             JudgeContext::Prefill => {
-                let fresh = engine.new_sequence();
+                let fresh = engine.new_sequence(PrefixCache::Bypass);
                 let tokens = engine.tokens(seq).to_vec();
                 result = result.and(engine.append(fresh, &tokens, purpose));
                 fresh

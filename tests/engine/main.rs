@@ -2,6 +2,7 @@
 //! random use, and on a real model.
 mod common;
 mod contract;
+mod judge;
 mod parity;
 mod prefix;
 mod property;

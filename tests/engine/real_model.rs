@@ -1,6 +1,7 @@
 //! The default model's real weights, against candle-transformers and against
 //! brute force. Run `scripts/fetch-model` first.
 use crate::common::*;
+use crate::judge::{Asked, judge_both_ways};
 use candle_core::quantized::gguf_file;
 use candle_core::{Device, Tensor};
 use candle_transformers::models::quantized_qwen2::ModelWeights;
@@ -422,6 +423,44 @@ fn a_sibling_of_a_finished_action_is_sampled_without_computing() {
     assert_eq!(after.decoded_tokens - before.decoded_tokens, 24);
     assert_ne!(ids(&generated[0])[0], ids(&action[0])[0]);
     assert_eq!(ids(&generated[1])[0], ids(&action[0])[0]);
+}
+
+/// Of a digit's expectation, 0 to 3, over quantised weights: logits move as with
+/// `TOLERANCE_QUANTISED_LOGITS`, the four digits of one row mostly together.
+const TOLERANCE_DIGITS_QUANTISED: f32 = 0.15;
+
+#[test]
+fn judging_by_fork_gives_the_digits_of_a_prefill_at_under_a_fifth_of_its_tokens() {
+    const TRUNK_TOKENS: usize = 800;
+    let mut real = open_real();
+    let engine = &mut real.engine;
+    let text = concat!(
+        "<|im_start|>system\nYou fix bugs.<|im_end|>\n<|im_start|>user\n",
+        include_str!("../demo/repo/toolshed/store.py"),
+        include_str!("../demo/repo/toolshed/ledger.py"),
+        include_str!("../demo/repo/toolshed/statement.py"),
+        include_str!("../demo/repo/toolshed/calendar.py"),
+    );
+    let turn = engine
+        .vocabulary()
+        .encode_special("\nA test fails. Fix it.<|im_end|>\n<|im_start|>assistant\n");
+    let mut trunk = engine.vocabulary().encode_special(text);
+    assert!(trunk.len() >= TRUNK_TOKENS, "{} tokens", trunk.len());
+    trunk.truncate(TRUNK_TOKENS - turn.len());
+    trunk.extend(turn);
+    let asked = Asked {
+        question: include_str!("../../src/search/prompts/judge.md"),
+        dimensions: &[
+            "step consistency",
+            "context awareness",
+            "goal prioritisation",
+            "expected tool use",
+            "diagnostic precision",
+        ],
+        n_siblings: 4,
+        action_tokens: 32,
+    };
+    judge_both_ways(engine, &trunk, &asked, TOLERANCE_DIGITS_QUANTISED);
 }
 
 #[cfg(target_os = "linux")]
