@@ -112,6 +112,8 @@ fn run_one(
         .out
         .join("runs")
         .join(format!("{}-{}-seed{seed}", task.instance_id, strategy.name));
+    // Nobody profits from what another strategy or an earlier seed has paid for.
+    tools.engine.forget_prefixes();
     let search_tools = Tools {
         engine: tools.engine,
         others: tools.others.reborrow(),
