@@ -65,7 +65,7 @@ fn facts(out: &mut Markup, view: &RunView) {
     let search = format!("{n_branches}, {n_rolled} rolled out");
     fact(out, "Search", &count(view.steps.len(), "step"), &search);
     let spent = format!("{} spent", thousands(total.spent_tokens()));
-    let reused = format!("{} reused by forks", thousands(total.reused_tokens));
+    let reused = format!("{} reused", thousands(total.reused_tokens));
     fact(out, "Tokens", &spent, &reused);
     let state = if view.ended.is_some() {
         "from start to end"
