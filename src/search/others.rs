@@ -2,7 +2,7 @@
 use super::controller::SearchError;
 use crate::agent::{Dialect, encode};
 use crate::base::{Purpose, SeqId, UsageByPurpose};
-use crate::engine::Engine;
+use crate::engine::{Engine, PrefixCache};
 
 /// Another model, opened.
 pub struct OtherModel<'a> {
@@ -23,7 +23,7 @@ impl OtherModel<'_> {
         for text in texts {
             let prompt = self.dialect.prompt(READER, text);
             let tokens = encode(self.engine.vocabulary(), &prompt);
-            let seq = self.engine.new_sequence();
+            let seq = self.engine.new_sequence(PrefixCache::Use);
             self.engine.append(seq, &tokens, purpose)?;
             seqs.push(seq);
         }
