@@ -1,18 +1,28 @@
 //! The method on a known distribution: what is measured, what is decided, what
 //! the beam keeps, and what it all costs, against figures worked out by hand.
 use egss::agent::{ChatMl, Dialect, encode};
-use egss::base::{BranchPolicy, Budget, Gate, GateSignal, Purpose, SelectBy, StepId, Strategy};
+use egss::base::{
+    BranchId, BranchPolicy, Budget, Gate, GateSignal, JudgeMethod, JudgeWhen, Purpose, SelectBy,
+    StepId, StopRule, Strategy,
+};
 use egss::engine::scripted::{ByteVocabulary, ScriptedEngine};
 use egss::engine::{Engine, Vocabulary};
-use egss::record::{BranchStatus, StepFinished};
+use egss::record::{BranchStatus, StepFinished, StepOutcome};
 use egss::search::{
-    JUDGE_CALL, NoWatcher, Others, RunState, SolveRequest, Tools, solve, strategy_named,
+    JUDGE_CALL, NoWatcher, OtherModel, Others, RunState, SolveRequest, Tools, solve, strategy_named,
 };
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
 
 /// Nothing here can be turned into a test: no check steers the search.
 const ISSUE: &str = "Notes are missing.";
+
+/// An engine that says what `say` makes of the text so far.
+fn engine(say: impl Fn(&str) -> Vec<(String, f64)> + 'static) -> ScriptedEngine {
+    let vocabulary = ByteVocabulary::chat_ml();
+    let policy = move |tokens: &[u32]| say(&vocabulary.decode(tokens));
+    ScriptedEngine::from_policy(policy).with_context_max(100_000)
+}
 
 /// Runs a strategy on an empty package with what `say` says.
 fn run(
@@ -21,9 +31,18 @@ fn run(
     budget: Budget,
     say: impl Fn(&str) -> Vec<(String, f64)> + 'static,
 ) -> (RunState, ScriptedEngine) {
-    let vocabulary = ByteVocabulary::chat_ml();
-    let policy = move |tokens: &[u32]| say(&vocabulary.decode(tokens));
-    let mut engine = ScriptedEngine::from_policy(policy).with_context_max(100_000);
+    let mut engine = engine(say);
+    let state = run_with(&mut engine, Others::default(), strategy, gate, budget);
+    (state, engine)
+}
+
+fn run_with(
+    engine: &mut ScriptedEngine,
+    mut others: Others<'_>,
+    strategy: &Strategy,
+    gate: Option<Gate>,
+    budget: Budget,
+) -> RunState {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     let sandbox = Sandbox::new(SandboxMode::Bubblewrap, &python)
         .expect("scripts/setup makes .venv and installs bubblewrap");
@@ -40,14 +59,13 @@ fn run(
         test_cmd: None,
     };
     let tools = Tools {
-        engine: &mut engine,
-        others: Others::default(),
+        engine,
+        others: others.reborrow(),
         dialect: &ChatMl::default(),
         sandbox: &sandbox,
         watcher: &NoWatcher,
     };
-    let state = solve(out.path(), &request, tools).unwrap();
-    (state, engine)
+    solve(out.path(), &request, tools).unwrap()
 }
 
 /// A call that writes a new file of one line.
@@ -336,4 +354,193 @@ fn costs_are_as_planned(state: &RunState, engine: &ScriptedEngine) {
     assert_eq!(judge.computed_tokens, 3 * 2 * (question + answers));
     assert_eq!(judge.decoded_tokens, 0);
     assert_eq!(state.usage[Purpose::Selection], Default::default());
+}
+
+#[test]
+fn a_judge_that_sees_results_judges_candidates_that_were_carried_out() {
+    let mut strategy = garden_strategy(1);
+    strategy.judge.when = JudgeWhen::After;
+    // The first action is a command that fails, its sibling a write.
+    let say = |text: &str| {
+        if text.contains("with the result shown") {
+            rate(if text.contains("exit") { 0 } else { 3 })
+        } else if text.contains("\"path\": \"a.py\"") {
+            vec![(SUBMIT.into(), 1.0)]
+        } else {
+            vec![(run_command("exit 7"), 0.6), (write("a"), 0.4)]
+        }
+    };
+    let (state, engine) = run(&strategy, None, Budget::default(), say);
+    let step = state.step(StepId(0));
+    let tried: Vec<StepOutcome> = step
+        .candidates
+        .iter()
+        .map(|c| c.tried.as_ref().unwrap().outcome)
+        .collect();
+    assert_eq!(tried, [StepOutcome::CommandFailed, StepOutcome::Ok]);
+    assert_eq!(step.chosen, 1);
+    let taken = step.candidates[1].tried.as_ref().unwrap();
+    assert_eq!(
+        (&step.tree, &step.observation),
+        (&taken.tree, &taken.observation)
+    );
+    assert_eq!(state.usage, engine.usage());
+    let patch = &state.branch(BranchId(0)).ended.as_ref().unwrap().patch;
+    assert!(patch.contains("a.py"), "{patch}");
+}
+
+#[test]
+fn a_judge_that_is_asked_for_reasons_writes_them_before_it_rates() {
+    let mut strategy = garden_strategy(1);
+    strategy.judge.method = JudgeMethod::Rationale;
+    let say = |text: &str| {
+        if text.contains("Now rate it") {
+            return rate(if text.contains("it is a one") { 1 } else { 2 });
+        }
+        if text.contains("Do not rate yet") {
+            let name = if text.contains("a1.py") {
+                "a one"
+            } else {
+                "b one"
+            };
+            return vec![(format!("I say it is {name}.\n"), 1.0)];
+        }
+        garden(text)
+    };
+    let (state, engine) = run(&strategy, None, Budget::default(), say);
+    let step = state.step(StepId(0));
+    assert_eq!(step.chosen, 1, "b1 is rated higher");
+    let reasons: Vec<&str> = step
+        .candidates
+        .iter()
+        .map(|c| c.judge.as_ref().unwrap().rationale.as_deref().unwrap())
+        .collect();
+    assert!(reasons[0].starts_with("I say it is a one."), "{reasons:?}");
+    assert!(reasons[1].starts_with("I say it is b one."), "{reasons:?}");
+    assert!(state.usage.judge.decoded_tokens > 0);
+    assert_eq!(state.usage, engine.usage());
+}
+
+#[test]
+fn another_model_judges_what_it_reads_and_its_cost_is_counted() {
+    let mut strategy = garden_strategy(1);
+    strategy.judge.model = Some("the other".into());
+    let mut own = engine(|text| {
+        assert!(
+            !text.contains("You are now the reviewer"),
+            "it judges itself"
+        );
+        garden(text)
+    });
+    // It sees things the other way round.
+    let mut other = engine(|text| rate(if text.contains("\"b1.py\"") { 3 } else { 0 }));
+    let dialect = ChatMl::default();
+    let others = Others(vec![OtherModel {
+        name: "the other".into(),
+        engine: &mut other,
+        dialect: &dialect,
+    }]);
+    let state = run_with(&mut own, others, &strategy, None, Budget::default());
+    assert_eq!(state.step(StepId(0)).chosen, 1);
+    let mut spent = own.usage();
+    spent += other.usage();
+    assert_eq!(state.usage, spent);
+    assert!(other.usage().judge.computed_tokens > 0);
+    assert_eq!(own.usage().judge, Default::default());
+}
+
+#[test]
+fn a_sibling_that_was_nudged_has_the_nudge_in_its_history() {
+    let mut strategy = garden_strategy(1);
+    strategy.siblings.nudge = true;
+    strategy.siblings.distinct = false;
+    strategy.siblings.sampler.temperature = 0.0;
+    let say = |text: &str| {
+        if text.contains("You are now the reviewer") {
+            rate(if text.contains("\"path\": \"b1.py\"") {
+                3
+            } else {
+                0
+            })
+        } else if text.contains("\"path\"") && text.contains("1.py\"") {
+            vec![(SUBMIT.into(), 1.0)]
+        } else if text.contains("Take another way") {
+            vec![(write("b1"), 1.0)]
+        } else {
+            vec![(write("a1"), 1.0)]
+        }
+    };
+    let (state, _) = run(&strategy, None, Budget::default(), say);
+    let step = state.step(StepId(0));
+    assert_eq!(step.chosen, 1);
+    assert!(!step.candidates[1].nudge_tokens.is_empty());
+    let history = ByteVocabulary::chat_ml().decode(&state.tokens(BranchId(0)));
+    let nudge = history.find("Take another way").unwrap();
+    assert!(history.find("\"path\": \"b1.py\"").unwrap() > nudge);
+}
+
+#[test]
+fn trajectories_that_agree_end_the_run() {
+    let strategy = strategy_named("best-of-4-stop", 4, 1).unwrap();
+    let same = |text: &str| match text.contains("\"path\": \"a1.py\"") {
+        true => vec![(SUBMIT.into(), 1.0)],
+        false => vec![(write("a1"), 1.0)],
+    };
+    let (state, _) = run(&strategy, None, Budget::default(), same);
+    assert_eq!(state.branches.len(), 2, "the second agrees with the first");
+    let never = Strategy {
+        stop: StopRule::NEVER,
+        ..strategy
+    };
+    let (state, _) = run(&never, None, Budget::default(), same);
+    assert_eq!(state.branches.len(), 4);
+}
+
+#[test]
+fn voters_of_one_question_share_its_cost_and_unjudged_trajectories_are_judged_whole() {
+    let strategy = strategy_named("best-of-2", 2, 1).unwrap();
+    let rated = |digit: u8| -> Vec<(String, f64)> {
+        let names = [
+            "requirement relevance",
+            "code accuracy",
+            "change precision",
+            "dependency and context awareness",
+            "code quality",
+            "functionality validation",
+        ];
+        let votes = names.map(|name| (format!("{name}: {digit}"), 1.0 / 6.0));
+        votes.into()
+    };
+    let say = move |text: &str| {
+        let b = text.contains("\"path\": \"b1.py\"");
+        if text.contains("merged.") || text.contains("merged,") || text.contains("sceptic") {
+            rated(if b { 3 } else { 1 })
+        } else if text.contains("all the work above") {
+            rate(2)
+        } else if b || text.contains("\"path\": \"a1.py\"") {
+            vec![(SUBMIT.into(), 1.0)]
+        } else {
+            vec![(write("a1"), 0.5), (write("b1"), 0.5)]
+        }
+    };
+    // A seed under which the two differ.
+    let (state, engine) = run(&strategy, None, Budget::default(), say);
+    let texts: Vec<&str> = state
+        .branches
+        .iter()
+        .map(|b| b.ended.as_ref().unwrap().patch.as_str())
+        .collect();
+    assert_ne!(texts[0], texts[1]);
+    assert_eq!(state.judged.len(), 2);
+    assert!(state.judged.iter().all(|j| close(j.judge.score, 2.0 / 3.0)));
+    // Three voters, two of them of one question: six votes, two of them paid for.
+    assert_eq!(state.votes.len(), 6);
+    let paid = state
+        .votes
+        .iter()
+        .filter(|vote| vote.usage.selection.computed_tokens > 0);
+    assert_eq!(paid.count(), 2);
+    let winner = state.selected.as_ref().unwrap().branch.unwrap();
+    assert!(texts[winner.0 as usize].contains("b1.py"));
+    assert_eq!(state.usage, engine.usage());
 }

@@ -9,7 +9,7 @@ use egss::engine::{
 };
 use egss::record::{BranchStatus, Event, StepOutcome, read_record};
 use egss::search::{
-    NoWatcher, Others, RunState, SolveRequest, Tools, resume, solve, strategy_named,
+    NoWatcher, Others, RunState, STRATEGY_NAMES, SolveRequest, Tools, resume, solve, strategy_named,
 };
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
@@ -131,18 +131,18 @@ fn a_failed_edit_is_left_behind_and_a_sibling_solves_the_issue() {
 }
 
 #[test]
-fn what_is_recorded_as_spent_is_what_the_engine_spent() {
-    for strategy in [
-        "one-turn",
-        "single",
-        "best-of-3",
-        "best-of-3-naive",
-        "best-of-3-stop",
-        "egss",
-    ] {
+fn each_strategy_records_what_it_spent_and_its_record_replays_into_one_report() {
+    for strategy in STRATEGY_NAMES {
         let dir = tempfile::tempdir().unwrap();
         let (state, engine) = run(strategy, Budget::default(), dir.path());
         assert_eq!(state.usage, engine.usage(), "{strategy}");
+        // What the record holds is all that the report is made of.
+        let page = || {
+            egss::report::write_report(dir.path()).unwrap();
+            std::fs::read_to_string(dir.path().join("report.html")).unwrap()
+        };
+        let first = page();
+        assert!(first.contains(strategy) && first == page(), "{strategy}");
     }
 }
 

@@ -2,7 +2,7 @@
 use crate::common::*;
 use egss::base::{RngKey, SamplerSettings};
 use egss::decode::{RowStats, logprob};
-use egss::engine::{Engine, EngineError, Finish, GenerateJob, ScoreJob};
+use egss::engine::{Engine, EngineError, Finish, GenerateJob, LocalEngine, ScoreJob};
 
 const SAMPLED: SamplerSettings = SamplerSettings::at(1.0);
 
@@ -45,6 +45,36 @@ fn excluded_first_tokens_never_come_first() {
         engine.release(seq);
     }
     assert!(later_excluded > 0, "later tokens are free");
+}
+
+#[test]
+fn jobs_of_one_group_take_different_first_tokens_as_long_as_there_are_others() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    let likely = engine.likely_next(trunk, 320);
+    let firsts = |engine: &mut LocalEngine, distinct: Option<u32>, excluded: &[u32]| -> Vec<u32> {
+        let jobs: Vec<GenerateJob> = (0..4)
+            .map(|i| GenerateJob {
+                first_token_not: excluded.to_vec(),
+                distinct,
+                ..job(
+                    engine.fork(trunk, 20, PURPOSE),
+                    SamplerSettings::GREEDY,
+                    i,
+                    1,
+                )
+            })
+            .collect();
+        let generated = engine.generate(&jobs, &mut |_| {}).unwrap();
+        jobs.iter().for_each(|job| engine.release(job.seq));
+        generated.iter().map(|g| ids(g)[0]).collect()
+    };
+    assert_eq!(firsts(&mut engine, Some(7), &[]), likely[..4]);
+    assert_eq!(firsts(&mut engine, None, &[]), [likely[0]; 4]);
+    // Two are left: the third and fourth have to repeat one.
+    let all_but_two = &likely[2..];
+    let taken = firsts(&mut engine, Some(7), all_but_two);
+    assert_eq!(taken, [likely[0], likely[1], likely[0], likely[0]]);
 }
 
 #[test]

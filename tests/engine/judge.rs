@@ -34,12 +34,12 @@ pub fn judge_both_ways(engine: &mut LocalEngine, trunk: &[u32], asked: &Asked<'_
         .collect();
     engine.generate(&jobs, &mut |_| {}).unwrap();
     let seqs: Vec<SeqId> = jobs.iter().map(|job| job.seq).collect();
-    let mut judged = |context| {
+    let mut judged = |context, seqs: &[SeqId]| {
         let (before, living) = (engine.usage().judge, engine.living());
         let digits = digits(
             engine,
             &ChatMl::default(),
-            &seqs,
+            seqs,
             context,
             asked.question,
             asked.dimensions,
@@ -53,8 +53,17 @@ pub fn judge_both_ways(engine: &mut LocalEngine, trunk: &[u32], asked: &Asked<'_
         (digits.unwrap(), computed, reused)
     };
     // The fork comes second: it profits from nothing that the prefill left.
-    let (anew, computed_anew, _) = judged(JudgeContext::Prefill);
-    let (forked, computed_forked, reused) = judged(JudgeContext::Fork);
+    let (anew, computed_anew, _) = judged(JudgeContext::Prefill, &seqs);
+    let (forked, computed_forked, reused) = judged(JudgeContext::Fork, &seqs);
+    // Nobody sees another: in which order they come makes no difference.
+    let reversed: Vec<SeqId> = seqs.iter().rev().copied().collect();
+    let (backwards, ..) = judged(JudgeContext::Fork, &reversed);
+    for (a, b) in forked.iter().zip(backwards.iter().rev()) {
+        for (a, b) in a.iter().zip(b) {
+            let differ = (a.expectation() - b.expectation()).abs();
+            assert!(differ < tolerance, "{a:?} {b:?}");
+        }
+    }
     let pairs = anew.iter().flatten().zip(forked.iter().flatten());
     let mut largest = 0f32;
     for (a, b) in pairs {
