@@ -47,6 +47,7 @@ pub use rubric::{Digits, ask, digits};
 pub use scope::Scope;
 pub use span::{CallSpan, CallTokens, call_span, locate_call, token_ends};
 pub use step::{Memory, Verdict};
+pub(crate) use tool::CALL_OPENING;
 pub use tool::{Block, Form, Param, ParamKind, Tool, ToolSet};
 pub use transcript::{StepTokens, Transcript};
 

@@ -22,6 +22,25 @@ pub enum Event {
     RunEnded(RunEnded),
 }
 
+impl Event {
+    /// What was spent since the event before; nothing where none of it is kept.
+    pub fn usage(&self) -> UsageByPurpose {
+        match self {
+            Self::StepFinished(step) => step.usage,
+            Self::BranchEnded(ended) => ended.usage,
+            Self::TrajectoryJudged(judged) => judged.usage,
+            Self::SuiteBuilt(built) => built.usage,
+            Self::Voted(vote) => vote.usage,
+            Self::Selected(selected) => selected.usage,
+            Self::RunStarted(_)
+            | Self::BranchStarted(_)
+            | Self::SuiteRun(_)
+            | Self::SuiteClassified(_)
+            | Self::RunEnded(_) => UsageByPurpose::default(),
+        }
+    }
+}
+
 /// The first line of every record: all that the run was asked to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStarted {
