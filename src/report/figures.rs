@@ -26,6 +26,14 @@ pub fn percent(share: f32) -> String {
     format!("{:.1}%", share * 100.0)
 }
 
+/// One total as a multiple of another: `× 2.31`, or a dash for none.
+pub fn times(n: u64, of: u64) -> String {
+    match of {
+        0 => "–".into(),
+        _ => format!("× {:.2}", n as f64 / of as f64),
+    }
+}
+
 /// `340 ms`, `12.4 s`, `3 min 05 s`, `1 h 02 min`.
 pub fn duration(ms: u64) -> String {
     let s = ms / 1_000;

@@ -1,5 +1,6 @@
 //! The report as JSON: the facts of the page, without the tokens, which stay
 //! in the record.
+use super::baseline::{Cost, comparison};
 use super::figures::diff_stat;
 use super::sentence::{branch_end, run_outcome};
 use super::view::{RunView, SuiteView, signal_nats};
@@ -8,7 +9,7 @@ use crate::record::{Candidate, StepFinished};
 use serde_json::{Map, Value, json};
 
 /// Version of [`json`]'s layout, its field `report_version`.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 
 /// Renders the report as a JSON value.
 pub fn json(view: &RunView) -> Value {
@@ -34,10 +35,15 @@ pub fn json(view: &RunView) -> Value {
         "started_at_s": start.started_at_s,
         "wall_ms": view.wall_ms(),
         "usage": usage(&view.usage()),
+        "baselines": baselines(view),
         "branches": view.branches.iter().map(|branch| json!({
             "branch": branch.id,
             "forked_from": branch.forked_from,
             "reason": branch.reason,
+            "left_within_action": view.seam(branch).map(|seam| {
+                json!({"shared_tokens": seam.n_shared, "action_tokens": seam.n_tokens})
+            }),
+            "judged": view.judged(branch.id),
             "end": branch_end(view, branch),
             "status": branch.ended.as_ref().map(|ended| ended.status),
             "score": branch.ended.as_ref().and_then(|ended| ended.score),
@@ -79,6 +85,24 @@ fn candidate(candidate: &Candidate) -> Value {
         "entropy": candidate.entropy,
         "judge": candidate.judge,
         "merged": candidate.merged,
+        "forked_at": candidate.forked_at,
+        "temperature": candidate.temperature,
+        "tried": candidate.tried,
+    })
+}
+
+/// Decoded, computed and spent tokens of the run and of its baselines.
+fn baselines(view: &RunView) -> Value {
+    let found = comparison(view);
+    let row = |cost: Cost| {
+        let mut row = json!(cost);
+        row["spent_tokens"] = json!(cost.spent_tokens());
+        row
+    };
+    json!({
+        "run": row(found.run),
+        "shared_prompt": row(found.shared_prompt),
+        "naive": row(found.naive),
     })
 }
 

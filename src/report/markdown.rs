@@ -1,8 +1,11 @@
 //! The report as short Markdown.
+use super::baseline::comparison;
 use super::figures::{
     action, class, count, diff_stat, duration, issue_title, one_line, thousands, two,
 };
 use super::sentence::{branch_end, branch_origin, run_outcome};
+use super::settings::settings;
+use super::spread::Spread;
 use super::view::{RunView, SuiteView, chosen, signal_nats};
 use crate::base::Purpose;
 use crate::record::{SuiteRun, TestClass, TestResult};
@@ -20,6 +23,7 @@ fn page(out: &mut String, view: &RunView) -> Result {
     header(out, view)?;
     branches(out, view)?;
     steps(out, view)?;
+    entropy(out, view)?;
     if let Some(suite) = view.suite() {
         tests(out, suite)?;
     }
@@ -44,6 +48,9 @@ fn header(out: &mut String, view: &RunView) -> Result {
         start.strategy.n,
         start.strategy.k
     )?;
+    for (name, value) in settings(&start.strategy) {
+        writeln!(out, "| {} | {} |", name.to_lowercase(), inline(&value))?;
+    }
     writeln!(out, "| seed | {} |", start.seed)?;
     writeln!(out, "| device | {} |", inline(&start.device))?;
     if let Some(gate) = &start.gate {
@@ -73,7 +80,7 @@ fn branches(out: &mut String, view: &RunView) -> Result {
             out,
             "| {} | {} | {} | {} | {} | {} | {patch} |",
             branch.id,
-            inline(&branch_origin(branch)),
+            inline(&branch_origin(view, branch)),
             branch.own_steps.len(),
             inline(&branch_end(view, branch)),
             two(ended.and_then(|ended| ended.score)),
@@ -109,6 +116,13 @@ fn steps(out: &mut String, view: &RunView) -> Result {
         )?;
     }
     Ok(())
+}
+
+fn entropy(out: &mut String, view: &RunView) -> Result {
+    match Spread::of(view) {
+        Some(spread) => writeln!(out, "\n{}", spread.sentence()),
+        None => Ok(()),
+    }
 }
 
 fn tests(out: &mut String, suite: &SuiteView) -> Result {
@@ -255,7 +269,14 @@ fn usage(out: &mut String, view: &RunView) -> Result {
             duration(row.wall_ms)
         )?;
     }
-    Ok(())
+    let found = comparison(view);
+    writeln!(
+        out,
+        "\nSpent: {}. The same branches without forks, by this record's arithmetic: {} with one shared prompt, {} each from an empty cache.",
+        thousands(found.run.spent_tokens()),
+        thousands(found.shared_prompt.spent_tokens()),
+        thousands(found.naive.spent_tokens())
+    )
 }
 
 fn patch(out: &mut String, view: &RunView) -> Result {

@@ -3,21 +3,26 @@
 //! A report is a pure function of the record: [`RunView`] folds the events,
 //! the renderers write it down. A record cut anywhere gives a report of what
 //! had happened by then.
+mod baseline;
 mod figures;
 mod html;
 mod json;
 mod layout;
 mod markdown;
 mod sentence;
+mod settings;
+mod spread;
 mod text;
 mod view;
 mod write;
 
+pub use baseline::{Comparison, Cost, comparison};
+pub use figures::{action, duration, thousands};
 pub use html::html;
 pub use json::{REPORT_VERSION, json};
 pub use markdown::markdown;
 pub use text::text;
-pub use view::{BranchView, RunView, SuiteView};
+pub use view::{BranchView, RunView, Seam, SuiteView};
 pub use write::{Written, write_report};
 
 use crate::record::{RECORD_FILE, RecordError};

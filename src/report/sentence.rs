@@ -1,7 +1,7 @@
 //! The sentences a reader sees first: how a run and its branches ended.
 use super::figures::{count, duration};
 use super::view::{BranchView, RunView};
-use crate::record::BranchStatus;
+use crate::record::{BranchStatus, JudgeScore};
 
 /// The run's outcome in one sentence.
 pub fn run_outcome(view: &RunView) -> String {
@@ -76,10 +76,27 @@ pub fn branch_end(view: &RunView, branch: &BranchView) -> String {
     }
 }
 
-/// Where a branch came from, in a clause.
-pub fn branch_origin(branch: &BranchView) -> String {
-    match branch.forked_from {
-        Some(fork) => format!("forked from branch {} at step {}", fork.branch, fork.step),
-        None => "from the prompt".into(),
+/// A judge's score and what it is the sum of.
+pub fn judge_sentence(judge: &JudgeScore) -> String {
+    let dimensions = judge.dimensions.iter();
+    let dimensions: Vec<String> = dimensions
+        .map(|(name, value)| format!("{} {value:.2}", name.replace('_', " ")))
+        .collect();
+    format!("{:.2} ({})", judge.score, dimensions.join(", "))
+}
+
+/// Where a branch came from, in a clause: `forked from branch 0 at step 2, 14
+/// of 40 tokens into its action`.
+pub fn branch_origin(view: &RunView, branch: &BranchView) -> String {
+    let Some(fork) = branch.forked_from else {
+        return "from the prompt".into();
+    };
+    let from = format!("forked from branch {} at step {}", fork.branch, fork.step);
+    match view.seam(branch) {
+        Some(seam) => format!(
+            "{from}, {} of {} tokens into its action",
+            seam.n_shared, seam.n_tokens
+        ),
+        None => from,
     }
 }

@@ -1,6 +1,8 @@
 //! The run as a text tree, for a terminal.
-use super::figures::{action, count, duration, issue_title, thousands, two};
+use super::baseline::comparison;
+use super::figures::{action, count, duration, issue_title, thousands, times, two};
 use super::sentence::{branch_end, branch_origin, run_outcome};
+use super::spread::Spread;
 use super::view::{BranchView, RunView, chosen, signal_nats};
 use crate::record::StepFinished;
 use std::fmt::Write;
@@ -31,6 +33,9 @@ fn head(out: &mut String, view: &RunView) -> std::fmt::Result {
     if let Some(selected) = &view.selected {
         writeln!(out, "Why: {}", clean(&selected.reason))?;
     }
+    if let Some(spread) = Spread::of(view) {
+        writeln!(out, "Entropy: {}", spread.sentence())?;
+    }
     writeln!(out, "\nprompt, {} tokens", start.prompt_tokens.len())?;
     let roots: Vec<usize> = (0..view.branches.len())
         .filter(|&at| parent(view, at).is_none())
@@ -46,6 +51,16 @@ fn head(out: &mut String, view: &RunView) -> std::fmt::Result {
         count(total.forks as usize, "fork"),
         thousands(total.blocks_copied),
         duration(view.wall_ms())
+    )?;
+    let found = comparison(view);
+    writeln!(
+        out,
+        "{} spent; the same branches without forks: {} with one shared prompt ({}), {} each from an empty cache ({})",
+        thousands(found.run.spent_tokens()),
+        thousands(found.shared_prompt.spent_tokens()),
+        times(found.shared_prompt.spent_tokens(), found.run.spent_tokens()),
+        thousands(found.naive.spent_tokens()),
+        times(found.naive.spent_tokens(), found.run.spent_tokens())
     )
 }
 
@@ -74,7 +89,7 @@ fn branches(out: &mut String, view: &RunView, list: &[usize], indent: &str) -> s
             out,
             "{indent}{corner} branch {}{mark}  {}; {}",
             branch.id,
-            branch_origin(branch),
+            branch_origin(view, branch),
             clean(&branch_end(view, branch))
         )?;
         let indent = format!("{indent}{below}");

@@ -1,9 +1,9 @@
 //! A run as a report sees it: a pure fold over its record.
 use crate::base::{BranchId, StepId, UsageByPurpose};
 use crate::record::{
-    BranchEnded, Candidate, Event, ForkPoint, RecordLine, RunEnded, RunStarted, Selected,
-    StepFinished, SuiteBuilt, SuiteRun, TestClass, TestOutcome, TestResult, TrajectoryJudged,
-    Voted,
+    BranchEnded, Candidate, Event, ForkPoint, JudgeScore, RecordLine, RunEnded, RunStarted,
+    Selected, StepFinished, SuiteBuilt, SuiteRun, TestClass, TestOutcome, TestResult,
+    TrajectoryJudged, Voted,
 };
 use crate::verify::unmet;
 
@@ -28,6 +28,8 @@ pub struct RunView {
     pub ended: Option<RunEnded>,
     /// Milliseconds of work up to the last event.
     pub elapsed_ms: u64,
+    /// What the events so far spent.
+    spent: UsageByPurpose,
 }
 
 /// A branch: where it came from, what it did, how it ended.
@@ -74,12 +76,14 @@ impl RunView {
             selected: None,
             ended: None,
             elapsed_ms,
+            spent: UsageByPurpose::default(),
         };
         events.for_each(|event| view.fold(event));
         view
     }
 
     fn fold(&mut self, event: Event) {
+        self.spent += event.usage();
         match event {
             Event::RunStarted(_) => {}
             Event::BranchStarted(started) => {
@@ -191,6 +195,31 @@ impl RunView {
             .or(self.suites.last())
     }
 
+    /// The newest judgement of a branch's trajectory as a whole.
+    pub fn judged(&self, id: BranchId) -> Option<&JudgeScore> {
+        let found = self.judged.iter().rfind(|judged| judged.branch == id);
+        found.map(|judged| &judged.judge)
+    }
+
+    /// Where in an action a branch left another; `None` for one that left
+    /// before the action's first token, or that left none.
+    pub fn seam(&self, branch: &BranchView) -> Option<Seam> {
+        let fork = branch.forked_from?;
+        let taken = chosen(&self.steps[*branch.own_steps.first()?])?;
+        if taken.forked_at == 0 {
+            return None;
+        }
+        // It left the action that was decoded first, which need not be the one
+        // that was carried out: only what both share is drawn as shared.
+        let left = chosen(self.step(fork.step)?)?;
+        let pairs = taken.tokens.iter().zip(&left.tokens);
+        let n_shared = pairs.take_while(|(a, b)| a.token == b.token).count();
+        (n_shared > 0).then_some(Seam {
+            n_shared: n_shared.min(taken.forked_at),
+            n_tokens: left.tokens.len(),
+        })
+    }
+
     /// Stated examples of the issue that the winner does not pass.
     pub fn unmet(&self) -> Vec<&str> {
         let run = self.suite().zip(self.winner());
@@ -200,27 +229,7 @@ impl RunView {
 
     /// What was spent: the run's own total, or the sum over the events so far.
     pub fn usage(&self) -> UsageByPurpose {
-        if let Some(ended) = &self.ended {
-            return ended.usage;
-        }
-        let steps = self.steps.iter().map(|step| step.usage);
-        let built = self.suites.iter().filter_map(|suite| suite.built.as_ref());
-        let votes = self.votes.iter().map(|vote| vote.usage);
-        let judged = self.judged.iter().map(|judged| judged.usage);
-        let selected = self.selected.iter().map(|selected| selected.usage);
-        let ends = self.branches.iter().filter_map(|b| b.ended.as_ref());
-        let ends = ends.map(|ended| ended.usage);
-        let built = built.map(|built| built.usage);
-        let all = steps
-            .chain(ends)
-            .chain(built)
-            .chain(judged)
-            .chain(votes)
-            .chain(selected);
-        all.fold(UsageByPurpose::default(), |mut sum, usage| {
-            sum += usage;
-            sum
-        })
+        self.ended.as_ref().map_or(self.spent, |ended| ended.usage)
     }
 
     /// Wall time of the run, or of its record so far, ms.
@@ -233,6 +242,20 @@ impl RunView {
     /// The patch that the run ended with; empty if it has none (yet).
     pub fn patch(&self) -> &str {
         self.ended.as_ref().map_or("", |ended| &ended.patch)
+    }
+}
+
+/// A place within an action: behind its first `n_shared` tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seam {
+    pub n_shared: usize,
+    pub n_tokens: usize,
+}
+
+impl Seam {
+    /// How far into the action it lies, in `0..=1`.
+    pub fn share(&self) -> f32 {
+        self.n_shared as f32 / self.n_tokens.max(1) as f32
     }
 }
 

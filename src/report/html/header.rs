@@ -1,6 +1,8 @@
 //! The page's head: what was asked, how it ended, in which setting.
 use super::super::figures::{count, duration, issue_title, signal, thousands};
 use super::super::sentence::run_outcome;
+use super::super::settings::settings;
+use super::super::spread::Spread;
 use super::super::view::RunView;
 use super::markup::Markup;
 
@@ -24,7 +26,11 @@ pub fn header(out: &mut Markup, view: &RunView) {
         .raw("</pre></details>\n<details class=\"prose\"><summary>The prompt that every branch starts from</summary><pre>")
         .text(&start.prompt_text)
         .raw("</pre></details>\n</header>\n");
-    out.raw("<nav aria-label=\"Sections\"><a href=\"#tree\">Tree</a><a href=\"#steps\">Steps</a>");
+    out.raw("<nav aria-label=\"Sections\"><a href=\"#tree\">Tree</a>");
+    if Spread::of(view).is_some() {
+        out.raw("<a href=\"#entropy\">Entropy</a>");
+    }
+    out.raw("<a href=\"#steps\">Steps</a>");
     if view.suite().is_some() {
         out.raw("<a href=\"#tests\">Tests</a>");
     }
@@ -43,14 +49,14 @@ fn facts(out: &mut Markup, view: &RunView) {
     let total = view.usage().total();
     out.raw("<dl class=\"facts\">");
     fact(out, "Model", &start.model, &start.device);
-    let bounds = format!("n = {}, k = {}", start.strategy.n, start.strategy.k);
-    fact(out, "Strategy", &start.strategy.name, &bounds);
-    let sampler = start.strategy.sampler;
-    let sampler = format!(
-        "T = {}, top-p {}, top-k {}, min-p {}",
-        sampler.temperature, sampler.top_p, sampler.top_k, sampler.min_p
+    let strategy = &start.strategy;
+    let bounds = format!(
+        "n = {}, k = {}, beam {}",
+        strategy.n, strategy.k, strategy.beam
     );
-    fact(out, "Seed", &start.seed.to_string(), &sampler);
+    fact(out, "Strategy", &strategy.name, &bounds);
+    let version = format!("egss {}", start.egss_version);
+    fact(out, "Seed", &start.seed.to_string(), &version);
     if let Some(gate) = &start.gate {
         let threshold = format!("{:.2} nats", gate.threshold_nats);
         let source = format!("{}, {}", signal(gate.signal), gate.source());
@@ -73,6 +79,14 @@ fn facts(out: &mut Markup, view: &RunView) {
         "up to the last event"
     };
     fact(out, "Wall time", &duration(view.wall_ms()), state);
+    out.raw("</dl>\n<dl class=\"settings\" aria-label=\"Settings of the strategy\">");
+    for (name, value) in settings(strategy) {
+        out.raw("<div><dt>")
+            .raw(name)
+            .raw("</dt><dd>")
+            .text(value)
+            .raw("</dd></div>");
+    }
     out.raw("</dl>\n");
 }
 

@@ -19,6 +19,16 @@ impl Markup {
         self
     }
 
+    /// An attribute within an open tag.
+    pub fn attr(&mut self, name: &'static str, value: impl Display) -> &mut Self {
+        self.raw(" ").raw(name).raw("=\"").text(value).raw("\"")
+    }
+
+    /// A length or a place in a drawing, to a tenth of a pixel.
+    pub fn px(&mut self, name: &'static str, value: f32) -> &mut Self {
+        self.attr(name, (value * 10.0).round() / 10.0)
+    }
+
     /// Markup made elsewhere.
     pub fn append(&mut self, other: Markup) -> &mut Self {
         self.0.push_str(&other.0);

@@ -1,6 +1,9 @@
 //! The report as one HTML page: no framework, nothing fetched, light and dark.
+mod candidates;
 mod entropy;
 mod header;
+mod highlight;
+mod histogram;
 mod markup;
 mod patch;
 mod selection;
@@ -26,6 +29,7 @@ pub fn html(view: &RunView) -> String {
     header::header(&mut body, view);
     body.raw("<main>\n");
     tree::tree(&mut body, view);
+    histogram::histogram(&mut body, view);
     steps::steps(&mut body, view);
     if let Some(suite) = view.suite() {
         tests_matrix::tests(&mut body, view, suite);

@@ -1,6 +1,6 @@
 "use strict";
-// The page works without this: it opens the step that a link names, and
-// moves between the tree's steps by arrow keys.
+// The page works without this: it opens the step that a link names, moves
+// between the tree's steps by arrow keys, and back to the tree by Escape.
 (() => {
   const openTarget = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -20,6 +20,14 @@
       if (node.getAttribute("href") === location.hash) openTarget();
     });
   }
+  // From a step back to its mark.
+  addEventListener("keydown", (event) => {
+    const step = event.key === "Escape" && document.activeElement.closest("details.step");
+    const node = step && nodes.find((node) => node.getAttribute("href") === "#" + step.id);
+    if (!node) return;
+    rove(node);
+    node.focus();
+  });
   // One tab stop for the whole tree; arrows move within.
   const rove = (node) => {
     for (const other of nodes) other.setAttribute("tabindex", other === node ? "0" : "-1");

@@ -1,11 +1,12 @@
 //! Every step, by branch: a row each, which opens to all that is known of it.
 use super::super::figures::{action, count, percent, thousands, two, went_wrong};
-use super::super::sentence::{branch_end, branch_origin};
+use super::super::sentence::{branch_end, branch_origin, judge_sentence};
 use super::super::view::{BranchView, RunView, chosen, signal_nats};
-use super::entropy::{coloured, heat};
+use super::candidates::{rationale, siblings, taken};
+use super::entropy::heat;
 use super::markup::Markup;
-use crate::base::ToolEntropy;
-use crate::record::{Candidate, StepFinished};
+use crate::base::{GateSignal, ToolEntropy};
+use crate::record::StepFinished;
 
 /// With more steps than this, only the winner's branch is open at first.
 const OPEN_STEPS_MAX: usize = 60;
@@ -35,7 +36,7 @@ fn branch(out: &mut Markup, view: &RunView, branch: &BranchView) {
     .raw("</span><span class=\"end\">")
     .text(branch_end(view, branch))
     .raw("</span><span class=\"from\">")
-    .text(branch_origin(branch))
+    .text(branch_origin(view, branch))
     .raw(", ")
     .text(count(branch.own_steps.len(), "step"))
     .raw("</span></summary>\n");
@@ -44,13 +45,23 @@ fn branch(out: &mut Markup, view: &RunView, branch: &BranchView) {
             .text(&branch.reason)
             .raw("</p>\n");
     }
+    if let Some(judge) = view.judged(branch.id) {
+        out.raw("<p class=\"note\">Judged as a whole: ")
+            .text(judge_sentence(judge))
+            .raw("</p>\n");
+        rationale(out, judge);
+    }
+    let gate = view.start.gate.as_ref();
+    // Only this signal is one token's figure.
+    let gate = gate.filter(|gate| gate.signal == GateSignal::ArgsMax);
+    let gate_nats = gate.map(|gate| gate.threshold_nats);
     for &at in &branch.own_steps {
-        step(out, at, &view.steps[at]);
+        step(out, at, &view.steps[at], gate_nats);
     }
     out.raw("</details>\n");
 }
 
-fn step(out: &mut Markup, at: usize, step: &StepFinished) {
+fn step(out: &mut Markup, at: usize, step: &StepFinished, gate_nats: Option<f32>) {
     let signal = signal_nats(step);
     let (tool, rest) = chosen(step).map_or_else(Default::default, |c| action(c, ACTION_CHARS_MAX));
     out.raw("<details class=\"step\" id=\"s")
@@ -77,12 +88,11 @@ fn step(out: &mut Markup, at: usize, step: &StepFinished) {
     .raw(step.outcome.clause())
     .raw("</span></summary>\n<div class=\"body\">\n");
     decision(out, step);
-    if step.candidates.iter().any(|c| c.judge.is_some()) {
-        judged(out, step);
-    }
-    for (nth, one) in step.candidates.iter().enumerate() {
-        candidate(out, step, nth, one);
-    }
+    taken(out, step, gate_nats);
+    out.raw("<h5>Observation</h5><pre class=\"observation\">")
+        .text(&step.observation)
+        .raw("</pre>\n");
+    siblings(out, step, gate_nats);
     let mut tools = step
         .candidates
         .iter()
@@ -90,9 +100,7 @@ fn step(out: &mut Markup, at: usize, step: &StepFinished) {
     if let Some(tool) = tools.next() {
         tool_table(out, tool);
     }
-    out.raw("<h4>Observation</h4><pre class=\"observation\">")
-        .text(&step.observation)
-        .raw("</pre>\n<p class=\"note\">");
+    out.raw("<p class=\"note\">");
     let total = step.usage.total();
     out.text(format_args!(
         "Spent since the step before in the record: {} decoded, {} computed, {} reused, {}, {} copied.",
@@ -116,73 +124,6 @@ fn decision(out: &mut Markup, step: &StepFinished) {
         .raw("</strong> ")
         .text(&step.decision.reason)
         .raw("</p>\n");
-}
-
-fn judged(out: &mut Markup, step: &StepFinished) {
-    let scored = step.candidates.iter().filter_map(|c| c.judge.as_ref());
-    let Some(first) = scored.clone().max_by_key(|score| score.dimensions.len()) else {
-        return;
-    };
-    out.raw("<h4>Judge</h4><div class=\"wide\"><table><thead><tr><th>Candidate</th>");
-    for (name, _) in &first.dimensions {
-        out.raw("<th class=\"n\">")
-            .text(name.replace('_', " "))
-            .raw("</th>");
-    }
-    out.raw("<th class=\"n\">Score</th><th></th></tr></thead><tbody>");
-    for (nth, candidate) in step.candidates.iter().enumerate() {
-        out.raw(if nth == step.chosen {
-            "<tr class=\"taken\">"
-        } else {
-            "<tr>"
-        });
-        out.figure(nth + 1);
-        let judge = candidate.judge.as_ref();
-        for (name, _) in &first.dimensions {
-            let found = judge.and_then(|judge| judge.dimensions.iter().find(|(n, _)| n == name));
-            out.figure(two(found.map(|(_, value)| *value)));
-        }
-        out.figure(two(judge.map(|judge| judge.score)));
-        out.cell(if nth == step.chosen { "taken" } else { "" });
-        out.raw("</tr>");
-    }
-    out.raw("</tbody></table></div>\n");
-}
-
-fn candidate(out: &mut Markup, step: &StepFinished, nth: usize, candidate: &Candidate) {
-    let taken = nth == step.chosen;
-    out.raw(if taken {
-        "<details class=\"candidate taken\" open><summary>"
-    } else {
-        "<details class=\"candidate\"><summary>"
-    });
-    if step.candidates.len() == 1 {
-        out.raw("<strong>Action</strong>");
-    } else {
-        out.raw("<strong>Candidate ").text(nth + 1).raw(if taken {
-            "</strong> taken"
-        } else {
-            "</strong>"
-        });
-    }
-    let entropy = &candidate.entropy;
-    out.raw("<span class=\"figures\">").text(format_args!(
-        "tool {} · arguments mean {}, max {} nats · {}, {} free",
-        two(entropy.tool.as_ref().map(|tool| tool.entropy_nats)),
-        two(entropy.args_mean_nats),
-        two(entropy.args_max_nats),
-        count(entropy.n_tokens, "token"),
-        entropy.n_free_tokens,
-    ));
-    if let Some(vote) = entropy.vote_nats {
-        out.text(format_args!(" · vote {vote:.2} nats"));
-    }
-    if candidate.merged > 1 {
-        out.text(format_args!(" · decoded {} times", candidate.merged));
-    }
-    out.raw("</span></summary><pre class=\"tokens\">");
-    coloured(out, candidate);
-    out.raw("</pre></details>\n");
 }
 
 fn tool_table(out: &mut Markup, tool: &ToolEntropy) {

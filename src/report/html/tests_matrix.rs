@@ -155,9 +155,15 @@ fn cell(out: &mut Markup, found: Option<(TestResult, &str)>) {
         out.raw("<td class=\"none\">–</td>");
         return;
     };
-    out.raw("<td class=\"").raw(result(test)).raw("\"");
-    if !message.is_empty() {
-        out.raw(" title=\"").text(message).raw("\"");
+    out.raw("<td class=\"").raw(result(test)).raw("\">");
+    if message.is_empty() {
+        out.raw(result(test));
+    } else {
+        out.raw("<details><summary>")
+            .raw(result(test))
+            .raw("</summary><pre>")
+            .text(message)
+            .raw("</pre></details>");
     }
-    out.raw(">").raw(result(test)).raw("</td>");
+    out.raw("</td>");
 }

@@ -2,7 +2,7 @@
 //! model: entropies, scores and tests are made up, from a fixed seed.
 mod runs;
 
-pub use runs::{long, realistic};
+pub use runs::{beam, long, realistic};
 
 use egss::base::{
     ActionEntropy, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey, StepId,
@@ -109,6 +109,14 @@ impl Synthetic {
         self.elapsed_ms += 2_300;
     }
 
+    /// Changes the first line.
+    pub fn start(&mut self) -> &mut RunStarted {
+        match &mut self.lines[0].event {
+            Event::RunStarted(start) => start,
+            _ => unreachable!("the first line starts the run"),
+        }
+    }
+
     pub fn lines(&self) -> Vec<RecordLine> {
         self.lines.clone()
     }
@@ -186,6 +194,11 @@ impl Synthetic {
 
     /// Adds a step and returns its id.
     pub fn step(&mut self, step: Step) -> u32 {
+        self.step_but(step, |_| {})
+    }
+
+    /// Adds a step with something about it changed, and returns its id.
+    pub fn step_but(&mut self, step: Step, change: impl FnOnce(&mut StepFinished)) -> u32 {
         let branches = !step.siblings.is_empty();
         let mut candidates = vec![self.candidate(step.tool, step.text, step.signal_nats, branches)];
         for text in step.siblings {
@@ -218,7 +231,7 @@ impl Synthetic {
             };
         }
         let sign = if branches { ">=" } else { "<" };
-        self.push(Event::StepFinished(StepFinished {
+        let mut finished = StepFinished {
             step: StepId(id),
             branch: BranchId(step.branch),
             depth: step.depth,
@@ -239,7 +252,9 @@ impl Synthetic {
             observation_tokens: vec![1, 2, 3],
             tree: "1".repeat(40),
             usage,
-        }));
+        };
+        change(&mut finished);
+        self.push(Event::StepFinished(finished));
         id
     }
 

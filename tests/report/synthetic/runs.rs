@@ -1,5 +1,6 @@
 //! Whole records: one that looks like a real run, one of any length.
 use super::*;
+use egss::base::{ForkAt, JudgeMethod, JudgeWhen};
 
 const VIEW: &str = "<tool_call>\n{\"name\": \"view\", \"arguments\": {\"path\":\"stock/ledger.py\",\"start\":29,\"end\":35}}\n</tool_call>";
 const SEARCH: &str =
@@ -214,6 +215,98 @@ pub fn realistic() -> Synthetic {
         branch: Some(BranchId(1)),
         reason: "branch 1 passes 3 of 3 counted tests, branch 3 passes 2 of 3; its votes total 14.70 against 7.20".into(),
         ranking: vec![row(1, 1.0, 0.81, 14.7), row(3, 0.667, 0.44, 7.2)],
+    }));
+    r.end_run(PATCH);
+    r
+}
+
+/// Three branches that live at once: siblings that leave an action in its
+/// midst, one pruned, one judged whole, two voters.
+pub fn beam() -> Synthetic {
+    use StepOutcome::*;
+    let mut r = Synthetic::new("Deliveries on the day itself are missing");
+    let strategy = &mut r.start().strategy;
+    strategy.name = "egss-beam".into();
+    strategy.beam = 3;
+    strategy.fork_at = ForkAt::Token;
+    strategy.judge.method = JudgeMethod::Rationale;
+    strategy.judge.when = JudgeWhen::After;
+    let step = |branch, depth, text, signal_nats, outcome, siblings| Step {
+        branch,
+        depth,
+        tool: if text == VIEW { "view" } else { "edit" },
+        text,
+        signal_nats,
+        outcome,
+        observation: SOURCE,
+        siblings,
+    };
+    let left = |n: usize| {
+        move |step: &mut StepFinished| {
+            let chosen = step.chosen;
+            let taken = &mut step.candidates[chosen];
+            taken.forked_at = n;
+            taken.temperature = 0.9;
+            taken.nudge_tokens = vec![7; 12];
+        }
+    };
+    let judged = |step: &mut StepFinished| {
+        for (nth, candidate) in step.candidates.iter_mut().enumerate() {
+            candidate.forked_at = 11 * nth;
+            let judge = candidate.judge.as_mut().unwrap();
+            judge.rationale = Some("It edits what the failing example runs.".into());
+            candidate.tried = Some(Tried {
+                outcome: if nth == 0 { TestsFailed } else { Ok },
+                observation: "1 failed, 8 passed".into(),
+                tree: "2".repeat(40),
+            });
+        }
+    };
+    r.branch(0, None, "from the prompt");
+    r.step(step(0, 0, VIEW, 0.2, Ok, &[]));
+    let fork = r.step_but(step(0, 1, EDIT_WRONG, 2.4, Ok, &[EDIT, EDIT_WRONG]), judged);
+    r.branch(1, Some((0, fork)), "second in the beam");
+    r.branch(2, Some((0, fork)), "third in the beam");
+    r.step_but(step(1, 1, EDIT, 1.1, Ok, &[]), left(14));
+    r.step_but(step(2, 1, EDIT_WRONG, 1.3, Ok, &[]), left(38));
+    r.step(step(0, 2, VIEW, 0.3, TestsFailed, &[]));
+    r.step(step(1, 2, VIEW, 0.1, TestsPassed, &[]));
+    r.end_branch(2, BranchStatus::Pruned, "", 0.3);
+    r.step_but(step(0, 3, EDIT_WRONG, 0.9, Ok, &[]), left(20));
+    r.step(step(1, 3, SUBMIT, 0.05, Submitted, &[]));
+    r.end_branch(1, BranchStatus::Submitted, PATCH, 0.81);
+    r.end_branch(
+        0,
+        BranchStatus::StepsSpent,
+        &PATCH.replace("<=", "=="),
+        0.41,
+    );
+    r.push(Event::TrajectoryJudged(TrajectoryJudged {
+        branch: BranchId(0),
+        judge: JudgeScore {
+            dimensions: vec![("step_consistency".into(), 1.5)],
+            score: 0.41,
+            rationale: Some("It never ran the example.".into()),
+        },
+        usage: AUGMENTATION,
+    }));
+    for voter in ["maintainer, T = 0", "sceptic, T = 1"] {
+        for (branch, total) in [(0, 6.5), (1, 15.0)] {
+            r.push(Event::Voted(Voted {
+                voter: voter.into(),
+                branch: BranchId(branch),
+                dimensions: vec![("code_quality".into(), total / 6.0)],
+                total,
+                gated: branch == 0,
+                usage: UsageByPurpose::default(),
+            }));
+        }
+    }
+    r.push(Event::Selected(Selected {
+        usage: UsageByPurpose::default(),
+        branch: Some(BranchId(1)),
+        reason: "both voters prefer branch 1".into(),
+        ranking: Vec::new(),
     }));
     r.end_run(PATCH);
     r
