@@ -72,8 +72,8 @@ pub struct Meter {
     last_plain: Instant,
 }
 
-/// How often a plain line is printed.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a plain line is printed where there is no terminal.
+pub const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Meter {
     pub fn new(what: &str) -> Self {

@@ -3,6 +3,7 @@ mod bench;
 mod common;
 mod eval;
 mod generate;
+mod live;
 mod models;
 mod report;
 mod solve;

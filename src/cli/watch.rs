@@ -1,34 +1,111 @@
 //! A run as it goes on, on standard error.
-use super::common::Meter;
+use super::common::PLAIN_INTERVAL;
+use super::live::{Live, action_line};
 use crate::engine::Progress;
 use crate::record::{Event, StepFinished, SuiteRun};
 use crate::search::{RunState, Watcher};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::RefCell;
 use std::time::Instant;
 
-/// A line an event; between them the decoding's rate.
+/// A line an event. On a terminal a panel below them shows the living branches,
+/// rates and what is left of the budget; elsewhere a plain line now and then.
 pub struct TerminalWatcher {
     started: Instant,
-    meter: RefCell<Option<Meter>>,
+    live: RefCell<Live>,
+    /// `None` without a terminal.
+    panel: Option<RefCell<Panel>>,
+    last_plain: RefCell<Instant>,
 }
 
 impl TerminalWatcher {
     pub fn new() -> Self {
+        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         Self {
             started: Instant::now(),
-            meter: RefCell::new(None),
+            live: RefCell::new(Live::default()),
+            panel: is_terminal.then(|| RefCell::new(Panel::new())),
+            last_plain: RefCell::new(Instant::now()),
         }
     }
 
     fn say(&self, text: &str) {
-        // The meter's line is cleared before another is printed.
-        *self.meter.borrow_mut() = None;
-        eprintln!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
+        let line = format!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
+        match &self.panel {
+            Some(panel) => panel.borrow().say(&line),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    fn show(&self) {
+        let status = || self.live.borrow().status(self.now_ms());
+        if let Some(panel) = &self.panel {
+            let mut lines = self.live.borrow().rows();
+            lines.push(status());
+            panel.borrow_mut().show(&lines);
+            return;
+        }
+        let mut last = self.last_plain.borrow_mut();
+        if last.elapsed() >= PLAIN_INTERVAL {
+            *last = Instant::now();
+            self.say(&status());
+        }
+    }
+}
+
+/// Lines at the bottom of a terminal, redrawn in their places.
+struct Panel {
+    all: MultiProgress,
+    lines: Vec<ProgressBar>,
+}
+
+impl Panel {
+    fn new() -> Self {
+        Self {
+            all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+            lines: Vec::new(),
+        }
+    }
+
+    /// A line above the panel, which stays.
+    fn say(&self, line: &str) {
+        if self.all.println(line).is_err() {
+            eprintln!("{line}");
+        }
+    }
+
+    fn show(&mut self, lines: &[String]) {
+        while self.lines.len() > lines.len() {
+            let line = self.lines.pop().expect("there are more");
+            line.finish_and_clear();
+            self.all.remove(&line);
+        }
+        while self.lines.len() < lines.len() {
+            // A line that is too long is cut, as a wrapped one would be drawn over.
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            let line = ProgressBar::new_spinner().with_style(style.expect("a valid template"));
+            self.lines.push(self.all.add(line));
+        }
+        for (line, text) in self.lines.iter().zip(lines) {
+            line.set_message(text.clone());
+            line.tick();
+        }
+    }
+}
+
+impl Drop for Panel {
+    fn drop(&mut self) {
+        self.show(&[]);
     }
 }
 
 impl Watcher for TerminalWatcher {
     fn event(&self, event: &Event, state: &RunState) {
+        self.live.borrow_mut().event(event, state);
         match event {
             Event::BranchStarted(started) => {
                 self.say(&format!("branch {}: {}", started.branch, started.reason))
@@ -58,18 +135,19 @@ impl Watcher for TerminalWatcher {
                 Some(branch) => format!("selected: branch {branch} ({})", selected.reason),
                 None => format!("nothing selected: {}", selected.reason),
             }),
-            Event::RunStarted(_)
-            | Event::SuiteBuilt(_)
-            | Event::SuiteClassified(_)
-            | Event::RunEnded(_) => {}
+            Event::RunStarted(_) | Event::SuiteBuilt(_) | Event::SuiteClassified(_) => {}
+            // What is printed next must not be drawn over.
+            Event::RunEnded(_) => {
+                if let Some(panel) = &self.panel {
+                    panel.borrow_mut().show(&[]);
+                }
+            }
         }
     }
 
     fn progress(&self, progress: &Progress<'_>) {
-        self.meter
-            .borrow_mut()
-            .get_or_insert_with(|| Meter::new("decoding"))
-            .show(progress);
+        self.live.borrow_mut().progress(progress, self.now_ms());
+        self.show();
     }
 
     fn stage(&self, what: &str) {
@@ -79,19 +157,11 @@ impl Watcher for TerminalWatcher {
 
 fn step_line(step: &StepFinished, state: &RunState) -> String {
     let taken = &step.candidates[step.chosen];
-    let action: String = taken
-        .canonical
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(100)
-        .collect();
     let mut line = format!(
         "branch {} step {}: {} -> {}; {}",
         step.branch,
         state.branch(step.branch).steps.len(),
-        action,
+        action_line(taken),
         step.outcome.clause(),
         step.decision.reason
     );
