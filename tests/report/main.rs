@@ -1,10 +1,12 @@
 //! The report, from whole records. The records are synthetic.
+mod browser;
+mod page;
 mod synthetic;
 
 use egss::record::{BranchStatus, Event, RecordLine, RecordWriter, StepOutcome};
 use egss::report::{ReportError, RunView, html, json, markdown, text, write_report};
 use std::path::Path;
-use synthetic::{Step, Synthetic, long, realistic};
+use synthetic::{Step, Synthetic, beam, long, realistic};
 
 fn view(record: &Synthetic) -> RunView {
     RunView::new(record.lines())
@@ -175,6 +177,56 @@ fn a_thousand_steps_stay_a_small_page() {
     assert!(bytes < PAGE_BYTES_MAX, "{bytes} bytes");
 }
 
+/// What `report.html` and its companions hold.
+fn reports(dir: &Path) -> Vec<Vec<u8>> {
+    let names = ["report.html", "report.md", "report.json", "patch.diff"];
+    let read = |name| std::fs::read(dir.join(name)).unwrap();
+    names.into_iter().map(read).collect()
+}
+
+#[test]
+fn each_strategys_record_replays_into_the_same_report() {
+    for name in egss::search::STRATEGY_NAMES {
+        let mut record = realistic();
+        record.start().strategy = egss::search::strategy_named(name, 4, 4).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        write_record(&dir.path().join("record.jsonl"), &record.lines());
+        let run = || {
+            let mut egss = assert_cmd::Command::cargo_bin("egss").unwrap();
+            egss.arg("report").arg(dir.path()).assert().success();
+            reports(dir.path())
+        };
+        let first = run();
+        assert!(first[0].starts_with(b"<!doctype html>"));
+        assert!(String::from_utf8_lossy(&first[1]).contains(name), "{name}");
+        assert_eq!(first, run(), "{name}");
+    }
+}
+
+#[test]
+fn without_a_terminal_the_tree_is_plain_text() {
+    let dir = tempfile::tempdir().unwrap();
+    write_record(&dir.path().join("record.jsonl"), &beam().lines());
+    let mut egss = assert_cmd::Command::cargo_bin("egss").unwrap();
+    let shown = egss
+        .arg("report")
+        .arg(dir.path())
+        .arg("--text")
+        .output()
+        .unwrap();
+    assert!(shown.status.success());
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(!shown.contains('\u{1b}'));
+    for part in [
+        "branch 1 ★  forked from branch 0 at step 1, 14 of 136 tokens into its action; selected",
+        "38 of 136 tokens into its action; pruned",
+        "without forks",
+    ] {
+        assert!(shown.contains(part), "{part:?} in {shown}");
+    }
+    assert!(!dir.path().join("report.html").exists());
+}
+
 #[test]
 fn a_run_directory_gets_its_reports_and_its_patch() {
     let dir = tempfile::tempdir().unwrap();
@@ -230,6 +282,8 @@ fn pages_to_look_at() {
     let records = [
         ("realistic", lines.clone()),
         ("cut", lines[..9].to_vec()),
+        ("beam", beam().lines()),
+        ("beam-cut", beam().lines()[..11].to_vec()),
         ("long", long(1_000).lines()),
     ];
     for (name, lines) in records {
