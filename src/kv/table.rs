@@ -145,22 +145,18 @@ impl BlockTable {
     ///
     /// A block behind one that is not registered is not either.
     pub fn register(&mut self, tokens: &[u32], from: usize) {
-        let (n_before, n_full) = (from / BLOCK_SIZE, self.len / BLOCK_SIZE);
-        if n_before >= n_full {
+        let n_before = from / BLOCK_SIZE;
+        if n_before >= self.len / BLOCK_SIZE {
             return;
         }
         let (full_blocks, _) = tokens[..self.len].as_chunks();
         let mut pool = self.pool.lock();
-        for at in n_before..n_full {
+        for (at, &tokens) in full_blocks.iter().enumerate().skip(n_before) {
             let parent = at.checked_sub(1).map(|before| self.blocks[before]);
             if parent.is_some_and(|parent| !pool.is_registered(parent)) {
                 return;
             }
-            let link = Link {
-                parent,
-                tokens: full_blocks[at],
-            };
-            self.blocks[at] = pool.register(self.blocks[at], link);
+            self.blocks[at] = pool.register(self.blocks[at], Link { parent, tokens });
         }
     }
 
