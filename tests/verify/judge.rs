@@ -19,7 +19,7 @@ def test_two(): assert double(2) == 4
 def test_five(): assert double(5) == 10
 ";
 
-fn task() -> Task {
+pub fn task() -> Task {
     let fields = serde_json::json!({
         "instance_id": "double",
         "repo": "double",

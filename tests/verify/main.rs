@@ -1,4 +1,5 @@
 //! Verification with real pytest in the real sandbox.
+mod comparison;
 mod evaluate;
 mod judge;
 mod runner;
