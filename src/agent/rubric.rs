@@ -47,8 +47,8 @@ impl Digits {
 /// the digits 0 to 3, for each sequence and dimension. The sequences are left
 /// as they were, and none sees another.
 ///
-/// Cost: one batch. On a fork the question's tokens a sequence and a few tokens
-/// an answer are computed; otherwise the whole context too.
+/// Cost: on a fork one batch, of the question's tokens a sequence and a few
+/// tokens an answer; otherwise one a sequence, with its whole context too.
 /// Errors: `ContextFull`, `KvPoolFull`, `Model`.
 pub fn digits(
     engine: &mut dyn Engine,
@@ -64,18 +64,27 @@ pub fn digits(
         .flat_map(|name| (0..=3).map(move |digit| format!("{name}: {digit}")))
         .map(|text| engine.vocabulary().encode(&text))
         .collect();
-    let asked = ask(engine, dialect, seqs, context, question, purpose)?;
-    let jobs: Vec<ScoreJob> = asked
-        .iter()
-        .map(|&seq| ScoreJob {
-            seq,
-            continuations: answers.clone(),
-            purpose,
-        })
-        .collect();
-    let scores = engine.score(&jobs);
-    asked.iter().for_each(|&seq| engine.release(seq));
-    Ok(scores?.iter().map(|logprobs| read(logprobs)).collect())
+    // Contexts computed anew do not share a block: one at a time has room.
+    let at_once = match context {
+        JudgeContext::Fork => seqs.len().max(1),
+        JudgeContext::Prefill => 1,
+    };
+    let mut all = Vec::with_capacity(seqs.len());
+    for seqs in seqs.chunks(at_once) {
+        let asked = ask(engine, dialect, seqs, context, question, purpose)?;
+        let jobs: Vec<ScoreJob> = asked
+            .iter()
+            .map(|&seq| ScoreJob {
+                seq,
+                continuations: answers.clone(),
+                purpose,
+            })
+            .collect();
+        let scores = engine.score(&jobs);
+        asked.iter().for_each(|&seq| engine.release(seq));
+        all.extend(scores?.iter().map(|logprobs| read(logprobs)));
+    }
+    Ok(all)
 }
 
 /// A new sequence for each, with the question behind it. They are the caller's.

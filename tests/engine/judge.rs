@@ -68,7 +68,9 @@ pub fn judge_both_ways(engine: &mut LocalEngine, trunk: &[u32], asked: &Asked<'_
     let mut largest = 0f32;
     for (a, b) in pairs {
         let (a, b) = (a.expectation(), b.expectation());
-        assert!((0.0..=3.0).contains(&a), "{a}");
+        for digit in [a, b] {
+            assert!((0.0..=3.0).contains(&digit), "{digit}");
+        }
         largest = largest.max((a - b).abs());
     }
     let share = computed_forked as f64 / computed_anew as f64;
@@ -77,6 +79,7 @@ pub fn judge_both_ways(engine: &mut LocalEngine, trunk: &[u32], asked: &Asked<'_
         asked.n_siblings,
         trunk.len() + asked.action_tokens,
     );
+    println!("of the first: {:?}", forked[0]);
     assert_eq!(forked.len(), asked.n_siblings);
     assert!(largest < tolerance, "{anew:?}\n{forked:?}");
     assert!(share < SHARE_MAX);

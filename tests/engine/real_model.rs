@@ -426,7 +426,8 @@ fn a_sibling_of_a_finished_action_is_sampled_without_computing() {
 }
 
 /// Of a digit's expectation, 0 to 3, over quantised weights: logits move as with
-/// `TOLERANCE_QUANTISED_LOGITS`, the four digits of one row mostly together.
+/// `TOLERANCE_QUANTISED_LOGITS`, the four digits of one row mostly together. Seen
+/// is none at all: several rows in one product are each what they are alone.
 const TOLERANCE_DIGITS_QUANTISED: f32 = 0.15;
 
 #[test]
