@@ -13,12 +13,14 @@ mod sandbox;
 mod shadow;
 mod stage;
 mod supervise;
+mod toolchain;
 mod walk;
 
 pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
 pub use python::find_python;
 pub use sandbox::{Sandbox, SandboxMode};
 pub use shadow::{Shadow, TreeId, repository_prefix};
+pub use toolchain::Toolchain;
 
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,7 @@ use super::bubblewrap::{Bubblewrap, STAGE_BIN, SYSTEM_DIRS};
 use super::python::Interpreter;
 use super::stage::Stage;
 use super::supervise::{Reach, supervise};
+use super::toolchain::Toolchain;
 use super::{CommandEnd, CommandOutput, Limits, WorkspaceError, existing_dir};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,8 +40,9 @@ pub struct Sandbox {
     /// `None` in [`SandboxMode::UnsafeNone`].
     bubblewrap: Option<Bubblewrap>,
     interpreter: Interpreter,
-    /// What the interpreter needs beside the system directories.
+    /// What the interpreter and the toolchain need beside the system directories.
     roots: Vec<PathBuf>,
+    toolchain: Toolchain,
     seen_at: PathBuf,
     home: PathBuf,
     stage: Arc<Stage>,
@@ -65,6 +67,7 @@ impl Sandbox {
             roots: interpreter.roots(&SYSTEM_DIRS, &home),
             stage: Arc::new(Stage::new(&interpreter.executable)?),
             seen_at: PathBuf::from(WORKSPACE),
+            toolchain: Toolchain::default(),
             home,
             interpreter,
         };
@@ -78,6 +81,16 @@ impl Sandbox {
     #[must_use]
     pub fn seen_at(mut self, path: &Path) -> Self {
         self.seen_at = path.to_owned();
+        self
+    }
+
+    /// The same sandbox with a toolchain in it, read-only.
+    #[must_use]
+    pub fn with_toolchain(mut self, toolchain: Toolchain) -> Self {
+        let is_system = |path: &PathBuf| SYSTEM_DIRS.iter().any(|dir| path.starts_with(dir));
+        let roots = toolchain.roots.iter().filter(|path| !is_system(path));
+        self.roots.extend(roots.cloned());
+        self.toolchain = toolchain;
         self
     }
 
@@ -122,13 +135,14 @@ impl Sandbox {
             .parent()
             .unwrap_or(Path::new("/"));
         let path_with = |stage_bin: &Path| {
-            format!(
-                "{}:{}:/usr/local/bin:/usr/bin:/bin",
-                stage_bin.display(),
-                bin.display()
-            )
+            let mut path = format!("{}:{}", stage_bin.display(), bin.display());
+            for folder in &self.toolchain.bin {
+                path += &format!(":{}", folder.display());
+            }
+            path + ":/usr/local/bin:/usr/bin:/bin"
         };
         command.envs(ENVIRONMENT);
+        command.envs(self.toolchain.env.iter().map(|(name, path)| (name, path)));
         let reach = if let Some(bubblewrap) = &self.bubblewrap {
             command.env("PATH", path_with(Path::new(STAGE_BIN)));
             command.env("HOME", "/tmp");
