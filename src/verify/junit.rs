@@ -1,4 +1,5 @@
-//! JUnit XML as pytest writes it, read into outcomes: the contract with the runner.
+//! JUnit XML as pytest and cargo-nextest write it, read into outcomes: the
+//! contract with a runner.
 use crate::record::{SuiteCounts, TestOutcome, TestResult};
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
@@ -9,8 +10,11 @@ use std::path::Path;
 const MESSAGE_LINES_MAX: usize = 4;
 /// Characters of a failure that are kept.
 const MESSAGE_CHARS_MAX: usize = 600;
-/// What `pytest_main.py` raises at a limit.
-const TIME_LIMIT_MARK: &str = "egss-time-limit";
+/// What `pytest_main.py` writes of a test that came to no result of its own: it
+/// hung, or its process died.
+const NO_RESULT_MARKS: [&str; 2] = ["egss-time-limit", "egss-no-result"];
+/// The same in the types of cargo-nextest's failures.
+const NO_RESULT_TYPES: [&str; 2] = ["test timeout", "test abort"];
 
 /// Counts by result; `total` takes skipped tests in.
 pub fn count(tests: &[TestOutcome]) -> SuiteCounts {
@@ -25,17 +29,19 @@ pub fn count(tests: &[TestOutcome]) -> SuiteCounts {
 
 /// One `<testcase>` while it is being read.
 #[derive(Default)]
-struct Case {
-    classname: String,
-    name: String,
+pub(super) struct Case {
+    pub classname: String,
+    pub name: String,
     file: String,
     seconds: f64,
     result: Option<TestResult>,
+    /// The failure's type.
+    kind: String,
     message: String,
     text: String,
 }
 
-/// Reads a JUnit XML file of a run whose working directory was `dir`.
+/// Reads a JUnit XML file of a run of pytest whose working directory was `dir`.
 ///
 /// Ids are `file::test` or `file::Class::test[param]`; a file that could not be
 /// collected is an `Error` with the file as its id. A test that is listed twice
@@ -43,6 +49,11 @@ struct Case {
 /// asked which of a dotted name's prefixes is a file. `None`: not well-formed
 /// to the end (the run was killed while writing), or no JUnit XML.
 pub fn parse_junit(xml: &str, dir: &Path) -> Option<Vec<TestOutcome>> {
+    parse_cases(xml, &|case| case.pytest_id(dir))
+}
+
+/// The same for any runner: `id_of` names a test.
+pub(super) fn parse_cases(xml: &str, id_of: &dyn Fn(&Case) -> String) -> Option<Vec<TestOutcome>> {
     let mut reader = Reader::from_str(xml);
     let mut outcomes: Vec<TestOutcome> = Vec::new();
     let mut case: Option<Case> = None;
@@ -52,7 +63,7 @@ pub fn parse_junit(xml: &str, dir: &Path) -> Option<Vec<TestOutcome>> {
         match reader.read_event().ok()? {
             Event::Start(tag) if tag.name().as_ref() == "testcase" => case = Some(open(&tag)?),
             Event::Empty(tag) if tag.name().as_ref() == "testcase" => {
-                push(&mut outcomes, open(&tag)?.finish(dir));
+                push(&mut outcomes, open(&tag)?.finish(id_of));
             }
             Event::Start(tag) if case.is_some() => in_detail = case.as_mut()?.detail(&tag)?,
             Event::Empty(tag) if case.is_some() => {
@@ -72,7 +83,7 @@ pub fn parse_junit(xml: &str, dir: &Path) -> Option<Vec<TestOutcome>> {
                 }
             }
             Event::End(tag) => match tag.name().as_ref() {
-                "testcase" => push(&mut outcomes, case.take()?.finish(dir)),
+                "testcase" => push(&mut outcomes, case.take()?.finish(id_of)),
                 "testsuites" | "testsuite" => closed = true,
                 _ => in_detail = false,
             },
@@ -138,18 +149,28 @@ impl Case {
             _ => return Some(false),
         };
         self.result = Some(result);
+        self.kind = attribute(tag, "type")?;
         self.message = attribute(tag, "message")?;
         Some(true)
     }
 
-    fn finish(self, dir: &Path) -> TestOutcome {
-        let id = self.id(dir);
+    fn finish(self, id_of: &dyn Fn(&Self) -> String) -> TestOutcome {
+        let id = id_of(&self);
         let mut result = self.result.unwrap_or(TestResult::Passed);
         let mut message = String::new();
         if matches!(result, TestResult::Failed | TestResult::Error) {
             message = first_lines(&self.message, &self.text);
-            if result == TestResult::Failed && self.message.contains(TIME_LIMIT_MARK) {
+            let has_none = NO_RESULT_MARKS
+                .iter()
+                .any(|mark| self.message.contains(mark))
+                || NO_RESULT_TYPES
+                    .iter()
+                    .any(|kind| self.kind.starts_with(kind));
+            if has_none {
                 result = TestResult::Error;
+            }
+            if message.is_empty() {
+                message = self.kind.clone();
             }
         }
         TestOutcome {
@@ -163,7 +184,7 @@ impl Case {
     /// pytest writes `tests/t.py::A::test` as class name `tests.t.A` and name
     /// `test`. Its `file` attribute is where the function was defined, which an
     /// inherited test has in another file: the class name is asked first.
-    fn id(&self, dir: &Path) -> String {
+    fn pytest_id(&self, dir: &Path) -> String {
         if self.classname.is_empty() {
             let dotted = self.name.replace('.', "/");
             return if self.file.is_empty() {
@@ -207,7 +228,7 @@ fn first_lines(message: &str, text: &str) -> String {
         .collect();
     let lines: Vec<&str> = if !marked.is_empty() {
         marked
-    } else if !message.is_empty() && message != "collection failure" {
+    } else if !message.is_empty() && message != "collection failure" && !text.starts_with(message) {
         message.lines().collect()
     } else {
         text.lines().collect()

@@ -22,7 +22,7 @@ const TAIL_LINES: usize = 4;
 /// Limits of a run of tests.
 #[derive(Clone, Copy, Debug)]
 pub struct RunnerLimits {
-    /// One test's set-up, call or tear-down, or one file's import, seconds.
+    /// One test with its set-up and tear-down, or one file's import, seconds.
     pub test_s_max: u64,
     /// The whole run, tests that are run apart included, seconds.
     pub run_s_max: u64,
@@ -252,7 +252,7 @@ impl<'a> TestRunner<'a> {
 
 /// pytest under the per-test limit, quiet and without its cache, at the root.
 pub(super) fn pytest_argv(test_s_max: &str) -> Vec<&str> {
-    let mut argv = vec!["python3", "-B", "-c", PYTEST_MAIN, test_s_max];
+    let mut argv = vec!["python3", "-B", "-c", PYTEST_MAIN, test_s_max, ""];
     argv.extend(["-q", "-p", "no:cacheprovider", "--color=no", "--rootdir=."]);
     argv
 }

@@ -90,7 +90,7 @@ fn a_hanging_test_or_import_takes_no_other_down() {
         &["test_a.py", "test_import.py", "test_z.py"],
     );
     let found = results(&run);
-    assert_eq!(run.fault, None, "the limits are inside the one process");
+    assert_eq!(run.fault, None, "the limits are inside the one run");
     assert_eq!(found["test_a.py::test_before"], TestResult::Passed);
     assert_eq!(found["test_a.py::test_spins"], TestResult::Error);
     assert_eq!(found["test_a.py::test_sleeps"], TestResult::Error);
@@ -101,18 +101,88 @@ fn a_hanging_test_or_import_takes_no_other_down() {
     assert!(spins.unwrap().message.contains("took longer than 1 s"));
 }
 
-const EXITS: &str = "\
-import os
+const QUITS: &str = "\
+import os, signal, sys, time
 def test_before(): pass
-def test_exits(): os._exit(0)
-def test_after(): pass
+def test_exits():
+    print('noise')
+    os._exit(0)
+def test_dies(): os.kill(os.getpid(), signal.SIGSEGV)
+def test_ignores_its_limit():
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    while True: pass
+def test_leaves_a_process():
+    if os.fork() == 0: time.sleep(60)
+def test_after(): assert False, 'its own'
 ";
 
 #[test]
-fn tests_that_end_the_process_are_found_by_running_apart() {
+fn a_test_that_ends_its_process_or_ignores_its_limit_is_the_only_error() {
+    let (run, _dir) = run(&[("test_a.py", QUITS)], &["test_a.py"]);
+    let found = results(&run);
+    assert_eq!(run.fault, None);
+    for (name, result) in [
+        ("before", TestResult::Passed),
+        ("exits", TestResult::Error),
+        ("dies", TestResult::Error),
+        ("ignores_its_limit", TestResult::Error),
+        ("leaves_a_process", TestResult::Passed),
+        ("after", TestResult::Failed),
+    ] {
+        assert_eq!(found[format!("test_a.py::test_{name}").as_str()], result);
+    }
+    let message = |name: &str| {
+        let test = run.tests.iter().find(|test| test.id.ends_with(name));
+        test.unwrap().message.as_str()
+    };
+    assert!(message("exits").contains("ended with status 0"));
+    assert!(message("dies").contains("died of signal 11"));
+    assert!(message("limit").contains("took longer than 1 s"));
+    assert!(message("after").contains("its own"));
+}
+
+const SHARED: &str = "\
+import os, unittest, mod, pytest
+SEEN = []
+@pytest.fixture(scope='session')
+def counter():
+    SEEN.append('fixture')
+    return SEEN
+def change():
+    assert SEEN == [] and mod.STATE == {} and 'EGSS_SEEN' not in os.environ
+    assert os.path.basename(os.getcwd()) != 'away'
+    SEEN.append(1)
+    mod.STATE['x'] = 1
+    os.environ['EGSS_SEEN'] = '1'
+    os.makedirs('/tmp/away', exist_ok=True)
+    os.chdir('/tmp/away')
+def test_one(): change()
+def test_two(): change()
+def test_three(counter): assert counter == ['fixture']
+def test_four(counter): assert counter == ['fixture']
+class TestC(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls): cls.found = []
+    def test_five(self): self.found.append(1); self.assertEqual(self.found, [1])
+    def test_six(self): self.found.append(1); self.assertEqual(self.found, [1])
+def test_folder(tmp_path): assert list(tmp_path.iterdir()) == []
+";
+
+#[test]
+fn what_one_test_changes_reaches_no_other() {
+    let (run, _dir) = run(
+        &[("mod.py", "STATE = {}\n"), ("test_a.py", SHARED)],
+        &["test_a.py"],
+    );
+    let counts = (run.counts.passed, run.counts.total);
+    assert_eq!(counts, (7, 7), "{:?}", run.tests);
+}
+
+#[test]
+fn a_file_that_ends_the_process_is_found_by_running_apart() {
     let (run, _dir) = run(
         &[
-            ("test_a.py", EXITS),
+            ("test_a.py", "def test_first(): pass\n"),
             ("test_quits.py", "import sys\nsys.exit(0)\n"),
             ("test_z.py", "def test_last(): pass\n"),
         ],
@@ -120,36 +190,33 @@ fn tests_that_end_the_process_are_found_by_running_apart() {
     );
     let found = results(&run);
     assert!(run.fault.as_ref().unwrap().contains("run apart"));
-    assert_eq!(found["test_a.py::test_before"], TestResult::Passed);
-    assert_eq!(found["test_a.py::test_exits"], TestResult::Error);
-    assert_eq!(found["test_a.py::test_after"], TestResult::Passed);
+    assert_eq!(found["test_a.py::test_first"], TestResult::Passed);
     assert_eq!(found["test_quits.py"], TestResult::Error);
     assert_eq!(found["test_z.py::test_last"], TestResult::Passed);
-    assert_eq!(run.tests.len(), 5);
+    assert_eq!(run.tests.len(), 3);
 }
 
 const STUBBORN: &str = "\
 import signal
-def test_good(): pass
-def test_stubborn():
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
-    while True: pass
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+while True: pass
 ";
 
 #[test]
-fn a_test_that_ignores_its_limit_is_stopped_from_outside() {
+fn an_import_that_ignores_its_limit_is_stopped_from_outside() {
     let (sandbox, dir) = (sandbox(), folder(&[("test_a.py", STUBBORN)]));
+    write(dir.path(), &[("test_b.py", "def test_good(): pass\n")]);
     let few = RunnerLimits {
         run_s_max: 12,
         ..limits()
     };
     let runner = TestRunner::new(&sandbox, few, None).unwrap();
     let run = runner
-        .run(None, dir.path(), &names(&["test_a.py"]))
+        .run(None, dir.path(), &names(&["test_b.py", "test_a.py"]))
         .unwrap();
     let found = results(&run);
-    assert_eq!(found["test_a.py::test_good"], TestResult::Passed);
-    assert_eq!(found["test_a.py::test_stubborn"], TestResult::Error);
+    assert_eq!(found["test_b.py::test_good"], TestResult::Passed);
+    assert_eq!(found["test_a.py"], TestResult::Error);
     assert!(run.fault.unwrap().contains("took longer than 6 s"));
 }
 
