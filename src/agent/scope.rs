@@ -62,20 +62,17 @@ impl Scope {
 mod tests {
     use super::*;
     use crate::agent::RepoFile;
-    use crate::base::UsageByPurpose;
     use crate::record::Reached;
 
     fn suite(path: &str, symbol: &str) -> SuiteBuilt {
         SuiteBuilt {
             file: "suite.py".into(),
-            text: String::new(),
             repository_tests: vec!["test_a.py".into()],
-            sources: Vec::new(),
             reached: vec![Reached {
                 path: path.into(),
                 symbol: symbol.into(),
             }],
-            usage: UsageByPurpose::default(),
+            ..SuiteBuilt::default()
         }
     }
 

@@ -281,7 +281,7 @@ pub struct BranchEnded {
 }
 
 /// The consolidated test suite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SuiteBuilt {
     /// Name of the file at the repository's root.
     pub file: String,
@@ -294,6 +294,9 @@ pub struct SuiteBuilt {
     /// there is none, or where it could not be seen.
     #[serde(default)]
     pub reached: Vec<Reached>,
+    /// What did not get into it: origin and why, one sentence each.
+    #[serde(default)]
+    pub dropped: Vec<String>,
     /// What writing it spent.
     #[serde(default)]
     pub usage: UsageByPurpose,
@@ -320,7 +323,8 @@ pub enum TestResult {
 /// One test of one run, from the runner's JUnit XML.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestOutcome {
-    /// `file::test`, as pytest names it.
+    /// `file::test`, as pytest names it. A file that could not be collected has
+    /// its path alone, a part of one its name with `::*`.
     pub id: String,
     pub result: TestResult,
     /// First lines of the failure, if any.
@@ -339,7 +343,7 @@ pub struct SuiteCounts {
 }
 
 /// One run of the suite. `branch: None` is the unpatched base.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SuiteRun {
     pub branch: Option<BranchId>,
     pub counts: SuiteCounts,
@@ -347,6 +351,18 @@ pub struct SuiteRun {
     /// A sentence when the run itself went wrong (time limit, no XML).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// A figure only; `None` for the base, and where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+}
+
+/// How much of a patch its tests run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Executable lines that the patch adds or changes.
+    pub lines: u32,
+    /// Those of them that some test runs.
+    pub covered: u32,
 }
 
 /// Section 2.2's classes.
@@ -362,10 +378,26 @@ pub enum TestClass {
     Unsatisfied,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SuiteClassified {
     /// `(test id, class)`.
     pub classes: Vec<(String, TestClass)>,
+    /// `(test id, why)`: tests whose result says nothing of a patch. They have
+    /// no class and count nowhere.
+    #[serde(default)]
+    pub set_aside: Vec<(String, String)>,
+    /// The counted tests that a model wrote. They are in neither the pass rate
+    /// nor the gate: they rank only patches that are equal on the others.
+    #[serde(default)]
+    pub written: Vec<WrittenTest>,
+}
+
+/// A counted test that a model wrote, in a trajectory or for the suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenTest {
+    pub id: String,
+    /// More than half of the different patches pass it; only then it ranks.
+    pub agreed: bool,
 }
 
 /// One voter's view of one candidate patch.
@@ -389,6 +421,9 @@ pub struct Voted {
 pub struct Ranked {
     pub branch: BranchId,
     pub pass_rate: Option<f32>,
+    /// Share of the tests that pass which a model wrote and most patches pass.
+    #[serde(default)]
+    pub written_rate: Option<f32>,
     pub score: Option<f32>,
     pub vote_total: Option<f32>,
     pub patch_lines: u32,

@@ -1,6 +1,6 @@
 //! Figures and names as a person reads them.
 use crate::base::GateSignal;
-use crate::record::{Candidate, StepOutcome, TestClass, TestResult};
+use crate::record::{Candidate, Coverage, StepOutcome, TestClass, TestResult};
 use serde_json::Value;
 
 /// A number in groups of three digits: `12,345`.
@@ -155,6 +155,11 @@ pub fn class_meaning(class: TestClass) -> &'static str {
         TestClass::Regression => "pass on the base, and should stay so",
         TestClass::Unsatisfied => "fail on the base and on every patch; not counted",
     }
+}
+
+/// Of the lines that a patch changes, those that the tests run.
+pub fn coverage(coverage: Coverage) -> String {
+    format!("{} of {}", coverage.covered, coverage.lines)
 }
 
 pub fn result(result: TestResult) -> &'static str {

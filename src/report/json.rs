@@ -109,7 +109,12 @@ fn baselines(view: &RunView) -> Value {
 fn suite(suite: &SuiteView) -> Value {
     json!({
         "built": suite.built,
-        "classes": suite.classes.iter().map(|(id, class)| json!({"id": id, "class": class})).collect::<Vec<_>>(),
+        "classes": suite.classified.classes.iter().map(|(id, class)| json!({
+            "id": id,
+            "class": class,
+            "written": suite.is_written(id),
+        })).collect::<Vec<_>>(),
+        "set_aside": suite.classified.set_aside.iter().map(|(id, why)| json!({"id": id, "why": why})).collect::<Vec<_>>(),
         "runs": suite.runs.iter().map(|run| {
             let (passed, counted) = suite.counted(run);
             json!({
@@ -118,6 +123,7 @@ fn suite(suite: &SuiteView) -> Value {
                 "counted": {"passed": passed, "total": counted},
                 "tests": run.tests,
                 "fault": run.fault,
+                "coverage": run.coverage,
             })
         }).collect::<Vec<_>>(),
     })

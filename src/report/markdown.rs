@@ -129,14 +129,14 @@ fn tests(out: &mut String, suite: &SuiteView) -> Result {
     writeln!(out, "\n## Tests\n")?;
     writeln!(
         out,
-        "| run on | passed | failed | error | total | counted |\n|---|---:|---:|---:|---:|---:|"
+        "| run on | passed | failed | error | total | counted | lines run |\n|---|---:|---:|---:|---:|---:|---:|"
     )?;
     for run in &suite.runs {
         let (passed, counted) = suite.counted(run);
         let counts = run.counts;
         writeln!(
             out,
-            "| {}{} | {} | {} | {} | {} | {passed} of {counted} |",
+            "| {}{} | {} | {} | {} | {} | {passed} of {counted} | {} |",
             run_name(run),
             run.fault
                 .as_deref()
@@ -146,6 +146,8 @@ fn tests(out: &mut String, suite: &SuiteView) -> Result {
             counts.failed,
             counts.error,
             counts.total,
+            run.coverage
+                .map_or_else(|| "–".into(), super::figures::coverage),
         )?;
     }
     let notable: Vec<&str> = suite
@@ -166,7 +168,12 @@ fn tests(out: &mut String, suite: &SuiteView) -> Result {
             out,
             "| {} | {} |",
             inline(id),
-            suite.class(id).map_or("–", class)
+            match suite.set_aside(id) {
+                Some(why) => format!("set aside: {}", inline(why)),
+                None if suite.is_written(id) =>
+                    format!("{}, written", suite.class(id).map_or("–", class)),
+                None => suite.class(id).map_or("–", class).to_owned(),
+            }
         )?;
         for run in &suite.runs {
             let test = run.tests.iter().find(|test| test.id == id);

@@ -2,7 +2,7 @@
 use crate::base::{BranchId, StepId, UsageByPurpose};
 use crate::record::{
     BranchEnded, Candidate, Event, ForkPoint, JudgeScore, RecordLine, RunEnded, RunStarted,
-    Selected, StepFinished, SuiteBuilt, SuiteRun, TestClass, TestOutcome, TestResult,
+    Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome, TestResult,
     TrajectoryJudged, Voted,
 };
 use crate::verify::unmet;
@@ -53,7 +53,7 @@ pub struct SuiteView {
     pub built: Option<SuiteBuilt>,
     /// The newest run of the base and of each branch.
     pub runs: Vec<SuiteRun>,
-    pub classes: Vec<(String, TestClass)>,
+    pub classified: SuiteClassified,
 }
 
 impl RunView {
@@ -109,10 +109,10 @@ impl RunView {
             Event::SuiteBuilt(built) => self.suites.push(SuiteView {
                 built: Some(built),
                 runs: Vec::new(),
-                classes: Vec::new(),
+                classified: SuiteClassified::default(),
             }),
             Event::SuiteRun(run) => self.suite_slot().put_run(run),
-            Event::SuiteClassified(classified) => self.suite_slot().classes = classified.classes,
+            Event::SuiteClassified(classified) => self.suite_slot().classified = classified,
             Event::Voted(vote) => self.votes.push(vote),
             Event::Selected(selected) => self.selected = Some(selected),
             Event::RunEnded(ended) => self.ended = Some(ended),
@@ -139,7 +139,7 @@ impl RunView {
             self.suites.push(SuiteView {
                 built: None,
                 runs: Vec::new(),
-                classes: Vec::new(),
+                classified: SuiteClassified::default(),
             });
         }
         self.suites.last_mut().expect("just made")
@@ -287,15 +287,33 @@ impl SuiteView {
 
     /// The class of a test; `None` before classification.
     pub fn class(&self, id: &str) -> Option<TestClass> {
-        let found = self.classes.iter().find(|(test, _)| test == id);
+        let found = self.classified.classes.iter().find(|(test, _)| test == id);
         found.map(|(_, class)| *class)
     }
 
+    /// Why a test was set aside, if it was.
+    pub fn set_aside(&self, id: &str) -> Option<&str> {
+        let found = self
+            .classified
+            .set_aside
+            .iter()
+            .find(|(test, _)| test == id);
+        found.map(|(_, why)| why.as_str())
+    }
+
+    /// Whether a model wrote a counted test: it then counts in no pass rate.
+    pub fn is_written(&self, id: &str) -> bool {
+        self.classified.written.iter().any(|test| test.id == id)
+    }
+
     /// `(passed, counted)`: tests of a run that count towards its pass rate,
-    /// which is all but the unsatisfied, the uncollectable and the skipped.
+    /// which is all but the unsatisfied, the uncollectable, the skipped, those
+    /// set aside and those that a model wrote.
     pub fn counted(&self, run: &SuiteRun) -> (usize, usize) {
         let counts = |test: &&TestOutcome| {
             test.result != TestResult::Skipped
+                && self.set_aside(&test.id).is_none()
+                && !self.is_written(&test.id)
                 && !matches!(
                     self.class(&test.id),
                     Some(TestClass::Unsatisfied | TestClass::Uncollectable)
@@ -314,7 +332,7 @@ impl SuiteView {
         let run_ids = self.runs.iter().flat_map(|run| &run.tests);
         let all = run_ids
             .map(|test| test.id.as_str())
-            .chain(self.classes.iter().map(|(id, _)| id.as_str()));
+            .chain(self.classified.classes.iter().map(|(id, _)| id.as_str()));
         all.filter(|id| seen.insert(*id)).collect()
     }
 }

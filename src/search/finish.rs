@@ -4,9 +4,9 @@ use super::judge::JUDGE_TRAJECTORY;
 use super::patch::written_tests;
 use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
 use crate::engine::EngineError;
-use crate::record::{BranchEnded, Event, RunEnded, SuiteRun, TrajectoryJudged, Voted};
+use crate::record::{BranchEnded, Event, RunEnded, SuiteClassified, SuiteRun, TrajectoryJudged, Voted};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
-use crate::verify::{SourceKind, TestSource, evaluate, gate, pass_rate, plan};
+use crate::verify::{SourceKind, TestSource, evaluate, gate, pass_rate, plan, written_rate};
 use crate::workspace::TreeId;
 
 /// What the suite says of the patches.
@@ -102,7 +102,8 @@ impl Controller<'_> {
         let dir = self.work_dir.join("sources");
         self.bench.shadow.restore(&tree, &dir)?;
         let mut sources = Vec::new();
-        for file in files.iter().filter(|file| file.ends_with(".py")) {
+        let runner = self.bench.runner.runner();
+        for file in files.iter().filter(|file| runner.is_source(file)) {
             // A file that is no text is no test.
             let Ok(text) = std::fs::read_to_string(dir.join(file)) else {
                 continue;
@@ -118,12 +119,8 @@ impl Controller<'_> {
     }
 
     fn candidate_patch(&self, ended: &BranchEnded, outcome: &SuiteOutcome) -> CandidatePatch {
-        let classes = self
-            .recorder
-            .state
-            .classes
-            .as_ref()
-            .map_or(&[][..], |c| &c.classes);
+        let unclassed = SuiteClassified::default();
+        let classes = self.recorder.state.classes.as_ref().unwrap_or(&unclassed);
         let run = outcome
             .runs
             .iter()
@@ -136,6 +133,7 @@ impl Controller<'_> {
             patch: ended.patch.clone(),
             score: ended.score.or(judged),
             pass_rate: run.and_then(|run| pass_rate(run, classes)),
+            written_rate: run.and_then(|run| written_rate(run, classes)),
             entropy_mean_nats: ended.entropy_mean_nats,
             fault: outcome
                 .faults
@@ -202,12 +200,7 @@ impl Controller<'_> {
             return Ok(());
         }
         self.watcher.stage("voting");
-        let classes = self
-            .recorder
-            .state
-            .classes
-            .clone()
-            .map_or(Vec::new(), |c| c.classes);
+        let classes = self.recorder.state.classes.clone().unwrap_or_default();
         let passes = |branch: BranchId| {
             let run = runs.iter().find(|run| run.branch == Some(branch));
             run.is_none_or(|run| gate(run, &classes))

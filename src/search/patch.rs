@@ -1,5 +1,5 @@
 //! A branch's patch: what it changed, without the tests and debug files it wrote.
-use crate::verify::{Bench, SUITE_FILE, VerifyError, repository_tests};
+use crate::verify::{Bench, VerifyError};
 use crate::workspace::TreeId;
 
 /// Names that a model gives to scripts that show a fault.
@@ -20,11 +20,11 @@ pub fn written_tests(bench: &Bench<'_>, tree: &TreeId) -> Result<Vec<String>, Ve
     let base = bench.shadow.files(bench.base)?;
     let mut new = bench.shadow.files(tree)?;
     new.retain(|file| !base.contains(file));
-    let tests = repository_tests(&new);
+    let runner = bench.runner.runner();
     new.retain(|file| {
         let name = file.rsplit('/').next().unwrap_or_default();
-        tests.contains(file)
-            || name == SUITE_FILE
+        runner.is_test_file(file)
+            || file == runner.suite_file()
             || DEBUG_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     });
     Ok(new)

@@ -53,10 +53,11 @@ pub fn solve(
     let shadow = Shadow::open(&places.shadow)?;
     tools.watcher.stage("reading the repository");
     let base = shadow.snapshot(request.repo)?;
-    let runner = TestRunner::new(
+    let runner = TestRunner::for_files(
         tools.sandbox,
         RunnerLimits::default(),
         request.test_cmd.clone(),
+        &shadow.files(&base)?,
     )?;
     let bench = places.bench(&shadow, &runner, &base);
     tools.watcher.stage("running the tests on the base");
@@ -132,10 +133,11 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
     let strategy = start.strategy.clone();
     let shadow = Shadow::open(&places.shadow)?;
     let base = TreeId(start.base_tree.clone());
-    let runner = TestRunner::new(
+    let runner = TestRunner::for_files(
         tools.sandbox,
         RunnerLimits::default(),
         start.test_cmd.clone(),
+        &shadow.files(&base)?,
     )?;
     let bench = places.bench(&shadow, &runner, &base);
     let mut config = agent_config(&strategy, start.test_cmd.as_deref());

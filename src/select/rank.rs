@@ -19,6 +19,9 @@ pub struct CandidatePatch {
     pub score: Option<f32>,
     /// Share of counted tests that pass; `None` if none counts.
     pub pass_rate: Option<f32>,
+    /// Share that passes of the tests that a model wrote and most patches pass:
+    /// it ranks patches of the same pass rate.
+    pub written_rate: Option<f32>,
     pub entropy_mean_nats: Option<f32>,
     /// Why the patch cannot be used: it does not apply, or does not compile.
     pub fault: Option<String>,
@@ -148,9 +151,11 @@ fn blind(
     }
 }
 
-/// Pass rate, then trajectory score; then as the voters' ties.
+/// Pass rate, then that of written tests, then trajectory score; then as the
+/// voters' ties.
 fn by_merit(a: &CandidatePatch, b: &CandidatePatch) -> Ordering {
     descending(a.pass_rate, b.pass_rate)
+        .then(descending(a.written_rate, b.written_rate))
         .then(descending(a.score, b.score))
         .then(patch_lines(&a.patch).cmp(&patch_lines(&b.patch)))
         .then(ascending(a.entropy_mean_nats, b.entropy_mean_nats))
@@ -161,6 +166,7 @@ fn row(candidate: &CandidatePatch) -> Ranked {
     Ranked {
         branch: candidate.branch,
         pass_rate: candidate.pass_rate,
+        written_rate: candidate.written_rate,
         score: candidate.score,
         vote_total: None,
         patch_lines: patch_lines(&candidate.patch),
@@ -273,6 +279,8 @@ fn reason(staying: &[Ranked], tally: &Tally, entropy: impl Fn(BranchId) -> Optio
     if tally.n_voters == 0 {
         let by = if winner.pass_rate != second.pass_rate {
             "pass rate"
+        } else if winner.written_rate != second.written_rate {
+            "tests that a model wrote, at the same pass rate"
         } else if winner.score != second.score {
             "trajectory score, at the same pass rate"
         } else if winner.patch_lines != second.patch_lines {
@@ -310,6 +318,7 @@ mod tests {
             patch: format!("diff --git a/m.py b/m.py\n@@ -1 +1 @@\n-x\n+{text}\n"),
             score: Some(0.8),
             pass_rate: Some(1.0),
+            written_rate: None,
             entropy_mean_nats: Some(0.5),
             fault: None,
         }
@@ -351,6 +360,19 @@ mod tests {
         assert_eq!(staying(&rows), [4, 0, 1, 2]);
         assert_eq!(rows[4].branch, BranchId(3));
         assert_eq!(rows[4].dropped, "behind the best 4");
+    }
+
+    #[test]
+    fn written_tests_rank_patches_of_the_same_pass_rate_only() {
+        let mut all = [candidate(0, "a"), candidate(1, "b"), candidate(2, "c")];
+        all[0].pass_rate = Some(0.9);
+        all[0].written_rate = Some(1.0);
+        all[1].score = Some(1.0);
+        all[1].written_rate = Some(0.5);
+        all[2].written_rate = Some(1.0);
+        assert_eq!(staying(&shortlist(&all)), [2, 1, 0]);
+        let reason = select(&all, &[]).reason;
+        assert!(reason.contains("tests that a model wrote"), "{reason}");
     }
 
     #[test]

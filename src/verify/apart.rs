@@ -1,8 +1,9 @@
 //! Tests run apart, after a run as a whole hung or died: file by file, then
 //! test by test, so that only the one at fault is an error.
 use super::VerifyError;
-use super::runner::{TestRunner, end_of, pytest_argv};
-use crate::record::{TestOutcome, TestResult};
+use super::pytest::{PytestRunner, argv};
+use super::runner::{at_fault, error_outcome};
+use crate::record::TestOutcome;
 use crate::workspace::{CommandOutput, Limits};
 use std::path::Path;
 use std::slice;
@@ -16,7 +17,7 @@ const FILE_TESTS: u64 = 4;
 /// Room for the list of a file's ids, bytes.
 const LIST_BYTES_MAX: usize = 1 << 20;
 
-impl TestRunner<'_> {
+impl PytestRunner<'_> {
     /// Runs each target in a process of its own until `deadline`. `whole` is
     /// how they ended together.
     pub(super) fn run_apart(
@@ -85,33 +86,25 @@ impl TestRunner<'_> {
     }
 
     /// The ids of a file's tests, a line each, without running them.
-    fn list(&self, dir: &Path, file: &str, seconds: u64) -> Result<CommandOutput, VerifyError> {
+    pub(super) fn list(
+        &self,
+        dir: &Path,
+        file: &str,
+        seconds: u64,
+    ) -> Result<CommandOutput, VerifyError> {
         let test_s_max = self.limits.test_s_max.to_string();
-        let mut argv = pytest_argv(&test_s_max);
+        let mut argv = argv(&test_s_max, "");
         argv.extend(["--collect-only", "-o", "addopts=", file]);
         let limits = Limits {
             output_bytes_max: LIST_BYTES_MAX,
-            ..self.wall(seconds)
+            ..self.limits.wall(seconds)
         };
-        Ok(self.sandbox().run(dir, &argv, &limits)?)
+        Ok(self.sandbox.run(dir, &argv, &limits)?)
     }
 
     fn not_run(&self, id: &str) -> TestOutcome {
-        TestOutcome {
-            id: id.to_owned(),
-            result: TestResult::Error,
-            message: format!("not run: the run's {} s were spent", self.limits.run_s_max),
-            ms: 0,
-        }
-    }
-}
-
-fn at_fault(id: &str, output: &CommandOutput) -> TestOutcome {
-    TestOutcome {
-        id: id.to_owned(),
-        result: TestResult::Error,
-        message: end_of(output),
-        ms: output.wall_ms,
+        let why = format!("not run: the run's {} s were spent", self.limits.run_s_max);
+        error_outcome(id, why, 0)
     }
 }
 

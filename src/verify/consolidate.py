@@ -1,7 +1,7 @@
 """Consolidates test and debug sources into one test module, by parsing only.
 
 Called as `python3 -I consolidate.py REQUEST REPLY`. The request is
-`{"sources": [{"origin", "text", "prefix"}]}`, the reply
+`{"sources": [{"origin", "text", "prefix"}], "strict"}`, the reply
 `{"text", "tests": [[name, origin]], "dropped": [{"origin", "why"}]}`.
 Nothing of a source is imported or run here.
 """
@@ -25,6 +25,11 @@ EXPECTATION = re.compile(
     r"(?:\s+(?:output|result|value|be|print|return|give|is))*\s*[:=\-]*>?|[-=]>|==?|→)?\s*(.+?)\s*$",
     re.IGNORECASE,
 )
+
+# Bare assertions of a source that a model wrote become functions of this name.
+WRITTEN_PREFIX = "test_assert"
+# The names of the issue's examples begin so: what they say decides.
+ISSUE_PREFIX = "test_issue_"
 
 
 class Part:
@@ -294,15 +299,25 @@ def guarded(node):
     return ast.Try(body=[node], handlers=[handler], orelse=[], finalbody=[])
 
 
+def disown(tree):
+    """Only what the issue says has the names of its examples."""
+    for node in ast.walk(tree):
+        name = getattr(node, "name" if isinstance(node, DEFS) else "id", None)
+        if isinstance(name, str) and name.startswith(ISSUE_PREFIX):
+            setattr(node, "name" if isinstance(node, DEFS) else "id", f"test_own_{name[5:]}")
+
+
 def cut(source):
     """The parts of one source. Module-level code becomes test functions."""
-    origin, prefix = source["origin"], source.get("prefix") or "test_assert"
+    origin, prefix = source["origin"], source.get("prefix") or WRITTEN_PREFIX
     tree = ast.parse(source["text"])
     comments = comments_by_line(source["text"])
     part, script = Part(), []
     body = []
     for node in tree.body:
         body.extend(node.body if is_main_guard(node) else [node])
+    if prefix == WRITTEN_PREFIX:
+        disown(tree)
     for node in body:
         if isinstance(node, IMPORTS):
             part.imports.extend(single_imports(node))
@@ -457,15 +472,16 @@ def text_of(node):
     return ast.unparse(ast.fix_missing_locations(node))
 
 
-def render(part):
+def render(part, strict=False):
     """The module's text. Imports of other than the standard library are
-    guarded: a name that is missing fails the tests that use it only."""
+    guarded, unless `strict`: a name that is missing fails the tests that use it
+    only."""
     future = [n for n in part.imports if getattr(n, "module", "") == "__future__"]
     plain = [n for n in part.imports if n not in future and is_standard(n)]
     other = [n for n in part.imports if n not in future and n not in plain]
     chunks = ['"""Tests of the current issue, consolidated."""']
     chunks.append("\n".join(text_of(n) for n in future + plain))
-    chunks.extend(text_of(guarded(n)) for n in other)
+    chunks.extend(text_of(n if strict else guarded(n)) for n in other)
     chunks.extend(text_of(n) for n in part.helpers)
     for test, origin in part.tests:
         comment = " ".join(origin.split())
@@ -473,7 +489,7 @@ def render(part):
     return "\n\n".join(chunk for chunk in chunks if chunk) + "\n"
 
 
-def consolidate(sources):
+def consolidate(sources, strict):
     merged, dropped = Part(), []
 
     def drop(source, why):
@@ -495,7 +511,7 @@ def consolidate(sources):
             drop(source, f"does not compile once merged: {error}")
             continue
         merged = candidate
-    text = render(merged) if merged.tests else ""
+    text = render(merged, strict) if merged.tests else ""
     tests = [[test.name, origin] for test, origin in merged.tests]
     return {"text": text, "tests": tests, "dropped": dropped}
 
@@ -503,7 +519,7 @@ def consolidate(sources):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
-    reply = consolidate(request["sources"])
+    reply = consolidate(request["sources"], request["strict"])
     with open(sys.argv[2], "w", encoding="utf-8") as file:
         json.dump(reply, file)
 

@@ -1,29 +1,41 @@
-//! Test suites: consolidated from what trajectories wrote and from the issue's
-//! own examples, run by pytest in the sandbox, classed as section 2.2 asks.
+//! Test suites: consolidated from what trajectories wrote, the issue's own
+//! examples and a model's additions, run in the sandbox by the runner that fits
+//! the repository, classed as section 2.2 asks.
 //!
 //! Counts come from the runner's JUnit XML only, never from a model.
 mod apart;
+mod bench;
+mod build;
+mod changed;
 mod classes;
 mod compile;
 mod evaluate;
 mod examples;
 mod junit;
+mod nextest;
 mod patch;
+mod plan;
+mod pytest;
 mod repository;
 mod runner;
+mod rust_suite;
 mod script;
 mod suite;
 mod trace;
 
-pub use classes::{classify, gate, is_counted, pass_rate};
+pub use bench::Bench;
+pub use changed::ChangedLines;
+pub use classes::{classify, counted, gate, is_counted, pass_rate, written_rate};
 pub use compile::compile_faults;
-pub use evaluate::{Bench, Evaluation, Plan, evaluate, plan};
+pub use evaluate::{Evaluation, evaluate};
 pub use examples::{IssueExamples, issue_examples};
 pub use junit::{count, parse_junit};
 pub use patch::apply_patch;
+pub use plan::{Plan, plan};
 pub(crate) use repository::{list_files, replace_file};
 pub use repository::{repository_tests, restore_tests};
-pub use runner::{RunnerLimits, TestRunner};
+pub use runner::{Ran, Runner, RunnerLimits, TestRunner};
+pub use rust_suite::RUST_SUITE_FILE;
 pub use suite::{
     Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate, is_stated, must_pass,
     unmet,
@@ -50,6 +62,9 @@ pub enum VerifyError {
         python.display(), python.display()
     )]
     NoPytest { python: PathBuf },
+    /// Cargo or cargo-nextest is missing: a sentence that says what to do.
+    #[error("{0}")]
+    NoNextest(String),
     #[error("the helper script {script} failed: {output}")]
     Script {
         script: &'static str,

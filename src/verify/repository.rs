@@ -26,14 +26,17 @@ const ROOT_CONFIGS: [&str; 6] = [
     "setup.cfg",
     "pyproject.toml",
 ];
+/// Steers cargo-nextest.
+const NEXTEST_CONFIG: &str = ".config/nextest.toml";
 
-/// The test files among `files` (a tree's paths, relative to its root), in order.
+/// Python's test files among `files` (a tree's paths, relative to its root), in order.
 pub fn repository_tests(files: &[String]) -> Vec<String> {
     let own = |path: &&String| is_test_file(path) && path.as_str() != super::SUITE_FILE;
     files.iter().filter(own).cloned().collect()
 }
 
-fn is_test_file(path: &str) -> bool {
+/// Whether a path is a test file of Python's by its name.
+pub(super) fn is_test_file(path: &str) -> bool {
     let (folders, name) = split(path);
     let foreign = |folder: &&str| folder.starts_with('.') || FOREIGN_DIRS.contains(folder);
     let Some(stem) = name.strip_suffix(".py") else {
@@ -45,14 +48,16 @@ fn is_test_file(path: &str) -> bool {
 
 /// Whether a file belongs to the tests rather than to what they test: test
 /// files, all below a folder `tests` (or a `test` at the root), and what
-/// configures pytest.
-fn is_test_side(path: &str) -> bool {
+/// configures the runner. Rust's unit tests stand in the files that they test,
+/// so those of a patch are the patch's own.
+pub(super) fn is_test_side(path: &str) -> bool {
     let (folders, name) = split(path);
     is_test_file(path)
         || PYTEST_FILES.contains(&name)
         || folders.contains(&"tests")
         || folders.first() == Some(&"test")
         || (folders.is_empty() && ROOT_CONFIGS.contains(&name))
+        || path == NEXTEST_CONFIG
 }
 
 fn split(path: &str) -> (Vec<&str>, &str) {

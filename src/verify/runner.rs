@@ -1,19 +1,17 @@
-//! Runs tests in the sandbox. JUnit XML is the contract; where none arrives
-//! (the process hung or died), tests are run apart, so that only those at
-//! fault are errors.
-use super::VerifyError;
+//! Runs tests in the sandbox, by the runner that fits the repository or by the
+//! user's own command. JUnit XML is the contract.
+use super::examples::IssueExamples;
 use super::junit::{count, parse_junit};
+use super::nextest::NextestRunner;
+use super::pytest::PytestRunner;
 use super::script::{private_dir, private_name, read_private};
+use super::suite::{Consolidated, TestSource};
+use super::{ChangedLines, VerifyError};
 use crate::base::BranchId;
-use crate::record::{SuiteRun, TestOutcome, TestResult};
+use crate::record::{Coverage, SuiteRun, TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, WorkspaceError};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-const PYTEST_MAIN: &str = include_str!("pytest_main.py");
-
-/// pytest's exit status for a command line that it does not take.
-const USAGE_ERROR: CommandEnd = CommandEnd::Exited(4);
 /// The one outcome of a command of the user's that is no pytest.
 const TEST_CMD_ID: &str = "test-cmd";
 /// Lines of a dead run's output that go into a message.
@@ -24,7 +22,8 @@ const TAIL_LINES: usize = 4;
 pub struct RunnerLimits {
     /// One test with its set-up and tear-down, or one file's import, seconds.
     pub test_s_max: u64,
-    /// The whole run, tests that are run apart included, seconds.
+    /// The whole run, tests that are run apart included, seconds; a build
+    /// before it is not counted.
     pub run_s_max: u64,
     /// Memory, processes, files and output of one command; its wall time is
     /// set by the runner.
@@ -47,22 +46,75 @@ impl Default for RunnerLimits {
     }
 }
 
-/// Runs tests by pytest, or by the user's own command.
-pub struct TestRunner<'a> {
-    sandbox: &'a Sandbox,
-    pub(super) limits: RunnerLimits,
-    test_cmd: Option<String>,
-    has_pytest: bool,
+impl RunnerLimits {
+    /// The command limits with a wall time.
+    pub(super) fn wall(&self, seconds: u64) -> Limits {
+        Limits {
+            wall_s_max: seconds.max(1),
+            ..self.command
+        }
+    }
 }
 
-/// A command's end with what its XML said, if there was any.
-pub(super) struct Attempt {
-    pub output: CommandOutput,
-    pub tests: Option<Vec<TestOutcome>>,
+/// What one run of tests found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ran {
+    pub tests: Vec<TestOutcome>,
+    /// A sentence where the run as a whole went wrong.
+    pub fault: Option<String>,
+}
+
+/// A way to run the tests of a repository.
+///
+/// The contract is JUnit XML: results and counts are read from it and from
+/// nothing else. Whatever keeps the XML from being written (a file that cannot
+/// be collected, a process that hangs) is an `Error` outcome of what is at
+/// fault, so that the rest still counts. Each test runs in a process of its
+/// own, within [`RunnerLimits::test_s_max`], and is stopped there.
+pub trait Runner {
+    /// For messages: `pytest`.
+    fn name(&self) -> &'static str;
+    /// Where the consolidated suite stands, relative to the repository's root.
+    fn suite_file(&self) -> &'static str;
+    /// Whether a path is a test file by its name.
+    fn is_test_file(&self, path: &str) -> bool;
+    /// Whether a test of the suite can be made of this file.
+    fn is_source(&self, path: &str) -> bool;
+    /// What to run of a repository with these files: paths, in order.
+    fn targets(&self, files: &[String]) -> Vec<String>;
+    /// The issue's own examples as sources of tests.
+    fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, VerifyError>;
+    /// One suite of many sources.
+    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError>;
+    /// One sentence for each of `files` (relative to `dir`) that does not
+    /// compile, as far as that is known without running anything.
+    fn compile_faults(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, VerifyError>;
+    /// Runs `targets` (files or ids, relative to `dir`) with `dir` as the root.
+    /// The runner itself leaves no file in `dir`.
+    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, VerifyError>;
+    /// How many of `changed` lines `targets` run; `None` where it cannot be told.
+    fn coverage(
+        &self,
+        dir: &Path,
+        targets: &[String],
+        changed: &ChangedLines,
+    ) -> Result<Option<Coverage>, VerifyError>;
+    /// Where it runs them.
+    fn sandbox(&self) -> &Sandbox;
+    /// Limits of a command of the user's that runs them.
+    fn command_limits(&self) -> Limits;
+}
+
+/// Runs a repository's tests and the consolidated suite.
+pub struct TestRunner<'a> {
+    sandbox: &'a Sandbox,
+    test_cmd: Option<String>,
+    runner: Box<dyn Runner + 'a>,
 }
 
 impl<'a> TestRunner<'a> {
-    /// Checks that the interpreter has pytest (unless the user named a command).
+    /// Runs tests by pytest. Checks that the interpreter has it, unless the
+    /// user named a command.
     ///
     /// A `test_cmd` is a shell command line for the repository's own tests. If
     /// pytest occurs in it, it is given a place for the XML at its end (so
@@ -73,31 +125,56 @@ impl<'a> TestRunner<'a> {
         limits: RunnerLimits,
         test_cmd: Option<String>,
     ) -> Result<Self, VerifyError> {
-        let mut runner = Self {
-            sandbox,
-            limits,
-            test_cmd,
-            has_pytest: false,
-        };
-        runner.has_pytest = runner.imports_pytest()?;
-        if !runner.has_pytest && runner.test_cmd.is_none() {
+        let pytest = PytestRunner::new(sandbox, limits)?;
+        if !pytest.is_there() && test_cmd.is_none() {
             return Err(VerifyError::NoPytest {
                 python: sandbox.python().to_owned(),
             });
         }
-        Ok(runner)
+        Ok(Self {
+            sandbox,
+            test_cmd,
+            runner: Box::new(pytest),
+        })
     }
 
-    /// The sandbox that tests run in.
+    /// The same by what the repository is: cargo-nextest where `files` (paths
+    /// of the base, relative to its root) hold a `Cargo.toml` at the root and
+    /// no test file of Python's, else pytest.
+    ///
+    /// Errors: `NoPytest`; `NoNextest` with what to do.
+    pub fn for_files(
+        sandbox: &'a Sandbox,
+        limits: RunnerLimits,
+        test_cmd: Option<String>,
+        files: &[String],
+    ) -> Result<Self, VerifyError> {
+        let is_rust = files.iter().any(|path| path == "Cargo.toml")
+            && super::repository_tests(files).is_empty();
+        if !is_rust {
+            return Self::new(sandbox, limits, test_cmd);
+        }
+        Ok(Self {
+            sandbox,
+            test_cmd,
+            runner: Box::new(NextestRunner::new(sandbox, limits)?),
+        })
+    }
+
+    /// The sandbox of this module's helpers; tests run in the runner's own.
     pub fn sandbox(&self) -> &'a Sandbox {
         self.sandbox
     }
 
-    /// Runs `targets` (files or ids, relative to `dir`) by pytest with `dir` as
-    /// the root.
+    /// The runner that was chosen.
+    pub fn runner(&self) -> &dyn Runner {
+        self.runner.as_ref()
+    }
+
+    /// Runs `targets` (files or ids, relative to `dir`) with `dir` as the root.
     ///
-    /// A target that cannot be collected, a test that hangs or takes the
-    /// interpreter down is an `Error` outcome; `fault` says where the run as a
+    /// A target that cannot be collected, a test that hangs or takes its
+    /// process down is an `Error` outcome; `fault` says where the run as a
     /// whole went wrong. The runner itself leaves no file in `dir`.
     pub fn run(
         &self,
@@ -106,28 +183,13 @@ impl<'a> TestRunner<'a> {
         targets: &[String],
     ) -> Result<SuiteRun, VerifyError> {
         if targets.is_empty() {
-            return Ok(suite_run(branch, Vec::new(), None));
+            return Ok(suite_run(branch, Ran::default()));
         }
-        if !self.has_pytest {
-            let fault = "the interpreter has no pytest: the suite was not run".to_owned();
-            return Ok(suite_run(branch, Vec::new(), Some(fault)));
-        }
-        let deadline = Instant::now() + Duration::from_secs(self.limits.run_s_max);
-        // What hangs or dies in half of the time is run apart in the rest.
-        let whole = self.pytest(dir, targets, self.limits.run_s_max.div_ceil(2))?;
-        if let Some(tests) = whole.tests {
-            return Ok(suite_run(branch, tests, None));
-        }
-        let tests = self.run_apart(dir, targets, &whole.output, deadline)?;
-        let fault = format!(
-            "the run as a whole {}; its tests were run apart",
-            end_of(&whole.output)
-        );
-        Ok(suite_run(branch, tests, Some(fault)))
+        Ok(suite_run(branch, self.runner.run(dir, targets)?))
     }
 
-    /// Runs `suite` by pytest and the repository's own tests: `repository` by
-    /// pytest in the same process, or the user's command in their stead.
+    /// Runs `suite` by the runner and the repository's own tests: `repository`
+    /// with it, or the user's command in their stead.
     pub fn run_all(
         &self,
         branch: Option<BranchId>,
@@ -139,130 +201,94 @@ impl<'a> TestRunner<'a> {
             return self.run(branch, dir, &[suite, repository].concat());
         };
         let mut run = self.run(branch, dir, suite)?;
-        let own = self.run_test_cmd(branch, dir, command)?;
+        let own = self.run_test_cmd(dir, command)?;
         for test in own.tests {
             if !run.tests.iter().any(|known| known.id == test.id) {
                 run.tests.push(test);
             }
         }
         let fault = [run.fault, own.fault].into_iter().flatten();
-        let fault = fault.reduce(|first, second| format!("{first}; {second}"));
-        Ok(suite_run(branch, run.tests, fault))
+        let ran = Ran {
+            tests: run.tests,
+            fault: fault.reduce(|first, second| format!("{first}; {second}")),
+        };
+        Ok(suite_run(branch, ran))
     }
 
-    fn run_test_cmd(
+    /// How many of `changed` lines the suite and the repository's own tests
+    /// run; without those where a command of the user's runs them.
+    pub(super) fn coverage(
         &self,
-        branch: Option<BranchId>,
         dir: &Path,
-        command: &str,
-    ) -> Result<SuiteRun, VerifyError> {
-        let limits = self.wall(self.limits.run_s_max);
+        suite: &[String],
+        repository: &[String],
+        changed: &ChangedLines,
+    ) -> Result<Option<Coverage>, VerifyError> {
+        let own = match self.test_cmd {
+            Some(_) => &[][..],
+            None => repository,
+        };
+        self.runner.coverage(dir, &[suite, own].concat(), changed)
+    }
+
+    fn run_test_cmd(&self, dir: &Path, command: &str) -> Result<Ran, VerifyError> {
+        let (sandbox, limits) = (self.runner.sandbox(), self.runner.command_limits());
         if !command.contains("pytest") {
-            let output = self.sandbox.shell(dir, command, &limits)?;
+            let output = sandbox.shell(dir, command, &limits)?;
             let fault = (output.end == CommandEnd::TimedOut)
                 .then(|| format!("the test command {}", end_of(&output)));
-            return Ok(suite_run(branch, vec![command_outcome(&output)], fault));
+            return Ok(Ran {
+                tests: vec![command_outcome(&output)],
+                fault,
+            });
         }
-        let attempt = self.attempt(dir, |xml| {
+        let attempt = attempt(dir, |xml| {
             // The command may change its directory: the place is absolute.
             let line = format!(
                 "EGSS_JUNIT=\"$PWD/{xml}\"; export EGSS_JUNIT; {command} --junitxml=\"$EGSS_JUNIT\""
             );
-            self.sandbox.shell(dir, &line, &limits)
+            sandbox.shell(dir, &line, &limits)
         })?;
         Ok(match attempt.tests {
-            Some(tests) => suite_run(branch, tests, None),
-            None => {
-                let fault = format!(
+            Some(tests) => Ran { tests, fault: None },
+            None => Ran {
+                fault: Some(format!(
                     "the test command left no JUnit XML: it {}",
                     end_of(&attempt.output)
-                );
-                suite_run(branch, vec![command_outcome(&attempt.output)], Some(fault))
-            }
+                )),
+                tests: vec![command_outcome(&attempt.output)],
+            },
         })
     }
-
-    fn imports_pytest(&self) -> Result<bool, VerifyError> {
-        let scratch = tempfile::tempdir()
-            .map_err(|source| VerifyError::io("make a folder in", &std::env::temp_dir(), source))?;
-        let output = self.sandbox.run(
-            scratch.path(),
-            &["python3", "-B", "-c", "import pytest"],
-            &self.wall(60),
-        )?;
-        Ok(output.end == CommandEnd::Exited(0))
-    }
-
-    /// One pytest process over `targets`; without the repository's `addopts`
-    /// if pytest does not understand them.
-    pub(super) fn pytest(
-        &self,
-        dir: &Path,
-        targets: &[String],
-        seconds: u64,
-    ) -> Result<Attempt, VerifyError> {
-        let test_s_max = self.limits.test_s_max.to_string();
-        let once = |extra: &[&str]| {
-            self.attempt(dir, |xml| {
-                let xml = format!("--junitxml={xml}");
-                let mut argv = pytest_argv(&test_s_max);
-                // Whatever the repository asks for, every test is run, and the
-                // XML names the file of each.
-                argv.extend(["--maxfail=0", "--continue-on-collection-errors"]);
-                argv.extend(["-o", "junit_family=xunit1", &xml]);
-                argv.extend(extra);
-                argv.extend(targets.iter().map(String::as_str));
-                self.sandbox.run(dir, &argv, &self.wall(seconds))
-            })
-        };
-        let mut attempt = once(&[])?;
-        if attempt.tests.is_none() && attempt.output.end == USAGE_ERROR {
-            attempt = once(&["-o", "addopts="])?;
-        }
-        // Interrupted or broken inside: what the XML holds is not all.
-        if !matches!(attempt.output.end, CommandEnd::Exited(0 | 1 | 5)) {
-            attempt.tests = None;
-        }
-        Ok(attempt)
-    }
-
-    /// Runs a command that writes XML to the path it is given (relative to
-    /// `dir`), and reads that. The place is new and of an unguessable name, so
-    /// a file that the repository holds is never taken for it.
-    fn attempt(
-        &self,
-        dir: &Path,
-        command: impl FnOnce(&str) -> Result<CommandOutput, WorkspaceError>,
-    ) -> Result<Attempt, VerifyError> {
-        let private = private_dir(dir)?;
-        let output = command(&format!("{}/junit.xml", private_name(private.path())))?;
-        let tests = read_private(&private.path().join("junit.xml"))
-            .and_then(|bytes| parse_junit(&String::from_utf8_lossy(&bytes), dir));
-        Ok(Attempt { output, tests })
-    }
-
-    /// The command limits with a wall time.
-    pub(super) fn wall(&self, seconds: u64) -> Limits {
-        Limits {
-            wall_s_max: seconds.max(1),
-            ..self.limits.command
-        }
-    }
 }
 
-/// pytest under the per-test limit, quiet and without its cache, at the root.
-pub(super) fn pytest_argv(test_s_max: &str) -> Vec<&str> {
-    let mut argv = vec!["python3", "-B", "-c", PYTEST_MAIN, test_s_max, ""];
-    argv.extend(["-q", "-p", "no:cacheprovider", "--color=no", "--rootdir=."]);
-    argv
+/// A command's end with what its XML said, if there was any.
+pub(super) struct Attempt {
+    pub output: CommandOutput,
+    pub tests: Option<Vec<TestOutcome>>,
 }
 
-fn suite_run(branch: Option<BranchId>, tests: Vec<TestOutcome>, fault: Option<String>) -> SuiteRun {
+/// Runs a command that writes pytest's XML to the path it is given (relative to
+/// `dir`), and reads that. The place is new and of an unguessable name, so
+/// a file that the repository holds is never taken for it.
+pub(super) fn attempt(
+    dir: &Path,
+    command: impl FnOnce(&str) -> Result<CommandOutput, WorkspaceError>,
+) -> Result<Attempt, VerifyError> {
+    let private = private_dir(dir)?;
+    let output = command(&format!("{}/junit.xml", private_name(private.path())))?;
+    let tests = read_private(&private.path().join("junit.xml"))
+        .and_then(|bytes| parse_junit(&String::from_utf8_lossy(&bytes), dir));
+    Ok(Attempt { output, tests })
+}
+
+fn suite_run(branch: Option<BranchId>, ran: Ran) -> SuiteRun {
     SuiteRun {
         branch,
-        counts: count(&tests),
-        tests,
-        fault,
+        counts: count(&ran.tests),
+        tests: ran.tests,
+        fault: ran.fault,
+        coverage: None,
     }
 }
 
@@ -280,6 +306,20 @@ fn command_outcome(output: &CommandOutput) -> TestOutcome {
             _ => end_of(output),
         },
         ms: output.wall_ms,
+    }
+}
+
+/// What could not be run, by its own fault.
+pub(super) fn at_fault(id: &str, output: &CommandOutput) -> TestOutcome {
+    error_outcome(id, end_of(output), output.wall_ms)
+}
+
+pub(super) fn error_outcome(id: &str, message: String, ms: u64) -> TestOutcome {
+    TestOutcome {
+        id: id.to_owned(),
+        result: TestResult::Error,
+        message,
+        ms,
     }
 }
 

@@ -28,6 +28,8 @@ pub enum SourceKind {
 }
 
 impl SourceKind {
+    /// No written test keeps a name that begins so (`consolidate.py`).
+    const ISSUE_PREFIX: &'static str = "test_issue_";
     pub(super) const ISSUE_SHOWN_PREFIX: &'static str = "test_issue_shown";
     const ISSUE_STATED_PREFIX: &'static str = "test_issue_stated";
 
@@ -55,6 +57,12 @@ pub struct TestSource {
 pub struct Dropped {
     pub origin: String,
     pub why: String,
+}
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.origin, self.why)
+    }
 }
 
 /// The suite before it is run.
@@ -89,18 +97,27 @@ pub fn unmet<'a>(suite: &SuiteBuilt, base: &'a SuiteRun, run: &SuiteRun) -> Vec<
 
 /// An example that the issue says should hold, and does not on the base.
 pub fn is_stated(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
+    let name = suite_function(suite, &base.id);
     base.result != TestResult::Passed
-        && base.id.starts_with(suite.file.as_str())
-        && base
-            .id
-            .rsplit("::")
-            .next()
-            .is_some_and(|name| name.starts_with(SourceKind::ISSUE_STATED_PREFIX))
+        && name.is_some_and(|name| name.starts_with(SourceKind::ISSUE_STATED_PREFIX))
+}
+
+/// An example of the issue, stated or shown.
+pub(super) fn is_of_issue(suite: &SuiteBuilt, id: &str) -> bool {
+    suite_function(suite, id).is_some_and(|name| name.starts_with(SourceKind::ISSUE_PREFIX))
+}
+
+/// The name of a function at the top of the suite: a class's method may be
+/// called what it likes.
+fn suite_function<'a>(suite: &SuiteBuilt, id: &'a str) -> Option<&'a str> {
+    let name = id.strip_prefix(suite.file.as_str())?.strip_prefix("::")?;
+    (!name.contains("::")).then_some(name)
 }
 
 #[derive(Serialize)]
 struct Request<'a> {
     sources: Vec<RequestSource<'a>>,
+    strict: bool,
 }
 
 #[derive(Serialize)]
@@ -110,12 +127,21 @@ struct RequestSource<'a> {
     prefix: &'static str,
 }
 
-/// Merges sources two at a time, in their order.
+/// Merges sources two at a time, in their order: trajectory by trajectory, each
+/// is folded into the merge of those before it.
 ///
 /// Imports are hoisted, tests and helpers that collide renamed, equal tests
 /// dropped, module-level assertions wrapped into functions with what they
 /// depend on. Cost: one Python process of about 0.1 s.
 pub fn consolidate(sandbox: &Sandbox, sources: &[TestSource]) -> Result<Consolidated, VerifyError> {
+    consolidated(sandbox, sources, false)
+}
+
+fn consolidated(
+    sandbox: &Sandbox,
+    sources: &[TestSource],
+    strict: bool,
+) -> Result<Consolidated, VerifyError> {
     if sources.is_empty() {
         return Ok(Consolidated::default());
     }
@@ -130,6 +156,7 @@ pub fn consolidate(sandbox: &Sandbox, sources: &[TestSource]) -> Result<Consolid
                 prefix: source.kind.prefix(),
             })
             .collect(),
+        strict,
     };
     CONSOLIDATE.run(sandbox, scratch.path(), &request)
 }

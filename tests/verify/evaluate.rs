@@ -1,132 +1,292 @@
-use crate::support::{FAULTY, FIXED, folder, limits, results, sandbox, source, write};
+//! Plans and evaluations over planted tests and patches.
+use crate::support::{FAULTY, FIXED, Repository, evaluated, limits, results, sandbox, source};
 use egss::base::BranchId;
-use egss::record::{TestClass, TestResult};
+use egss::record::{Coverage, SuiteCounts, TestClass, TestResult};
+use egss::select::{CandidatePatch, select};
 use egss::verify::{
-    Bench, Evaluation, Plan, SUITE_FILE, TestRunner, TestSource, evaluate, gate, pass_rate, plan,
+    Evaluation, SUITE_FILE, TestRunner, evaluate, gate, pass_rate, plan, written_rate,
 };
-use egss::workspace::{Shadow, TreeId};
+use egss::workspace::Toolchain;
 use std::collections::HashMap;
-
-type Files<'a> = &'a [(&'a str, &'a str)];
-
-/// Plans and evaluates patched versions of a repository, which become branches
-/// 0, 1, ... in their order.
-fn evaluated(
-    base: Files<'_>,
-    patches: &[Files<'_>],
-    sources: &[TestSource],
-    issue: &str,
-) -> (Plan, Evaluation) {
-    let scratch = tempfile::tempdir().unwrap();
-    let shadow = Shadow::open(&scratch.path().join("shadow")).unwrap();
-    let tree = |changes: Files<'_>| {
-        let copy = folder(base);
-        write(copy.path(), changes);
-        shadow.snapshot(copy.path()).unwrap()
-    };
-    let base_tree = tree(&[]);
-    let patches: Vec<(BranchId, TreeId)> = patches
-        .iter()
-        .enumerate()
-        .map(|(i, changes)| (BranchId(i as u32), tree(changes)))
-        .collect();
-    let sandbox = sandbox();
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
-    let bench = Bench {
-        shadow: &shadow,
-        runner: &runner,
-        base: &base_tree,
-        scratch: scratch.path(),
-    };
-    let plan = plan(&bench, sources, issue).unwrap();
-    let evaluation = evaluate(&bench, &plan.suite, &plan.base, &patches).unwrap();
-    (plan, evaluation)
-}
 
 fn classes(evaluation: &Evaluation) -> HashMap<&str, TestClass> {
     let classes = evaluation.classified.classes.iter();
     classes.map(|(id, class)| (id.as_str(), *class)).collect()
 }
 
-const OWN: &str = "from mod import double\ndef test_two(): assert double(2) == 4\n";
-const GOOD: &str = "from mod import double\ndef test_good(): assert double(5) == 10\n";
-const WRONG: &str = "from mod import double\ndef test_wrong(): assert double(5) == 11\n";
-const AT_IMPORT: &str = "class TestBad:\n    x = 1 / 0\n    def test_m(self): pass\n";
-const HANGING: &str = "def test_hanging():\n    while True: pass\n";
-const COINS: &str = "\
-import pytest, random
-@pytest.mark.parametrize('i', range(24))
-def test_coin(i): assert random.random() < 0.5
+const BASE: &str = "\
+def double(x):
+    return x + 2
+
+
+def half(x):
+    return x // 2
 ";
 
+/// What each planted patch makes of the base, and its trajectory's score.
+fn planted_patches() -> [(String, f32); 3] {
+    let fitted = "    if x == 5:\n        return 11\n    return x * 2";
+    let right = BASE.replace("    return x + 2", "    return x * 2");
+    [
+        // Fitted to the wrong test; the judge likes it best but one.
+        (BASE.replace("    return x + 2", fitted), 0.9),
+        (right.clone(), 0.8),
+        // Breaks what worked.
+        (right.replace("x // 2", "x // 2 + 1"), 0.95),
+    ]
+}
+
+const OWN: &str = "\
+from mod import double, half
+def test_two(): assert double(2) == 4
+def test_half(): assert half(6) == 3
+";
+const GOOD: &str = "\
+from mod import double
+def test_good():
+    for x in range(10): assert double(x) == x + x
+";
+const WRONG: &str = "from mod import double\ndef test_wrong(): assert double(5) == 11\n";
+const TRIVIAL: &str = "def test_trivial(): assert True\n";
+const HANGING: &str = "def test_hanging():\n    while True: pass\n";
+const NOT_COMPILING: &str = "def test_broken(:\n";
+const ISSUE: &str = "`double` is wrong.\n\n    assert double(3) == 6\n";
+
+/// A test of the outside world, which the harness changes between two runs.
+fn flaky(world: &std::path::Path) -> String {
+    format!(
+        "def test_flaky(): assert open({:?}).read() == 'fair'\n",
+        world.join("weather")
+    )
+}
+
 #[test]
-fn planted_tests_get_their_classes_and_patches_their_rates() {
-    let (plan, evaluation) = evaluated(
-        &[("mod.py", FAULTY), ("tests/test_own.py", OWN)],
-        &[
-            &[("mod.py", FIXED)],
-            &[("mod.py", "def double(x):\n    return x - 2\n")],
-            &[("mod.py", "def double(x)\n")],
-            &[("mod.py", FIXED)],
-        ],
-        &[
-            source("good", GOOD),
-            source("wrong", WRONG),
-            source("trivial", "def test_trivial(): assert True\n"),
-            source("hanging", HANGING),
-            source("not compiling", "def test_broken(:\n"),
-            source("flaky", COINS),
-            source("fails at import", AT_IMPORT),
-        ],
-        "double is wrong.\n\n    assert double(3) == 6\n",
+fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides() {
+    let world = tempfile::tempdir().unwrap();
+    std::fs::write(world.path().join("weather"), "fair").unwrap();
+    let sandbox = sandbox().with_toolchain(Toolchain {
+        roots: vec![world.path().to_owned()],
+        ..Toolchain::default()
+    });
+    let repository = Repository::new(&[("mod.py", BASE), ("tests/test_own.py", OWN)]);
+    let texts = planted_patches();
+    let patches: Vec<_> = texts
+        .iter()
+        .zip(0..)
+        .map(|((text, _), i)| (BranchId(i), repository.tree(&[("mod.py", text)])))
+        .collect();
+    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let bench = repository.bench(&runner);
+
+    let flaky = flaky(world.path());
+    let planted = [
+        ("the fitted branch's test", WRONG),
+        ("another branch's test", GOOD),
+        ("a trivial test", TRIVIAL),
+        ("a flaky test", &flaky),
+        ("a hanging test", HANGING),
+        ("a test that does not compile", NOT_COMPILING),
+    ];
+    let plan = plan(
+        &bench,
+        &planted.map(|(origin, text)| source(origin, text)),
+        ISSUE,
+    )
+    .unwrap();
+    std::fs::write(world.path().join("weather"), "foul").unwrap();
+    let evaluation = evaluate(&bench, &plan.suite, &plan.base, &patches).unwrap();
+
+    // What does not compile is dropped, and named in the record.
+    assert_eq!(plan.suite.dropped.len(), 1);
+    let dropped = &plan.suite.dropped[0];
+    assert!(
+        dropped.starts_with("a test that does not compile: does not parse"),
+        "{dropped}"
     );
-    let dropped: Vec<&str> = plan.dropped.iter().map(|d| d.origin.as_str()).collect();
-    assert_eq!(dropped, ["fails at import", "not compiling"]);
-    assert_eq!(plan.suite.repository_tests, ["tests/test_own.py"]);
-    let origin = "test_issue_stated_1: issue example".to_owned();
-    assert!(plan.suite.sources.contains(&origin));
 
     let all = classes(&evaluation);
     let class = |name: &str| all[format!("{SUITE_FILE}::{name}").as_str()];
     assert_eq!(class("test_issue_stated_1"), TestClass::Discriminating);
     assert_eq!(class("test_good"), TestClass::Discriminating);
-    assert_eq!(class("test_wrong"), TestClass::Unsatisfied);
+    assert_eq!(class("test_wrong"), TestClass::Discriminating);
     assert_eq!(class("test_trivial"), TestClass::Regression);
     assert_eq!(class("test_hanging"), TestClass::Unsatisfied);
     assert_eq!(all["tests/test_own.py::test_two"], TestClass::Regression);
+    assert_eq!(all["tests/test_own.py::test_half"], TestClass::Regression);
+    assert_eq!(all.len(), 7);
+    let aside = (
+        format!("{SUITE_FILE}::test_flaky"),
+        "flaky: its result on the base was not the same twice".to_owned(),
+    );
+    assert_eq!(evaluation.classified.set_aside, [aside]);
+
+    let counts = |passed, failed| SuiteCounts {
+        passed,
+        failed,
+        error: 1,
+        total: 8,
+    };
+    let runs = &evaluation.patches;
+    assert_eq!(plan.base.counts, counts(4, 3));
+    assert_eq!(runs[0].counts, counts(5, 2), "fails good and flaky");
+    assert_eq!(runs[1].counts, counts(5, 2), "fails wrong and flaky");
+    assert_eq!(runs[2].counts, counts(4, 3), "fails half, wrong and flaky");
+
+    // The wrong test is one patch's alone: it does not even rank.
+    let agreed: Vec<(&str, bool)> = evaluation
+        .classified
+        .written
+        .iter()
+        .map(|test| (test.id.rsplit("::").next().unwrap(), test.agreed))
+        .collect();
+    assert_eq!(
+        agreed,
+        [
+            ("test_wrong", false),
+            ("test_good", true),
+            ("test_trivial", true)
+        ]
+    );
+    let classified = &evaluation.classified;
+    let rates = [0, 1, 2].map(|i| pass_rate(&runs[i], classified).unwrap());
+    assert_eq!(rates, [1.0, 1.0, 2.0 / 3.0]);
+    let written = [0, 1, 2].map(|i| written_rate(&runs[i], classified).unwrap());
+    assert_eq!(written, [0.5, 1.0, 1.0]);
+    let gates = [0, 1, 2].map(|i| gate(&runs[i], classified));
+    assert_eq!(gates, [true, true, false]);
+
+    let candidates: Vec<CandidatePatch> = patches
+        .iter()
+        .zip(&texts)
+        .zip(runs)
+        .map(|(((branch, tree), (_, score)), run)| CandidatePatch {
+            branch: *branch,
+            patch: repository.diff(tree),
+            score: Some(*score),
+            pass_rate: pass_rate(run, classified),
+            written_rate: written_rate(run, classified),
+            entropy_mean_nats: None,
+            fault: None,
+        })
+        .collect();
+    let selected = select(&candidates, &[]);
+    assert_eq!(selected.branch, Some(BranchId(1)), "{}", selected.reason);
+    let order: Vec<u32> = selected.ranking.iter().map(|row| row.branch.0).collect();
+    assert_eq!(order, [1, 0, 2]);
+}
+
+const COINS: &str = "\
+import mod, pytest, random
+@pytest.mark.parametrize('i', range(24))
+def test_coin(i): assert random.random() < mod.LUCK
+";
+
+#[test]
+fn a_test_that_a_patch_makes_flaky_is_set_aside_with_the_place() {
+    let (plan, evaluation) = evaluated(
+        &[("mod.py", "LUCK = 0\n")],
+        &[&[("mod.py", "LUCK = 0.5\n")], &[("mod.py", "LUCK = 2\n")]],
+        &[source("flaky", COINS)],
+        "nothing to see",
+    );
+    assert_eq!(plan.base.counts.failed, 24);
+    let aside = &evaluation.classified.set_aside;
+    assert!(!aside.is_empty(), "24 coins fell alike: once in 2^24");
+    assert!(
+        aside
+            .iter()
+            .all(|(_, why)| why.contains("branch 0's patch"))
+    );
+    let classed = classes(&evaluation);
+    assert!(
+        aside
+            .iter()
+            .all(|(id, _)| !classed.contains_key(id.as_str()))
+    );
+    assert_eq!(aside.len() + classed.len(), 24);
+}
+
+#[test]
+fn a_patch_that_does_not_compile_is_named_and_an_equal_one_is_run_once() {
+    let at_import = "class TestBad:\n    x = 1 / 0\n    def test_m(self): pass\n";
+    let (plan, evaluation) = evaluated(
+        &[
+            ("mod.py", FAULTY),
+            (
+                "tests/test_own.py",
+                "from mod import double\ndef test_two(): assert double(2) == 4\n",
+            ),
+        ],
+        &[
+            &[("mod.py", FIXED)],
+            &[("mod.py", "def double(x)\n")],
+            &[("mod.py", FIXED)],
+        ],
+        &[source("fails at import", at_import)],
+        ISSUE,
+    );
+    let dropped: Vec<&str> = plan.dropped.iter().map(|d| d.origin.as_str()).collect();
+    assert_eq!(dropped, ["fails at import"]);
+    let origin = "test_issue_stated_1: issue example".to_owned();
+    assert_eq!(plan.suite.sources, [origin]);
+    assert_eq!(plan.suite.repository_tests, ["tests/test_own.py"]);
+    let all = classes(&evaluation);
     // The patch that does not compile takes the repository's own file down.
     assert_eq!(all["tests/test_own.py"], TestClass::Uncollectable);
-    let is_coin = |id: &str| id.contains("test_coin");
-    let flaky = evaluation.uncounted.iter().filter(|(id, _)| is_coin(id));
-    let flaky: Vec<&String> = flaky.map(|(id, _)| id).collect();
-    assert!(!flaky.is_empty(), "24 coins fell alike: once in 2^24");
-    assert!(
-        flaky
-            .iter()
-            .all(|id| all[id.as_str()] == TestClass::Unsatisfied)
+    assert_eq!(all["tests/test_own.py::test_two"], TestClass::Regression);
+    let rate = |i: usize| pass_rate(&evaluation.patches[i], &evaluation.classified);
+    assert_eq!(
+        (rate(0), rate(1), rate(2)),
+        (Some(1.0), Some(0.0), Some(1.0))
     );
-
-    // Coins that fell alike on the base may still count: rates are of the rest.
-    let steady = evaluation.classified.classes.iter();
-    let steady: Vec<_> = steady.filter(|(id, _)| !is_coin(id)).cloned().collect();
-    let rate = |i: usize| pass_rate(&evaluation.patches[i], &steady);
-    assert_eq!(rate(0), Some(1.0));
-    assert!(gate(&evaluation.patches[0], &steady));
-    assert_eq!(rate(1), Some(0.25), "the trivial test of four");
-    assert_eq!(rate(2), Some(0.25), "the trivial test of four");
-    assert_eq!(rate(3), Some(1.0), "an equal tree");
-    assert_eq!(evaluation.patches[3].branch, Some(BranchId(3)));
+    assert_eq!(evaluation.patches[2].branch, Some(BranchId(2)));
     assert_eq!(evaluation.compile_faults.len(), 1);
     let (branch, fault) = &evaluation.compile_faults[0];
-    assert_eq!(*branch, BranchId(2));
+    assert_eq!(*branch, BranchId(1));
     assert!(fault.starts_with("mod.py:1 does not compile"), "{fault}");
 }
+
+const HALF_TESTED: &str = "\
+def double(x):
+    if x > 100:
+        x = x + 0
+        return x * 2
+    # no line that runs
+    return x * 2
+";
+
+#[test]
+fn coverage_is_the_share_of_the_changed_lines_that_the_suite_runs() {
+    let (_, evaluation) = evaluated(
+        &[("mod.py", FAULTY)],
+        &[
+            &[
+                ("mod.py", HALF_TESTED),
+                ("new.py", "def never():\n    return 1\n"),
+            ],
+            &[("mod.py", FAULTY), ("notes.txt", "no code")],
+        ],
+        &[],
+        ISSUE,
+    );
+    // Of `mod.py` the lines 2, 3, 4 and 6, of which 2 and 6 run; of `new.py`
+    // both lines, of which none does.
+    let expected = Coverage {
+        lines: 6,
+        covered: 2,
+    };
+    assert_eq!(evaluation.patches[0].coverage, Some(expected));
+    let nothing = Coverage::default();
+    assert_eq!(evaluation.patches[1].coverage, Some(nothing));
+}
+
+const OWN_GOOD: &str = "from mod import double\ndef test_good(): assert double(5) == 10\n";
 
 #[test]
 fn a_patch_that_changes_the_tests_is_judged_by_the_bases() {
     let clear = "def pytest_collection_modifyitems(items): items.clear()\n";
     let (plan, evaluation) = evaluated(
-        &[("mod.py", FAULTY), ("test_own.py", GOOD)],
+        &[("mod.py", FAULTY), ("test_own.py", OWN_GOOD)],
         &[&[
             ("test_own.py", "def test_good(): pass\n"),
             ("conftest.py", clear),
@@ -147,9 +307,9 @@ fn an_example_that_shows_todays_fault_does_not_count_against_a_fix() {
         &[],
         "I ran this:\n\n    >>> double(5)\n    7\n\nand was surprised.\n",
     );
-    let all = &evaluation.classified.classes;
-    assert_eq!(all.len(), 1);
-    assert_eq!(all[0].1, TestClass::Unsatisfied);
-    assert_eq!(evaluation.uncounted.len(), 1);
-    assert!(gate(&evaluation.patches[0], all));
+    let classified = &evaluation.classified;
+    assert_eq!(classified.classes, []);
+    assert_eq!(classified.set_aside.len(), 1);
+    assert!(classified.set_aside[0].1.contains("it holds on the base"));
+    assert!(gate(&evaluation.patches[0], classified));
 }

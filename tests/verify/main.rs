@@ -1,7 +1,8 @@
-//! Verification with real pytest in the real sandbox.
+//! Verification with real pytest and cargo-nextest in the real sandbox.
 mod comparison;
 mod evaluate;
 mod judge;
+mod nextest;
 mod runner;
 mod suite;
 mod support;

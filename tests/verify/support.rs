@@ -1,7 +1,10 @@
 //! What the tests of this binary share.
+use egss::base::BranchId;
 use egss::record::{SuiteRun, TestResult};
-use egss::verify::{RunnerLimits, SourceKind, TestRunner, TestSource};
-use egss::workspace::{Sandbox, SandboxMode};
+use egss::verify::{
+    Bench, Evaluation, Plan, RunnerLimits, SourceKind, TestRunner, TestSource, evaluate, plan,
+};
+use egss::workspace::{Sandbox, SandboxMode, Shadow, TreeId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -70,4 +73,92 @@ pub fn source(origin: &str, text: &str) -> TestSource {
         kind: SourceKind::Written,
         text: text.to_owned(),
     }
+}
+
+/// Paths with their texts.
+pub type Files<'a> = &'a [(&'a str, &'a str)];
+
+/// A base with its trees in a shadow directory.
+pub struct Repository {
+    scratch: tempfile::TempDir,
+    shadow: Shadow,
+    files: Vec<(String, String)>,
+    base: TreeId,
+}
+
+impl Repository {
+    pub fn new(files: Files<'_>) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let shadow = Shadow::open(&scratch.path().join("shadow")).unwrap();
+        let base = shadow.snapshot(folder(files).path()).unwrap();
+        let files = files.iter().map(|&(path, text)| (path.into(), text.into()));
+        Self {
+            files: files.collect(),
+            scratch,
+            shadow,
+            base,
+        }
+    }
+
+    /// The base with these files changed or added.
+    pub fn tree(&self, changes: Files<'_>) -> TreeId {
+        let copy = tempfile::tempdir().unwrap();
+        let base = self.files.iter();
+        let base: Vec<(&str, &str)> = base.map(|(path, text)| (&**path, &**text)).collect();
+        write(copy.path(), &base);
+        write(copy.path(), changes);
+        self.shadow.snapshot(copy.path()).unwrap()
+    }
+
+    pub fn diff(&self, tree: &TreeId) -> String {
+        self.shadow.diff(&self.base, tree, &[]).unwrap()
+    }
+
+    pub fn base(&self) -> &TreeId {
+        &self.base
+    }
+
+    pub fn bench<'a>(&'a self, runner: &'a TestRunner<'a>) -> Bench<'a> {
+        Bench {
+            shadow: &self.shadow,
+            runner,
+            base: &self.base,
+            scratch: self.scratch.path(),
+        }
+    }
+
+    /// The base's paths.
+    pub fn paths(&self) -> Vec<String> {
+        self.shadow.files(&self.base).unwrap()
+    }
+
+    /// Plans and evaluates patched versions, which become branches 0, 1, ... in
+    /// their order.
+    pub fn evaluated(
+        &self,
+        runner: &TestRunner<'_>,
+        patches: &[Files<'_>],
+        sources: &[TestSource],
+        issue: &str,
+    ) -> (Plan, Evaluation) {
+        let branches = (0..).map(BranchId);
+        let trees = patches.iter().map(|changes| self.tree(changes));
+        let patches: Vec<(BranchId, TreeId)> = branches.zip(trees).collect();
+        let bench = self.bench(runner);
+        let plan = plan(&bench, sources, issue).unwrap();
+        let evaluation = evaluate(&bench, &plan.suite, &plan.base, &patches).unwrap();
+        (plan, evaluation)
+    }
+}
+
+/// The same by pytest.
+pub fn evaluated(
+    base: Files<'_>,
+    patches: &[Files<'_>],
+    sources: &[TestSource],
+    issue: &str,
+) -> (Plan, Evaluation) {
+    let sandbox = sandbox();
+    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    Repository::new(base).evaluated(&runner, patches, sources, issue)
 }

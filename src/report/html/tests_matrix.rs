@@ -1,5 +1,5 @@
 //! Tests by base and patches: counts, then each test in its class.
-use super::super::figures::{class, class_meaning, count, percent, result};
+use super::super::figures::{class, class_meaning, count, coverage, percent, result};
 use super::super::view::{RunView, SuiteView};
 use super::markup::Markup;
 use crate::record::{SuiteRun, TestClass, TestResult};
@@ -37,13 +37,20 @@ pub fn tests(out: &mut Markup, view: &RunView, suite: &SuiteView) {
             }
             out.raw("</ul>");
         }
+        if !built.dropped.is_empty() {
+            out.raw("<p>Left out:</p><ul>");
+            for dropped in &built.dropped {
+                out.raw("<li>").text(dropped).raw("</li>");
+            }
+            out.raw("</ul>");
+        }
         out.raw("</details>\n");
     }
     out.raw("</section>\n");
 }
 
 fn counts(out: &mut Markup, view: &RunView, suite: &SuiteView) {
-    out.raw("<div class=\"wide\"><table><thead><tr><th>Run on</th><th class=\"n\">Passed</th><th class=\"n\">Failed</th><th class=\"n\">Error</th><th class=\"n\">Total</th><th class=\"n\">Counted</th><th class=\"n\">Pass rate</th><th></th></tr></thead><tbody>");
+    out.raw("<div class=\"wide\"><table><thead><tr><th>Run on</th><th class=\"n\">Passed</th><th class=\"n\">Failed</th><th class=\"n\">Error</th><th class=\"n\">Total</th><th class=\"n\">Counted</th><th class=\"n\">Pass rate</th><th class=\"n\">Lines run</th><th></th></tr></thead><tbody>");
     for run in &suite.runs {
         out.raw(row_class(view, run));
         out.cell(name(run));
@@ -58,6 +65,7 @@ fn counts(out: &mut Markup, view: &RunView, suite: &SuiteView) {
         } else {
             out.figure(percent(passed as f32 / counted as f32));
         }
+        out.figure(run.coverage.map_or_else(|| "–".into(), coverage));
         out.cell(run.fault.as_deref().unwrap_or_default())
             .raw("</tr>");
     }
@@ -88,6 +96,7 @@ fn matrix(out: &mut Markup, view: &RunView, suite: &SuiteView) {
         })
         .collect();
     let classes: HashMap<&str, TestClass> = suite
+        .classified
         .classes
         .iter()
         .map(|(id, class)| (id.as_str(), *class))
@@ -104,7 +113,7 @@ fn matrix(out: &mut Markup, view: &RunView, suite: &SuiteView) {
         let members: Vec<&str> = ids
             .iter()
             .copied()
-            .filter(|id| classes.get(id).copied() == group)
+            .filter(|id| classes.get(id).copied() == group && suite.set_aside(id).is_none())
             .collect();
         if members.is_empty() {
             continue;
@@ -125,29 +134,55 @@ fn matrix(out: &mut Markup, view: &RunView, suite: &SuiteView) {
         .raw(", ")
         .raw(group.map_or("the record stops before classes", class_meaning))
         .raw(if quiet { "; all pass everywhere" } else { "" })
-        .raw(
-            "</span></summary><div class=\"wide\"><table class=\"matrix\"><thead><tr><th>Test</th>",
-        );
-        for run in &suite.runs {
-            let winning = run.branch.is_some_and(|branch| view.is_winner(branch));
-            out.raw(if winning {
-                "<th class=\"taken\">"
-            } else {
-                "<th>"
-            })
-            .text(name(run))
-            .raw("</th>");
-        }
-        out.raw("</tr></thead><tbody>\n");
-        for id in members {
-            out.raw("<tr><td><code>").text(id).raw("</code></td>");
-            for run in &results {
-                cell(out, run.get(id).copied());
-            }
-            out.raw("</tr>\n");
-        }
-        out.raw("</tbody></table></div></details>\n");
+        .raw("</span></summary>");
+        rows(out, view, suite, &results, &members);
     }
+    let aside: Vec<&str> = ids
+        .into_iter()
+        .filter(|id| suite.set_aside(id).is_some())
+        .collect();
+    if !aside.is_empty() {
+        out.raw("<details class=\"tests\" open><summary><span class=\"name\">set aside</span><span class=\"from\">")
+            .text(count(aside.len(), "test"))
+            .raw(", whose result says nothing of a patch; not counted</span></summary>");
+        rows(out, view, suite, &results, &aside);
+    }
+}
+
+/// One class's tests, each with its result in every run.
+fn rows(
+    out: &mut Markup,
+    view: &RunView,
+    suite: &SuiteView,
+    results: &[HashMap<&str, (TestResult, &str)>],
+    members: &[&str],
+) {
+    out.raw("<div class=\"wide\"><table class=\"matrix\"><thead><tr><th>Test</th>");
+    for run in &suite.runs {
+        let winning = run.branch.is_some_and(|branch| view.is_winner(branch));
+        out.raw(if winning {
+            "<th class=\"taken\">"
+        } else {
+            "<th>"
+        })
+        .text(name(run))
+        .raw("</th>");
+    }
+    out.raw("</tr></thead><tbody>\n");
+    for id in members {
+        out.raw("<tr><td><code>").text(id).raw("</code>");
+        if let Some(why) = suite.set_aside(id) {
+            out.raw("<br>").text(why);
+        } else if suite.is_written(id) {
+            out.raw("<br>written by a model: it ranks, and does not decide");
+        }
+        out.raw("</td>");
+        for run in results {
+            cell(out, run.get(id).copied());
+        }
+        out.raw("</tr>\n");
+    }
+    out.raw("</tbody></table></div></details>\n");
 }
 
 fn cell(out: &mut Markup, found: Option<(TestResult, &str)>) {

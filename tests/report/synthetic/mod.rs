@@ -289,7 +289,7 @@ impl Synthetic {
                 total: tests.len() as u32,
             },
             tests: tests_run.collect(),
-            fault: None,
+            ..SuiteRun::default()
         }));
     }
 

@@ -140,8 +140,8 @@ pub fn realistic() -> Synthetic {
         text: "from stock.ledger import balance\n\n\ndef test_delivery_of_the_day_counts():\n    assert balance([Entry(4, 42)], 4) == 42\n".into(),
         repository_tests: vec!["tests/test_ledger.py".into()],
         sources: vec!["test_delivery_of_the_day_counts: written for the issue".into()],
-        reached: vec![],
-            usage: AUGMENTATION,
+        usage: AUGMENTATION,
+        ..SuiteBuilt::default()
     }));
     use TestResult::{Failed, Passed};
     r.suite_run(
@@ -178,6 +178,7 @@ pub fn realistic() -> Synthetic {
             (wrong.into(), TestClass::Unsatisfied),
             (old.into(), TestClass::Regression),
         ],
+        ..SuiteClassified::default()
     }));
     let vote = |branch, total, gated| {
         let names = [
@@ -205,6 +206,7 @@ pub fn realistic() -> Synthetic {
     let row = |branch, rate, score, total| Ranked {
         branch: BranchId(branch),
         pass_rate: Some(rate),
+        written_rate: None,
         score: Some(score),
         vote_total: Some(total),
         patch_lines: 2,

@@ -1,0 +1,161 @@
+//! Where tests are run: copies of trees, and the suite in them.
+use super::changed::{changed_files, changed_lines};
+use super::nextest::BUILD_ID;
+use super::repository::restore_tests;
+use super::runner::TestRunner;
+use super::suite::is_stated;
+use super::trace::trace;
+use super::{ChangedLines, VerifyError};
+use crate::base::BranchId;
+use crate::record::{Coverage, Reached, SuiteBuilt, SuiteRun};
+use crate::workspace::{Shadow, TreeId};
+use std::path::{Path, PathBuf};
+
+/// Where evaluation happens.
+#[derive(Clone, Copy)]
+pub struct Bench<'a> {
+    pub shadow: &'a Shadow,
+    pub runner: &'a TestRunner<'a>,
+    /// The unpatched tree.
+    pub base: &'a TreeId,
+    /// A folder that exists; copies of trees are made in it and removed.
+    pub scratch: &'a Path,
+}
+
+/// A copy of a patched tree with the base's tests and the suite in it.
+struct Patched {
+    dir: tempfile::TempDir,
+    suite: Vec<String>,
+    changed: ChangedLines,
+    /// The first fault of a changed file that does not compile.
+    fault: Option<String>,
+}
+
+impl Bench<'_> {
+    /// What the stated examples run that fail on the base; empty where there is
+    /// none, or where it cannot be seen: a help to a search, not a need.
+    pub fn reached(
+        &self,
+        suite: &SuiteBuilt,
+        base: &SuiteRun,
+    ) -> Result<Vec<Reached>, VerifyError> {
+        let failing = base.tests.iter().filter(|test| is_stated(suite, test));
+        let names: Vec<&str> = failing
+            .filter_map(|test| test.id.rsplit("::").next())
+            .collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let dir = self.copy(self.base)?;
+        match trace(self.runner.sandbox(), dir.path(), &suite.text, &names) {
+            Err(VerifyError::Script { .. }) => Ok(Vec::new()),
+            reached => reached,
+        }
+    }
+
+    /// Runs the suite on one tree, by the base's version of the test files; the
+    /// second value is the first fault of a patch that does not compile.
+    pub fn run_patch(
+        &self,
+        branch: BranchId,
+        tree: &TreeId,
+        suite: &SuiteBuilt,
+    ) -> Result<(SuiteRun, Option<String>), VerifyError> {
+        let patched = self.patched(tree, suite)?;
+        let run = self.run_in(&patched, branch, suite)?;
+        let build = run.tests.iter().find(|test| test.id == BUILD_ID);
+        let build = build.map(|test| test.message.clone());
+        Ok((run, patched.fault.or(build)))
+    }
+
+    /// Runs the suite on a tree once more, and then a third time for the
+    /// coverage: what measures it must not be able to decide.
+    pub(super) fn run_again(
+        &self,
+        branch: BranchId,
+        tree: &TreeId,
+        suite: &SuiteBuilt,
+    ) -> Result<(SuiteRun, Option<Coverage>), VerifyError> {
+        let patched = self.patched(tree, suite)?;
+        let run = self.run_in(&patched, branch, suite)?;
+        let (dir, own) = (patched.dir.path(), &suite.repository_tests);
+        let coverage = match patched.changed.is_empty() {
+            true => None,
+            false => self
+                .runner
+                .coverage(dir, &patched.suite, own, &patched.changed)?,
+        };
+        Ok((run, coverage))
+    }
+
+    /// Runs a suite of this text and the repository's own tests on the base.
+    pub(super) fn run_base(
+        &self,
+        text: &str,
+        repository: &[String],
+    ) -> Result<SuiteRun, VerifyError> {
+        let dir = self.copy(self.base)?;
+        let targets = self.put_suite(dir.path(), text)?;
+        self.runner.run_all(None, dir.path(), &targets, repository)
+    }
+
+    /// Runs a suite of this text alone on a tree.
+    pub(super) fn run_alone(&self, tree: &TreeId, text: &str) -> Result<SuiteRun, VerifyError> {
+        let dir = self.copy(tree)?;
+        let targets = self.put_suite(dir.path(), text)?;
+        self.runner.run(None, dir.path(), &targets)
+    }
+
+    fn run_in(
+        &self,
+        patched: &Patched,
+        branch: BranchId,
+        suite: &SuiteBuilt,
+    ) -> Result<SuiteRun, VerifyError> {
+        let (dir, own) = (patched.dir.path(), &suite.repository_tests);
+        self.runner.run_all(Some(branch), dir, &patched.suite, own)
+    }
+
+    fn patched(&self, tree: &TreeId, suite: &SuiteBuilt) -> Result<Patched, VerifyError> {
+        let (base, dir) = (self.copy(self.base)?, self.copy(tree)?);
+        let files = changed_files(base.path(), dir.path())?;
+        let faults = self.runner.runner().compile_faults(dir.path(), &files)?;
+        let changed = changed_lines(base.path(), dir.path(), &files);
+        restore_tests(base.path(), dir.path())?;
+        Ok(Patched {
+            suite: self.put_suite(dir.path(), &suite.text)?,
+            changed,
+            fault: faults.into_iter().next(),
+            dir,
+        })
+    }
+
+    pub(super) fn copy(&self, tree: &TreeId) -> Result<tempfile::TempDir, VerifyError> {
+        let dir = tempfile::Builder::new()
+            .prefix("tree-")
+            .tempdir_in(self.scratch)
+            .map_err(|source| VerifyError::io("make a folder in", self.scratch, source))?;
+        self.shadow.restore(tree, dir.path())?;
+        Ok(dir)
+    }
+
+    /// Writes the suite over whatever has its name; no target if it is empty.
+    fn put_suite(&self, dir: &Path, text: &str) -> Result<Vec<String>, VerifyError> {
+        let file = self.runner.runner().suite_file();
+        let path: PathBuf = dir.join(file);
+        // A link or an older suite of this name is in the way.
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(VerifyError::io("remove", &path, source));
+            }
+            _ => {}
+        }
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let folder = path.parent().unwrap_or(dir);
+        std::fs::create_dir_all(folder).map_err(|e| VerifyError::io("make", folder, e))?;
+        std::fs::write(&path, text).map_err(|source| VerifyError::io("write", &path, source))?;
+        Ok(vec![file.to_owned()])
+    }
+}

@@ -1,0 +1,399 @@
+//! Rust's tests, by cargo-nextest: a process a test, JUnit XML, no network.
+//!
+//! A build is all or nothing. Where one fails, the modules of the suite that
+//! are at fault are taken out, and what then still does not build is run apart,
+//! target by target.
+use super::build::{Seed, error_lines, faulty_modules, renew};
+use super::examples::IssueExamples;
+use super::junit::parse_cases;
+use super::runner::{Ran, Runner, RunnerLimits, end_of, error_outcome};
+use super::rust_suite::{RUST_SUITE_FILE, consolidate_rust, without_modules};
+use super::script::{private_dir, read_private};
+use super::suite::{Consolidated, TestSource};
+use super::{ChangedLines, VerifyError};
+use crate::record::{Coverage, TestOutcome};
+use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, Toolchain};
+use std::path::{Path, PathBuf};
+use std::slice;
+use std::time::{Duration, Instant};
+
+/// The outcome of a package of which nothing builds.
+pub(super) const BUILD_ID: &str = "Cargo.toml";
+
+/// What a build may take on top of the tests' time, seconds: dependencies of a
+/// middling package on two cores.
+const BUILD_S_MAX: u64 = 600;
+/// A compiler's needs, which are above those of most tests.
+const MEMORY_BYTES_MAX: u64 = 8 << 30;
+const PROCESSES_MAX: u64 = 512;
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Room for a compiler's messages as JSON, bytes.
+const MESSAGES_BYTES_MAX: usize = 8 << 20;
+
+/// cargo-nextest's exit statuses: tests failed, nothing to run, no build.
+const TESTS_FAILED: CommandEnd = CommandEnd::Exited(100);
+const NO_TESTS: CommandEnd = CommandEnd::Exited(4);
+const BUILD_FAILED: CommandEnd = CommandEnd::Exited(101);
+
+/// Smaller builds that are equal in every run: cargo sees no reason to do a
+/// dependency again.
+const CARGO_ENV: [&str; 5] = [
+    "CARGO_NET_OFFLINE=true",
+    "CARGO_TERM_COLOR=never",
+    "CARGO_INCREMENTAL=0",
+    "CARGO_PROFILE_DEV_DEBUG=0",
+    "CARGO_PROFILE_TEST_DEBUG=0",
+];
+
+/// Runs cargo-nextest with the toolchain of whoever started the program.
+pub(super) struct NextestRunner {
+    sandbox: Sandbox,
+    limits: RunnerLimits,
+    seed: Seed,
+}
+
+/// One command's end, and its tests if it came to run them.
+struct Attempt {
+    output: CommandOutput,
+    tests: Option<Vec<TestOutcome>>,
+}
+
+impl NextestRunner {
+    /// Errors: `NoNextest`.
+    pub fn new(sandbox: &Sandbox, limits: RunnerLimits) -> Result<Self, VerifyError> {
+        let beside = sandbox.python().parent().unwrap_or(Path::new("/"));
+        let toolchain = Toolchain::rust(beside).map_err(VerifyError::NoNextest)?;
+        let command = Limits {
+            memory_bytes_max: limits.command.memory_bytes_max.max(MEMORY_BYTES_MAX),
+            processes_max: limits.command.processes_max.max(PROCESSES_MAX),
+            file_bytes_max: limits.command.file_bytes_max.max(FILE_BYTES_MAX),
+            ..limits.command
+        };
+        Ok(Self {
+            sandbox: sandbox.clone().with_toolchain(toolchain),
+            limits: RunnerLimits { command, ..limits },
+            seed: Seed::default(),
+        })
+    }
+
+    /// One cargo command in `dir`, whose build goes below `private`.
+    fn cargo(
+        &self,
+        dir: &Path,
+        private: &Path,
+        argv: &[&str],
+        limits: &Limits,
+    ) -> Result<CommandOutput, VerifyError> {
+        let target = format!("CARGO_TARGET_DIR={}", target_of(private).display());
+        let mut whole = vec!["env", &target];
+        whole.extend(CARGO_ENV);
+        whole.extend(argv);
+        Ok(self.sandbox.run(dir, &whole, limits)?)
+    }
+
+    fn nextest(
+        &self,
+        dir: &Path,
+        private: &Path,
+        targets: &[String],
+        deadline: Instant,
+    ) -> Result<Attempt, VerifyError> {
+        let (config, xml) = (private.join("nextest.toml"), private.join("junit.xml"));
+        // What an attempt before this one left.
+        std::fs::remove_file(&xml).ok();
+        let text = self.config(&xml);
+        std::fs::write(&config, text).map_err(|e| VerifyError::io("write", &config, e))?;
+        let tool = format!("egss:{}", config.display());
+        let mut argv = vec!["cargo", "nextest", "run", "--offline", "--no-fail-fast"];
+        argv.extend(["--color", "never", "--no-tests", "pass"]);
+        argv.extend(["--profile", "egss", "--tool-config-file", &tool]);
+        let of_targets = arguments(targets);
+        argv.extend(of_targets.iter().map(String::as_str));
+        let seconds = deadline.saturating_duration_since(Instant::now()).as_secs();
+        let output = self.cargo(dir, private, &argv, &self.limits.wall(seconds))?;
+        // nextest makes a store at the workspace's root, whatever it is told.
+        for made in ["target/nextest/egss", "target/nextest", "target"] {
+            std::fs::remove_dir(dir.join(made)).ok();
+        }
+        let is_whole = matches!(output.end, CommandEnd::Exited(0) | TESTS_FAILED | NO_TESTS);
+        let tests = read_private(&xml)
+            .filter(|_| is_whole)
+            .and_then(|bytes| self.outcomes(dir, &String::from_utf8_lossy(&bytes)));
+        // Where there is nothing to run, no XML is written.
+        let is_empty = output.end == NO_TESTS || output.end == CommandEnd::Exited(0);
+        Ok(Attempt {
+            tests: tests.or_else(|| (is_empty && !xml.exists()).then(Vec::new)),
+            output,
+        })
+    }
+
+    /// A profile of its own, over the repository's: retries would hide flaky
+    /// tests, and a test that fails must not keep the others from running.
+    fn config(&self, xml: &Path) -> String {
+        let place = toml::Value::String(xml.display().to_string());
+        format!(
+            "[profile.egss]\nretries = 0\nfail-fast = false\n\
+             slow-timeout = {{ period = \"{}s\", terminate-after = 1, grace-period = \"1s\" }}\n\
+             [profile.egss.junit]\npath = {place}\n",
+            self.limits.test_s_max
+        )
+    }
+
+    fn outcomes(&self, dir: &Path, xml: &str) -> Option<Vec<TestOutcome>> {
+        let package = package_name(dir);
+        parse_cases(xml, &|case| {
+            id_of(dir, package.as_deref(), &case.classname, &case.name)
+        })
+    }
+
+    /// Runs what does not build together target by target.
+    fn run_apart(
+        &self,
+        dir: &Path,
+        private: &Path,
+        targets: &[String],
+        whole: &CommandOutput,
+        deadline: Instant,
+    ) -> Result<Vec<TestOutcome>, VerifyError> {
+        let mut tests = Vec::new();
+        let mut n_built = 0;
+        for target in targets {
+            let attempt = self.nextest(dir, private, slice::from_ref(target), deadline)?;
+            match attempt.tests {
+                Some(found) => {
+                    n_built += 1;
+                    tests.extend(found);
+                }
+                None => tests.push(error_outcome(
+                    target,
+                    error_lines(&attempt.output.text).unwrap_or_else(|| end_of(&attempt.output)),
+                    attempt.output.wall_ms,
+                )),
+            }
+        }
+        if n_built == 0 && whole.end == BUILD_FAILED {
+            let why = error_lines(&whole.text).unwrap_or_else(|| end_of(whole));
+            let why = format!("the package does not build: {why}");
+            tests.push(error_outcome(BUILD_ID, why, whole.wall_ms));
+        }
+        Ok(tests)
+    }
+}
+
+/// Where a run's build goes: into its private folder, as what a patch's code
+/// writes there must not reach another's run.
+fn target_of(private: &Path) -> PathBuf {
+    private.join("target")
+}
+
+/// Arguments of cargo that choose targets by their files.
+fn arguments(targets: &[String]) -> Vec<String> {
+    let mut arguments = Vec::new();
+    for target in targets {
+        let of_one = match target.as_str() {
+            "src/lib.rs" => vec!["--lib".to_owned()],
+            "src/main.rs" => vec!["--bins".to_owned()],
+            path if path.ends_with("/Cargo.toml") => vec!["--workspace".to_owned()],
+            path => match integration_test(path) {
+                Some(name) => vec!["--test".to_owned(), name.to_owned()],
+                None => continue,
+            },
+        };
+        if !(of_one.len() == 1 && arguments.contains(&of_one[0])) {
+            arguments.extend(of_one);
+        }
+    }
+    arguments
+}
+
+/// The name of the test target that a file is: `tests/a.rs`, `tests/a/main.rs`.
+fn integration_test(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("tests/")?;
+    let name = rest
+        .strip_suffix("/main.rs")
+        .or_else(|| rest.strip_suffix(".rs"))?;
+    (!name.contains('/')).then_some(name)
+}
+
+fn package_name(dir: &Path) -> Option<String> {
+    let manifest = std::fs::read_to_string(dir.join(BUILD_ID)).ok()?;
+    let manifest: toml::Table = manifest.parse().ok()?;
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+}
+
+/// `file::test` for what belongs to the package at the root; another member's
+/// tests keep nextest's own `binary::test`.
+fn id_of(dir: &Path, package: Option<&str>, binary: &str, name: &str) -> String {
+    let own = package.and_then(|package| binary.strip_prefix(package));
+    let file = match own {
+        Some("") => "src/lib.rs".to_owned(),
+        Some(rest) => match rest.strip_prefix("::") {
+            Some(target) => match target.strip_prefix("bin/") {
+                Some(_) => "src/main.rs".to_owned(),
+                None if dir.join(format!("tests/{target}/main.rs")).is_file() => {
+                    format!("tests/{target}/main.rs")
+                }
+                None => format!("tests/{target}.rs"),
+            },
+            None => binary.to_owned(),
+        },
+        None => binary.to_owned(),
+    };
+    format!("{file}::{name}")
+}
+
+impl Runner for NextestRunner {
+    fn name(&self) -> &'static str {
+        "cargo-nextest"
+    }
+
+    fn suite_file(&self) -> &'static str {
+        RUST_SUITE_FILE
+    }
+
+    fn is_test_file(&self, path: &str) -> bool {
+        integration_test(path).is_some()
+    }
+
+    fn is_source(&self, path: &str) -> bool {
+        integration_test(path).is_some()
+    }
+
+    /// Files that are targets of the package at the root, and the manifests of
+    /// members, which stand for the whole workspace.
+    fn targets(&self, files: &[String]) -> Vec<String> {
+        let is_target = |path: &&String| {
+            let is_member = path.ends_with("/Cargo.toml") && !path.starts_with("target/");
+            matches!(path.as_str(), "src/lib.rs" | "src/main.rs")
+                || (integration_test(path).is_some() && path.as_str() != RUST_SUITE_FILE)
+                || is_member
+        };
+        files.iter().filter(is_target).cloned().collect()
+    }
+
+    /// Examples are read by Python's rules: there are none.
+    fn issue_examples(&self, _: &Path, _: &str) -> Result<IssueExamples, VerifyError> {
+        Ok(IssueExamples::default())
+    }
+
+    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError> {
+        Ok(consolidate_rust(sources))
+    }
+
+    /// Known once it is built: see `BUILD_ID`.
+    fn compile_faults(&self, _: &Path, _: &[String]) -> Result<Vec<String>, VerifyError> {
+        Ok(Vec::new())
+    }
+
+    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, VerifyError> {
+        let dir = dir
+            .canonicalize()
+            .map_err(|source| VerifyError::io("find", dir, source))?;
+        let private = private_dir(&dir)?;
+        let (place, target) = (private.path(), target_of(private.path()));
+        if self.seed.plant(&target)? {
+            renew(&dir, place)?;
+        }
+        let suite = dir.join(RUST_SUITE_FILE);
+        let text = match targets.iter().any(|path| path == RUST_SUITE_FILE) {
+            true => std::fs::read_to_string(&suite).unwrap_or_default(),
+            false => String::new(),
+        };
+        let seconds = self.limits.run_s_max + BUILD_S_MAX;
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let mut out: Vec<String> = Vec::new();
+        let mut tests = Vec::new();
+        loop {
+            let attempt = self.nextest(&dir, place, targets, deadline)?;
+            if let Some(found) = attempt.tests {
+                self.seed.keep(&target)?;
+                tests.extend(found);
+                return Ok(Ran { tests, fault: None });
+            }
+            let mut bad = Vec::new();
+            if !text.is_empty() && attempt.output.end == BUILD_FAILED {
+                let mut argv = vec!["cargo", "test", "--no-run", "--offline"];
+                argv.extend(["--message-format", "json", "--test", "test_current_issue"]);
+                let seconds = deadline.saturating_duration_since(Instant::now()).as_secs();
+                let limits = Limits {
+                    output_bytes_max: MESSAGES_BYTES_MAX,
+                    ..self.limits.wall(seconds)
+                };
+                let messages = self.cargo(&dir, place, &argv, &limits)?;
+                bad = faulty_modules(&messages.text, &text);
+                bad.retain(|(name, _)| !out.contains(name));
+            }
+            if bad.is_empty() {
+                let whole = attempt.output;
+                tests.extend(self.run_apart(&dir, place, targets, &whole, deadline)?);
+                let fault = format!(
+                    "the run as a whole {}; its targets were run apart",
+                    end_of(&whole)
+                );
+                return Ok(Ran {
+                    tests,
+                    fault: Some(fault),
+                });
+            }
+            for (name, why) in bad {
+                let id = format!("{RUST_SUITE_FILE}::{name}::*");
+                tests.push(error_outcome(&id, why, 0));
+                out.push(name);
+            }
+            std::fs::write(&suite, without_modules(&text, &out))
+                .map_err(|source| VerifyError::io("write", &suite, source))?;
+        }
+    }
+
+    /// Rust's coverage needs another build, with a component that may be missing.
+    fn coverage(
+        &self,
+        _: &Path,
+        _: &[String],
+        _: &ChangedLines,
+    ) -> Result<Option<Coverage>, VerifyError> {
+        Ok(None)
+    }
+
+    fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    fn command_limits(&self) -> Limits {
+        self.limits.wall(self.limits.run_s_max + BUILD_S_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_chosen_by_their_files() {
+        let targets = [
+            "src/lib.rs",
+            "tests/a.rs",
+            "tests/b/main.rs",
+            "x/Cargo.toml",
+            "y/Cargo.toml",
+        ];
+        let chosen = arguments(&targets.map(str::to_owned));
+        assert_eq!(
+            chosen,
+            ["--lib", "--test", "a", "--test", "b", "--workspace"]
+        );
+        assert_eq!(integration_test("tests/a/helper.rs"), None);
+        assert_eq!(integration_test("tests/data/x.json"), None);
+    }
+
+    #[test]
+    fn ids_name_the_file_of_the_root_packages_targets() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = |binary: &str| id_of(dir.path(), Some("tiny"), binary, "m::t");
+        assert_eq!(id("tiny"), "src/lib.rs::m::t");
+        assert_eq!(id("tiny::bin/tiny"), "src/main.rs::m::t");
+        assert_eq!(id("tiny::api"), "tests/api.rs::m::t");
+        assert_eq!(id("tiny-macros::api"), "tiny-macros::api::m::t");
+        assert_eq!(id("other"), "other::m::t");
+    }
+}

@@ -1,0 +1,95 @@
+//! From sources to a suite that can be collected on the base.
+use super::VerifyError;
+use super::bench::Bench;
+use super::suite::{Consolidated, Dropped, TestSource};
+use crate::record::{SuiteBuilt, SuiteRun, TestOutcome};
+
+/// The suite, and its first run on the base.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub suite: SuiteBuilt,
+    pub base: SuiteRun,
+    /// What did not get into the suite, and why.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Builds the suite out of the issue's own examples and `sources`, and runs it
+/// and the repository's tests on the base.
+///
+/// A source that makes the suite uncollectable on the base is dropped and named.
+pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Plan, VerifyError> {
+    let runner = bench.runner.runner();
+    let repository_tests = runner.targets(&bench.shadow.files(bench.base)?);
+    let examples = {
+        let dir = bench.copy(bench.base)?;
+        runner.issue_examples(dir.path(), issue)?
+    };
+    let mut sources = [examples.sources, sources.to_vec()].concat();
+    let mut dropped = examples.dropped;
+    let mut suite = runner.consolidate(&sources)?;
+    let mut base = bench.run_base(&suite.text, &repository_tests)?;
+    if !is_collectable(bench, &base) {
+        let (kept, bad) = collectable(bench, sources)?;
+        sources = kept;
+        dropped.extend(bad);
+        suite = runner.consolidate(&sources)?;
+        base = bench.run_base(&suite.text, &repository_tests)?;
+        if !is_collectable(bench, &base) {
+            dropped.push(Dropped {
+                origin: "the suite as a whole".to_owned(),
+                why: "its sources can be collected alone, but not together".to_owned(),
+            });
+            suite = Consolidated::default();
+            base = bench.run_base("", &repository_tests)?;
+        }
+    }
+    dropped.extend(suite.dropped);
+    let sources = suite.tests.iter();
+    let suite = SuiteBuilt {
+        file: runner.suite_file().to_owned(),
+        text: suite.text,
+        repository_tests,
+        sources: sources
+            .map(|(name, origin)| format!("{name}: {origin}"))
+            .collect(),
+        dropped: dropped.iter().map(ToString::to_string).collect(),
+        ..SuiteBuilt::default()
+    };
+    Ok(Plan {
+        suite,
+        base,
+        dropped,
+    })
+}
+
+/// The sources whose suite of their own can be collected on the base.
+fn collectable(
+    bench: &Bench<'_>,
+    sources: Vec<TestSource>,
+) -> Result<(Vec<TestSource>, Vec<Dropped>), VerifyError> {
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    for source in sources {
+        let alone = bench
+            .runner
+            .runner()
+            .consolidate(std::slice::from_ref(&source))?;
+        let run = bench.run_alone(bench.base, &alone.text)?;
+        match suite_error(bench, &run) {
+            None => kept.push(source),
+            Some(error) => dropped.push(Dropped {
+                origin: source.origin,
+                why: format!("cannot be collected on the base: {}", error.message),
+            }),
+        }
+    }
+    Ok((kept, dropped))
+}
+
+pub(super) fn suite_error<'a>(bench: &Bench<'_>, run: &'a SuiteRun) -> Option<&'a TestOutcome> {
+    let file = bench.runner.runner().suite_file();
+    run.tests.iter().find(|test| test.id == file)
+}
+
+fn is_collectable(bench: &Bench<'_>, run: &SuiteRun) -> bool {
+    suite_error(bench, run).is_none()
+}
