@@ -13,7 +13,7 @@ pub use entropy::{ActionEntropy, TokenEntropy, ToolEntropy};
 pub use ids::{BlockId, BranchId, SeqId, StepId};
 pub use manifest::{ModelManifest, PackageSource};
 pub use rng::RngKey;
-pub use settings::{Budget, SamplerSettings};
+pub use settings::{AugmentSettings, Budget, SamplerSettings};
 pub use strategy::{
     ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen, PointWeights, Recovery, SelectBy,
     SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,

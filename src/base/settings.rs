@@ -60,3 +60,25 @@ impl Default for Budget {
         }
     }
 }
+
+/// How many tests a model adds to the suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AugmentSettings {
+    /// Sources of tests that a model writes at most; 0: none is asked for.
+    pub cases_max: u32,
+    /// How often it may repair one that cannot be collected.
+    pub repairs_max: u32,
+}
+
+impl AugmentSettings {
+    /// No tests are asked for.
+    pub const OFF: Self = Self::of(0);
+
+    /// At most `cases_max` sources, each repaired at most 3 times.
+    pub const fn of(cases_max: u32) -> Self {
+        Self {
+            cases_max,
+            repairs_max: 3,
+        }
+    }
+}

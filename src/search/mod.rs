@@ -1,5 +1,6 @@
 //! Entropy-guided stepwise scaling: the controller, its strategies, and the
 //! pipeline from an issue to a selected patch.
+mod additions;
 mod beam;
 mod carry_out;
 mod check;

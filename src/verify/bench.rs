@@ -106,6 +106,16 @@ impl Bench<'_> {
         self.runner.run(None, dir.path(), &targets)
     }
 
+    /// Why a source of this text cannot be collected on a tree.
+    pub(super) fn source_fault(
+        &self,
+        tree: &TreeId,
+        text: &str,
+    ) -> Result<Option<String>, VerifyError> {
+        let dir = self.copy(tree)?;
+        self.runner.runner().source_fault(dir.path(), text)
+    }
+
     fn run_in(
         &self,
         patched: &Patched,

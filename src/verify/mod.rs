@@ -4,6 +4,7 @@
 //!
 //! Counts come from the runner's JUnit XML only, never from a model.
 mod apart;
+mod augment;
 mod bench;
 mod build;
 mod changed;
@@ -23,6 +24,7 @@ mod script;
 mod suite;
 mod trace;
 
+pub use augment::augment;
 pub use bench::Bench;
 pub use changed::ChangedLines;
 pub use classes::{classify, counted, gate, is_counted, pass_rate, written_rate};
@@ -42,14 +44,39 @@ pub use suite::{
 };
 pub use trace::trace;
 
-use crate::workspace::WorkspaceError;
+use crate::base::{AugmentSettings, RngKey, SamplerSettings, SeqId};
+use crate::engine::EngineError;
+use crate::workspace::{TreeId, WorkspaceError};
 use std::path::{Path, PathBuf};
+
+/// A request for tests that a model writes: see [`augment()`].
+pub struct AugmentRequest<'a> {
+    pub settings: AugmentSettings,
+    /// Ends with a trajectory's last action: the model has the issue and the
+    /// code before it. `None`: a prompt of its own, which holds the issue only.
+    pub behind: Option<SeqId>,
+    pub issue: &'a str,
+    /// What is answered has to be collected here: the trajectory's own tree,
+    /// so that a test may use what its patch adds.
+    pub tree: &'a TreeId,
+    /// Names of the tests that there are.
+    pub known: &'a [String],
+    /// One clause for a person: `the model behind branch 2`.
+    pub origin: String,
+    pub sampler: SamplerSettings,
+    pub rng: RngKey,
+    /// Decoded + computed tokens, repairs included; the last answer's own
+    /// prompt may go beyond it.
+    pub tokens_max: u64,
+}
 
 /// What can go wrong with running tests. A test that fails is no error.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,

@@ -9,7 +9,7 @@ use super::junit::parse_cases;
 use super::runner::{Ran, Runner, RunnerLimits, end_of, error_outcome};
 use super::rust_suite::{RUST_SUITE_FILE, consolidate_rust, without_modules};
 use super::script::{private_dir, read_private};
-use super::suite::{Consolidated, TestSource};
+use super::suite::{Consolidated, SourceKind, TestSource};
 use super::{ChangedLines, VerifyError};
 use crate::record::{Coverage, TestOutcome};
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, Toolchain};
@@ -278,6 +278,30 @@ impl Runner for NextestRunner {
 
     fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError> {
         Ok(consolidate_rust(sources))
+    }
+
+    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, VerifyError> {
+        let source = TestSource {
+            origin: String::new(),
+            kind: SourceKind::Written,
+            text: text.to_owned(),
+        };
+        let suite = consolidate_rust(slice::from_ref(&source));
+        if let Some(dropped) = suite.dropped.into_iter().next() {
+            return Ok(Some(dropped.why));
+        }
+        let path = dir.join(RUST_SUITE_FILE);
+        let folder = path.parent().unwrap_or(dir);
+        std::fs::create_dir_all(folder).map_err(|e| VerifyError::io("make", folder, e))?;
+        std::fs::write(&path, suite.text).map_err(|e| VerifyError::io("write", &path, e))?;
+        let ran = self.run(dir, &[RUST_SUITE_FILE.to_owned()])?;
+        let is_part = |id: &str| id.ends_with("::*") || id == RUST_SUITE_FILE || id == BUILD_ID;
+        let bad = ran.tests.into_iter().find(|test| is_part(&test.id));
+        Ok(bad.map(|test| test.message))
+    }
+
+    fn request_for_tests(&self) -> &'static str {
+        include_str!("prompts/augment_rust.md")
     }
 
     /// Known once it is built: see `BUILD_ID`.

@@ -4,7 +4,7 @@
 use super::examples::{IssueExamples, issue_examples};
 use super::runner::{Attempt, Ran, Runner, RunnerLimits, attempt, end_of};
 use super::script::{private_dir, private_name, read_private};
-use super::suite::{Consolidated, SUITE_FILE, TestSource, consolidate};
+use super::suite::{Consolidated, SUITE_FILE, SourceKind, TestSource, consolidate, strict};
 use super::{ChangedLines, VerifyError, compile_faults, repository};
 use crate::record::Coverage;
 use crate::workspace::{CommandEnd, Limits, Sandbox};
@@ -13,6 +13,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const PYTEST_MAIN: &str = include_str!("pytest_main.py");
+
+/// Lines of an error of collection that are told.
+const ERROR_LINES_MAX: usize = 4;
 
 /// pytest's exit status for a command line that it does not take.
 const USAGE_ERROR: CommandEnd = CommandEnd::Exited(4);
@@ -133,6 +136,38 @@ impl Runner for PytestRunner<'_> {
 
     fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError> {
         consolidate(self.sandbox, sources)
+    }
+
+    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, VerifyError> {
+        let source = TestSource {
+            origin: String::new(),
+            kind: SourceKind::Written,
+            text: text.to_owned(),
+        };
+        let suite = strict(self.sandbox, &source)?;
+        if let Some(dropped) = suite.dropped.into_iter().next() {
+            return Ok(Some(dropped.why));
+        }
+        let path = dir.join(SUITE_FILE);
+        std::fs::remove_file(&path).ok();
+        std::fs::write(&path, suite.text).map_err(|e| VerifyError::io("write", &path, e))?;
+        let listed = self.list(dir, SUITE_FILE, self.limits.run_s_max)?;
+        if listed.end == CommandEnd::Exited(0) {
+            return Ok(None);
+        }
+        let errors = listed
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("E  "));
+        let errors: Vec<&str> = errors.map(str::trim).take(ERROR_LINES_MAX).collect();
+        Ok(Some(match errors.is_empty() {
+            true => format!("collecting it {}", end_of(&listed)),
+            false => errors.join("\n"),
+        }))
+    }
+
+    fn request_for_tests(&self) -> &'static str {
+        include_str!("prompts/augment_python.md")
     }
 
     fn compile_faults(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, VerifyError> {

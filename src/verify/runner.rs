@@ -86,6 +86,12 @@ pub trait Runner {
     fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, VerifyError>;
     /// One suite of many sources.
     fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError>;
+    /// Why a source of this text cannot be collected in `dir`, a copy of a
+    /// tree, by its own fault or for what it imports; the suite's file there is
+    /// written over.
+    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, VerifyError>;
+    /// What a model is told to write tests, with a place for `{{known}}` ones.
+    fn request_for_tests(&self) -> &'static str;
     /// One sentence for each of `files` (relative to `dir`) that does not
     /// compile, as far as that is known without running anything.
     fn compile_faults(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, VerifyError>;

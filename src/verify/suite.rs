@@ -137,6 +137,12 @@ pub fn consolidate(sandbox: &Sandbox, sources: &[TestSource]) -> Result<Consolid
     consolidated(sandbox, sources, false)
 }
 
+/// One source as it would be in the suite, but for its imports: one that fails
+/// fails the file.
+pub(super) fn strict(sandbox: &Sandbox, source: &TestSource) -> Result<Consolidated, VerifyError> {
+    consolidated(sandbox, std::slice::from_ref(source), true)
+}
+
 fn consolidated(
     sandbox: &Sandbox,
     sources: &[TestSource],

@@ -1,4 +1,5 @@
 //! Verification with real pytest and cargo-nextest in the real sandbox.
+mod augment;
 mod comparison;
 mod evaluate;
 mod judge;
