@@ -1,5 +1,5 @@
 //! How a run spends its budget, as plain data: it stands in the record whole.
-use super::{BranchPolicy, SamplerSettings};
+use super::{AugmentSettings, BranchPolicy, SamplerSettings};
 use serde::{Deserialize, Serialize};
 
 /// A strategy: one controller, a few switches.
@@ -29,6 +29,8 @@ pub struct Strategy {
     pub sampler: SamplerSettings,
     pub siblings: SiblingSettings,
     pub judge: JudgeSettings,
+    /// What the model adds to the suite that patches are tested by.
+    pub augment: AugmentSettings,
     /// Who votes on the shortlisted patches.
     pub voters: Vec<Voter>,
     pub select: SelectBy,

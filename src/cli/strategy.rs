@@ -3,8 +3,8 @@ use super::common::ModelArgs;
 use super::solve::dialect;
 use crate::agent::Dialect;
 use crate::base::{
-    ForkAt, Gate, GateSignal, JudgeContext, JudgeMethod, JudgeWhen, Recovery, SelectBy, Strategy,
-    Voter, VoterPrompt,
+    AugmentSettings, ForkAt, Gate, GateSignal, JudgeContext, JudgeMethod, JudgeWhen, Recovery,
+    SelectBy, Strategy, Voter, VoterPrompt,
 };
 use crate::checkpoint::find_manifest;
 use crate::engine::Opened;
@@ -53,6 +53,9 @@ pub struct StrategyArgs {
     /// Another model as the judge.
     #[arg(long, value_name = "MODEL")]
     judge_model: Option<String>,
+    /// Sources of tests that the model adds to the suite.
+    #[arg(long, value_name = "N")]
+    augment: Option<u32>,
     /// What decides between patches.
     #[arg(long, value_enum)]
     select: Option<SelectArg>,
@@ -144,6 +147,9 @@ impl StrategyArgs {
             judge.context = JudgeContext::Prefill;
         }
         judge.model = self.judge_model.clone();
+        if let Some(cases_max) = self.augment {
+            strategy.augment = AugmentSettings::of(cases_max);
+        }
         if let Some(select) = self.select {
             strategy.select = match select {
                 SelectArg::First => SelectBy::First,

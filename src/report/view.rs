@@ -2,8 +2,8 @@
 use crate::base::{BranchId, StepId, UsageByPurpose};
 use crate::record::{
     BranchEnded, Candidate, Event, ForkPoint, JudgeScore, RecordLine, RunEnded, RunStarted,
-    Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome, TestResult,
-    TrajectoryJudged, Voted,
+    Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome,
+    TestResult, TrajectoryJudged, Voted,
 };
 use crate::verify::unmet;
 

@@ -2,16 +2,14 @@
 use super::controller::{Controller, SearchError};
 use super::judge::JUDGE_TRAJECTORY;
 use super::patch::written_tests;
-use crate::base::{AugmentSettings, BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
+use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
 use crate::engine::EngineError;
-use crate::record::{BranchEnded, Event, RunEnded, SuiteClassified, SuiteRun, TrajectoryJudged, Voted};
+use crate::record::{
+    BranchEnded, Event, RunEnded, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
+};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
 use crate::verify::{SourceKind, TestSource, evaluate, gate, pass_rate, plan, written_rate};
 use crate::workspace::TreeId;
-
-/// What the model adds to the suite: nothing, as long as no measurement says
-/// that a model's own tests help to choose.
-const AUGMENT: AugmentSettings = AugmentSettings::OFF;
 
 /// What the suite says of the patches.
 struct SuiteOutcome {
@@ -69,7 +67,7 @@ impl Controller<'_> {
         for ended in trajectories {
             sources.extend(self.sources_of(ended.branch)?);
         }
-        let (written, dropped) = self.additions(AUGMENT, trajectories, &sources)?;
+        let (written, dropped) = self.additions(self.strategy.augment, trajectories, &sources)?;
         sources.extend(written);
         let issue = self.recorder.state.start.issue.clone();
         let mut plan = plan(self.bench, &sources, &issue)?;

@@ -1,7 +1,7 @@
 //! The strategies by name: each a few lines on the same controller.
 use crate::base::{
-    BranchPolicy, ForkAt, JudgeSettings, PointWeights, Recovery, SamplerSettings, SelectBy,
-    SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
+    AugmentSettings, BranchPolicy, ForkAt, JudgeSettings, PointWeights, Recovery, SamplerSettings,
+    SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
 };
 
 /// The strategies that `--strategy` knows.
@@ -82,6 +82,8 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
             nudge: false,
         },
         judge: JudgeSettings::default(),
+        // Nothing, as long as no measurement says that its tests help to choose.
+        augment: AugmentSettings::OFF,
         voters: default_voters(),
         select: SelectBy::default(),
     };

@@ -371,7 +371,7 @@ mod tests {
         all[1].written_rate = Some(0.5);
         all[2].written_rate = Some(1.0);
         assert_eq!(staying(&shortlist(&all)), [2, 1, 0]);
-        let reason = select(&all, &[]).reason;
+        let reason = by_preference(&all, &[]).reason;
         assert!(reason.contains("tests that a model wrote"), "{reason}");
     }
 

@@ -5,7 +5,7 @@ use super::suite::{Dropped, SourceKind, TestSource};
 use super::{AugmentRequest, VerifyError};
 use crate::agent::{Dialect, Segment, encode};
 use crate::base::{Purpose, SeqId};
-use crate::engine::{Engine, EngineError, GenerateJob};
+use crate::engine::{Engine, EngineError, GenerateJob, PrefixCache};
 
 const SYSTEM: &str = include_str!("prompts/augment_system.md");
 const REPAIR: &str = include_str!("prompts/repair.md");
@@ -38,7 +38,7 @@ pub fn augment(
             let len = engine.tokens(seq).len();
             engine.fork(seq, len, Purpose::Augmentation)
         }
-        None => engine.new_sequence(),
+        None => engine.new_sequence(PrefixCache::Use),
     };
     let ended = Asking {
         engine,
@@ -150,6 +150,7 @@ impl Asking<'_> {
             grammar_prefix: 0,
             stop_tokens,
             first_token_not: Vec::new(),
+            distinct: None,
             purpose: Purpose::Augmentation,
         };
         let mut generated = self.engine.generate(&[job], &mut |_| {})?;

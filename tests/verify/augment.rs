@@ -2,8 +2,8 @@
 use crate::support::{FAULTY, FIXED, Repository, limits, sandbox, source};
 use egss::agent::ChatMl;
 use egss::base::{AugmentSettings, Purpose, RngKey, SamplerSettings, SeqId};
-use egss::engine::Engine;
 use egss::engine::scripted::{Line, ScriptedEngine};
+use egss::engine::{Engine, PrefixCache};
 use egss::record::TestClass;
 use egss::verify::{
     AugmentRequest, Dropped, SUITE_FILE, TestRunner, TestSource, augment, gate, pass_rate,
@@ -32,7 +32,7 @@ fn asked(answers: &[&str], behind: bool, tokens_max: u64) -> Asked {
         entropy_nats: 0.1,
     });
     let mut engine = ScriptedEngine::from_script(lines.collect());
-    let seq = engine.new_sequence();
+    let seq = engine.new_sequence(PrefixCache::Use);
     let context = engine
         .vocabulary()
         .encode_special("<|im_start|>assistant\nedit");
@@ -219,8 +219,11 @@ impl Engine for Watched {
     fn context_max(&self) -> usize {
         self.engine.context_max()
     }
-    fn new_sequence(&mut self) -> SeqId {
-        self.engine.new_sequence()
+    fn new_sequence(&mut self, prefix: PrefixCache) -> SeqId {
+        self.engine.new_sequence(prefix)
+    }
+    fn forget_prefixes(&mut self) {
+        self.engine.forget_prefixes();
     }
     fn tokens(&self, seq: SeqId) -> &[u32] {
         self.engine.tokens(seq)

@@ -2,10 +2,10 @@
 use crate::judge::task;
 use crate::support::sandbox;
 use egss::agent::ChatMl;
-use egss::base::{Budget, UsageByPurpose};
+use egss::base::{Budget, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::eval::{EvalRequest, EvalTools, evaluate};
-use egss::search::{NoWatcher, Strategy};
+use egss::search::{NoWatcher, Others, strategy_named};
 
 const EDIT: &str = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\": \"mod.py\", \"symbol\": \"double\"}}\n</tool_call>\n```python\ndef double(x):\n    return x * 2\n```";
 
@@ -15,7 +15,7 @@ fn spent(names: &[&str]) -> Vec<UsageByPurpose> {
     let mut engine = ScriptedEngine::from_policy(|_| vec![(EDIT.to_owned(), 1.0)]);
     let strategies: Vec<Strategy> = names
         .iter()
-        .map(|name| Strategy::named(name, 2, 2).unwrap())
+        .map(|name| strategy_named(name, 2, 2).unwrap())
         .collect();
     let request = EvalRequest {
         tasks: &[task()],
@@ -28,6 +28,7 @@ fn spent(names: &[&str]) -> Vec<UsageByPurpose> {
     };
     let tools = EvalTools {
         engine: &mut engine,
+        others: Others::default(),
         dialect: &ChatMl::default(),
         sandbox: &sandbox,
         watcher: &NoWatcher,

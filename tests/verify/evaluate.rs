@@ -1,6 +1,6 @@
 //! Plans and evaluations over planted tests and patches.
 use crate::support::{FAULTY, FIXED, Repository, evaluated, limits, results, sandbox, source};
-use egss::base::BranchId;
+use egss::base::{BranchId, RngKey, SelectBy};
 use egss::record::{Coverage, SuiteCounts, TestClass, TestResult};
 use egss::select::{CandidatePatch, select};
 use egss::verify::{
@@ -169,7 +169,7 @@ fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides()
             fault: None,
         })
         .collect();
-    let selected = select(&candidates, &[]);
+    let selected = select(SelectBy::Preference, &candidates, &[], RngKey::from_seed(1));
     assert_eq!(selected.branch, Some(BranchId(1)), "{}", selected.reason);
     let order: Vec<u32> = selected.ranking.iter().map(|row| row.branch.0).collect();
     assert_eq!(order, [1, 0, 2]);
