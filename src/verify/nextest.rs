@@ -128,14 +128,18 @@ impl NextestRunner {
     }
 
     /// A profile of its own, over the repository's: retries would hide flaky
-    /// tests, and a test that fails must not keep the others from running.
+    /// tests, and a test that fails must not keep the others from running. Said
+    /// twice, as overrides of the repository's go before what a profile says.
     fn config(&self, xml: &Path) -> String {
         let place = toml::Value::String(xml.display().to_string());
-        format!(
-            "[profile.egss]\nretries = 0\nfail-fast = false\n\
-             slow-timeout = {{ period = \"{}s\", terminate-after = 1, grace-period = \"1s\" }}\n\
-             [profile.egss.junit]\npath = {place}\n",
+        let limits = format!(
+            "retries = 0\nslow-timeout = {{ period = \"{}s\", terminate-after = 1, grace-period = \"1s\" }}\n",
             self.limits.test_s_max
+        );
+        format!(
+            "[profile.egss]\nfail-fast = false\n{limits}\
+             [[profile.egss.overrides]]\nfilter = 'all()'\n{limits}\
+             [profile.egss.junit]\npath = {place}\n"
         )
     }
 

@@ -37,11 +37,20 @@ fn limits() -> RunnerLimits {
     }
 }
 
+/// Settings of the repository's that would let a test hang and hide a flaky one.
+const LENIENT: &str = "\
+[[profile.default.overrides]]
+filter = 'all()'
+slow-timeout = { period = \"30s\", terminate-after = 9 }
+retries = 2
+";
+
 fn base() -> Repository {
     let files: Files<'_> = &[
         ("Cargo.toml", MANIFEST),
         ("src/lib.rs", LIB),
         ("tests/api.rs", API),
+        (".config/nextest.toml", LENIENT),
     ];
     Repository::new(files)
 }
