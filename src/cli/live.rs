@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Default)]
 pub struct Live {
     budget: Option<Budget>,
+    /// When the run that is watched opened its first branch.
+    began_ms: u64,
     branches: BTreeMap<BranchId, Row>,
     n_branches: usize,
     /// Decoded + computed tokens that events account for.
@@ -44,8 +46,8 @@ const ACTION_CHARS_MAX: usize = 56;
 const ROWS_MAX: usize = 12;
 
 impl Live {
-    /// Takes an event; `state` is what was before it.
-    pub fn event(&mut self, event: &Event, state: &RunState) {
+    /// Takes an event at a time of the watch; `state` is what was before it.
+    pub fn event(&mut self, event: &Event, state: &RunState, now_ms: u64) {
         self.budget = Some(state.start.budget);
         self.recorded_tokens =
             state.usage.total().spent_tokens() + event.usage().total().spent_tokens();
@@ -56,6 +58,7 @@ impl Live {
                 if state.branches.is_empty() {
                     // Another run, or the first one.
                     self.branches.clear();
+                    self.began_ms = now_ms;
                 }
                 self.n_branches += 1;
                 let n_steps = started.forked_from.map_or(0, |fork| {
@@ -82,7 +85,7 @@ impl Live {
         }
     }
 
-    /// Takes an engine's progress at a time of the run.
+    /// Takes an engine's progress at a time of the watch.
     pub fn progress(&mut self, progress: &Progress<'_>, now_ms: u64) {
         let (decoded, computed) = (progress.decoded_tokens, progress.computed_tokens);
         let before = self.call;
@@ -101,8 +104,8 @@ impl Live {
         };
     }
 
-    /// Rates, and what is left of the budget, in one line.
-    pub fn status(&self, now_ms: u64) -> String {
+    /// Rates, then what is left of the budget.
+    pub fn status(&self, now_ms: u64) -> Vec<String> {
         let (decoded_per_s, computed_per_s) = self.rate.per_s(now_ms);
         let mut parts = Vec::new();
         if self.call.pending_tokens > 0 && computed_per_s > 0.0 {
@@ -123,7 +126,7 @@ impl Live {
         if let Some(budget) = &self.budget {
             parts.push(self.left(budget, now_ms, decoded_per_s + computed_per_s));
         }
-        parts.join(" · ")
+        parts
     }
 
     /// What is left, and how long at most: the budget ends a run, its end cannot
@@ -132,7 +135,7 @@ impl Live {
         let spent = self.recorded_tokens + self.unrecorded_tokens;
         let tokens = budget.tokens_max.saturating_sub(spent);
         let branches = (budget.branches_max as usize).saturating_sub(self.n_branches);
-        let wall_s = budget.wall_s_max.saturating_sub(now_ms / 1_000);
+        let wall_s = budget.wall_s_max.saturating_sub((now_ms - self.began_ms) / 1_000);
         let mut text = format!("left: {} tokens, {branches} branches", thousands(tokens));
         let by_tokens_s = (per_s > 0.0).then(|| (tokens as f64 / per_s) as u64);
         let at_most_s = by_tokens_s.map_or(wall_s, |s| s.min(wall_s));
@@ -253,7 +256,7 @@ mod tests {
         live.progress(&progress(10, 100, 0), 500);
         live.progress(&progress(4, 0, 0), 1_000);
         assert_eq!(live.unrecorded_tokens, 114);
-        assert_eq!(live.status(1_000), "decoding 3 sequences, 14.0 tok/s");
+        assert_eq!(live.status(1_000), ["decoding 3 sequences, 14.0 tok/s"]);
     }
 
     #[test]
@@ -263,7 +266,7 @@ mod tests {
         live.progress(&progress(0, 300, 600), 1_000);
         assert_eq!(
             live.status(1_000),
-            "computing a prompt, 600 tokens to go, 300 tok/s, 2 s"
+            ["computing a prompt, 600 tokens to go, 300 tok/s, 2 s"]
         );
     }
 
@@ -317,7 +320,7 @@ mod tests {
             "entropy": crate::base::ActionEntropy::default(),
         });
         let candidate: Candidate = serde_json::from_value(text).unwrap();
-        assert_eq!(action_line(&candidate), "no call [2J?");
+        assert_eq!(action_line(&candidate), "no call [2J ?");
     }
 
     #[test]

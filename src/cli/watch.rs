@@ -20,11 +20,10 @@ pub struct TerminalWatcher {
 
 impl TerminalWatcher {
     pub fn new() -> Self {
-        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         Self {
             started: Instant::now(),
             live: RefCell::new(Live::default()),
-            panel: is_terminal.then(|| RefCell::new(Panel::new())),
+            panel: Panel::on_terminal().map(RefCell::new),
             last_plain: RefCell::new(Instant::now()),
         }
     }
@@ -45,14 +44,14 @@ impl TerminalWatcher {
         let status = || self.live.borrow().status(self.now_ms());
         if let Some(panel) = &self.panel {
             let mut lines = self.live.borrow().rows();
-            lines.push(status());
+            lines.extend(status());
             panel.borrow_mut().show(&lines);
             return;
         }
         let mut last = self.last_plain.borrow_mut();
         if last.elapsed() >= PLAIN_INTERVAL {
             *last = Instant::now();
-            self.say(&status());
+            self.say(&status().join(" · "));
         }
     }
 }
@@ -64,11 +63,13 @@ struct Panel {
 }
 
 impl Panel {
-    fn new() -> Self {
-        Self {
-            all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+    /// `None` where standard error is no terminal.
+    fn on_terminal() -> Option<Self> {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        (!all.is_hidden()).then(|| Self {
+            all,
             lines: Vec::new(),
-        }
+        })
     }
 
     /// A line above the panel, which stays.
@@ -86,7 +87,7 @@ impl Panel {
         }
         while self.lines.len() < lines.len() {
             // A line that is too long is cut, as a wrapped one would be drawn over.
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            let style = ProgressStyle::with_template("{wide_msg}");
             let line = ProgressBar::new_spinner().with_style(style.expect("a valid template"));
             self.lines.push(self.all.add(line));
         }
@@ -105,7 +106,7 @@ impl Drop for Panel {
 
 impl Watcher for TerminalWatcher {
     fn event(&self, event: &Event, state: &RunState) {
-        self.live.borrow_mut().event(event, state);
+        self.live.borrow_mut().event(event, state, self.now_ms());
         match event {
             Event::BranchStarted(started) => {
                 self.say(&format!("branch {}: {}", started.branch, started.reason))

@@ -99,6 +99,8 @@ fn a_deep_link_opens_its_step_and_what_it_lies_in() {
         browser.eval(&format!("{step}.closest('details.branch').open")),
         true
     );
+    // Set once the browser has made its own jump to the fragment.
+    browser.eval("new Promise(r => setTimeout(r, 50)).then(() => 0)");
     let focused = format!("{step}.contains(document.activeElement)");
     assert_eq!(browser.eval(&focused), true);
     let in_view =

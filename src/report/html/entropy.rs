@@ -154,7 +154,7 @@ pub fn profile(out: &mut Markup, candidate: &Candidate, gate_nats: Option<f32>) 
         .text(PROFILE_HEIGHT)
         .raw("\" width=\"")
         .text((tokens.len() * 3).clamp(60, 480))
-        .raw("\" height=\"28\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><path d=\"");
+        .raw("\" height=\"40\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><path d=\"");
     for &at in &free {
         out.text(format_args!(
             "M{at}.5 {PROFILE_HEIGHT}V{:.1}",

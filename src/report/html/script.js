@@ -11,6 +11,8 @@
   };
   addEventListener("hashchange", openTarget);
   openTarget();
+  // The browser's own jump to the fragment takes the focus away again.
+  addEventListener("load", () => setTimeout(openTarget));
 
   const nodes = [...document.querySelectorAll("svg a.step")];
   if (!nodes.length) return;
