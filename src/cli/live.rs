@@ -135,7 +135,9 @@ impl Live {
         let spent = self.recorded_tokens + self.unrecorded_tokens;
         let tokens = budget.tokens_max.saturating_sub(spent);
         let branches = (budget.branches_max as usize).saturating_sub(self.n_branches);
-        let wall_s = budget.wall_s_max.saturating_sub((now_ms - self.began_ms) / 1_000);
+        let wall_s = budget
+            .wall_s_max
+            .saturating_sub((now_ms - self.began_ms) / 1_000);
         let mut text = format!("left: {} tokens, {branches} branches", thousands(tokens));
         let by_tokens_s = (per_s > 0.0).then(|| (tokens as f64 / per_s) as u64);
         let at_most_s = by_tokens_s.map_or(wall_s, |s| s.min(wall_s));

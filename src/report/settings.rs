@@ -1,7 +1,7 @@
 //! A strategy's switches as a person reads them.
 use crate::base::{
-    BranchPolicy, ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen, Recovery,
-    SamplerSettings, Strategy,
+    AugmentSettings, BranchPolicy, ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen,
+    Recovery, SamplerSettings, Strategy,
 };
 
 /// Each switch by name, in the order in which a run comes upon it.
@@ -22,6 +22,9 @@ pub fn settings(strategy: &Strategy) -> Vec<(&'static str, String)> {
     }
     all.push(("After a failure", recovery(strategy.recovery)));
     all.push(("Stops", stop(strategy)));
+    if strategy.augment.cases_max > 0 {
+        all.push(("Tests", augment(&strategy.augment)));
+    }
     let voters: Vec<String> = strategy.voters.iter().map(|voter| voter.name()).collect();
     if !voters.is_empty() {
         all.push(("Voters", voters.join("; ")));
@@ -105,6 +108,13 @@ fn recovery(recovery: Recovery) -> String {
             weights.entropy, weights.judge, weights.failures, weights.distance
         ),
     }
+}
+
+fn augment(augment: &AugmentSettings) -> String {
+    format!(
+        "the model adds {} at most, each repaired up to {} times",
+        augment.cases_max, augment.repairs_max
+    )
 }
 
 fn stop(strategy: &Strategy) -> String {

@@ -172,9 +172,11 @@ fn rows(
     for id in members {
         out.raw("<tr><td><code>").text(id).raw("</code>");
         if let Some(why) = suite.set_aside(id) {
-            out.raw("<br>").text(why);
+            out.raw("<span class=\"aside\">").text(why).raw("</span>");
         } else if suite.is_written(id) {
-            out.raw("<br>written by a model: it ranks, and does not decide");
+            out.raw(
+                "<span class=\"aside\">written by a model: it ranks, and does not decide</span>",
+            );
         }
         out.raw("</td>");
         for run in results {

@@ -289,6 +289,10 @@ impl Synthetic {
                 total: tests.len() as u32,
             },
             tests: tests_run.collect(),
+            coverage: branch.map(|_| Coverage {
+                lines: 2,
+                covered: 2,
+            }),
             ..SuiteRun::default()
         }));
     }

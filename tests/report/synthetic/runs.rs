@@ -292,6 +292,26 @@ pub fn beam() -> Synthetic {
         },
         usage: AUGMENTATION,
     }));
+    let (steady, flaky) = (
+        "test_current_issue.py::test_day",
+        "tests/test_clock.py::test_now",
+    );
+    r.push(Event::SuiteBuilt(SuiteBuilt {
+        file: "test_current_issue.py".into(),
+        ..SuiteBuilt::default()
+    }));
+    for (branch, result) in [
+        (None, TestResult::Failed),
+        (Some(0), TestResult::Failed),
+        (Some(1), TestResult::Passed),
+    ] {
+        r.suite_run(branch, &[(steady, result), (flaky, TestResult::Failed)]);
+    }
+    r.push(Event::SuiteClassified(SuiteClassified {
+        classes: vec![(steady.into(), TestClass::Discriminating)],
+        set_aside: vec![(flaky.into(), "it differs from run to run".into())],
+        ..SuiteClassified::default()
+    }));
     for voter in ["maintainer, T = 0", "sceptic, T = 1"] {
         for (branch, total) in [(0, 6.5), (1, 15.0)] {
             r.push(Event::Voted(Voted {
