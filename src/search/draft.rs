@@ -16,6 +16,8 @@ pub(super) struct Draft {
     pub is_copy: bool,
     /// Where in it the call stands, if there is one.
     pub call: Option<CallTokens>,
+    /// What held it; `None` for what the step's own grammar held.
+    pub grammar: Option<String>,
 }
 
 impl Draft {
@@ -130,6 +132,7 @@ impl Controller<'_> {
             seq,
             is_copy,
             call,
+            grammar: None,
         }
     }
 

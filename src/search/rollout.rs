@@ -56,6 +56,8 @@ impl Site {
 struct Sibling {
     origin: Origin,
     job: GenerateJob,
+    /// Its grammar is not the step's.
+    has_own_grammar: bool,
 }
 
 impl Controller<'_> {
@@ -72,13 +74,15 @@ impl Controller<'_> {
         let n_led = ask.n - usize::from(elsewhere.is_some());
         let mut sites = self.sites(ask, n_led);
         if elsewhere.is_some() {
-            sites.push(Site::free(at_start));
+            // Another grammar: nothing that the lead was forced to need hold.
+            sites.push(Site::free(0));
         }
         let mut siblings = Vec::with_capacity(sites.len());
         for (index, site) in sites.iter().enumerate() {
             let mut sibling = self.sibling(start, ask, site, index)?;
             if let Some(grammar) = elsewhere.as_ref().filter(|_| index == n_led) {
                 sibling.job.grammar = Some(grammar.clone());
+                sibling.has_own_grammar = true;
             }
             siblings.push(sibling);
         }
@@ -154,6 +158,7 @@ impl Controller<'_> {
         };
         let job = self.job(start, seq, ask.first_index + index, sampler);
         Ok(Sibling {
+            has_own_grammar: false,
             origin: Origin {
                 shared,
                 temperature: sampler.temperature,
@@ -191,10 +196,9 @@ impl Controller<'_> {
                 self.engine.release(seq);
                 continue;
             }
-            drafts.push((
-                index,
-                self.draft(start, sibling.origin, generated.tokens, seq),
-            ));
+            let mut draft = self.draft(start, sibling.origin, generated.tokens, seq);
+            draft.grammar = sibling.job.grammar.filter(|_| sibling.has_own_grammar);
+            drafts.push((index, draft));
         }
         Ok(drafts)
     }
@@ -228,12 +232,14 @@ impl Controller<'_> {
             };
             let job = self.job(start, seq, 0, sampler);
             siblings.push(Sibling {
+                has_own_grammar: copy.grammar.is_some(),
                 origin: Origin {
                     shared: copy.tokens()[..at].to_vec(),
                     temperature: copy.candidate.temperature,
                     nudge_tokens: copy.candidate.nudge_tokens.clone(),
                 },
                 job: GenerateJob {
+                    grammar: copy.grammar.clone().or(job.grammar),
                     rng: job.rng.split(u64::MAX).split(nth as u64),
                     grammar_prefix: at,
                     first_token_not: vec![copy.tokens()[at].token],
