@@ -5,6 +5,8 @@ use crate::record::StepFinished;
 /// Width of a bin, nats.
 pub const BIN_NATS: f32 = 0.25;
 const BINS_MIN: usize = 10;
+/// Fewer figures than this are named one by one.
+const QUANTILES_FROM: usize = 5;
 /// The last bin takes all that is larger.
 const BINS_MAX: usize = 24;
 
@@ -82,13 +84,26 @@ impl Spread {
 
     /// The figures in a sentence.
     pub fn sentence(&self) -> String {
-        let mut text = format!(
-            "Half of {} lie at {:.2} nats or below, nine in ten at {:.2} or below",
-            super::figures::count(self.n(), "measured step"),
-            self.quantile(0.5),
-            self.quantile(0.9)
-        );
+        let n = super::figures::count(self.n(), "measured step");
+        let mut text = if self.n() < QUANTILES_FROM {
+            let all: Vec<String> = self
+                .sorted
+                .iter()
+                .map(|nats| format!("{nats:.2}"))
+                .collect();
+            format!("{n}: {} nats", all.join(", "))
+        } else {
+            format!(
+                "Half of {n} lie at {:.2} nats or below, nine in ten at {:.2} or below",
+                self.quantile(0.5),
+                self.quantile(0.9)
+            )
+        };
         if let (Some(n), Some(gate)) = (self.n_at_gate(), self.gate_nats) {
+            let n = match n {
+                0 => "none".to_owned(),
+                n => n.to_string(),
+            };
             text += &format!("; {n} at or above the gate of {gate:.2}");
         }
         text + "."
@@ -131,6 +146,18 @@ mod tests {
         assert_eq!(all.quantile(0.0), 1.0);
         assert_eq!(all.quantile(1.0), 10.0);
         assert_eq!(spread(&[0.4], None).quantile(0.5), 0.4);
+    }
+
+    #[test]
+    fn few_figures_are_named_and_many_summed_up() {
+        let few = spread(&[1.0, 0.2], Some(1.12));
+        let sentence = few.sentence();
+        assert_eq!(
+            sentence,
+            "2 measured steps: 0.20, 1.00 nats; none at or above the gate of 1.12."
+        );
+        let many = spread(&[0.1, 0.2, 0.3, 0.4, 2.0], None).sentence();
+        assert!(many.starts_with("Half of 5 measured steps lie at 0.30 nats or below"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn branch(out: &mut Markup, view: &RunView, branch: &BranchView) {
     .raw(", ")
     .text(count(branch.own_steps.len(), "step"))
     .raw("</span></summary>\n");
-    if !branch.reason.is_empty() {
+    if !branch.reason.is_empty() && branch.reason != branch_origin(view, branch) {
         out.raw("<p class=\"note\">")
             .text(&branch.reason)
             .raw("</p>\n");
