@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one comes once a record"
+)]
 pub enum Event {
     RunStarted(RunStarted),
     BranchStarted(BranchStarted),
