@@ -21,6 +21,10 @@ const NAMES: [&str; 6] = [
 /// No answer takes longer, on a machine that is busy with other tests.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
+/// Then it is killed.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A running Chromium with one page; it closes when it is dropped.
 pub struct Browser {
     child: Child,
     commands: File,
@@ -226,6 +230,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // The child may be a script that started the program: ask it to close,
+        // and wait until its end of the pipe has gone.
+        let close = json!({"id": u32::MAX, "method": "Browser.close"}).to_string() + "\0";
+        let _ = self.commands.write_all(close.as_bytes());
+        while self.messages.recv_timeout(CLOSED_WITHIN).is_ok() {}
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
