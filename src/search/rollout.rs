@@ -3,7 +3,7 @@ use super::controller::{Controller, SearchError};
 use super::draft::{Draft, Origin};
 use super::start::Start;
 use crate::agent::{encode, grammar};
-use crate::base::{ForkAt, Purpose};
+use crate::base::{ForkAt, Purpose, SamplerSettings};
 use crate::decode::vote_entropy;
 use crate::engine::{Finish, GenerateJob};
 use crate::record::Candidate;
@@ -60,6 +60,13 @@ struct Sibling {
     has_own_grammar: bool,
 }
 
+impl Sibling {
+    fn set_sampler(&mut self, sampler: SamplerSettings) {
+        self.job.sampler = sampler;
+        self.origin.temperature = sampler.temperature;
+    }
+}
+
 impl Controller<'_> {
     /// Decodes siblings in one batch. Those that only give the code back as it
     /// is go on from the midst of it with another token. With a KV pool that
@@ -82,6 +89,7 @@ impl Controller<'_> {
             let mut sibling = self.sibling(start, ask, site, index)?;
             if let Some(grammar) = elsewhere.as_ref().filter(|_| index == n_led) {
                 sibling.job.grammar = Some(grammar.clone());
+                sibling.set_sampler(self.strategy.siblings.sampler);
                 sibling.has_own_grammar = true;
             }
             siblings.push(sibling);
@@ -226,7 +234,7 @@ impl Controller<'_> {
             let at = choices[nth % choices.len()].at;
             let before = start.len + copy.candidate.nudge_tokens.len();
             let seq = self.engine.fork(copy.seq, before + at, Purpose::Agent);
-            let sampler = crate::base::SamplerSettings {
+            let sampler = SamplerSettings {
                 temperature: copy.candidate.temperature,
                 ..self.strategy.siblings.sampler
             };

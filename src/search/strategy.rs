@@ -27,8 +27,9 @@ const SAMPLE: SamplerSettings = SamplerSettings {
     min_p: 0.0,
 };
 
-/// A sibling's temperature above the one before it: the third of k = 4 samples
-/// at 1.0, where the default model still writes code that compiles.
+/// Three siblings stand around the sample's temperature, 0.7 to 0.9: at 1.1 the
+/// default model was right once in 16 edits, at 0.8 four times.
+const SIBLING_TEMPERATURE: f32 = 0.7;
 const TEMPERATURE_STEP: f32 = 0.1;
 
 /// The share of steps at which `branch-random` branches and the period of
@@ -76,7 +77,10 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
         stop: StopRule::NEVER,
         sampler: SamplerSettings::GREEDY,
         siblings: SiblingSettings {
-            sampler: SAMPLE,
+            sampler: SamplerSettings {
+                temperature: SIBLING_TEMPERATURE,
+                ..SAMPLE
+            },
             temperature_step: TEMPERATURE_STEP,
             distinct: true,
             nudge: false,
