@@ -23,6 +23,8 @@ pub struct LocalEngine {
     pub(super) sequences: HashMap<SeqId, Sequence>,
     pub(super) usage: UsageByPurpose,
     rerun_tokens: u64,
+    /// Tokens that sequences held when they were released.
+    released_tokens: u64,
     context_max: usize,
     next_id: u64,
 }
@@ -49,6 +51,7 @@ impl LocalEngine {
             sequences: HashMap::new(),
             usage: UsageByPurpose::default(),
             rerun_tokens: 0,
+            released_tokens: 0,
             context_max,
             next_id: 0,
         }
@@ -80,9 +83,16 @@ impl LocalEngine {
     /// Tokens that were counted and had to be run once more: the last one of a
     /// fork that ends where no row of logits was kept, and all of a sequence
     /// whose step failed. They are counted again, so that
-    /// decoded + computed + reused = tokens of all sequences - pending + rerun.
+    /// decoded + computed + reused = seen + rerun.
     pub fn rerun_tokens(&self) -> u64 {
         self.rerun_tokens
+    }
+
+    /// Tokens of all sequences that ever were, scored tails and forks' shared
+    /// tokens included, but not those that wait to be computed.
+    pub fn seen_tokens(&self) -> u64 {
+        let living = self.sequences.values().map(|s| s.n_seen() as u64);
+        self.released_tokens + living.sum::<u64>()
     }
 
     /// The `n` likeliest tokens after a sequence that was computed, likeliest first.
@@ -132,6 +142,11 @@ impl LocalEngine {
             .expect("a sequence that was made and not released")
     }
 
+    pub(super) fn remove(&mut self, seq: SeqId) {
+        let gone = self.sequences.remove(&seq);
+        self.released_tokens += gone.map_or(0, |sequence| sequence.n_seen() as u64);
+    }
+
     pub(super) fn insert(&mut self, sequence: Sequence) -> SeqId {
         let id = SeqId(self.next_id);
         self.next_id += 1;
@@ -171,7 +186,7 @@ impl Engine for LocalEngine {
     }
 
     fn release(&mut self, seq: SeqId) {
-        self.sequences.remove(&seq);
+        self.remove(seq);
     }
 
     fn forget_prefixes(&mut self) {

@@ -35,7 +35,7 @@ impl LocalEngine {
             .fork_tails(jobs, &mut tails)
             .and_then(|()| self.run_tails(jobs, &mut tails, &mut scores));
         for tail in &tails {
-            self.sequences.remove(&tail.seq);
+            self.remove(tail.seq);
         }
         ran.map(|()| scores)
     }

@@ -35,6 +35,13 @@ impl Sequence {
         self.tokens.len() - self.table.len()
     }
 
+    /// Tokens that were computed, taken over or decoded here.
+    pub(super) fn n_seen(&self) -> usize {
+        self.table
+            .len()
+            .max(self.decoded_end.min(self.tokens.len()))
+    }
+
     /// The row of logits after the last token, if it is at hand.
     pub(super) fn last_row(&self) -> Option<&LogitsRow> {
         self.rows.get(&self.tokens.len())

@@ -264,6 +264,11 @@ impl World {
             self.released_tokens + living as u64 + self.engine.rerun_tokens(),
             "{usage:?}"
         );
+        assert_eq!(
+            self.engine.seen_tokens(),
+            self.released_tokens + living as u64,
+            "the engine's own count is that of its sequences"
+        );
     }
 
     /// All were computed in one batch, and each alone, from nothing, is the same.
