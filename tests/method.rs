@@ -181,6 +181,7 @@ fn the_gate_decides_as_a_hand_computed_table_says() {
             signal.of(&step.candidates[0].entropy),
             "{signal:?}"
         );
+        assert!(decision.signal_nats.is_some(), "{signal:?} was measured");
         let judged = step.candidates.iter().any(|c| c.judge.is_some());
         assert_eq!(judged, branches, "only what branches is judged");
     }
@@ -477,6 +478,32 @@ fn a_sibling_that_was_nudged_has_the_nudge_in_its_history() {
     let history = ByteVocabulary::chat_ml().decode(&state.tokens(BranchId(0)));
     let nudge = history.find("Take another way").unwrap();
     assert!(history.find("\"path\": \"b1.py\"").unwrap() > nudge);
+}
+
+#[test]
+fn a_branch_that_has_ended_ends_with_its_last_action() {
+    let (state, _) = run(&garden_strategy(2), None, Budget::default(), garden);
+    for branch in state.ids() {
+        let text = ByteVocabulary::chat_ml().decode(&state.tokens(branch));
+        assert!(text.ends_with(&format!("{SUBMIT}<|im_end|>")), "{text}");
+    }
+}
+
+#[test]
+fn a_second_trajectory_that_appends_corrections_is_not_the_first_again() {
+    let strategy = Strategy {
+        recovery: egss::base::Recovery::Append,
+        stop: StopRule::NEVER,
+        ..strategy_named("egss", 6, 1).unwrap()
+    };
+    let (state, _) = run(&strategy, None, Budget::default(), garden);
+    assert_eq!(state.branches.len(), 6);
+    let firsts = state.steps.iter().filter(|step| step.depth == 0);
+    let firsts: Vec<&str> = firsts.map(|s| s.candidates[0].text.as_str()).collect();
+    assert!(
+        firsts.iter().any(|text| text.contains("b1.py")),
+        "{firsts:?}"
+    );
 }
 
 #[test]

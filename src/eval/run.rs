@@ -10,6 +10,7 @@ use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, resume, solv
 use crate::verify::{RunnerLimits, TestRunner};
 use crate::workspace::Sandbox;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -21,6 +22,10 @@ pub struct EvalRow {
     pub instance_id: String,
     pub strategy: String,
     pub seed: u64,
+    /// Of the strategy, the gate, the budget and the model: rows of others are
+    /// not taken for this one's.
+    #[serde(default)]
+    pub settings: String,
     /// The selected patch passes every hidden test.
     pub resolved: bool,
     /// Some trajectory's patch does.
@@ -81,10 +86,14 @@ pub fn evaluate(
     for &seed in request.seeds {
         for task in request.tasks {
             for strategy in request.strategies {
-                let row = match results.find(task, strategy, seed) {
+                let settings = settings_digest(request, strategy);
+                let row = match results.find(task, strategy, seed, &settings) {
                     Some(row) => row.clone(),
                     None => {
-                        let row = run_one(request, task, strategy, seed, &mut tools)?;
+                        let row = EvalRow {
+                            settings,
+                            ..run_one(request, task, strategy, seed, &mut tools)?
+                        };
                         results.add(row.clone())?;
                         row
                     }
@@ -101,6 +110,17 @@ pub fn evaluate(
     Ok(wanted)
 }
 
+/// Eight hexadecimal digits over all that a result hangs on beside task and seed.
+fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
+    let all = (strategy, &request.gate, request.budget, request.model);
+    let text = serde_json::to_vec(&all).expect("plain data serialises");
+    let digest = Sha256::digest(text);
+    digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 fn run_one(
     request: &EvalRequest<'_>,
     task: &Task,
@@ -108,12 +128,17 @@ fn run_one(
     seed: u64,
     tools: &mut EvalTools<'_>,
 ) -> Result<EvalRow, EvalError> {
-    let run_dir = request
-        .out
-        .join("runs")
-        .join(format!("{}-{}-seed{seed}", task.instance_id, strategy.name));
+    let run_dir = request.out.join("runs").join(format!(
+        "{}-{}-seed{seed}-{}",
+        task.instance_id,
+        strategy.name,
+        settings_digest(request, strategy)
+    ));
     // Nobody profits from what another strategy or an earlier seed has paid for.
     tools.engine.forget_prefixes();
+    for other in &mut tools.others.0 {
+        other.engine.forget_prefixes();
+    }
     let search_tools = Tools {
         engine: tools.engine,
         others: tools.others.reborrow(),
@@ -173,6 +198,7 @@ fn judged(
         instance_id: task.instance_id.clone(),
         strategy: strategy.name.clone(),
         seed,
+        settings: String::new(),
         resolved,
         oracle: verdicts.values().any(|(resolved, _)| *resolved),
         fault,
@@ -218,9 +244,18 @@ impl Results {
         })
     }
 
-    fn find(&self, task: &Task, strategy: &Strategy, seed: u64) -> Option<&EvalRow> {
+    fn find(
+        &self,
+        task: &Task,
+        strategy: &Strategy,
+        seed: u64,
+        settings: &str,
+    ) -> Option<&EvalRow> {
         self.rows.iter().find(|row| {
-            row.instance_id == task.instance_id && row.strategy == strategy.name && row.seed == seed
+            row.instance_id == task.instance_id
+                && row.strategy == strategy.name
+                && row.seed == seed
+                && row.settings == settings
         })
     }
 

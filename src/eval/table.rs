@@ -106,6 +106,7 @@ mod tests {
             instance_id: "t".into(),
             strategy: strategy.into(),
             seed: 0,
+            settings: String::new(),
             resolved,
             oracle: true,
             fault: None,

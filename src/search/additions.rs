@@ -58,7 +58,7 @@ impl Controller<'_> {
                 Ok(Ok(source)) => written.push(source),
                 Ok(Err(why)) => dropped.push(why),
                 // The suite does without.
-                Err(error) if error.is_pool_full() => {
+                Err(error) if error.is_pool_full() || error.is_context_full() => {
                     let why = error.to_string();
                     dropped.push(Dropped { origin, why });
                 }

@@ -74,8 +74,13 @@ fn contenders(state: &RunState, first: StepId) -> Vec<Contender> {
             leaves: None,
         })
         .collect();
-    let round = state.steps.iter().filter(|step| step.step >= first);
-    for step in round {
+    let round = &state.steps[first.0 as usize..];
+    for (index, step) in round.iter().enumerate() {
+        // Its candidates are those of all steps at the point.
+        let earlier = &round[..index];
+        if earlier.iter().any(|other| state.is_same_point(other, step)) {
+            continue;
+        }
         let scores: Vec<f32> = state
             .prefix_of(step)
             .iter()

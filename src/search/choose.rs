@@ -20,12 +20,14 @@ impl Controller<'_> {
     ) -> Result<usize, SearchError> {
         let context_left = self.engine.context_max() - start.len;
         let lens = drafts.iter().map(|draft| draft.tokens().len());
+        let n_real = drafts.iter().filter(|draft| !draft.is_copy).count();
         let fits = lens.max().unwrap_or(0) + JUDGE_TOKENS_MAX <= context_left;
         let wanted = self.strategy.judge.method != JudgeMethod::None;
-        if drafts.len() > 1 && fits && wanted {
+        if n_real > 1 && fits && wanted {
             match self.judge_all(start, drafts) {
                 // Chosen without a judge, then: the pool is as empty as it gets.
                 Err(error) if error.is_pool_full() && self.made_room => {}
+                Err(error) if error.is_context_full() => {}
                 judged => judged?,
             }
         }
@@ -48,7 +50,9 @@ impl Controller<'_> {
         Ok(best)
     }
 
+    /// Judges all but those that change nothing.
     fn judge_all(&mut self, start: &Start, drafts: &mut [Draft]) -> Result<(), SearchError> {
+        let mut drafts: Vec<&mut Draft> = drafts.iter_mut().filter(|d| !d.is_copy).collect();
         let seqs: Vec<SeqId> = drafts.iter().map(|draft| draft.seq).collect();
         let scores = match self.strategy.judge.when {
             JudgeWhen::Before => self.ask_judge(JUDGE_CALL, &seqs)?,
@@ -56,8 +60,10 @@ impl Controller<'_> {
                 for (index, draft) in drafts.iter_mut().enumerate() {
                     draft.candidate.tried = Some(self.try_out(start, draft, index)?);
                 }
-                let shown = self.with_observations(drafts)?;
-                let scores = self.ask_judge(JUDGE_RESULT, &shown);
+                let mut shown = Vec::with_capacity(drafts.len());
+                let scores = self
+                    .show_results(&drafts, &mut shown)
+                    .and_then(|()| self.ask_judge(JUDGE_RESULT, &shown));
                 shown.iter().for_each(|&seq| self.engine.release(seq));
                 scores?
             }
@@ -83,10 +89,15 @@ impl Controller<'_> {
             .map(|&seq| self.engine.vocabulary().decode(self.engine.tokens(seq)))
             .collect();
         let other = self.others.named(name)?;
-        let seqs = other.read(&texts, Purpose::Judge)?;
-        let scores = judge(other.engine, other.dialect, settings, question, &seqs);
-        seqs.iter().for_each(|&seq| other.engine.release(seq));
-        Ok(scores?)
+        let mut scores = Vec::with_capacity(texts.len());
+        // One at a time: the contexts share what the prefix cache has of them.
+        for text in texts {
+            let seqs = other.read(&[text], Purpose::Judge)?;
+            let score = judge(other.engine, other.dialect, settings, question, &seqs);
+            seqs.iter().for_each(|&seq| other.engine.release(seq));
+            scores.extend(score.map_err(|error| other.no_room(error))?);
+        }
+        Ok(scores)
     }
 
     /// Carries a candidate out in a workspace of its own.
@@ -108,9 +119,12 @@ impl Controller<'_> {
         })
     }
 
-    /// A fork of each candidate's sequence with what came of it.
-    fn with_observations(&mut self, drafts: &[Draft]) -> Result<Vec<SeqId>, SearchError> {
-        let mut shown = Vec::with_capacity(drafts.len());
+    /// Makes a fork of each candidate's sequence with what came of it.
+    fn show_results(
+        &mut self,
+        drafts: &[&mut Draft],
+        shown: &mut Vec<SeqId>,
+    ) -> Result<(), SearchError> {
         for draft in drafts {
             let tried = draft.candidate.tried.as_ref().expect("it was tried");
             let tokens = self.engine.tokens(draft.seq).to_vec();
@@ -123,9 +137,9 @@ impl Controller<'_> {
                 &tried.observation,
             );
             let seq = self.engine.fork(draft.seq, len, Purpose::Judge);
-            self.engine.append(seq, &seen, Purpose::Judge)?;
             shown.push(seq);
+            self.engine.append(seq, &seen, Purpose::Judge)?;
         }
-        Ok(shown)
+        Ok(())
     }
 }

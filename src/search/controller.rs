@@ -28,6 +28,8 @@ pub enum SearchError {
     Record(#[from] RecordError),
     #[error("the strategy asks for the model {name:?}, which was not opened")]
     NoModel { name: String },
+    #[error("the model {name:?} has no room for what it should read; raise --kv-mem or --ctx")]
+    NoRoom { name: String },
     /// A continuation was cut short; room can still be made for it.
     #[error("the KV pool is full; raise --kv-mem or lower the number of branches")]
     Crowded,
@@ -50,6 +52,15 @@ impl SearchError {
         matches!(
             self,
             Self::Crowded | Self::Engine(EngineError::KvPoolFull { .. })
+        )
+    }
+
+    /// True where a longer context, or more room for another model's, would have
+    /// gone on.
+    pub(super) fn is_context_full(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRoom { .. } | Self::Engine(EngineError::ContextFull { .. })
         )
     }
 }
@@ -94,7 +105,7 @@ impl Controller<'_> {
             if self.is_satisfied() {
                 return Ok(());
             }
-            if living.is_empty() {
+            if living.is_empty() || self.opens_more_at_once() {
                 if !self.open_branches()? {
                     return Ok(());
                 }
@@ -234,6 +245,13 @@ impl Controller<'_> {
         used
     }
 
+    /// True while trajectories that start together are not all there.
+    fn opens_more_at_once(&self) -> bool {
+        let state = &self.recorder.state;
+        let wanted = self.strategy.n.min(state.start.budget.branches_max);
+        self.strategy.at_once && state.steps.is_empty() && (state.branches.len() as u32) < wanted
+    }
+
     /// Opens what comes next when no branch lives. False when nothing does.
     fn open_branches(&mut self) -> Result<bool, SearchError> {
         let state = &self.recorder.state;
@@ -251,12 +269,10 @@ impl Controller<'_> {
             return Ok(false);
         }
         if self.strategy.at_once {
-            if n_branches > 0 {
+            if !self.opens_more_at_once() {
                 return Ok(false);
             }
-            for _ in 0..self.strategy.n {
-                self.open(None, "from the prompt".into())?;
-            }
+            self.open(None, "from the prompt".into())?;
             return Ok(true);
         }
         if n_trajectories >= self.strategy.n {

@@ -4,7 +4,7 @@ use super::start::Start;
 use crate::agent::{CallTokens, changes_nothing, locate_call, parse};
 use crate::base::{Purpose, SeqId, TokenEntropy, ToolEntropy};
 use crate::decode::{ToolPaths, action_entropy};
-use crate::engine::ScoreJob;
+use crate::engine::{EngineError, Finish, ScoreJob};
 use crate::record::{Candidate, token_pieces};
 
 /// What will be a candidate of a step.
@@ -16,6 +16,8 @@ pub(super) struct Draft {
     pub is_copy: bool,
     /// Where in it the call stands, if there is one.
     pub call: Option<CallTokens>,
+    /// How its decoding ended.
+    pub finish: Finish,
     /// What held it; `None` for what the step's own grammar held.
     pub grammar: Option<String>,
 }
@@ -132,6 +134,7 @@ impl Controller<'_> {
             seq,
             is_copy,
             call,
+            finish: Finish::GrammarEnd,
             grammar: None,
         }
     }
@@ -193,6 +196,9 @@ impl Controller<'_> {
         };
         let scores = self.engine.score(&[job]);
         self.engine.release(seq);
+        if let Err(EngineError::ContextFull { .. }) = scores {
+            return Ok(None);
+        }
         let scores = scores?.pop().expect("one result a job");
         Ok(Some(
             paths

@@ -3,7 +3,6 @@ use super::controller::{Controller, SearchError};
 use super::judge::JUDGE_TRAJECTORY;
 use super::patch::written_tests;
 use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
-use crate::engine::EngineError;
 use crate::record::{
     BranchEnded, Event, RunEnded, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
 };
@@ -173,7 +172,7 @@ impl Controller<'_> {
             this.ask_judge(JUDGE_TRAJECTORY, &seqs)
         });
         let scores = match scores {
-            Err(error) if does_not_fit(&error) => {
+            Err(error) if error.is_pool_full() || error.is_context_full() => {
                 self.watcher
                     .stage("not judging trajectories: there is no room for the question");
                 return Ok(());
@@ -217,7 +216,7 @@ impl Controller<'_> {
             let votes = self.with_room(|this| this.votes_of(voters, &ballots, index as u64));
             match votes {
                 // The ranking with the votes so far stands.
-                Err(error) if does_not_fit(&error) => {
+                Err(error) if error.is_pool_full() || error.is_context_full() => {
                     self.watcher
                         .stage("not voting: there is no room for the question");
                 }
@@ -282,7 +281,7 @@ impl Controller<'_> {
             key,
         );
         seqs.iter().for_each(|&seq| other.engine.release(seq));
-        Ok(votes?)
+        votes.map_err(|error| other.no_room(error))
     }
 }
 
@@ -299,9 +298,4 @@ fn by_question(voters: &[Voter]) -> Vec<Vec<Voter>> {
         }
     }
     groups
-}
-
-/// True where a question was too much for the pool or the context.
-fn does_not_fit(error: &SearchError) -> bool {
-    error.is_pool_full() || matches!(error, SearchError::Engine(EngineError::ContextFull { .. }))
 }

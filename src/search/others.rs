@@ -2,7 +2,7 @@
 use super::controller::SearchError;
 use crate::agent::{Dialect, encode};
 use crate::base::{Purpose, SeqId, UsageByPurpose};
-use crate::engine::{Engine, PrefixCache};
+use crate::engine::{Engine, EngineError, PrefixCache};
 
 /// Another model, opened.
 pub struct OtherModel<'a> {
@@ -13,6 +13,19 @@ pub struct OtherModel<'a> {
 }
 
 impl OtherModel<'_> {
+    /// The error of this model's engine: making room in the agent's own pool
+    /// does not help it.
+    pub(super) fn no_room(&self, error: EngineError) -> SearchError {
+        match error {
+            EngineError::KvPoolFull { .. } | EngineError::ContextFull { .. } => {
+                SearchError::NoRoom {
+                    name: self.name.clone(),
+                }
+            }
+            error => error.into(),
+        }
+    }
+
     /// A sequence a text, each told as a work to be rated.
     pub(super) fn read(
         &mut self,
@@ -24,8 +37,11 @@ impl OtherModel<'_> {
             let prompt = self.dialect.prompt(READER, text);
             let tokens = encode(self.engine.vocabulary(), &prompt);
             let seq = self.engine.new_sequence(PrefixCache::Use);
-            self.engine.append(seq, &tokens, purpose)?;
             seqs.push(seq);
+            if let Err(error) = self.engine.append(seq, &tokens, purpose) {
+                seqs.iter().for_each(|&seq| self.engine.release(seq));
+                return Err(self.no_room(error));
+            }
         }
         Ok(seqs)
     }

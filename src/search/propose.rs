@@ -5,7 +5,9 @@ use super::draft::{Draft, Origin};
 use super::rollout::Ask;
 use super::start::Start;
 use crate::agent::EDIT_TOOLS;
-use crate::base::{BranchDecision, BranchId, BranchPolicy, GateSignal, Recovery, SeqId, StepId};
+use crate::base::{
+    BranchDecision, BranchId, BranchPolicy, GateSignal, Recovery, SamplerSettings, SeqId, StepId,
+};
 use crate::decode::{BranchAsk, BranchRoom};
 use crate::engine::{Finish, GenerateJob, Generated};
 use crate::record::Candidate;
@@ -17,18 +19,13 @@ pub struct Proposal {
     pub candidates: Vec<(Candidate, SeqId)>,
     pub chosen: usize,
     pub decision: BranchDecision,
-    /// How the first candidate's decoding ended.
+    /// How the chosen candidate's decoding ended.
     pub finish: Finish,
 }
 
 impl Proposal {
-    fn new(
-        start: &Start,
-        drafts: Vec<Draft>,
-        chosen: usize,
-        decision: BranchDecision,
-        finish: Finish,
-    ) -> Self {
+    fn new(start: &Start, drafts: Vec<Draft>, chosen: usize, decision: BranchDecision) -> Self {
+        let finish = drafts[chosen].finish;
         let pairs = drafts.into_iter().map(|draft| (draft.candidate, draft.seq));
         Self {
             branch: start.branch,
@@ -68,33 +65,44 @@ impl Controller<'_> {
 
     /// Decodes an action a branch, then rolls out those that the policy picks.
     fn propose_fresh(&mut self, starts: &[Start]) -> Result<Vec<Proposal>, SearchError> {
-        let sampler = self.strategy.sampler;
         let jobs: Vec<GenerateJob> = starts
             .iter()
-            .map(|start| self.job(start, start.seq, 0, sampler))
+            .map(|start| self.job(start, start.seq, 0, self.lead_sampler(start)))
             .collect();
         let generated = self.generate(&jobs)?;
         let mut proposals = Vec::new();
         for (start, generated) in starts.iter().zip(generated) {
             let origin = Origin {
-                temperature: sampler.temperature,
+                temperature: self.lead_sampler(start).temperature,
                 ..Origin::default()
             };
             let mut lead = self.draft(start, origin, generated.tokens, start.seq);
             lead.candidate.entropy.tool = self.tool_entropy(start, &lead)?;
-            proposals.push(self.propose_from(start, lead, generated.finish)?);
+            lead.finish = generated.finish;
+            proposals.push(self.propose_from(start, lead)?);
         }
         Ok(proposals)
     }
 
+    /// Of a step's first action. A second trajectory from the prompt would be the
+    /// first one again if nothing were drawn.
+    fn lead_sampler(&self, start: &Start) -> SamplerSettings {
+        let is_root = self
+            .recorder
+            .state
+            .branch(start.branch)
+            .forked_from
+            .is_none();
+        match self.strategy.sampler.temperature == 0.0 && is_root && start.branch.0 > 0 {
+            true => self.strategy.siblings.sampler,
+            false => self.strategy.sampler,
+        }
+    }
+
     /// Decides on a first action and does what was decided.
-    fn propose_from(
-        &mut self,
-        start: &Start,
-        mut lead: Draft,
-        finish: Finish,
-    ) -> Result<Proposal, SearchError> {
+    fn propose_from(&mut self, start: &Start, mut lead: Draft) -> Result<Proposal, SearchError> {
         let policy = self.strategy.policy;
+        let by_vote = policy == BranchPolicy::Gate && self.gate_signal() == Some(GateSignal::Vote);
         let siblings = |this: &mut Self, lead: &Draft, n: usize| {
             let known = std::slice::from_ref(&lead.candidate);
             let ask = Ask {
@@ -103,12 +111,13 @@ impl Controller<'_> {
                 n,
                 first_index: 1,
                 is_back: false,
+                is_vote: by_vote,
             };
             this.roll_out(start, &ask)
         };
         let mut rolled = None;
         // A vote is only known once its voters were sampled.
-        if policy == BranchPolicy::Gate && self.gate_signal() == Some(GateSignal::Vote) {
+        if by_vote {
             let asked = self.decide(BranchPolicy::Always, start, &lead);
             if asked.branch {
                 let out = siblings(self, &lead, asked.candidates - 1)?;
@@ -143,7 +152,7 @@ impl Controller<'_> {
             true => self.judge_and_choose(start, &mut drafts)?,
             false => majority(&drafts),
         };
-        Ok(Proposal::new(start, drafts, chosen, decision, finish))
+        Ok(Proposal::new(start, drafts, chosen, decision))
     }
 
     /// Another action at a point that was decided before: the best of what was
@@ -178,7 +187,6 @@ impl Controller<'_> {
                 vec![draft],
                 0,
                 decided(1, reason),
-                Finish::GrammarEnd,
             )));
         }
         let state = &self.recorder.state;
@@ -189,8 +197,9 @@ impl Controller<'_> {
             .chain(others.iter().cloned())
             .collect();
         let known: Vec<Candidate> = state.decoded_at(step).into_iter().cloned().collect();
-        let first_index = known.iter().map(|c| c.merged as usize).sum();
         let wanted = (self.strategy.k as usize).max(2);
+        // A block of streams for each time that something was taken here.
+        let first_index = (tried.len().max(1)) * (wanted + 1);
         let lead = self.redraft(start, &known[0])?;
         let ask = Ask {
             lead: &lead,
@@ -198,6 +207,7 @@ impl Controller<'_> {
             n: wanted,
             first_index,
             is_back: true,
+            is_vote: false,
         };
         let out = self.roll_out(start, &ask)?;
         self.engine.release(lead.seq);
@@ -213,7 +223,6 @@ impl Controller<'_> {
             drafts,
             chosen,
             decided(wanted, reason),
-            Finish::GrammarEnd,
         )))
     }
 

@@ -5,7 +5,7 @@ use super::start::Start;
 use crate::agent::{encode, grammar};
 use crate::base::{ForkAt, Purpose, SamplerSettings};
 use crate::decode::vote_entropy;
-use crate::engine::{Finish, GenerateJob};
+use crate::engine::{EngineError, Finish, GenerateJob};
 use crate::record::Candidate;
 
 const NUDGE: &str = include_str!("prompts/nudge.md");
@@ -22,6 +22,8 @@ pub(super) struct Ask<'a> {
     pub first_index: usize,
     /// The search came back here: one of them is sent elsewhere.
     pub is_back: bool,
+    /// All are sampled freely, so that they can vote.
+    pub is_vote: bool,
 }
 
 /// What came of them.
@@ -54,6 +56,8 @@ impl Site {
 
 /// A sibling to decode.
 struct Sibling {
+    /// Of the site that it leaves at.
+    index: usize,
     origin: Origin,
     job: GenerateJob,
     /// Its grammar is not the step's.
@@ -86,7 +90,10 @@ impl Controller<'_> {
         }
         let mut siblings = Vec::with_capacity(sites.len());
         for (index, site) in sites.iter().enumerate() {
-            let mut sibling = self.sibling(start, ask, site, index)?;
+            // Where the context has no room for a nudge there is no sibling.
+            let Some(mut sibling) = self.sibling(start, ask, site, index)? else {
+                continue;
+            };
             if let Some(grammar) = elsewhere.as_ref().filter(|_| index == n_led) {
                 sibling.job.grammar = Some(grammar.clone());
                 sibling.set_sampler(self.strategy.siblings.sampler);
@@ -116,7 +123,7 @@ impl Controller<'_> {
     /// wrong about it samples again and again, and a trace does not see
     /// everything. `None` where there is no such place, or nobody to send.
     fn elsewhere(&self, start: &Start, ask: &Ask<'_>) -> Option<String> {
-        if ask.n < 2 || (self.strategy.fork_at == ForkAt::Token && !ask.is_back) {
+        if ask.n < 2 || ask.is_vote || (self.strategy.fork_at == ForkAt::Token && !ask.is_back) {
             return None;
         }
         let known = ask.known.iter().map(|c| c.canonical.as_str());
@@ -130,6 +137,9 @@ impl Controller<'_> {
 
     fn sites(&self, ask: &Ask<'_>, n: usize) -> Vec<Site> {
         let distinct = self.strategy.siblings.distinct;
+        if ask.is_vote {
+            return action_sites(ask.lead, ask.known, n, false);
+        }
         match self.strategy.fork_at {
             ForkAt::Action => action_sites(ask.lead, ask.known, n, distinct),
             ForkAt::Token => token_sites(ask.lead, ask.known, n),
@@ -142,7 +152,7 @@ impl Controller<'_> {
         ask: &Ask<'_>,
         site: &Site,
         index: usize,
-    ) -> Result<Sibling, SearchError> {
+    ) -> Result<Option<Sibling>, SearchError> {
         let settings = &self.strategy.siblings;
         let mut sampler = settings.sampler;
         sampler.temperature += settings.temperature_step * index as f32;
@@ -155,7 +165,13 @@ impl Controller<'_> {
             let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
             let ids = shared.iter().map(|token| token.token);
             let tokens: Vec<u32> = nudge.iter().copied().chain(ids).collect();
-            self.engine.append(seq, &tokens, Purpose::Agent)?;
+            match self.engine.append(seq, &tokens, Purpose::Agent) {
+                Err(EngineError::ContextFull { .. }) => {
+                    self.engine.release(seq);
+                    return Ok(None);
+                }
+                appended => appended?,
+            }
             (seq, nudge)
         } else {
             let before = start.len + lead.nudge_tokens.len();
@@ -165,7 +181,8 @@ impl Controller<'_> {
             (seq, lead.nudge_tokens.clone())
         };
         let job = self.job(start, seq, ask.first_index + index, sampler);
-        Ok(Sibling {
+        Ok(Some(Sibling {
+            index,
             has_own_grammar: false,
             origin: Origin {
                 shared,
@@ -179,7 +196,7 @@ impl Controller<'_> {
                 tokens_max: job.tokens_max.saturating_sub(site.at).max(1),
                 ..job
             },
-        })
+        }))
     }
 
     /// Decodes siblings; those that could take no token of their own, or for
@@ -198,7 +215,7 @@ impl Controller<'_> {
             generated => generated?,
         };
         let mut drafts = Vec::with_capacity(jobs.len());
-        for (index, (sibling, generated)) in siblings.into_iter().zip(generated).enumerate() {
+        for (sibling, generated) in siblings.into_iter().zip(generated) {
             let seq = sibling.job.seq;
             if generated.tokens.is_empty() || generated.finish == Finish::KvPoolFull {
                 self.engine.release(seq);
@@ -206,7 +223,8 @@ impl Controller<'_> {
             }
             let mut draft = self.draft(start, sibling.origin, generated.tokens, seq);
             draft.grammar = sibling.job.grammar.filter(|_| sibling.has_own_grammar);
-            drafts.push((index, draft));
+            draft.finish = generated.finish;
+            drafts.push((sibling.index, draft));
         }
         Ok(drafts)
     }
@@ -240,6 +258,7 @@ impl Controller<'_> {
             };
             let job = self.job(start, seq, 0, sampler);
             siblings.push(Sibling {
+                index: nth,
                 has_own_grammar: copy.grammar.is_some(),
                 origin: Origin {
                     shared: copy.tokens()[..at].to_vec(),

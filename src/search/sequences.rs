@@ -28,10 +28,12 @@ impl Sequences {
         branch: BranchId,
         share_prompt: bool,
     ) -> Result<SeqId, EngineError> {
-        if let Some(&seq) = self.branches.get(&branch) {
+        let tokens = state.tokens(branch);
+        if let Some(&seq) = self.branches.get(&branch)
+            && engine.tokens(seq) == tokens
+        {
             return Ok(seq);
         }
-        let tokens = state.tokens(branch);
         let is_held = self.longest_holder(engine, &tokens).is_some();
         let seq = if share_prompt && is_held {
             self.holding(engine, &tokens)?
@@ -49,7 +51,7 @@ impl Sequences {
             }
             seq
         };
-        self.branches.insert(branch, seq);
+        self.set_branch(engine, branch, seq);
         Ok(seq)
     }
 

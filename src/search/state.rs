@@ -217,14 +217,19 @@ impl RunState {
             .map_or(&self.start.base_tree, |step| &step.tree)
     }
 
-    /// The history of a branch: the prompt, then actions and observations.
+    /// The history of a branch: the prompt, then actions and observations. One
+    /// that has ended ends with its last action.
     pub fn tokens(&self, branch: BranchId) -> Vec<u32> {
         let mut tokens = self.start.prompt_tokens.clone();
+        let last = self.path(branch).next_back().map(|step| step.step);
+        let last = last.filter(|_| self.branch(branch).ended.is_some());
         for step in self.path(branch) {
             let taken = &step.candidates[step.chosen];
             tokens.extend_from_slice(&taken.nudge_tokens);
             tokens.extend(taken.tokens.iter().map(|token| token.token));
-            tokens.extend_from_slice(&step.observation_tokens);
+            if Some(step.step) != last {
+                tokens.extend_from_slice(&step.observation_tokens);
+            }
         }
         tokens
     }

@@ -66,9 +66,18 @@ pub fn vote(
     )?;
     let mut votes = Vec::with_capacity(voters.len() * ballots.len());
     for (index, voter) in voters.iter().enumerate() {
+        // One who is asked twice has two votes.
+        let nth = voters[..index].iter().filter(|v| *v == voter).count();
+        let name = match nth {
+            0 => voter.name(),
+            nth => format!("{}, again ({})", voter.name(), nth + 1),
+        };
         for (ballot, digits) in ballots.iter().zip(&read) {
             let key = key.split(index as u64).split(u64::from(ballot.branch.0));
-            votes.push(view(voter, ballot, digits, key));
+            votes.push(Voted {
+                voter: name.clone(),
+                ..view(voter, ballot, digits, key)
+            });
         }
     }
     Ok(votes)
