@@ -1,7 +1,7 @@
 //! The controller from issue to patch with a scripted engine whose distribution
 //! is known, and real workspaces, sandboxes and tests.
 use egss::agent::ChatMl;
-use egss::base::{Budget, Purpose, SeqId, UsageByPurpose};
+use egss::base::{Budget, Purpose, SeqId, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::engine::{
     Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
@@ -59,14 +59,23 @@ fn run(strategy: &str, budget: Budget, run_dir: &Path) -> (RunState, ScriptedEng
 }
 
 fn run_on(engine: &mut dyn Engine, strategy: &str, budget: Budget, run_dir: &Path) -> RunState {
+    let strategy = strategy_named(strategy, 4, 4).unwrap();
+    run_strategy(engine, &strategy, budget, run_dir)
+}
+
+fn run_strategy(
+    engine: &mut dyn Engine,
+    strategy: &Strategy,
+    budget: Budget,
+    run_dir: &Path,
+) -> RunState {
     let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("cart.py"), CART).unwrap();
-    let strategy = strategy_named(strategy, 4, 4).unwrap();
     let request = SolveRequest {
         repo: repo.path(),
         issue: ISSUE,
         model: "scripted",
-        strategy: &strategy,
+        strategy,
         seed: 1,
         budget,
         gate: None,
@@ -206,6 +215,18 @@ fn a_run_that_was_killed_after_any_event_ends_alike_and_repeats_no_step() {
             "killed after {kept} events"
         );
     }
+}
+
+#[test]
+fn a_beam_leaves_no_branch_open_when_a_patch_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = engine();
+    let mut strategy = strategy_named("branch-always", 4, 4).unwrap();
+    strategy.beam = 3;
+    let state = run_strategy(&mut engine, &strategy, Budget::default(), dir.path());
+    assert!(state.has_passed());
+    assert!(state.living().is_empty(), "{:?}", statuses(&state));
+    assert!(selected_patch(dir.path()).contains("+    return sum(xs)\n"));
 }
 
 #[test]

@@ -234,6 +234,8 @@ pub enum BranchStatus {
     Abandoned,
     /// Others in the beam were judged better.
     Pruned,
+    /// The run stopped early while it was on its way.
+    NotNeeded,
     StepsSpent,
     TokensSpent,
     WallTimeSpent,
@@ -248,7 +250,7 @@ pub enum BranchStatus {
 impl BranchStatus {
     /// True where the search left the branch on its way.
     pub fn is_left(self) -> bool {
-        matches!(self, Self::Abandoned | Self::Pruned)
+        matches!(self, Self::Abandoned | Self::Pruned | Self::NotNeeded)
     }
 
     /// What a reader is told, in a clause.
@@ -257,6 +259,7 @@ impl BranchStatus {
             Self::Submitted => "submitted",
             Self::Abandoned => "abandoned",
             Self::Pruned => "pruned",
+            Self::NotNeeded => "not needed any more",
             Self::StepsSpent => "out of steps",
             Self::TokensSpent => "out of tokens",
             Self::WallTimeSpent => "out of time",

@@ -23,7 +23,7 @@ impl Controller<'_> {
     ///
     /// `first` is the number of the round's first step.
     pub(super) fn fill_beam(&mut self, first: StepId) -> Result<(), SearchError> {
-        if self.strategy.beam < 2 || self.strategy.at_once {
+        if self.strategy.beam < 2 || self.strategy.at_once || self.is_satisfied() {
             return Ok(());
         }
         let state = &self.recorder.state;

@@ -103,6 +103,9 @@ impl Controller<'_> {
                 return Ok(());
             }
             if self.is_satisfied() {
+                for branch in living {
+                    self.end_branch(branch, BranchStatus::NotNeeded)?;
+                }
                 return Ok(());
             }
             if living.is_empty() || self.opens_more_at_once() {
@@ -218,7 +221,7 @@ impl Controller<'_> {
     }
 
     /// True when the strategy stops early and there is reason to.
-    fn is_satisfied(&self) -> bool {
+    pub(super) fn is_satisfied(&self) -> bool {
         let state = &self.recorder.state;
         let stop = self.strategy.stop;
         stop.on_pass && state.has_passed() || stop.on_agreement > 0 && self.agree(stop.on_agreement)
