@@ -1,4 +1,33 @@
-//! The only crate of the project where `unsafe` may stand: SIMD, memory maps,
-//! and the sources of device kernels. Nothing has needed it yet: the reference
-//! paths of `egss::ops` are safe Rust, and weights are read, not mapped.
+//! The only crate of the project where `unsafe` may stand: SIMD kernels, memory,
+//! and (later) the sources of device kernels.
+//!
+//! What is asked of a caller is checked at the doors, by asserts; behind them
+//! everything goes by pointers. A kernel is one generic function over vectors of
+//! sixteen lanes ([`simd`]), compiled for each [`Isa`]; which one runs is chosen
+//! when the program runs.
 #![deny(unsafe_op_in_unsafe_fn)]
+#![warn(clippy::undocumented_unsafe_blocks)]
+
+mod attention;
+mod bandwidth;
+mod executor;
+mod format;
+mod isa;
+mod lhs;
+mod memory;
+mod packed;
+mod product;
+mod row;
+mod simd;
+mod tile;
+
+pub use attention::{Attention, BLOCK_SIZE, HeadShape, Piece, attend, value_dim};
+pub use bandwidth::read_bandwidth;
+pub use executor::{Executor, Inline};
+pub use format::{Format, PANEL_ROWS, Scales};
+pub use isa::Isa;
+pub use lhs::QuantizedRows;
+pub use memory::AlignedBytes;
+pub use packed::PackedMatrix;
+pub use product::{Part, multiply};
+pub use row::{rms_norm, silu_gate};

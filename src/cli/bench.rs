@@ -1,8 +1,11 @@
 //! `egss bench`: what this machine does with a model.
 use super::common::{Meter, ModelArgs};
-use crate::engine::bench::{ForkBench, fork_bench};
+use crate::engine::LocalEngine;
+use crate::engine::bench::{BranchBench, BranchRow, branch_bench, prefill_trunk, release_trunk};
+use crate::ops::read_bandwidth;
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 #[derive(Args)]
 pub struct BenchArgs {
@@ -12,101 +15,152 @@ pub struct BenchArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// Fork branches off a trunk and decode them together.
-    Fork(ForkArgs),
+    /// Prefill, and decoding of 1 to 32 branches off short and long trunks.
+    Decode(BranchArgs),
+    /// What forking eight branches costs.
+    Fork(BranchArgs),
+    /// What entropy and sampling take of a decode step.
+    Entropy(BranchArgs),
 }
 
 #[derive(Args)]
-struct ForkArgs {
+struct BranchArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Trunk lengths in tokens.
-    #[arg(long, value_delimiter = ',', default_values_t = [256, 1024, 4096])]
+    /// Trunk lengths in tokens [default: decode 256,1024,4096,8192; fork 256,1024,4096; entropy 1024].
+    #[arg(long, value_delimiter = ',')]
     trunk: Vec<usize>,
-    /// Branches forked off the trunk.
-    #[arg(long, default_value_t = 8)]
-    branches: usize,
+    /// Branches forked off a trunk [default: decode 1,2,4,8,16,32; fork 8; entropy 1,8].
+    #[arg(long, value_delimiter = ',')]
+    branches: Vec<usize>,
     /// Tokens that each branch decodes.
     #[arg(long, default_value_t = 16)]
     tokens: usize,
     /// Rounds of forking and decoding; medians are shown.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// One JSON object a trunk instead of a table.
+    /// One JSON object a row instead of a table.
     #[arg(long)]
     json: bool,
+    /// Also draw tokens per second against branches into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<std::path::PathBuf>,
+}
+
+/// A row with what it is a row of.
+#[derive(Serialize)]
+struct NamedRow<'a> {
+    model: &'a str,
+    device: &'a str,
+    #[serde(flatten)]
+    row: &'a BranchRow,
 }
 
 impl BenchArgs {
     pub fn run(self) -> anyhow::Result<()> {
         match self.what {
-            What::Fork(args) => args.run(),
+            What::Decode(args) => args.run(&[256, 1024, 4096, 8192], &[1, 2, 4, 8, 16, 32]),
+            What::Fork(args) => args.run(&[256, 1024, 4096], &[8]),
+            What::Entropy(args) => args.run(&[1024], &[1, 8]),
         }
     }
 }
 
-impl ForkArgs {
-    fn run(self) -> anyhow::Result<()> {
-        if self.branches == 0 || self.rounds == 0 || self.tokens < 4 || self.trunk.contains(&0) {
+impl BranchArgs {
+    fn run(mut self, trunks: &[usize], branches: &[usize]) -> anyhow::Result<()> {
+        if self.trunk.is_empty() {
+            self.trunk = trunks.to_vec();
+        }
+        if self.branches.is_empty() {
+            self.branches = branches.to_vec();
+        }
+        if self.branches.contains(&0)
+            || self.trunk.contains(&0)
+            || self.rounds == 0
+            || self.tokens < 4
+        {
             bail!("--branches, --rounds and --trunk must be at least 1, --tokens at least 4");
         }
-        let longest = self.trunk.iter().max().expect("clap gives a default") + self.tokens;
-        if longest > self.model.ctx {
-            bail!(
-                "a trunk and its tail take {longest} tokens, --ctx is {}; raise it",
-                self.model.ctx
-            );
-        }
+        let longest = self.trunk.iter().max().expect("not empty") + self.tokens;
+        self.model.ctx = self.model.ctx.max(longest);
         let mut opened = self.model.open()?;
+        let bandwidth = read_bandwidth();
+        eprintln!("memory reads at {:.1} GB/s", bandwidth / 1e9);
         if !self.json {
-            println!(
-                "{:>6} {:>8} {:>10} {:>14} {:>9} {:>7} {:>12} {:>12} {:>10}",
-                "trunk",
-                "branches",
-                "fork us",
-                "grammar fork us",
-                "prefilled",
-                "copied",
-                "prefill t/s",
-                "decode t/s",
-                "first step"
-            );
+            println!("{HEADER}");
         }
+        let mut rows = Vec::new();
         for &trunk in &self.trunk {
-            let mut meter = Meter::new(&format!("trunk of {trunk}"));
-            let bench = ForkBench {
-                trunk_tokens: trunk,
-                branches: self.branches,
+            self.run_trunk(&mut opened.engine, trunk, bandwidth, &mut rows)?;
+        }
+        if let Some(path) = &self.svg {
+            super::plot::tokens_by_branches(&self.model.model, &rows, path)?;
+            eprintln!("drawn to {}", path.display());
+        }
+        Ok(())
+    }
+
+    fn run_trunk(
+        &self,
+        engine: &mut LocalEngine,
+        tokens: usize,
+        bandwidth: f64,
+        rows: &mut Vec<BranchRow>,
+    ) -> anyhow::Result<()> {
+        let name = format!("trunk of {tokens}");
+        let mut meter = Meter::new(&name);
+        let trunk = prefill_trunk(engine, tokens, &mut |progress| meter.show(&progress))?;
+        for &branches in &self.branches {
+            let bench = BranchBench {
+                branches,
                 tokens: self.tokens,
                 rounds: self.rounds,
+                bandwidth,
             };
             let mut decoded = 0;
-            let row = fork_bench(&mut opened.engine, &bench, &mut |progress| {
+            let row = branch_bench(engine, &trunk, &bench, &mut |progress| {
                 // Each round counts from 0 again, and so must its meter.
                 if progress.decoded_tokens < decoded {
-                    meter = Meter::new(&format!("trunk of {trunk}"));
+                    meter = Meter::new(&name);
                 }
                 decoded = progress.decoded_tokens;
                 meter.show(&progress)
             })?;
-            drop(meter);
-            if self.json {
-                println!("{}", serde_json::to_string(&row)?);
-            } else {
-                println!(
-                    "{:>6} {:>8} {:>10.2} {:>15.2} {:>9} {:>7} {:>12.1} {:>12.1} {:>10.3}",
-                    row.trunk_tokens,
-                    row.branches,
-                    row.fork_us_median,
-                    row.grammar_fork_us_median,
-                    row.prefilled_tokens_at_fork,
-                    row.blocks_copied,
-                    row.prefill_tok_s,
-                    row.decode_tok_s,
-                    row.first_step_ratio
-                );
-            }
+            self.print(&row)?;
+            rows.push(row);
         }
+        release_trunk(engine, trunk);
+        Ok(())
+    }
+
+    fn print(&self, row: &BranchRow) -> anyhow::Result<()> {
+        if self.json {
+            let named = NamedRow {
+                model: &self.model.model,
+                device: &self.model.device,
+                row,
+            };
+            println!("{}", serde_json::to_string(&named)?);
+            return Ok(());
+        }
+        println!(
+            "{:>6} {:>8} {:>11.1} {:>10.1} {:>8.2} {:>6.0}% {:>6.2}% {:>7.2} {:>10.2} {:>9} {:>6} {:>10.3}",
+            row.trunk_tokens,
+            row.branches,
+            row.prefill_tok_s,
+            row.decode_tok_s,
+            row.steady_step_ms,
+            row.bandwidth_fraction * 100.0,
+            row.entropy_share * 100.0,
+            row.fork_us_median,
+            row.grammar_fork_us_median,
+            row.prefilled_tokens_at_fork,
+            row.blocks_copied,
+            row.first_step_ratio
+        );
         Ok(())
     }
 }
+
+/// Names and units of the table's columns.
+const HEADER: &str = " trunk branches prefill t/s decode t/s  step ms memory entropy fork us grammar us prefilled copied first step";

@@ -5,6 +5,7 @@ mod eval;
 mod generate;
 mod live;
 mod models;
+mod plot;
 mod report;
 mod solve;
 mod strategy;

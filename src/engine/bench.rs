@@ -1,26 +1,42 @@
-//! What a fork costs, measured on a running engine.
+//! What branches and forks cost, measured on a running engine.
 use super::api::{Engine, EngineError, Finish, GenerateJob, PrefixCache, Progress};
 use super::local::LocalEngine;
 use crate::base::{Purpose, RngKey, SamplerSettings, SeqId};
 use serde::Serialize;
 use std::time::Instant;
 
-/// One measurement: branches off one trunk.
-pub struct ForkBench {
-    pub trunk_tokens: usize,
+/// A prefilled prompt that branches are forked off.
+pub struct Trunk {
+    seq: SeqId,
+    tokens: usize,
+    prefill_tok_s: f64,
+}
+
+/// One measurement: branches off a trunk.
+pub struct BranchBench {
     pub branches: usize,
     /// Tokens that each branch decodes in a round; at least 4.
     pub tokens: usize,
     /// Rounds measured, each from new forks; one more runs before them.
     pub rounds: usize,
+    /// Bytes a second that the machine reads from memory.
+    pub bandwidth: f64,
 }
 
 /// What was measured.
-#[derive(Clone, Debug, Serialize)]
-pub struct ForkRow {
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BranchRow {
     pub trunk_tokens: usize,
     pub branches: usize,
     pub rounds: usize,
+    pub prefill_tok_s: f64,
+    /// All branches together, median of the rounds.
+    pub decode_tok_s: f64,
+    /// Median over the rounds of the time of a round's later steps, milliseconds.
+    pub steady_step_ms: f64,
+    /// Median over the rounds of: first decode step after the fork over the
+    /// median of the later ones.
+    pub first_step_ratio: f64,
     /// Median time of one fork of the sequence (block table, tokens, rows kept), microseconds.
     pub fork_us_median: f64,
     /// Median time of one deep copy of a grammar's state, microseconds.
@@ -32,14 +48,14 @@ pub struct ForkRow {
     pub blocks_copied: u64,
     /// Tail blocks copied by the first writes of one round.
     pub blocks_copied_at_first_write: u64,
-    pub prefill_tok_s: f64,
-    /// All branches together, median of the rounds.
-    pub decode_tok_s: f64,
-    /// Median over the rounds of the time of a round's later steps, milliseconds.
-    pub steady_step_ms: f64,
-    /// Median over the rounds of: first decode step after the fork over the
-    /// median of the later ones.
-    pub first_step_ratio: f64,
+    /// Share of the decoding time that went into entropy and sampling.
+    pub entropy_share: f64,
+    /// Bytes that a steady step has to read at least, each weight once, each shared
+    /// position once, over what the machine reads in that time.
+    pub bandwidth_fraction: f64,
+    /// The most memory that the process has held so far; 0 where the system does
+    /// not say.
+    pub peak_rss_bytes: u64,
 }
 
 /// How often the fork is timed; its median is reported.
@@ -55,29 +71,47 @@ const TEXT: &str =
 /// What the engine's work here is counted as.
 const PURPOSE: Purpose = Purpose::Agent;
 
-/// Prefills a trunk, then in each round forks branches off it and decodes all
-/// of them together. A round is run before the measured ones: products over
-/// several rows lay their weights out anew when they are first used.
+/// Prefills a trunk of ordinary text.
+pub fn prefill_trunk(
+    engine: &mut LocalEngine,
+    tokens: usize,
+    on_step: &mut dyn FnMut(Progress<'_>),
+) -> Result<Trunk, EngineError> {
+    let text = engine.vocabulary().encode(TEXT);
+    let prompt: Vec<u32> = text.into_iter().cycle().take(tokens).collect();
+    // The trunk is timed, and shorter ones were computed before it.
+    let seq = engine.new_sequence(PrefixCache::Bypass);
+    engine.append(seq, &prompt, PURPOSE)?;
+    let started = Instant::now();
+    engine.compute(&[seq], PURPOSE, on_step)?;
+    let prefill_tok_s = tokens as f64 / started.elapsed().as_secs_f64();
+    Ok(Trunk {
+        seq,
+        tokens,
+        prefill_tok_s,
+    })
+}
+
+/// Forgets a trunk.
+pub fn release_trunk(engine: &mut LocalEngine, trunk: Trunk) {
+    engine.release(trunk.seq);
+}
+
+/// In each round, forks branches off the trunk and decodes all of them together. A
+/// round is run before the measured ones, so that none of them is the first to
+/// touch its memory.
 ///
 /// Errors: `KvPoolFull`, `ContextFull` where a branch cannot decode its tokens.
-pub fn fork_bench(
+pub fn branch_bench(
     engine: &mut LocalEngine,
-    bench: &ForkBench,
+    trunk: &Trunk,
+    bench: &BranchBench,
     on_step: &mut dyn FnMut(Progress<'_>),
-) -> Result<ForkRow, EngineError> {
-    let text = engine.vocabulary().encode(TEXT);
-    let prompt: Vec<u32> = text.into_iter().cycle().take(bench.trunk_tokens).collect();
-    // The trunk is timed, and shorter ones were computed before it.
-    let trunk = engine.new_sequence(PrefixCache::Bypass);
-    engine.append(trunk, &prompt, PURPOSE)?;
-    let started = Instant::now();
-    engine.compute(&[trunk], PURPOSE, on_step)?;
-    let prefill_s = started.elapsed().as_secs_f64();
-
+) -> Result<BranchRow, EngineError> {
     let mut forks_us: Vec<f64> = (0..FORKS_TIMED)
         .map(|_| {
             let started = Instant::now();
-            let branch = engine.fork(trunk, bench.trunk_tokens, PURPOSE);
+            let branch = engine.fork(trunk.seq, trunk.tokens, PURPOSE);
             let us = started.elapsed().as_secs_f64() * 1e6;
             engine.release(branch);
             us
@@ -87,24 +121,37 @@ pub fn fork_bench(
     let rounds = (0..bench.rounds)
         .map(|_| run_round(engine, trunk, bench, on_step))
         .collect::<Result<Vec<Round>, _>>()?;
-    engine.release(trunk);
 
     let of_rounds =
         |value: fn(&Round) -> f64| median(&mut rounds.iter().map(value).collect::<Vec<_>>());
-    Ok(ForkRow {
-        trunk_tokens: bench.trunk_tokens,
+    let steady_step_s = of_rounds(|round| round.steady_step_s);
+    // The branches' own positions, halfway through a round.
+    let kv_tokens = trunk.tokens + bench.branches * bench.tokens / 2;
+    Ok(BranchRow {
+        trunk_tokens: trunk.tokens,
         branches: bench.branches,
         rounds: bench.rounds,
+        prefill_tok_s: trunk.prefill_tok_s,
+        decode_tok_s: of_rounds(|round| round.decode_tok_s),
+        steady_step_ms: steady_step_s * 1e3,
+        first_step_ratio: of_rounds(|round| round.first_step_s / round.steady_step_s),
         fork_us_median: median(&mut forks_us),
         grammar_fork_us_median: grammar_fork_us(engine)?,
         prefilled_tokens_at_fork: rounds.iter().map(|round| round.prefilled_tokens).sum(),
         blocks_copied: rounds.iter().map(|round| round.blocks_copied_at_fork).sum(),
         blocks_copied_at_first_write: rounds[0].blocks_copied_at_first_write,
-        prefill_tok_s: bench.trunk_tokens as f64 / prefill_s,
-        decode_tok_s: of_rounds(|round| round.decode_tok_s),
-        steady_step_ms: of_rounds(|round| round.steady_step_s * 1e3),
-        first_step_ratio: of_rounds(|round| round.first_step_s / round.steady_step_s),
+        entropy_share: of_rounds(|round| round.entropy_share),
+        bandwidth_fraction: engine.step_bytes(kv_tokens) as f64 / steady_step_s / bench.bandwidth,
+        peak_rss_bytes: peak_rss_bytes().unwrap_or(0),
     })
+}
+
+/// `VmHWM` of Linux's /proc/self/status.
+fn peak_rss_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Branches forked off the trunk and decoded once.
@@ -113,6 +160,7 @@ struct Round {
     blocks_copied_at_fork: u64,
     blocks_copied_at_first_write: u64,
     decode_tok_s: f64,
+    entropy_share: f64,
     first_step_s: f64,
     /// Median of the steps after the first.
     steady_step_s: f64,
@@ -120,13 +168,13 @@ struct Round {
 
 fn run_round(
     engine: &mut LocalEngine,
-    trunk: SeqId,
-    bench: &ForkBench,
+    trunk: &Trunk,
+    bench: &BranchBench,
     on_step: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Round, EngineError> {
     let before = engine.usage().total();
     let seqs: Vec<SeqId> = (0..bench.branches)
-        .map(|_| engine.fork(trunk, bench.trunk_tokens, PURPOSE))
+        .map(|_| engine.fork(trunk.seq, trunk.tokens, PURPOSE))
         .collect();
     let forked = engine.usage().total();
     let jobs: Vec<GenerateJob> = (0..)
@@ -145,6 +193,7 @@ fn run_round(
         })
         .collect();
     let mut steps_s = Vec::new();
+    let sampling = engine.sampling_time();
     let started = Instant::now();
     let mut last = started;
     let generated = engine.generate(&jobs, &mut |progress| {
@@ -161,7 +210,7 @@ fn run_round(
             Finish::KvPoolFull => return Err(engine.pool_full()),
             Finish::ContextFull => {
                 return Err(EngineError::ContextFull {
-                    asked: bench.trunk_tokens + bench.tokens,
+                    asked: trunk.tokens + bench.tokens,
                     limit: engine.context_max(),
                 });
             }
@@ -176,6 +225,7 @@ fn run_round(
         blocks_copied_at_fork: forked.blocks_copied - before.blocks_copied,
         blocks_copied_at_first_write: after.blocks_copied - forked.blocks_copied,
         decode_tok_s: n_tokens as f64 / decode_s,
+        entropy_share: (engine.sampling_time() - sampling).as_secs_f64() / decode_s,
         first_step_s: steps_s[0],
         steady_step_s: median(&mut steps_s[1..]),
     })

@@ -6,6 +6,7 @@ use super::step::{Got, Want};
 use crate::base::{SeqId, TokenEntropy};
 use crate::decode::{DecodeError, Grammar, Mask, RowStats, sample, token_entropy};
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Instant;
 
 /// First tokens that were taken, by the number that jobs share.
 type Taken = HashMap<u32, Vec<u32>>;
@@ -61,12 +62,15 @@ impl LocalEngine {
                     purpose: running[i].job.purpose,
                 })
                 .collect();
-            for (&i, got) in active.iter().zip(self.step(&wants)?) {
+            let stepped = self.step(&wants)?;
+            let started = Instant::now();
+            for (&i, got) in active.iter().zip(stepped) {
                 match got {
                     Got::PoolFull => self.stop_for_pool(&mut running[i]),
                     Got::Rows(rows) => self.take_rows(&mut running[i], rows, &mut taken)?,
                 }
             }
+            self.sampling += started.elapsed();
             let mut new_tokens = Vec::new();
             for (i, run) in running.iter().enumerate() {
                 new_tokens.extend(run.tokens[told[i]..].iter().map(|token| (i, *token)));

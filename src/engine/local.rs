@@ -11,7 +11,7 @@ use crate::kv::{BlockPool, KvStorage, PoolUse};
 use crate::model::CausalLm;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A model, its cache, and the sequences in it.
 pub struct LocalEngine {
@@ -23,6 +23,8 @@ pub struct LocalEngine {
     pub(super) sequences: HashMap<SeqId, Sequence>,
     pub(super) usage: UsageByPurpose,
     rerun_tokens: u64,
+    /// Time spent on rows of logits after the model gave them.
+    pub(super) sampling: Duration,
     /// Tokens that sequences held when they were released.
     released_tokens: u64,
     context_max: usize,
@@ -51,6 +53,7 @@ impl LocalEngine {
             sequences: HashMap::new(),
             usage: UsageByPurpose::default(),
             rerun_tokens: 0,
+            sampling: Duration::ZERO,
             released_tokens: 0,
             context_max,
             next_id: 0,
@@ -86,6 +89,17 @@ impl LocalEngine {
     /// decoded + computed + reused = seen + rerun.
     pub fn rerun_tokens(&self) -> u64 {
         self.rerun_tokens
+    }
+
+    /// Time spent so far on rows of logits: entropy, masks, drawing tokens.
+    pub fn sampling_time(&self) -> Duration {
+        self.sampling
+    }
+
+    /// Bytes that one step reads at least: the weights, and the keys and values of
+    /// `kv_tokens` positions.
+    pub fn step_bytes(&self, kv_tokens: usize) -> usize {
+        self.model.step_bytes() + kv_tokens * self.storage.token_bytes()
     }
 
     /// Tokens of all sequences that ever were, scored tails and forks' shared

@@ -6,8 +6,7 @@ use std::fmt;
 /// Bytes by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// The checkpoint's tensors, the tiles that candle repacks them into, and
-    /// the vocabulary.
+    /// The checkpoint's tensors, at the file's width, and the vocabulary.
     pub weights_bytes: u64,
     /// The KV pool when all of it is in use.
     pub kv_bytes: u64,
@@ -37,9 +36,7 @@ impl MemoryPlan {
         let activations = ACTIVATION_COPIES * 4 * batch_rows * row;
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
-            weights_bytes: file_bytes
-                + (file_bytes as f64 * REPACKED_SHARE) as u64
-                + config.vocab as u64 * TOKEN_BYTES,
+            weights_bytes: file_bytes + config.vocab as u64 * TOKEN_BYTES,
             kv_bytes: kv_blocks as u64 * block,
             kv_blocks,
             work_bytes: (activations + logits) as u64,
@@ -63,12 +60,6 @@ impl MemoryPlan {
             .is_none_or(|available| self.total_bytes() <= available)
     }
 }
-
-/// What candle's products over quantised weights keep beside the file's own
-/// layout, as a share of the file: Q4_K goes from 4.5 to 6 bits a weight, Q6_K
-/// from 6.56 to 8.5, and the embedding, which is only looked up, stays. That is
-/// 1.28 GB beside the 1.11 GB of Qwen2.5-Coder-1.5B Q4_K_M.
-const REPACKED_SHARE: f64 = 1.16;
 
 /// A row's activations as often as the allocator ends up holding them: freed
 /// buffers stay between the tiles laid out meanwhile. Measured on the same

@@ -1,8 +1,9 @@
 //! The tensors behind the blocks.
-use crate::ops::{BLOCK_SIZE, copy_blocks};
+use crate::ops::{BLOCK_SIZE, copy_blocks, value_dim};
 use candle_core::{DType, Device, Result, Tensor};
 
-/// Keys and values of every layer, `[N, K, S, D]` f32 each.
+/// Keys `[N, K, D, S]` and values `[N, K, S, D]` of every layer, f32. D of the values
+/// is filled up to whole vectors.
 pub struct KvStorage {
     layers: Vec<(Tensor, Tensor)>,
 }
@@ -10,7 +11,8 @@ pub struct KvStorage {
 impl KvStorage {
     /// Bytes that one block takes over all layers.
     pub fn block_bytes(n_layers: usize, n_kv_heads: usize, head_dim: usize) -> usize {
-        2 * n_layers * n_kv_heads * BLOCK_SIZE * head_dim * size_of::<f32>()
+        let dims = head_dim + value_dim(head_dim);
+        n_layers * n_kv_heads * BLOCK_SIZE * dims * size_of::<f32>()
     }
 
     /// Zeroed storage for `n_blocks` blocks. On a CPU the pages are only taken
@@ -22,16 +24,24 @@ impl KvStorage {
         head_dim: usize,
         device: &Device,
     ) -> Result<Self> {
-        let shape = (n_blocks, n_kv_heads, BLOCK_SIZE, head_dim);
+        let keys = (n_blocks, n_kv_heads, head_dim, BLOCK_SIZE);
+        let values = (n_blocks, n_kv_heads, BLOCK_SIZE, value_dim(head_dim));
         let layers = (0..n_layers)
             .map(|_| {
                 Ok((
-                    Tensor::zeros(shape, DType::F32, device)?,
-                    Tensor::zeros(shape, DType::F32, device)?,
+                    Tensor::zeros(keys, DType::F32, device)?,
+                    Tensor::zeros(values, DType::F32, device)?,
                 ))
             })
             .collect::<Result<_>>()?;
         Ok(Self { layers })
+    }
+
+    /// Bytes of one position over all layers.
+    pub fn token_bytes(&self) -> usize {
+        let block = |cache: &Tensor| cache.elem_count() / cache.dims()[0].max(1);
+        let blocks: usize = self.layers.iter().map(|(k, v)| block(k) + block(v)).sum();
+        blocks / BLOCK_SIZE * size_of::<f32>()
     }
 
     /// Keys and values of one layer.

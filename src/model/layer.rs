@@ -1,23 +1,29 @@
 //! One transformer layer: attention, then a gated feed-forward.
 use super::batch::BatchStep;
-use super::linear::Linear;
 use super::rotary::RotaryRows;
 use crate::checkpoint::ModelConfig;
 use crate::kv::KvStorage;
-use crate::ops::{paged_attention, store_kv};
+use crate::ops::{AttentionPlan, Input, Projection, RmsNorm, paged_attention, rotate, store_kv};
 use candle_core::{Result, Tensor};
-use candle_nn::ops::{rms_norm, silu};
 
 pub(super) struct Layer {
-    pub(super) attention_norm: Tensor, // [E]
-    pub(super) q: Linear,
-    pub(super) k: Linear,
-    pub(super) v: Linear,
-    pub(super) o: Linear,
-    pub(super) ffn_norm: Tensor, // [E]
-    pub(super) gate: Linear,
-    pub(super) up: Linear,
-    pub(super) down: Linear,
+    pub(super) attention_norm: RmsNorm,
+    /// Queries, keys, values.
+    pub(super) qkv: Projection,
+    pub(super) o: Projection,
+    pub(super) ffn_norm: RmsNorm,
+    /// Gate, up.
+    pub(super) gate_up: Projection,
+    pub(super) down: Projection,
+}
+
+/// What all layers of one step share.
+pub(super) struct StepContext<'a> {
+    pub(super) config: &'a ModelConfig,
+    pub(super) batch: &'a BatchStep,
+    pub(super) plan: &'a AttentionPlan,
+    pub(super) rotary: &'a RotaryRows,
+    pub(super) kv: &'a KvStorage,
 }
 
 impl Layer {
@@ -26,41 +32,32 @@ impl Layer {
         &self,
         x: &Tensor,
         index: usize,
-        config: &ModelConfig,
-        rotary: &RotaryRows,
-        batch: &BatchStep,
-        kv: &KvStorage,
+        step: &StepContext<'_>,
     ) -> Result<Tensor> {
-        let h = rms_norm(x, &self.attention_norm, config.rms_eps)?;
-        let x = (x + self.attend(&h, index, config, rotary, batch, kv)?)?;
-        let h = rms_norm(&x, &self.ffn_norm, config.rms_eps)?;
-        let h = (silu(&self.gate.forward(&h)?)? * self.up.forward(&h)?)?;
-        x + self.down.forward(&h)?
+        let config = step.config;
+        // 1. Project, and turn queries and keys by their positions.
+        let qkv = self
+            .qkv
+            .forward(x, Input::Normed(&self.attention_norm), None)?; // [T, (H + 2K) D]
+        let (cos, sin) = (&step.rotary.cos, &step.rotary.sin);
+        rotate(&qkv, config.n_heads + config.n_kv_heads, cos, sin)?;
+        // 2. Write the cache, then read all of it that each row may see.
+        let (keys, values) = step.kv.layer(index);
+        let first_key = config.n_heads * config.head_dim;
+        store_kv(keys, values, &qkv, first_key, &step.batch.slots)?;
+        let y = paged_attention(&qkv, config.n_heads, keys, values, step.plan)?; // [T, H D]
+        // 3. Mix the heads.
+        let x = self.o.forward(&y, Input::Plain, Some(x))?; // [T, E]
+        // 4. Feed forward.
+        let gate_up = self
+            .gate_up
+            .forward(&x, Input::Normed(&self.ffn_norm), None)?; // [T, 2F]
+        self.down.forward(&gate_up, Input::Gated, Some(&x))
     }
 
-    fn attend(
-        &self,
-        x: &Tensor,
-        index: usize,
-        config: &ModelConfig,
-        rotary: &RotaryRows,
-        batch: &BatchStep,
-        kv: &KvStorage,
-    ) -> Result<Tensor> {
-        let t = x.dim(0)?;
-        let d = config.head_dim;
-        // 1. Project, and turn queries and keys by their positions.
-        let q = self.q.forward(x)?.reshape((t, config.n_heads, d))?;
-        let k = self.k.forward(x)?.reshape((t, config.n_kv_heads, d))?;
-        let v = self.v.forward(x)?.reshape((t, config.n_kv_heads, d))?;
-        let q = rotary.apply(&q)?; // [T, H, D]
-        let k = rotary.apply(&k)?; // [T, K, D]
-        // 2. Write the cache, then read all of it that each row may see.
-        let (k_cache, v_cache) = kv.layer(index);
-        store_kv(k_cache, &k, &batch.slots)?;
-        store_kv(v_cache, &v, &batch.slots)?;
-        let y = paged_attention(&q, k_cache, v_cache, &batch.spans)?; // [T, H, D]
-        // 3. Mix the heads.
-        self.o.forward(&y.reshape((t, config.n_heads * d))?)
+    /// Bytes of its matrices.
+    pub(super) fn bytes(&self) -> usize {
+        let all = [&self.qkv, &self.o, &self.gate_up, &self.down];
+        all.into_iter().map(Projection::bytes).sum()
     }
 }

@@ -3,7 +3,6 @@
 mod batch;
 mod decoder;
 mod layer;
-mod linear;
 mod rotary;
 
 pub use batch::BatchStep;
@@ -23,6 +22,9 @@ pub trait CausalLm {
 
     /// Raw logits of hidden rows: `[R, E]` to `[R, V]` f32.
     fn logits(&self, hidden: &Tensor) -> Result<Tensor>;
+
+    /// Bytes of weights that a step of any number of rows reads at least.
+    fn step_bytes(&self) -> usize;
 }
 
 /// What keeps a model from being loaded.

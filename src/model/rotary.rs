@@ -1,5 +1,5 @@
-//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864), split-half form.
-use candle_core::{DType, Device, Result, Tensor};
+//! Angles of the rotary position embedding.
+use candle_core::{Device, Result, Tensor};
 
 /// Cosines and sines for every position up to the context's limit.
 pub(super) struct Rotary {
@@ -9,8 +9,8 @@ pub(super) struct Rotary {
 
 /// The rows of one batch.
 pub(super) struct RotaryRows {
-    cos: Tensor, // [T, D/2]
-    sin: Tensor, // [T, D/2]
+    pub(super) cos: Tensor, // [T, D/2]
+    pub(super) sin: Tensor, // [T, D/2]
 }
 
 impl Rotary {
@@ -40,14 +40,5 @@ impl Rotary {
             cos: self.cos.index_select(&index, 0)?,
             sin: self.sin.index_select(&index, 0)?,
         })
-    }
-}
-
-impl RotaryRows {
-    /// `x: [T, H, D]`, each row turned by its own position.
-    pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        debug_assert_eq!(x.dtype(), DType::F32);
-        candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, &self.cos, &self.sin)?
-            .squeeze(0)
     }
 }

@@ -3,7 +3,7 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 
 /// Copies block `from` over block `to` for each `(from, to)` of `copies`.
 ///
-/// Shape: `cache: [N, K, S, D]` f32. Cost: `K * S * D` floats a pair.
+/// Shape: `cache: [N, ...]` of four dimensions, f32. Cost: a block read and written.
 pub fn copy_blocks(cache: &Tensor, copies: &[(u32, u32)]) -> Result<()> {
     let (n, ..) = cache.dims4()?;
     if let Some(pair) = copies

@@ -1,0 +1,134 @@
+//! A matrix of quantised weights, laid out for the products.
+use crate::executor::{Executor, Shared};
+use crate::format::{Format, PANEL_ROWS, PanelFormat, Q4K, Q6K, Q50, Q80};
+use crate::memory::AlignedBytes;
+
+/// Weights `[n, k]` of a product `x Wᵀ`, sixteen rows interleaved.
+///
+/// It takes as much memory as in the file; where 16 does not divide `n`, the last
+/// panel is filled up with zeros.
+pub struct PackedMatrix {
+    format: Format,
+    n: usize,
+    k: usize,
+    bytes: AlignedBytes,
+}
+
+impl PackedMatrix {
+    /// Packs a matrix as GGUF has it, row after row.
+    ///
+    /// Panics unless `k` is a multiple of the format's block and `file` of the
+    /// size that follows. Cost: one pass over the weights.
+    pub fn pack(format: Format, n: usize, k: usize, file: &[u8], executor: &dyn Executor) -> Self {
+        assert!(
+            n > 0 && k > 0 && k % format.block() == 0,
+            "[{n}, {k}] of {format:?}"
+        );
+        let row_bytes = k / format.block() * format.block_bytes();
+        assert_eq!(
+            file.len(),
+            n * row_bytes,
+            "bytes of [{n}, {k}] of {format:?}"
+        );
+        let panel_bytes = PANEL_ROWS * row_bytes;
+        let n_panels = n.div_ceil(PANEL_ROWS);
+        let mut bytes = AlignedBytes::zeroed(n_panels * panel_bytes);
+        let to = Shared(bytes.as_mut_ptr());
+        executor.execute(n_panels, &|panels| {
+            for panel in panels {
+                // SAFETY: panel `panel` and no other, within the allocation.
+                let to = unsafe {
+                    std::slice::from_raw_parts_mut(to.get().add(panel * panel_bytes), panel_bytes)
+                };
+                let first = panel * PANEL_ROWS;
+                match format {
+                    Format::Q4K => pack_panel::<Q4K>(file, row_bytes, first, n, to),
+                    Format::Q5_0 => pack_panel::<Q50>(file, row_bytes, first, n, to),
+                    Format::Q6K => pack_panel::<Q6K>(file, row_bytes, first, n, to),
+                    Format::Q8_0 => pack_panel::<Q80>(file, row_bytes, first, n, to),
+                }
+            }
+        });
+        Self {
+            format,
+            n,
+            k,
+            bytes,
+        }
+    }
+
+    /// Rows, the columns of a product.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Columns, the length of the inner products.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Row `row` as f32, `[k]`.
+    pub fn row(&self, row: usize, out: &mut [f32]) {
+        assert!(
+            row < self.n && out.len() == self.k,
+            "row {row} of [{}, {}]",
+            self.n,
+            self.k
+        );
+        match self.format {
+            Format::Q4K => self.row_as::<Q4K>(row, out),
+            Format::Q5_0 => self.row_as::<Q50>(row, out),
+            Format::Q6K => self.row_as::<Q6K>(row, out),
+            Format::Q8_0 => self.row_as::<Q80>(row, out),
+        }
+    }
+
+    fn row_as<F: PanelFormat>(&self, row: usize, out: &mut [f32]) {
+        let block_bytes = PANEL_ROWS * F::BLOCK_BYTES;
+        let panel = &self.bytes[row / PANEL_ROWS * (self.k / F::BLOCK) * block_bytes..];
+        let blocks = panel.chunks_exact(block_bytes);
+        for (block, out) in blocks.zip(out.chunks_exact_mut(F::BLOCK)) {
+            for (column, out) in out.iter_mut().enumerate() {
+                *out = F::weight(block, row % PANEL_ROWS, column);
+            }
+        }
+    }
+
+    pub(crate) fn n_panels(&self) -> usize {
+        self.n.div_ceil(PANEL_ROWS)
+    }
+
+    /// Bytes of panel `panel`.
+    pub(crate) fn panel(&self, panel: usize) -> &[u8] {
+        let panel_bytes = PANEL_ROWS * self.k / self.format.block() * self.format.block_bytes();
+        &self.bytes[panel * panel_bytes..][..panel_bytes]
+    }
+}
+
+fn pack_panel<F: PanelFormat>(
+    file: &[u8],
+    row_bytes: usize,
+    first: usize,
+    n: usize,
+    to: &mut [u8],
+) {
+    // A block of zero bytes is a block of zero weights in every format.
+    let zeros = vec![0u8; F::BLOCK_BYTES];
+    let blocks = to.chunks_exact_mut(PANEL_ROWS * F::BLOCK_BYTES);
+    for (b, to) in blocks.enumerate() {
+        let rows: [&[u8]; PANEL_ROWS] = std::array::from_fn(|r| match first + r < n {
+            true => &file[(first + r) * row_bytes + b * F::BLOCK_BYTES..][..F::BLOCK_BYTES],
+            false => &zeros,
+        });
+        F::pack(&rows, to);
+    }
+}

@@ -1,0 +1,139 @@
+//! Vectors of sixteen 32-bit lanes: what the kernels are written in.
+//!
+//! A kernel is one generic function over [`Simd`], inlined into one entry a
+//! processor that turns the features on. So every processor runs the same lines,
+//! and the portable path, plain arrays that the compiler vectorises as it can, is
+//! the reference for the others.
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::Avx512;
+
+/// Lanes of a vector.
+pub(crate) const LANES: usize = 16;
+
+/// Operations on sixteen 32-bit lanes, also seen as 64 bytes.
+///
+/// # Safety
+/// Every function needs the processor features that its type stands for; those
+/// that take a pointer read or write as many bytes there as they say.
+pub(crate) trait Simd: Copy + 'static {
+    /// 16 x i32, or 64 bytes.
+    type Int: Copy;
+    /// 16 x f32.
+    type Float: Copy;
+
+    unsafe fn zero() -> Self::Int;
+    unsafe fn splat(value: i32) -> Self::Int;
+    /// 64 bytes.
+    unsafe fn load(from: *const u8) -> Self::Int;
+    /// Asks for the cache line of an address that will be read soon, or never.
+    unsafe fn prefetch(at: *const u8);
+    unsafe fn and(a: Self::Int, b: Self::Int) -> Self::Int;
+    unsafe fn or(a: Self::Int, b: Self::Int) -> Self::Int;
+    /// Each 32-bit lane shifted as unsigned.
+    unsafe fn shr<const BITS: u32>(a: Self::Int) -> Self::Int;
+    unsafe fn shl<const BITS: u32>(a: Self::Int) -> Self::Int;
+    /// Adds `value` to byte `i` where bit `i` of the 64 bits at `mask` is set.
+    unsafe fn add_where(a: Self::Int, mask: *const u8, value: i8) -> Self::Int;
+    /// 16 unsigned bytes, one a lane.
+    unsafe fn widen_u8(from: *const u8) -> Self::Int;
+    /// 16 signed bytes, one a lane.
+    unsafe fn widen_i8(from: *const u8) -> Self::Int;
+    /// In each lane: `acc` plus the inner product of `weights`' four unsigned
+    /// bytes with the four signed bytes at `lhs`, the same for all lanes.
+    unsafe fn dot(acc: Self::Int, weights: Self::Int, lhs: *const i8) -> Self::Int;
+    unsafe fn to_float(a: Self::Int) -> Self::Float;
+
+    unsafe fn zero_f() -> Self::Float;
+    unsafe fn splat_f(value: f32) -> Self::Float;
+    /// 16 halves, 32 bytes.
+    unsafe fn load_half(from: *const u8) -> Self::Float;
+    /// 64 bytes.
+    unsafe fn load_f(from: *const f32) -> Self::Float;
+    /// 64 bytes.
+    unsafe fn store_f(to: *mut f32, a: Self::Float);
+    unsafe fn add(a: Self::Float, b: Self::Float) -> Self::Float;
+    unsafe fn sub(a: Self::Float, b: Self::Float) -> Self::Float;
+    unsafe fn mul(a: Self::Float, b: Self::Float) -> Self::Float;
+    unsafe fn div(a: Self::Float, b: Self::Float) -> Self::Float;
+    unsafe fn max(a: Self::Float, b: Self::Float) -> Self::Float;
+    /// `a * b + c`, rounded once or twice.
+    unsafe fn mul_add(a: Self::Float, b: Self::Float, c: Self::Float) -> Self::Float;
+    /// `c - a * b`, rounded once or twice.
+    unsafe fn mul_sub(a: Self::Float, b: Self::Float, c: Self::Float) -> Self::Float;
+    /// `2^n * a` for whole `n` in `[-126, 127]`.
+    unsafe fn scale_by_power(a: Self::Float, n: Self::Float) -> Self::Float;
+    /// To the nearest whole number, halves to the even one; `|a| < 2^22`.
+    unsafe fn round(a: Self::Float) -> Self::Float;
+    unsafe fn abs(a: Self::Float) -> Self::Float;
+    unsafe fn sum(a: Self::Float) -> f32;
+    unsafe fn largest(a: Self::Float) -> f32;
+    /// Rounds each lane to a signed byte, halves to even; `|a| <= 127`.
+    unsafe fn store_i8(to: *mut i8, a: Self::Float);
+}
+
+/// The largest argument below which `e^x` counts as 0 here: `e^-87` is near the
+/// smallest normal f32.
+const EXPONENT_MIN: f32 = -87.0;
+const EXPONENT_MAX: f32 = 88.0;
+
+/// `e^x`, relative error below 3e-7 in `[-87, 88]`; arguments outside are taken
+/// as the nearer end.
+///
+/// Source: Cephes `expf` (Moshier): `x = n ln 2 + r`, a polynomial for `e^r`.
+///
+/// # Safety
+/// The processor must have what `S` stands for.
+#[inline(always)]
+#[allow(clippy::excessive_precision)] // the coefficients as published
+pub(crate) unsafe fn exp<S: Simd>(x: S::Float) -> S::Float {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let x = S::max(x, S::splat_f(EXPONENT_MIN));
+        let x = S::sub(
+            S::zero_f(),
+            S::max(S::sub(S::zero_f(), x), S::splat_f(-EXPONENT_MAX)),
+        );
+        let n = S::round(S::mul(x, S::splat_f(std::f32::consts::LOG2_E)));
+        let r = S::mul_sub(n, S::splat_f(0.693_359_375), x);
+        let r = S::mul_sub(n, S::splat_f(-2.121_944_40e-4), r);
+        let p = S::splat_f(1.987_569_150e-4);
+        let p = S::mul_add(p, r, S::splat_f(1.398_199_950_7e-3));
+        let p = S::mul_add(p, r, S::splat_f(8.333_451_907_3e-3));
+        let p = S::mul_add(p, r, S::splat_f(4.166_579_589_4e-2));
+        let p = S::mul_add(p, r, S::splat_f(1.666_666_545_9e-1));
+        let p = S::mul_add(p, r, S::splat_f(5.000_000_120_1e-1));
+        let e_r = S::add(S::mul_add(p, S::mul(r, r), r), S::splat_f(1.0));
+        S::scale_by_power(e_r, n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_exp<S: Simd>() {
+        for step in 0..20_000 {
+            let x = -95.0 + 0.01 * step as f32; // to 105
+            let mut out = [0f32; LANES];
+            // SAFETY: the caller checked the features.
+            unsafe { S::store_f(out.as_mut_ptr(), exp::<S>(S::splat_f(x))) };
+            let want = f64::from(x.clamp(EXPONENT_MIN, EXPONENT_MAX)).exp();
+            let error = (f64::from(out[3]) / want - 1.0).abs();
+            assert!(error < 3e-7, "e^{x}: {} for {want}", out[3]);
+        }
+    }
+
+    #[test]
+    fn exp_equals_f64_within_three_parts_in_ten_million() {
+        check_exp::<Portable>();
+        #[cfg(target_arch = "x86_64")]
+        if crate::Isa::best() == crate::Isa::Avx512 {
+            check_exp::<Avx512>();
+        }
+    }
+}

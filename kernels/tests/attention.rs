@@ -1,0 +1,188 @@
+//! Attention over pieces against dense softmax in f64.
+use egss_kernels::{Attention, BLOCK_SIZE, Executor, HeadShape, Inline, Isa, Piece, attend};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::ops::Range;
+
+/// f32 sums of some hundred terms of order 1.
+const TOLERANCE: f64 = 5e-6;
+
+struct OneByOne;
+
+impl Executor for OneByOne {
+    fn execute(&self, n_items: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+        (0..n_items).rev().for_each(|item| work(item..item + 1));
+    }
+}
+
+struct Case {
+    shape: HeadShape,
+    /// Blocks of each row, whole.
+    tables: Vec<Vec<u32>>,
+    seen: Vec<u32>,
+    pieces: Vec<Piece>,
+}
+
+fn largest_error(isa: Isa, case: &Case, executor: &dyn Executor) -> f64 {
+    let HeadShape {
+        n_heads,
+        n_kv_heads,
+        head_dim: d,
+    } = case.shape;
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let mut random = |n: usize| -> Vec<f32> {
+        (0..n)
+            .map(|_| (rng.next_u32() % 4001) as f32 / 1000.0 - 2.0)
+            .collect()
+    };
+    let n_blocks = 1 + *case.tables.iter().flatten().max().expect("a block") as usize;
+    let vd = case.shape.value_dim();
+    let len = n_blocks * n_kv_heads * BLOCK_SIZE;
+    let (keys, values) = (random(len * d), random(len * vd));
+    let (n_rows, query_stride) = (case.seen.len(), n_heads * d + 7);
+    let queries = random(n_rows * query_stride);
+    let mut out = vec![f32::NAN; n_rows * n_heads * d];
+    let attention = Attention {
+        shape: case.shape,
+        queries: &queries,
+        query_stride,
+        keys: &keys,
+        values: &values,
+        seen: &case.seen,
+        pieces: &case.pieces,
+    };
+    attend(isa, &attention, &mut out, executor);
+    let mut largest = 0f64;
+    for row in 0..n_rows {
+        for head in 0..n_heads {
+            let kv_head = head / (n_heads / n_kv_heads);
+            let q = &queries[row * query_stride + head * d..][..d];
+            let block = |p: usize| {
+                (case.tables[row][p / BLOCK_SIZE] as usize * n_kv_heads + kv_head) * BLOCK_SIZE
+            };
+            let key = |p: usize, i: usize| {
+                f64::from(keys[block(p) * d + i * BLOCK_SIZE + p % BLOCK_SIZE])
+            };
+            let value =
+                |p: usize, i: usize| f64::from(values[(block(p) + p % BLOCK_SIZE) * vd + i]);
+            let scores: Vec<f64> = (0..case.seen[row] as usize)
+                .map(|p| {
+                    (0..d).map(|i| f64::from(q[i]) * key(p, i)).sum::<f64>() / (d as f64).sqrt()
+                })
+                .collect();
+            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            for i in 0..d {
+                let want: f64 = (0..weights.len())
+                    .map(|p| weights[p] / sum * value(p, i))
+                    .sum();
+                let got = f64::from(out[(row * n_heads + head) * d + i]);
+                assert!(!got.is_nan(), "row {row} head {head} was not written");
+                largest = largest.max((got - want).abs());
+            }
+        }
+    }
+    largest
+}
+
+fn check(case: &Case) {
+    for isa in Isa::all() {
+        for executor in [&Inline as &dyn Executor, &OneByOne] {
+            let error = largest_error(isa, case, executor);
+            assert!(error < TOLERANCE, "{isa:?}: {error}");
+        }
+    }
+}
+
+fn shape(n_heads: usize, n_kv_heads: usize, head_dim: usize) -> HeadShape {
+    HeadShape {
+        n_heads,
+        n_kv_heads,
+        head_dim,
+    }
+}
+
+#[test]
+fn a_prefill_chunk_sees_what_stands_before_each_of_its_rows() {
+    for (shape, start, n) in [
+        (shape(6, 2, 8), 0, 5),
+        (shape(4, 4, 80), 70, 40),
+        (shape(12, 2, 128), 129, 3),
+    ] {
+        let n_blocks = (start + n as usize).div_ceil(BLOCK_SIZE) as u32;
+        let table: Vec<u32> = (0..n_blocks).rev().collect();
+        check(&Case {
+            shape,
+            tables: vec![table.clone(); n as usize],
+            seen: (0..n).map(|row| start as u32 + row + 1).collect(),
+            pieces: vec![Piece {
+                rows: (0..n).collect(),
+                first: 0,
+                blocks: table,
+            }],
+        });
+    }
+}
+
+#[test]
+fn branches_that_share_a_trunk_get_what_each_would_get_alone() {
+    // A trunk of 10 blocks in two pieces, then a tail of each row's own; a row
+    // that shares nothing beside them.
+    let trunk: Vec<u32> = (20..30).collect();
+    let n = 9;
+    let mut tables: Vec<Vec<u32>> = (0..n)
+        .map(|row| [trunk.clone(), vec![row, row + n]].concat())
+        .collect();
+    let mut pieces = vec![
+        Piece {
+            rows: (0..n).collect(),
+            first: 0,
+            blocks: trunk[..6].to_vec(),
+        },
+        Piece {
+            rows: (0..n).collect(),
+            first: 96,
+            blocks: trunk[6..].to_vec(),
+        },
+    ];
+    pieces.extend((0..n).map(|row| Piece {
+        rows: vec![row],
+        first: 160,
+        blocks: vec![row, row + n],
+    }));
+    tables.push(vec![31]);
+    pieces.push(Piece {
+        rows: vec![n],
+        first: 0,
+        blocks: vec![31],
+    });
+    let mut seen: Vec<u32> = (0..n).map(|row| 161 + 3 * row).collect();
+    seen.push(1);
+    check(&Case {
+        shape: shape(14, 2, 64),
+        tables,
+        seen,
+        pieces,
+    });
+}
+
+#[test]
+#[should_panic(expected = "a piece's blocks")]
+fn a_block_past_the_cache_is_refused() {
+    let piece = Piece {
+        rows: vec![0],
+        first: 0,
+        blocks: vec![1],
+    };
+    let attention = Attention {
+        shape: shape(1, 1, 16),
+        queries: &[0.0; 16],
+        query_stride: 16,
+        keys: &[0.0; 256],
+        values: &[0.0; 256],
+        seen: &[1],
+        pieces: &[piece],
+    };
+    attend(Isa::best(), &attention, &mut [0.0; 16], &Inline);
+}

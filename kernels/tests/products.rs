@@ -1,0 +1,190 @@
+//! Packed products against f64 sums over what the bytes stand for.
+use egss_kernels::{Executor, Format, Inline, Isa, PackedMatrix, Part, QuantizedRows, multiply};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::ops::Range;
+
+/// f32 sums of some thousand terms, in an order of their own.
+const TOLERANCE: f64 = 2e-5;
+
+/// A matrix as a file has it: random bits, with scales of ordinary size.
+fn file(format: Format, n: usize, k: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut bytes = vec![0; n * k / format.block() * format.block_bytes()];
+    rng.fill_bytes(&mut bytes);
+    let halves: &[usize] = match format {
+        Format::Q4K => &[0, 2],
+        Format::Q6K => &[208],
+        Format::Q5_0 | Format::Q8_0 => &[0],
+    };
+    for block in bytes.chunks_exact_mut(format.block_bytes()) {
+        for &at in halves {
+            let value = 0.01 + (rng.next_u32() % 1000) as f32 * 1e-5;
+            block[at..at + 2].copy_from_slice(&half::f16::from_f32(value).to_le_bytes());
+        }
+    }
+    bytes
+}
+
+fn rows(isa: Isa, rows: usize, k: usize, format: Format, rng: &mut ChaCha8Rng) -> QuantizedRows {
+    let values: Vec<f32> = (0..rows * k)
+        .map(|_| (rng.next_u32() % 2001) as f32 / 1000.0 - 1.0)
+        .collect();
+    let fill = |row: usize, to: &mut [f32]| to.copy_from_slice(&values[row * k..(row + 1) * k]);
+    QuantizedRows::new(isa, rows, k, format.scales(), &fill, &Inline)
+}
+
+/// Items in reverse and one by one, as threads might take them.
+struct Backwards;
+
+impl Executor for Backwards {
+    fn execute(&self, n_items: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+        (0..n_items).rev().for_each(|item| work(item..item + 1));
+    }
+}
+
+fn largest_error(isa: Isa, format: Format, n: usize, k: usize, t: usize) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64((n * k + t) as u64);
+    let weights = PackedMatrix::pack(format, n, k, &file(format, n, k, &mut rng), &Backwards);
+    let lhs = rows(isa, t, k, format, &mut rng);
+    let bias: Vec<f32> = (0..n).map(|i| i as f32 / 8.0).collect();
+    let (stride, column) = (n + 5, 3);
+    let mut out = vec![1f32; t * stride];
+    let part = Part {
+        weights: &weights,
+        bias: Some(&bias),
+        column,
+    };
+    multiply(isa, &lhs, &[part], true, &mut out, stride, &Backwards);
+    let mut largest = 0f64;
+    let mut row_of = vec![0f32; k];
+    for i in 0..n {
+        weights.row(i, &mut row_of);
+        for row in 0..t {
+            let terms = row_of
+                .iter()
+                .enumerate()
+                .map(|(c, &w)| f64::from(w) * f64::from(lhs.value(row, c)));
+            let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
+            let want = sum + f64::from(bias[i]) + 1.0;
+            let got = f64::from(out[row * stride + column + i]);
+            largest = largest.max((got - want).abs() / (size + 1.0));
+        }
+    }
+    for row in out.chunks_exact(stride) {
+        assert!(
+            row[..column]
+                .iter()
+                .chain(&row[column + n..])
+                .all(|&x| x == 1.0),
+            "written past its columns"
+        );
+    }
+    largest
+}
+
+#[test]
+fn products_equal_sums_in_f64_for_every_format_and_number_of_rows() {
+    for isa in Isa::all() {
+        for format in Format::ALL {
+            for t in [1, 2, 3, 4, 5, 8, 12, 13, 40] {
+                let error = largest_error(isa, format, 40, 512, t);
+                assert!(error < TOLERANCE, "{isa:?} {format:?} {t} rows: {error}");
+            }
+            let error = largest_error(isa, format, 16, 8960, 100);
+            assert!(
+                error < TOLERANCE,
+                "{isa:?} {format:?} in several turns: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_processor_gives_what_the_portable_path_gives() {
+    let (n, k, t) = (48, 1024, 9);
+    for format in Format::ALL {
+        let run = |isa: Isa| {
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            let file = file(format, n, k, &mut rng);
+            let weights = PackedMatrix::pack(format, n, k, &file, &Inline);
+            let lhs = rows(isa, t, k, format, &mut rng);
+            let mut out = vec![0f32; t * n];
+            let part = Part {
+                weights: &weights,
+                bias: None,
+                column: 0,
+            };
+            multiply(isa, &lhs, &[part], false, &mut out, n, &Inline);
+            out
+        };
+        let want = run(Isa::Portable);
+        for isa in Isa::all() {
+            // Sums of terms of both signs: what is lost is a share of the terms.
+            let size = want.iter().fold(0f32, |size, x| size.max(x.abs()));
+            let off = want.iter().zip(run(isa)).map(|(a, b)| (a - b).abs() / size);
+            let off = off.fold(0f32, f32::max);
+            assert!(off < 2e-6, "{isa:?} {format:?}: {off}");
+        }
+    }
+}
+
+#[test]
+fn parts_of_two_formats_stand_side_by_side() {
+    let (k, t) = (256, 3);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let isa = Isa::best();
+    let [a, b] = [Format::Q4K, Format::Q6K]
+        .map(|format| PackedMatrix::pack(format, 24, k, &file(format, 24, k, &mut rng), &Inline));
+    let lhs = rows(isa, t, k, Format::Q4K, &mut rng);
+    let mut both = vec![0f32; t * 48];
+    let part = |weights, column| Part {
+        weights,
+        bias: None,
+        column,
+    };
+    multiply(
+        isa,
+        &lhs,
+        &[part(&a, 0), part(&b, 24)],
+        false,
+        &mut both,
+        48,
+        &Backwards,
+    );
+    for (weights, column) in [(&a, 0), (&b, 24)] {
+        let mut alone = vec![0f32; t * 24];
+        multiply(
+            isa,
+            &lhs,
+            &[part(weights, 0)],
+            false,
+            &mut alone,
+            24,
+            &Inline,
+        );
+        for row in 0..t {
+            assert_eq!(both[row * 48 + column..][..24], alone[row * 24..][..24]);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "scales of the rows")]
+fn rows_scaled_for_another_format_are_refused() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let isa = Isa::best();
+    let weights = PackedMatrix::pack(
+        Format::Q8_0,
+        16,
+        256,
+        &file(Format::Q8_0, 16, 256, &mut rng),
+        &Inline,
+    );
+    let lhs = rows(isa, 1, 256, Format::Q4K, &mut rng);
+    let part = Part {
+        weights: &weights,
+        bias: None,
+        column: 0,
+    };
+    multiply(isa, &lhs, &[part], false, &mut [0.0; 16], 16, &Inline);
+}

@@ -1,0 +1,96 @@
+//! A matrix of weights, in the form that products want.
+use super::pool::Pool;
+use crate::checkpoint::Weight;
+use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use candle_core::{Device, Module, Result, Tensor, bail};
+use egss_kernels::{Format, PackedMatrix};
+
+/// Weights `[out, in]` of a product `x Wᵀ`, and rows to look up.
+pub enum Matrix {
+    /// On a CPU, in one of the kernels' formats: at the file's width.
+    Packed(PackedMatrix),
+    /// Everything else goes by candle's own products.
+    Composite(QMatMul),
+}
+
+impl Matrix {
+    /// Takes a weight as a checkpoint gives it. Cost: one pass over it.
+    pub fn new(weight: Weight) -> Result<Self> {
+        let tensor = match weight {
+            Weight::Quantized(tensor) => tensor,
+            Weight::Plain(tensor) => return Ok(Self::Composite(QMatMul::Tensor(tensor))),
+        };
+        match format(&tensor) {
+            Some(format) => {
+                let (n, k) = tensor.shape().dims2()?;
+                Ok(Self::Packed(PackedMatrix::pack(
+                    format,
+                    n,
+                    k,
+                    &tensor.data()?,
+                    &Pool,
+                )))
+            }
+            None => Ok(Self::Composite(QMatMul::from_arc(tensor)?)),
+        }
+    }
+
+    /// `(out, in)`.
+    pub fn dims2(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Packed(packed) => Ok((packed.n(), packed.k())),
+            Self::Composite(QMatMul::QTensor(tensor)) => tensor.shape().dims2(),
+            Self::Composite(QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor)) => tensor.dims2(),
+        }
+    }
+
+    /// Bytes that a product reads of it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.bytes(),
+            Self::Composite(QMatMul::QTensor(tensor)) => tensor.storage_size_in_bytes(),
+            Self::Composite(QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor)) => {
+                tensor.elem_count() * tensor.dtype().size_in_bytes()
+            }
+        }
+    }
+
+    /// Rows by index: `ids: [T]` to `[T, in]` f32.
+    pub fn rows(&self, ids: &[u32], device: &Device) -> Result<Tensor> {
+        match self {
+            Self::Composite(weights) => weights.embedding(&Tensor::new(ids, device)?),
+            Self::Packed(packed) => {
+                let mut rows = vec![0f32; ids.len() * packed.k()];
+                for (&id, row) in ids.iter().zip(rows.chunks_exact_mut(packed.k())) {
+                    if id as usize >= packed.n() {
+                        bail!("row {id} of a matrix of {} rows", packed.n());
+                    }
+                    packed.row(id as usize, row);
+                }
+                Tensor::from_vec(rows, (ids.len(), packed.k()), device)
+            }
+        }
+    }
+
+    /// `x: [T, in]` to `[T, out]`, by candle's products alone.
+    pub(super) fn forward_composite(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Composite(weights) => weights.forward(x),
+            Self::Packed(_) => bail!("packed weights have no composite form"),
+        }
+    }
+}
+
+/// The kernels' name of a tensor's format, where they can take it.
+fn format(tensor: &QTensor) -> Option<Format> {
+    if !matches!(tensor.device(), Device::Cpu) {
+        return None;
+    }
+    match tensor.dtype() {
+        GgmlDType::Q4K => Some(Format::Q4K),
+        GgmlDType::Q5_0 => Some(Format::Q5_0),
+        GgmlDType::Q6K => Some(Format::Q6K),
+        GgmlDType::Q8_0 => Some(Format::Q8_0),
+        _ => None,
+    }
+}

@@ -1,0 +1,238 @@
+//! Which rows look at the same blocks together.
+use super::BLOCK_SIZE;
+use egss_kernels::Piece;
+use std::ops::Range;
+
+/// Consecutive batch rows of one sequence: a prefill chunk, or one decode row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttentionSpan {
+    /// Rows `[rows.start, rows.end)` of the batch.
+    pub rows: Range<usize>,
+    /// Position of the first row in its sequence: row `r` sees positions
+    /// `[0, start + (r - rows.start)]`.
+    pub start: usize,
+    /// Blocks of the sequence, in order, covering every position seen.
+    pub blocks: Vec<u32>,
+}
+
+/// Blocks that spans must share to be read together: below, merging what was
+/// found there costs as much as reading it again.
+const SHARED_BLOCKS_MIN: usize = 2;
+
+/// Rows of one piece at most: their queries and sums stay in a cache.
+const PIECE_ROWS_MAX: usize = 16;
+
+/// Blocks of a piece of few rows at most, so that several threads share a long
+/// trunk: 512 positions.
+const PIECE_BLOCKS_MAX: usize = 32;
+
+/// A batch's attention, cut into pieces: each is some rows and a run of blocks that
+/// all of them look at. Made once a step, for all layers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttentionPlan {
+    pub(super) pieces: Vec<Piece>,
+    /// Positions that each row sees, `[T]`.
+    pub(super) seen: Vec<u32>,
+}
+
+impl AttentionPlan {
+    /// Plans for spans that cover rows `0..T` in order.
+    ///
+    /// Panics where they do not, or where a span's blocks do not cover what it sees.
+    pub fn new(spans: &[AttentionSpan]) -> Self {
+        let mut plan = Self::default();
+        for span in spans {
+            assert_eq!(
+                span.rows.start,
+                plan.seen.len(),
+                "spans cover the rows in order"
+            );
+            let seen = span.start + span.rows.len();
+            assert!(
+                !span.rows.is_empty() && span.blocks.len() * BLOCK_SIZE >= seen,
+                "rows {:?} that see {seen} positions in {} blocks",
+                span.rows,
+                span.blocks.len()
+            );
+            plan.seen
+                .extend((span.start..seen).map(|position| position as u32 + 1));
+        }
+        let all: Vec<&AttentionSpan> = spans.iter().collect();
+        plan.split(&all, 0);
+        // Long pieces first, so that no thread is left with one at the end.
+        plan.pieces
+            .sort_by_key(|piece| std::cmp::Reverse(piece.rows.len() * piece.blocks.len()));
+        plan
+    }
+
+    /// Pieces for spans that share all blocks before `from`, from there on.
+    fn split(&mut self, spans: &[&AttentionSpan], from: usize) {
+        let mut waiting: Vec<&AttentionSpan> = spans.to_vec();
+        while let Some(&first) = waiting.first() {
+            // Those that go on with the same block, and how far they share.
+            let same = |span: &&AttentionSpan| {
+                span.blocks
+                    .get(from)
+                    .is_some_and(|b| Some(b) == first.blocks.get(from))
+            };
+            let (group, others): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(same);
+            let shared = match group.len() {
+                0 | 1 => 0,
+                _ => shared_blocks(&group, from),
+            };
+            if shared >= SHARED_BLOCKS_MIN {
+                let rows: Vec<u32> = group.iter().flat_map(|s| rows_of(s)).collect();
+                self.add(&rows, from, &first.blocks[from..from + shared]);
+                self.split(&group, from + shared);
+                waiting = others;
+            } else {
+                let rows: Vec<u32> = rows_of(first).collect();
+                let seen = (first.start + first.rows.len()).div_ceil(BLOCK_SIZE);
+                self.add(&rows, from, &first.blocks[from..seen]);
+                waiting.remove(0);
+            }
+        }
+    }
+
+    /// One run of blocks under some rows, as pieces of a size that caches hold.
+    fn add(&mut self, rows: &[u32], from: usize, blocks: &[u32]) {
+        for rows in rows.chunks(PIECE_ROWS_MAX) {
+            // A prefill has pieces enough; cutting it costs a merge for each row.
+            let run = match rows.len() {
+                PIECE_ROWS_MAX => blocks.len(),
+                _ => PIECE_BLOCKS_MAX,
+            };
+            for (i, blocks) in blocks.chunks(run.max(1)).enumerate() {
+                self.pieces.push(Piece {
+                    rows: rows.to_vec(),
+                    first: (from + i * run) * BLOCK_SIZE,
+                    blocks: blocks.to_vec(),
+                });
+            }
+        }
+    }
+}
+
+fn rows_of(span: &AttentionSpan) -> impl Iterator<Item = u32> {
+    span.rows.clone().map(|row| row as u32)
+}
+
+/// Blocks from `from` on that all spans share, each seen whole by all their rows.
+fn shared_blocks(spans: &[&AttentionSpan], from: usize) -> usize {
+    let whole = spans
+        .iter()
+        .map(|span| span.start / BLOCK_SIZE)
+        .min()
+        .unwrap_or(0);
+    let first = spans[0].blocks.get(from..whole).unwrap_or_default();
+    let common = |span: &&AttentionSpan| {
+        let pairs = first.iter().zip(&span.blocks[from..]);
+        pairs.take_while(|(a, b)| a == b).count()
+    };
+    spans.iter().map(common).min().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(rows: Range<usize>, start: usize, blocks: &[u32]) -> AttentionSpan {
+        AttentionSpan {
+            rows,
+            start,
+            blocks: blocks.to_vec(),
+        }
+    }
+
+    /// Every row's blocks, in order of position, as the pieces have them.
+    fn covered(plan: &AttentionPlan, row: u32) -> Vec<u32> {
+        let mut runs: Vec<&Piece> = plan
+            .pieces
+            .iter()
+            .filter(|p| p.rows.contains(&row))
+            .collect();
+        runs.sort_by_key(|piece| piece.first);
+        let mut position = 0;
+        for run in &runs {
+            assert_eq!(run.first, position, "row {row}: runs follow each other");
+            position += run.blocks.len() * BLOCK_SIZE;
+        }
+        runs.iter().flat_map(|run| run.blocks.clone()).collect()
+    }
+
+    #[test]
+    fn branches_share_their_trunk_and_keep_their_tails() {
+        // Three branches off 4 blocks; two of them share 3 more.
+        let spans = [
+            span(0..1, 70, &[1, 2, 3, 4, 9]),
+            span(1..2, 120, &[1, 2, 3, 4, 5, 6, 7, 8]),
+            span(2..3, 113, &[1, 2, 3, 4, 5, 6, 7, 10]),
+        ];
+        let plan = AttentionPlan::new(&spans);
+        let piece = |rows: &[u32], first, blocks: &[u32]| Piece {
+            rows: rows.to_vec(),
+            first,
+            blocks: blocks.to_vec(),
+        };
+        assert_eq!(plan.pieces.len(), 5);
+        for want in [
+            piece(&[0, 1, 2], 0, &[1, 2, 3, 4]),
+            piece(&[1, 2], 64, &[5, 6, 7]),
+            piece(&[0], 64, &[9]),
+            piece(&[1], 112, &[8]),
+            piece(&[2], 112, &[10]),
+        ] {
+            assert!(plan.pieces.contains(&want), "{want:?}");
+        }
+        assert_eq!(plan.seen, [71, 121, 114]);
+    }
+
+    #[test]
+    fn a_block_that_a_row_sees_in_part_is_shared_with_nobody() {
+        // The same five blocks, the last of them seen to different ends.
+        let spans = [
+            span(0..1, 70, &[1, 2, 3, 4, 5]),
+            span(1..3, 64, &[1, 2, 3, 4, 5]),
+        ];
+        let plan = AttentionPlan::new(&spans);
+        for row in 0..3 {
+            assert_eq!(covered(&plan, row), [1, 2, 3, 4, 5]);
+        }
+        let shared = plan.pieces.iter().filter(|piece| piece.rows.len() == 3);
+        assert_eq!(
+            shared.map(|piece| piece.blocks.len()).collect::<Vec<_>>(),
+            [4]
+        );
+    }
+
+    #[test]
+    fn every_row_is_covered_once_whatever_is_shared() {
+        let mut spans = Vec::new();
+        let mut row = 0;
+        for branch in 0..40u32 {
+            let blocks: Vec<u32> = (0..100)
+                .map(|i| match i {
+                    0..60 => i,
+                    60..80 => 1_000 + 100 * (branch / 4) + i,
+                    _ => 10_000 + 100 * branch + i,
+                })
+                .collect();
+            let (rows, start) = match branch % 3 {
+                0 => (30, 1_000 + branch as usize),
+                1 => (1, 1_599),
+                _ => (1, 300),
+            };
+            spans.push(span(row..row + rows, start, &blocks));
+            row += rows;
+        }
+        let plan = AttentionPlan::new(&spans);
+        for span in &spans {
+            for row in span.rows.clone() {
+                let seen = plan.seen[row] as usize;
+                let covered = covered(&plan, row as u32);
+                assert!(covered.len() * BLOCK_SIZE >= seen, "row {row} sees {seen}");
+                assert_eq!(covered, span.blocks[..covered.len()], "row {row}");
+            }
+        }
+    }
+}

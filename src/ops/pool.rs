@@ -1,0 +1,30 @@
+//! The threads that the kernels run on.
+use egss_kernels::{Executor, Isa};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// candle's pool: its own products run there, and a second pool whose idle
+/// workers spin would fight it for the cores.
+pub(super) struct Pool;
+
+impl Executor for Pool {
+    fn execute(&self, n_items: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+        match n_items {
+            // Waking the others costs more than they could help.
+            1 => work(0..1),
+            n => candle_core::utils::barrier_pool().execute_chunked(n, work),
+        }
+    }
+}
+
+/// The fastest kernels that this processor runs.
+pub(super) fn isa() -> Isa {
+    static ISA: OnceLock<Isa> = OnceLock::new();
+    *ISA.get_or_init(Isa::best)
+}
+
+/// Bytes a second that the threads of the pool read from memory together: the
+/// best of three passes over 1 GiB. Takes about a second.
+pub fn read_bandwidth() -> f64 {
+    egss_kernels::read_bandwidth(isa(), 1 << 30, 3, &Pool)
+}

@@ -1,0 +1,233 @@
+//! Products of activations with several matrices side by side, with what stands
+//! directly before and after them.
+use super::matrix::Matrix;
+use super::norm::RmsNorm;
+use super::pool::{Pool, isa};
+use super::slice::{host, with_host};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_nn::ops::silu;
+use egss_kernels::{PackedMatrix, Part, QuantizedRows, Scales, multiply, rms_norm, silu_gate};
+
+/// What a product takes of its input rows.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// `x: [T, in]` as it is.
+    Plain,
+    /// `rms_norm(x)`, `x: [T, in]`.
+    Normed(&'a RmsNorm),
+    /// `silu(gate) * up` of `x: [T, 2 in]`, gate before up.
+    Gated,
+}
+
+/// Matrices with one input, `[out, in]` each, whose outputs stand side by side.
+pub struct Projection {
+    parts: Vec<(Matrix, Option<Tensor>)>,
+    n: usize,
+    k: usize,
+}
+
+impl Projection {
+    /// Matrices with their biases `[out]`, in the order of the output.
+    pub fn new(parts: Vec<(Matrix, Option<Tensor>)>) -> Result<Self> {
+        let (mut n, mut k) = (0, None);
+        for (matrix, bias) in &parts {
+            let (rows, columns) = matrix.dims2()?;
+            if k.is_some_and(|k| k != columns) {
+                bail!("projection: matrices over {k:?} and {columns} inputs");
+            }
+            if let Some(bias) = bias
+                && bias.dims() != [rows]
+            {
+                bail!("projection: a bias of {:?} for {rows} outputs", bias.dims());
+            }
+            n += rows;
+            k = Some(columns);
+        }
+        match k {
+            Some(k) => Ok(Self { parts, n, k }),
+            None => bail!("projection: no matrix"),
+        }
+    }
+
+    /// The only matrix there is.
+    pub fn single(matrix: Matrix) -> Result<Self> {
+        Self::new(vec![(matrix, None)])
+    }
+
+    /// The first matrix.
+    pub fn matrix(&self) -> &Matrix {
+        &self.parts[0].0
+    }
+
+    /// Bytes of the matrices.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|(matrix, _)| matrix.bytes()).sum()
+    }
+
+    /// `x Wᵀ + b`, and `onto` added where it is given: `[T, out]` f32.
+    ///
+    /// Cost: each weight's bits are read once for all rows.
+    pub fn forward(&self, x: &Tensor, input: Input<'_>, onto: Option<&Tensor>) -> Result<Tensor> {
+        let (t, width) = x.dims2()?;
+        let want = match input {
+            Input::Gated => 2 * self.k,
+            _ => self.k,
+        };
+        if t == 0 || width != want || onto.is_some_and(|onto| onto.dims() != [t, self.n]) {
+            bail!(
+                "projection of {want} inputs to {} outputs: x [{t}, {width}], onto {:?}",
+                self.n,
+                onto.map(Tensor::dims)
+            );
+        }
+        let packed: Option<Vec<Packed<'_>>> = self.parts.iter().map(Packed::of).collect();
+        let Some(parts) = packed.filter(|_| self.k % 16 == 0) else {
+            return self.composite(x, input, onto);
+        };
+        let op = Product {
+            parts,
+            input,
+            n: self.n,
+            k: self.k,
+        };
+        match onto {
+            Some(onto) => x.apply_op2_no_bwd(onto, &op),
+            None => x.apply_op1_no_bwd(&op),
+        }
+    }
+
+    /// The same by candle's own operations.
+    fn composite(&self, x: &Tensor, input: Input<'_>, onto: Option<&Tensor>) -> Result<Tensor> {
+        let x = match input {
+            Input::Plain => x.clone(),
+            Input::Normed(norm) => norm.forward(x)?,
+            Input::Gated => {
+                let gate = x.narrow(1, 0, self.k)?.contiguous()?;
+                (silu(&gate)? * x.narrow(1, self.k, self.k)?)?
+            }
+        };
+        let parts = self.parts.iter().map(|(matrix, bias)| {
+            let y = matrix.forward_composite(&x)?;
+            match bias {
+                Some(bias) => y.broadcast_add(bias),
+                None => Ok(y),
+            }
+        });
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let y = match parts.as_slice() {
+            [only] => only.clone(),
+            parts => Tensor::cat(parts, 1)?,
+        };
+        match onto {
+            Some(onto) => onto + y,
+            None => Ok(y),
+        }
+    }
+}
+
+/// A packed matrix and its bias.
+#[derive(Clone, Copy)]
+struct Packed<'a> {
+    weights: &'a PackedMatrix,
+    bias: Option<&'a Tensor>,
+}
+
+impl<'a> Packed<'a> {
+    fn of(part: &'a (Matrix, Option<Tensor>)) -> Option<Self> {
+        match &part.0 {
+            Matrix::Packed(weights) => Some(Self {
+                weights,
+                bias: part.1.as_ref(),
+            }),
+            Matrix::Composite(_) => None,
+        }
+    }
+}
+
+struct Product<'a> {
+    parts: Vec<Packed<'a>>,
+    input: Input<'a>,
+    n: usize,
+    k: usize,
+}
+
+impl Product<'_> {
+    /// `x` to `out: [rows, n]`, added where `add`.
+    fn run(&self, x: &[f32], rows: usize, add: bool, out: &mut [f32]) -> Result<()> {
+        let biases: Vec<Option<Vec<f32>>> = self
+            .parts
+            .iter()
+            .map(|part| part.bias.map(|bias| bias.to_vec1::<f32>()).transpose())
+            .collect::<Result<_>>()?;
+        // Formats that scale their input alike share the quantised rows.
+        for scales in [Scales::EachBlock32, Scales::EachBlock256] {
+            let mut column = 0;
+            let mut parts = Vec::with_capacity(self.parts.len());
+            for (part, bias) in self.parts.iter().zip(&biases) {
+                if part.weights.format().scales() == scales {
+                    parts.push(Part {
+                        weights: part.weights,
+                        bias: bias.as_deref(),
+                        column,
+                    });
+                }
+                column += part.weights.n();
+            }
+            if !parts.is_empty() {
+                let lhs = self.quantized(x, rows, scales)?;
+                multiply(isa(), &lhs, &parts, add, out, self.n, &Pool);
+            }
+        }
+        Ok(())
+    }
+
+    fn quantized(&self, x: &[f32], rows: usize, scales: Scales) -> Result<QuantizedRows> {
+        let k = self.k;
+        let row = |row: usize, width: usize| &x[row * width..(row + 1) * width];
+        let quantize = |fill: &(dyn Fn(usize, &mut [f32]) + Sync)| {
+            QuantizedRows::new(isa(), rows, k, scales, fill, &Pool)
+        };
+        Ok(match self.input {
+            Input::Plain => quantize(&|r, out| out.copy_from_slice(row(r, k))),
+            Input::Normed(norm) => with_host(norm.weight(), |weight| {
+                quantize(&|r, out| rms_norm(isa(), row(r, k), weight, norm.eps(), out))
+            })?,
+            Input::Gated => quantize(&|r, out| {
+                let (gate, up) = row(r, 2 * k).split_at(k);
+                silu_gate(isa(), gate, up, out)
+            }),
+        })
+    }
+}
+
+impl CustomOp1 for Product<'_> {
+    fn name(&self) -> &'static str {
+        "projection"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let rows = layout.dims()[0];
+        let mut out = vec![0f32; rows * self.n];
+        self.run(host(x, layout)?, rows, false, &mut out)?;
+        Ok((CpuStorage::F32(out), Shape::from((rows, self.n))))
+    }
+}
+
+impl CustomOp2 for Product<'_> {
+    fn name(&self) -> &'static str {
+        "projection_onto"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        layout: &Layout,
+        onto: &CpuStorage,
+        onto_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let rows = layout.dims()[0];
+        let mut out = host(onto, onto_layout)?.to_vec();
+        self.run(host(x, layout)?, rows, true, &mut out)?;
+        Ok((CpuStorage::F32(out), Shape::from((rows, self.n))))
+    }
+}
