@@ -3,9 +3,12 @@
 //!
 //! Work comes as pieces: some rows and a run of blocks that all of them look at.
 //! A piece's keys and values are read once for all its rows and all query heads of
-//! a group; what it gives, a maximum, a sum and a weighted mean for each query, is
-//! merged with the row's other pieces by log-sum-exp. So a trunk under eight
-//! branches is read once, not eight times.
+//! a group, so a trunk under eight branches is read once, not eight times.
+//!
+//! A row's result does not depend on what else is in the batch, to the last bit:
+//! positions are cut into splits of 128, each gives a maximum, a sum and weighted
+//! values for each query, and splits are merged by log-sum-exp in order of position,
+//! however they were spread over pieces and threads.
 //!
 //! Source: the running softmax of Milakov and Gimelshein (arXiv 1805.02867) as in
 //! FlashAttention (arXiv 2205.14135); the merge by log-sum-exp as in
@@ -23,6 +26,10 @@ pub const BLOCK_SIZE: usize = LANES;
 /// the second-level cache while all queries pass over them.
 const CHUNK_BLOCKS: usize = 4;
 const CHUNK: usize = CHUNK_BLOCKS * BLOCK_SIZE;
+
+/// Blocks of a split: what shared runs of blocks are multiples of.
+pub const SPLIT_BLOCKS: usize = 2 * CHUNK_BLOCKS;
+const SPLIT: usize = SPLIT_BLOCKS * BLOCK_SIZE;
 
 /// Below any score, and finite, so that differences of two are never NaN.
 const MASKED: f32 = -1e30;
@@ -56,7 +63,7 @@ pub fn value_dim(head_dim: usize) -> usize {
 pub struct Piece {
     /// Rows of the batch.
     pub rows: Vec<u32>,
-    /// Position of the first block's first key.
+    /// Position of the first block's first key, a multiple of a split's.
     pub first: usize,
     /// Blocks, in order of position.
     pub blocks: Vec<u32>,
@@ -79,7 +86,7 @@ pub struct Attention<'a> {
     pub pieces: &'a [Piece],
 }
 
-/// What one piece found for one query: `[D]` weighted values, not divided by the
+/// What was found for one query: `[value_dim]` weighted values, not divided by the
 /// sum of weights; that sum; and the largest score.
 const STATE_EXTRA: usize = 2;
 
@@ -93,88 +100,150 @@ pub fn attend(isa: Isa, attention: &Attention<'_>, out: &mut [f32], executor: &d
         n_kv_heads,
         head_dim,
     } = attention.shape;
-    let n_rows = attention.seen.len();
     check(attention, out.len());
-    // Rows of one piece need no merging: they go straight to `out`.
-    let mut pieces_of = vec![0u32; n_rows];
-    for piece in attention.pieces {
-        piece
-            .rows
-            .iter()
-            .for_each(|&row| pieces_of[row as usize] += 1);
-    }
-    let state_len = head_dim + STATE_EXTRA;
-    let mut offsets = Vec::with_capacity(attention.pieces.len());
-    let mut len = 0;
-    for piece in attention.pieces {
-        offsets.push(len);
-        if piece.rows.iter().any(|&row| pieces_of[row as usize] > 1) {
-            len += piece.rows.len() * n_heads * state_len;
-        }
-    }
-    let mut partial = vec![0f32; len];
-    let to_partial = Shared(partial.as_mut_ptr());
+    let partials = Partials::new(attention);
+    let mut states = vec![0f32; partials.len];
+    let to_states = Shared(states.as_mut_ptr());
     let to_out = Shared(out.as_mut_ptr());
     let n_tasks = attention.pieces.len() * n_kv_heads;
     executor.execute(n_tasks, &|tasks| {
         let mut scratch = Scratch::default();
         for task in tasks {
-            let (index, kv_head) = (task / n_kv_heads, task % n_kv_heads);
-            let piece = &attention.pieces[index];
-            let (pieces_of, at) = (pieces_of.as_slice(), offsets[index]);
-            let scratch = &mut scratch;
-            // SAFETY: each task writes the queries of its rows and heads: to its
-            // piece's part of `partial`, or to `out` where no other piece has them.
+            let piece = &attention.pieces[task / n_kv_heads];
+            let kv_head = task % n_kv_heads;
+            let (partials, scratch) = (&partials, &mut scratch);
+            // SAFETY: each task writes the queries of its rows and heads: to their
+            // splits' places in `states`, or to `out` where no other piece has them.
             unsafe {
-                dispatch!(isa, work(attention: &Attention<'_>, piece: &Piece, kv_head: usize, scratch: &mut Scratch));
-                scratch.write(attention, piece, kv_head, pieces_of, to_partial.get().add(at), to_out);
+                dispatch!(isa, work(attention: &Attention<'_>, piece: &Piece, kv_head: usize, partials: &Partials, scratch: &mut Scratch, to_states: Shared<f32>, to_out: Shared<f32>));
             }
         }
     });
-    if partial.is_empty() {
+    if states.is_empty() {
         return;
     }
-    let mut parts_of: Vec<Vec<usize>> = vec![Vec::new(); n_rows];
-    for (piece, offset) in attention.pieces.iter().zip(&offsets) {
-        for (i, &row) in piece.rows.iter().enumerate() {
-            if pieces_of[row as usize] > 1 {
-                parts_of[row as usize].push(offset + i * n_heads * state_len);
-            }
-        }
-    }
-    executor.execute(n_rows, &|rows| {
-        for row in rows {
-            // SAFETY: each item is a row of its own.
-            let out = unsafe {
-                let at = to_out.get().add(row * n_heads * head_dim);
-                std::slice::from_raw_parts_mut(at, n_heads * head_dim)
-            };
-            if parts_of[row].is_empty() {
-                continue;
-            }
-            for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
-                let parts = parts_of[row].iter();
-                let states = parts.map(|at| &partial[at + head * state_len..][..state_len]);
-                merge(states, out);
+    executor.execute(attention.seen.len(), &|rows| {
+        let mut total = State::default();
+        for row in rows.filter(|&row| partials.is_split(row)) {
+            let seen = attention.seen[row] as usize;
+            for head in 0..n_heads {
+                total.empty(attention.shape.value_dim());
+                for split in 0..seen.div_ceil(SPLIT) {
+                    let from = &states[partials.place(row, head, split)..];
+                    let (total, from) = (&mut total, from.as_ptr());
+                    // SAFETY: a state is there.
+                    unsafe { dispatch!(isa, merge(total: &mut State, from: *const f32)) };
+                }
+                // SAFETY: each item is a row of its own.
+                unsafe {
+                    let to = to_out.get().add((row * n_heads + head) * head_dim);
+                    total.write_mean(to, head_dim);
+                }
             }
         }
     });
 }
 
-/// Joins what several pieces found for one query.
-fn merge<'a>(states: impl Iterator<Item = &'a [f32]> + Clone, out: &mut [f32]) {
-    let d = out.len();
-    let largest = states.clone().map(|s| s[d + 1]).fold(MASKED, f32::max);
-    let sum: f32 = states
-        .clone()
-        .map(|s| s[d] * (s[d + 1] - largest).exp())
-        .sum();
-    out.fill(0.0);
-    for state in states {
-        let weight = (state[d + 1] - largest).exp() / sum;
-        for (out, x) in out.iter_mut().zip(state) {
-            *out += weight * x;
+/// Where the splits of rows that several pieces have are kept until all are there.
+struct Partials {
+    /// By row: where its states begin; `None` for a row that one piece covers.
+    first: Vec<Option<usize>>,
+    seen: Vec<u32>,
+    state_len: usize,
+    len: usize,
+}
+
+impl Partials {
+    fn new(attention: &Attention<'_>) -> Self {
+        let mut pieces_of = vec![0u32; attention.seen.len()];
+        for piece in attention.pieces {
+            let rows = piece.rows.iter();
+            rows.for_each(|&row| pieces_of[row as usize] += 1);
         }
+        let state_len = attention.shape.value_dim() + STATE_EXTRA;
+        let mut len = 0;
+        let rows = pieces_of.iter().zip(attention.seen);
+        let first = rows
+            .map(|(&pieces, &seen)| {
+                let first = (pieces > 1).then_some(len);
+                if first.is_some() {
+                    len += attention.shape.n_heads * (seen as usize).div_ceil(SPLIT) * state_len;
+                }
+                first
+            })
+            .collect();
+        Self {
+            first,
+            seen: attention.seen.to_vec(),
+            state_len,
+            len,
+        }
+    }
+
+    fn is_split(&self, row: usize) -> bool {
+        self.first[row].is_some()
+    }
+
+    /// Where the state of one split of one query is; the row is one that is split.
+    fn place(&self, row: usize, head: usize, split: usize) -> usize {
+        let first = self.first[row].expect("a row that several pieces have");
+        let n_splits = (self.seen[row] as usize).div_ceil(SPLIT);
+        first + (head * n_splits + split) * self.state_len
+    }
+}
+
+/// What was found for one query over all splits so far.
+#[derive(Clone, Default)]
+struct State {
+    /// `[value_dim]`
+    sums: Vec<f32>,
+    weight: f32,
+    largest: f32,
+}
+
+impl State {
+    fn empty(&mut self, value_dim: usize) {
+        self.sums.clear();
+        self.sums.resize(value_dim, 0.0);
+        self.weight = 0.0;
+        self.largest = MASKED;
+    }
+
+    /// # Safety
+    /// `d` floats can be written at `to`.
+    unsafe fn write_mean(&self, to: *mut f32, d: usize) {
+        for (i, x) in self.sums[..d].iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { to.add(i).write(x / self.weight) };
+        }
+    }
+}
+
+/// Joins one split's state to those before it.
+///
+/// # Safety
+/// The processor has what `S` stands for; a state is at `from`.
+#[inline(always)]
+unsafe fn merge<S: Simd>(total: &mut State, from: *const f32) {
+    let value_dim = total.sums.len();
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (weight, largest) = (*from.add(value_dim), *from.add(value_dim + 1));
+        let before = total.largest;
+        total.largest = before.max(largest);
+        let shrink = |x: f32| exp::<S>(S::splat_f(x - total.largest));
+        let (old, new) = (shrink(before), shrink(largest));
+        for i in (0..value_dim).step_by(LANES) {
+            let sums = total.sums.as_mut_ptr().add(i);
+            let kept = S::mul(S::load_f(sums), old);
+            S::store_f(sums, S::mul_add(S::load_f(from.add(i)), new, kept));
+        }
+        let first = |x: S::Float| {
+            let mut lanes = [0f32; LANES];
+            S::store_f(lanes.as_mut_ptr(), x);
+            lanes[0]
+        };
+        total.weight = total.weight * first(old) + weight * first(new);
     }
 }
 
@@ -208,6 +277,7 @@ fn check(attention: &Attention<'_>, out_len: usize) {
             piece.rows.iter().all(|&row| (row as usize) < n_rows),
             "a piece's rows"
         );
+        assert!(piece.first % SPLIT == 0, "a piece from {} on", piece.first);
         assert!(
             piece.blocks.iter().all(|&b| (b as usize) < n_blocks),
             "a piece's blocks"
@@ -220,7 +290,7 @@ fn check(attention: &Attention<'_>, out_len: usize) {
 struct Scratch {
     /// `[tile][D][query]`, scaled.
     q: Vec<f32>,
-    /// `[query][value_dim]`
+    /// Of the split in hand: `[query][value_dim]`
     sums: Vec<f32>,
     /// `[query]`
     weight: Vec<f32>,
@@ -230,122 +300,146 @@ struct Scratch {
     seen: Vec<usize>,
     /// `[query][CHUNK]`
     scores: Vec<f32>,
+    /// Of the splits before: `[query]`
+    totals: Vec<State>,
+    /// One state, to be merged.
+    state: Vec<f32>,
 }
 
 impl Scratch {
-    /// Hands out what [`work`] found.
-    ///
-    /// # Safety
-    /// Nobody else writes the rows' places in `partial` and `out`.
-    unsafe fn write(
-        &self,
-        attention: &Attention<'_>,
-        piece: &Piece,
-        kv_head: usize,
-        pieces_of: &[u32],
-        partial: *mut f32,
-        out: Shared<f32>,
-    ) {
+    /// Takes the queries of a piece's rows; tiles of one height.
+    fn start(&mut self, attention: &Attention<'_>, piece: &Piece, kv_head: usize) -> usize {
         let HeadShape {
             n_heads,
             n_kv_heads,
             head_dim: d,
         } = attention.shape;
         let group = n_heads / n_kv_heads;
+        let (n_tiles, height) = tiles(piece.rows.len() * group);
+        let padded = n_tiles * height;
+        let scale = 1.0 / (d as f32).sqrt();
+        self.q.clear();
+        self.q.resize(padded * d, 0.0);
+        self.scores.resize(height * CHUNK, 0.0);
+        self.seen.clear();
         for (i, &row) in piece.rows.iter().enumerate() {
-            let row = row as usize;
-            for g in 0..group {
+            let from = row as usize * attention.query_stride + kv_head * group * d;
+            let queries = attention.queries[from..][..group * d].chunks_exact(d);
+            for (g, q) in queries.enumerate() {
                 let query = i * group + g;
-                let head = kv_head * group + g;
-                let sums = &self.sums[query * attention.shape.value_dim()..][..d];
-                let (weight, largest) = (self.weight[query], self.largest[query]);
-                // SAFETY: the caller's promise; places of this row and head.
-                unsafe {
-                    if pieces_of[row] > 1 {
-                        let state = partial.add((i * n_heads + head) * (d + STATE_EXTRA));
-                        std::ptr::copy_nonoverlapping(sums.as_ptr(), state, d);
-                        state.add(d).write(weight);
-                        state.add(d + 1).write(largest);
-                    } else {
-                        let out = out.get().add((row * n_heads + head) * d);
-                        for (i, x) in sums.iter().enumerate() {
-                            out.add(i).write(x / weight);
-                        }
-                    }
+                let to = &mut self.q[query / height * height * d + query % height..];
+                for (i, x) in q.iter().enumerate() {
+                    to[i * height] = x * scale;
                 }
+                self.seen.push(attention.seen[row as usize] as usize);
             }
         }
+        self.seen.resize(padded, 0);
+        self.totals.resize(padded, State::default());
+        for total in &mut self.totals {
+            total.empty(attention.shape.value_dim());
+        }
+        height
+    }
+
+    /// Empties what is kept of the split in hand.
+    fn start_split(&mut self, value_dim: usize) {
+        let padded = self.seen.len();
+        self.sums.clear();
+        self.sums.resize(padded * value_dim, 0.0);
+        self.weight.clear();
+        self.weight.resize(padded, 0.0);
+        self.largest.clear();
+        self.largest.resize(padded, MASKED);
     }
 }
 
-/// One piece and one key/value head: fills the scratch.
+/// One piece and one key/value head: writes the means of rows that no other piece
+/// has, and the splits of the others.
 ///
 /// # Safety
-/// The processor has what `S` stands for; [`check`] has passed.
+/// The processor has what `S` stands for; [`check`] has passed; nobody else writes
+/// the places of the piece's rows and splits.
 #[inline(always)]
 unsafe fn work<S: Simd>(
     attention: &Attention<'_>,
     piece: &Piece,
     kv_head: usize,
+    partials: &Partials,
     scratch: &mut Scratch,
+    states: Shared<f32>,
+    out: Shared<f32>,
 ) {
     let HeadShape {
         n_heads,
         n_kv_heads,
         head_dim: d,
     } = attention.shape;
-    let group = n_heads / n_kv_heads;
-    let n_queries = piece.rows.len() * group;
-    let (n_tiles, height) = tiles(n_queries);
-    let padded = n_tiles * height;
-    let scale = 1.0 / (d as f32).sqrt();
-    scratch.q.clear();
-    scratch.q.resize(padded * d, 0.0);
-    scratch.sums.clear();
-    scratch
-        .sums
-        .resize(padded * attention.shape.value_dim(), 0.0);
-    scratch.weight.clear();
-    scratch.weight.resize(padded, 0.0);
-    scratch.largest.clear();
-    scratch.largest.resize(padded, MASKED);
-    scratch.scores.resize(height * CHUNK, 0.0);
-    scratch.seen.clear();
-    for (i, &row) in piece.rows.iter().enumerate() {
-        let from = row as usize * attention.query_stride + kv_head * group * d;
-        for (g, q) in attention.queries[from..][..group * d]
-            .chunks_exact(d)
-            .enumerate()
-        {
-            let query = i * group + g;
-            let to = &mut scratch.q[query / height * height * d + query % height..];
-            for (i, x) in q.iter().enumerate() {
-                to[i * height] = x * scale;
-            }
-            scratch.seen.push(attention.seen[row as usize] as usize);
-        }
-    }
-    scratch.seen.resize(padded, 0);
+    let (group, value_dim) = (n_heads / n_kv_heads, attention.shape.value_dim());
+    let height = scratch.start(attention, piece, kv_head);
     let farthest = scratch.seen.iter().copied().max().unwrap_or(0);
-    for (c, blocks) in piece.blocks.chunks(CHUNK_BLOCKS).enumerate() {
-        let first = piece.first + c * CHUNK;
+    for (i, blocks) in piece.blocks.chunks(SPLIT_BLOCKS).enumerate() {
+        let first = piece.first + i * SPLIT;
         if first >= farthest {
             break;
         }
-        let blocks = &blocks[..blocks.len().min((farthest - first).div_ceil(BLOCK_SIZE))];
-        for tile in 0..n_tiles {
-            macro_rules! of_height {
-                ($($height:literal)*) => {
-                    match height {
-                        // SAFETY: the caller's promises, and a scratch of this height.
-                        $($height => unsafe {
-                            tile_over_chunk::<S, $height>(attention, kv_head, blocks, first, tile, scratch);
-                        },)*
-                        _ => unreachable!("tiles are of these heights"),
-                    }
-                };
+        scratch.start_split(value_dim);
+        for (c, blocks) in blocks.chunks(CHUNK_BLOCKS).enumerate() {
+            let first = first + c * CHUNK;
+            let n_blocks = farthest.saturating_sub(first).div_ceil(BLOCK_SIZE);
+            let blocks = &blocks[..blocks.len().min(n_blocks)];
+            for tile in 0..scratch.seen.len() / height {
+                macro_rules! of_height {
+                    ($($height:literal)*) => {
+                        match height {
+                            // SAFETY: the caller's promises, and a scratch of this height.
+                            $($height => unsafe {
+                                tile_over_chunk::<S, $height>(attention, kv_head, blocks, first, tile, scratch);
+                            },)*
+                            _ => unreachable!("tiles are of these heights"),
+                        }
+                    };
+                }
+                of_height!(1 2 3 4 6 8 12);
             }
-            of_height!(1 2 3 4 6 8 12);
+        }
+        for query in 0..piece.rows.len() * group {
+            let row = piece.rows[query / group] as usize;
+            if scratch.seen[query] <= first {
+                continue;
+            }
+            let state = match partials.is_split(row) {
+                true => {
+                    let head = kv_head * group + query % group;
+                    // SAFETY: a place of this row, head and split.
+                    unsafe { states.get().add(partials.place(row, head, first / SPLIT)) }
+                }
+                false => {
+                    scratch.state.resize(value_dim + STATE_EXTRA, 0.0);
+                    scratch.state.as_mut_ptr()
+                }
+            };
+            // SAFETY: a state's length is there.
+            unsafe {
+                let sums = scratch.sums.as_ptr().add(query * value_dim);
+                std::ptr::copy_nonoverlapping(sums, state, value_dim);
+                state.add(value_dim).write(scratch.weight[query]);
+                state.add(value_dim + 1).write(scratch.largest[query]);
+                if !partials.is_split(row) {
+                    merge::<S>(&mut scratch.totals[query], state);
+                }
+            }
+        }
+    }
+    for query in 0..piece.rows.len() * group {
+        let row = piece.rows[query / group] as usize;
+        if !partials.is_split(row) {
+            let head = kv_head * group + query % group;
+            // SAFETY: places of this row and head, which nobody else writes.
+            unsafe {
+                let to = out.get().add((row * n_heads + head) * d);
+                scratch.totals[query].write_mean(to, d);
+            }
         }
     }
 }

@@ -51,7 +51,7 @@ impl QuantizedRows {
     ) -> Self {
         let block = scales.block();
         assert!(
-            rows > 0 && k > 0 && k % block == 0,
+            rows > 0 && k > 0 && k.is_multiple_of(block),
             "{rows} rows of {k} in blocks of {block}"
         );
         let (n_tiles, tile_rows) = tiles(rows);
@@ -168,7 +168,11 @@ unsafe fn quantize_row<S: Simd>(values: &[f32], block: usize, to: RowPlaces) {
                 let sum = q.iter().map(|&q| i32::from(q)).sum::<i32>() as f32;
                 to.sums_of_16.add(at * to.stride).write(sum);
                 let sum_of_32 = to.sums_of_32.add(at / 2 * to.stride);
-                sum_of_32.write(if at % 2 == 0 { sum } else { *sum_of_32 + sum });
+                sum_of_32.write(if at.is_multiple_of(2) {
+                    sum
+                } else {
+                    *sum_of_32 + sum
+                });
                 for (quad, four) in q.as_chunks::<4>().0.iter().enumerate() {
                     let quad = at * 4 + quad;
                     to.q.add(4 * quad * to.stride)

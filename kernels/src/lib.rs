@@ -21,7 +21,7 @@ mod row;
 mod simd;
 mod tile;
 
-pub use attention::{Attention, BLOCK_SIZE, HeadShape, Piece, attend, value_dim};
+pub use attention::{Attention, BLOCK_SIZE, HeadShape, Piece, SPLIT_BLOCKS, attend, value_dim};
 pub use bandwidth::read_bandwidth;
 pub use executor::{Executor, Inline};
 pub use format::{Format, PANEL_ROWS, Scales};

@@ -21,7 +21,7 @@ impl PackedMatrix {
     /// size that follows. Cost: one pass over the weights.
     pub fn pack(format: Format, n: usize, k: usize, file: &[u8], executor: &dyn Executor) -> Self {
         assert!(
-            n > 0 && k > 0 && k % format.block() == 0,
+            n > 0 && k > 0 && k.is_multiple_of(format.block()),
             "[{n}, {k}] of {format:?}"
         );
         let row_bytes = k / format.block() * format.block_bytes();

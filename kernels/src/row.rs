@@ -21,7 +21,7 @@ pub fn silu_gate(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
 
 fn check(a: usize, b: usize, out: usize) {
     assert!(
-        a == b && b == out && a % LANES == 0,
+        a == b && b == out && a.is_multiple_of(LANES),
         "rows of {a}, {b} and {out} values"
     );
 }

@@ -23,7 +23,16 @@ struct Case {
     pieces: Vec<Piece>,
 }
 
-fn largest_error(isa: Isa, case: &Case, executor: &dyn Executor) -> f64 {
+/// A case with random numbers, and what came out.
+struct Ran {
+    queries: Vec<f32>,
+    query_stride: usize,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    out: Vec<f32>,
+}
+
+fn run(isa: Isa, case: &Case, executor: &dyn Executor) -> Ran {
     let HeadShape {
         n_heads,
         n_kv_heads,
@@ -52,6 +61,30 @@ fn largest_error(isa: Isa, case: &Case, executor: &dyn Executor) -> f64 {
         pieces: &case.pieces,
     };
     attend(isa, &attention, &mut out, executor);
+    Ran {
+        queries,
+        query_stride,
+        keys,
+        values,
+        out,
+    }
+}
+
+fn largest_error(isa: Isa, case: &Case, executor: &dyn Executor) -> f64 {
+    let HeadShape {
+        n_heads,
+        n_kv_heads,
+        head_dim: d,
+    } = case.shape;
+    let vd = case.shape.value_dim();
+    let Ran {
+        queries,
+        query_stride,
+        keys,
+        values,
+        out,
+    } = run(isa, case, executor);
+    let n_rows = case.seen.len();
     let mut largest = 0f64;
     for row in 0..n_rows {
         for head in 0..n_heads {
@@ -125,46 +158,65 @@ fn a_prefill_chunk_sees_what_stands_before_each_of_its_rows() {
     }
 }
 
-#[test]
-fn branches_that_share_a_trunk_get_what_each_would_get_alone() {
-    // A trunk of 10 blocks in two pieces, then a tail of each row's own; a row
-    // that shares nothing beside them.
-    let trunk: Vec<u32> = (20..30).collect();
+/// Nine branches off a trunk of 24 blocks, with tails of their own, and a row that
+/// shares nothing; the trunk in two pieces, in one, or read by each branch.
+fn branches(trunk_in: usize) -> Case {
+    let trunk: Vec<u32> = (40..64).collect();
     let n = 9;
+    let tail = |row: u32| vec![row, row + n];
     let mut tables: Vec<Vec<u32>> = (0..n)
-        .map(|row| [trunk.clone(), vec![row, row + n]].concat())
+        .map(|row| [trunk.clone(), tail(row)].concat())
         .collect();
-    let mut pieces = vec![
-        Piece {
-            rows: (0..n).collect(),
-            first: 0,
-            blocks: trunk[..6].to_vec(),
-        },
-        Piece {
-            rows: (0..n).collect(),
-            first: 96,
-            blocks: trunk[6..].to_vec(),
-        },
-    ];
-    pieces.extend((0..n).map(|row| Piece {
-        rows: vec![row],
-        first: 160,
-        blocks: vec![row, row + n],
+    let all: Vec<u32> = (0..n).collect();
+    let piece = |rows: &[u32], first, blocks: Vec<u32>| Piece {
+        rows: rows.to_vec(),
+        first,
+        blocks,
+    };
+    let mut pieces = match trunk_in {
+        2 => vec![
+            piece(&all, 0, trunk[..16].to_vec()),
+            piece(&all, 256, trunk[16..].to_vec()),
+        ],
+        1 => vec![piece(&all, 0, trunk.clone())],
+        _ => Vec::new(),
+    };
+    pieces.extend((0..n).map(|row| match trunk_in {
+        0 => piece(&[row], 0, tables[row as usize].clone()),
+        _ => piece(&[row], 384, tail(row)),
     }));
     tables.push(vec![31]);
-    pieces.push(Piece {
-        rows: vec![n],
-        first: 0,
-        blocks: vec![31],
-    });
-    let mut seen: Vec<u32> = (0..n).map(|row| 161 + 3 * row).collect();
+    pieces.push(piece(&[n], 0, vec![31]));
+    let mut seen: Vec<u32> = (0..n).map(|row| 385 + 3 * row).collect();
     seen.push(1);
-    check(&Case {
+    Case {
         shape: shape(14, 2, 64),
         tables,
         seen,
         pieces,
-    });
+    }
+}
+
+#[test]
+fn branches_that_share_a_trunk_get_dense_attention() {
+    for trunk_in in [0, 1, 2] {
+        check(&branches(trunk_in));
+    }
+}
+
+#[test]
+fn what_else_is_in_the_batch_changes_no_bit_of_a_row() {
+    for isa in Isa::all() {
+        let alone = run(isa, &branches(0), &Inline).out;
+        for trunk_in in [1, 2] {
+            for executor in [&Inline as &dyn Executor, &OneByOne] {
+                assert!(
+                    run(isa, &branches(trunk_in), executor).out == alone,
+                    "{isa:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

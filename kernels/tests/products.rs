@@ -129,6 +129,40 @@ fn every_processor_gives_what_the_portable_path_gives() {
 }
 
 #[test]
+fn the_rows_beside_it_change_no_bit_of_a_row() {
+    let (n, k) = (32, 512);
+    for isa in Isa::all() {
+        for format in Format::ALL {
+            let mut rng = ChaCha8Rng::seed_from_u64(5);
+            let weights = PackedMatrix::pack(format, n, k, &file(format, n, k, &mut rng), &Inline);
+            let values: Vec<f32> = (0..40 * k)
+                .map(|i| ((i * 31) % 977) as f32 / 400.0 - 1.0)
+                .collect();
+            let products = |rows: usize| {
+                let fill = |row: usize, to: &mut [f32]| to.copy_from_slice(&values[row * k..][..k]);
+                let lhs = QuantizedRows::new(isa, rows, k, format.scales(), &fill, &Inline);
+                let mut out = vec![0f32; rows * n];
+                let part = Part {
+                    weights: &weights,
+                    bias: None,
+                    column: 0,
+                };
+                multiply(isa, &lhs, &[part], false, &mut out, n, &Inline);
+                out
+            };
+            let all = products(40);
+            for rows in [1, 2, 3, 5, 8, 12, 13, 25] {
+                assert_eq!(
+                    products(rows),
+                    all[..rows * n],
+                    "{isa:?} {format:?} {rows} rows"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn parts_of_two_formats_stand_side_by_side() {
     let (k, t) = (256, 3);
     let mut rng = ChaCha8Rng::seed_from_u64(3);

@@ -1,10 +1,10 @@
 //! Continues sequences, all in one ragged batch, until each has finished.
 use super::api::{EngineError, Finish, GenerateJob, Generated, Progress};
 use super::local::LocalEngine;
-use super::sequence::LogitsRow;
 use super::step::{Got, Want};
 use crate::base::{SeqId, TokenEntropy};
-use crate::decode::{DecodeError, Grammar, Mask, RowStats, sample, token_entropy};
+use crate::decode::{DecodeError, Grammar, Mask, sample, token_entropy};
+use crate::ops::LogitsRow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
@@ -144,10 +144,9 @@ impl LocalEngine {
     ) -> Result<(), EngineError> {
         for row in rows {
             if let Some(token) = run.forced.pop_front() {
-                let stats = RowStats::of(&row).map_err(broken)?;
-                let mask = Mask::single(row.len(), token);
+                let mask = Mask::single(row.logits.len(), token);
                 run.tokens
-                    .push(token_entropy(&row, &stats, token, Some(&mask)));
+                    .push(token_entropy(&row.logits, &row.stats, token, Some(&mask)));
                 continue;
             }
             // Where a generation starts is where a fork may come back to; where
@@ -176,13 +175,12 @@ impl LocalEngine {
             run.finish = Some(self.limit_reached(run));
             return Ok(());
         }
-        let stats = RowStats::of(row).map_err(broken)?;
-        let Some((token, mask)) = next_token(run, row, &stats, length, taken)? else {
+        let Some((token, mask)) = next_token(run, row, length, taken)? else {
             run.finish = Some(Finish::GrammarEnd);
             return Ok(());
         };
         run.tokens
-            .push(token_entropy(row, &stats, token, mask.as_ref()));
+            .push(token_entropy(&row.logits, &row.stats, token, mask.as_ref()));
         self.push_decoded(run.job.seq, &[token], run.job.purpose);
         if run.job.stop_tokens.contains(&token) {
             run.finish = Some(Finish::Stop);
@@ -243,7 +241,6 @@ impl LocalEngine {
 fn next_token(
     run: &mut Running<'_>,
     row: &LogitsRow,
-    stats: &RowStats,
     length: usize,
     taken: &mut Taken,
 ) -> Result<Option<(u32, Option<Mask>)>, EngineError> {
@@ -253,7 +250,7 @@ fn next_token(
             return Ok(None);
         }
         if let Some(&token) = grammar.forced().first() {
-            return Ok(Some((token, Some(Mask::single(row.len(), token)))));
+            return Ok(Some((token, Some(Mask::single(row.logits.len(), token)))));
         }
         mask = Some(grammar.mask().map_err(held)?);
     }
@@ -261,7 +258,14 @@ fn next_token(
     let uniform = run.job.rng.split(length as u64).uniform();
     let draw = |excluded: &[u32]| {
         let sampler = &run.job.sampler;
-        sample(row, stats, sampler, mask.as_ref(), excluded, uniform)
+        sample(
+            &row.logits,
+            &row.stats,
+            sampler,
+            mask.as_ref(),
+            excluded,
+            uniform,
+        )
     };
     let barred: &[u32] = match is_first {
         true => &run.job.first_token_not,
@@ -278,8 +282,4 @@ fn next_token(
 
 fn held(error: DecodeError) -> EngineError {
     EngineError::Grammar(error.to_string())
-}
-
-fn broken(error: DecodeError) -> EngineError {
-    EngineError::Model(error.to_string())
 }

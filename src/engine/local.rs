@@ -80,7 +80,7 @@ impl LocalEngine {
     /// The raw logits after a sequence's last token, `[V]`: there after
     /// `compute`, gone when tokens follow, back at a fork to where they were read.
     pub fn logits(&self, seq: SeqId) -> Option<&[f32]> {
-        self.sequence(seq).last_row().map(|row| &**row)
+        self.sequence(seq).last_row().map(|row| &*row.logits)
     }
 
     /// Tokens that were counted and had to be run once more: the last one of a
@@ -111,10 +111,7 @@ impl LocalEngine {
 
     /// The `n` likeliest tokens after a sequence that was computed, likeliest first.
     pub fn likely_next(&self, seq: SeqId, n: usize) -> Vec<u32> {
-        let row = self
-            .sequence(seq)
-            .last_row()
-            .expect("the sequence was computed");
+        let row = self.logits(seq).expect("the sequence was computed");
         let mut ids: Vec<u32> = (0..row.len() as u32).collect();
         if n < ids.len() {
             ids.select_nth_unstable_by(n, |&a, &b| row[b as usize].total_cmp(&row[a as usize]));

@@ -3,7 +3,8 @@ use super::api::{EngineError, PrefixCache, ScoreJob};
 use super::local::LocalEngine;
 use super::step::{Got, Want};
 use crate::base::SeqId;
-use crate::decode::{RowStats, logprob};
+use crate::decode::logprob;
+use crate::ops::LogitsRow;
 use std::collections::BTreeSet;
 
 /// One tail to run behind a job's sequence: the tokens that others are scored after.
@@ -27,7 +28,7 @@ impl LocalEngine {
             let row = row.expect("the sequence was computed, and an empty one has no next token");
             let continuations = job.continuations.iter();
             let mut of_job = continuations.map(|c| vec![f32::NAN; c.len()]).collect();
-            read_row(job, &[], row, &mut of_job)?;
+            read_row(job, &[], row, &mut of_job);
             scores.push(of_job);
         }
         let mut tails = Vec::new();
@@ -90,7 +91,7 @@ impl LocalEngine {
                 for row in rows {
                     tail.n_rows += 1;
                     let read = &tail.tokens[..tail.n_rows];
-                    read_row(&jobs[tail.job], read, &row, &mut scores[tail.job])?;
+                    read_row(&jobs[tail.job], read, &row, &mut scores[tail.job]);
                 }
             }
             waiting.retain(|&i| tails[i].n_rows < tails[i].tokens.len());
@@ -101,21 +102,14 @@ impl LocalEngine {
 
 /// Scores the next token of each continuation that begins with `read` from the
 /// row of logits after it.
-fn read_row(
-    job: &ScoreJob,
-    read: &[u32],
-    row: &[f32],
-    scores: &mut Vec<Vec<f32>>,
-) -> Result<(), EngineError> {
-    let stats = RowStats::of(row).map_err(|error| EngineError::Model(error.to_string()))?;
+fn read_row(job: &ScoreJob, read: &[u32], row: &LogitsRow, scores: &mut Vec<Vec<f32>>) {
     for (continuation, scores) in job.continuations.iter().zip(scores) {
         if let Some(&next) = continuation.get(read.len())
             && continuation.starts_with(read)
         {
-            scores[read.len()] = logprob(row, &stats, next);
+            scores[read.len()] = logprob(&row.logits, &row.stats, next);
         }
     }
-    Ok(())
 }
 
 /// The prefixes that must be run to score every continuation: each without its

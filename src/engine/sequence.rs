@@ -1,11 +1,8 @@
 //! A sequence: its tokens, and how much of it the cache holds.
 use super::api::PrefixCache;
 use crate::kv::{BlockPool, BlockTable};
+use crate::ops::LogitsRow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// A row of raw logits, `[V]` f32.
-pub(super) type LogitsRow = Arc<[f32]>;
 
 /// Tokens `[0, table.len())` are in the cache, the rest is pending.
 pub(super) struct Sequence {

@@ -1,10 +1,11 @@
 //! The step: schedule, run, hand out the rows of logits.
 use super::api::{EngineError, Progress};
 use super::local::LocalEngine;
-use super::sequence::LogitsRow;
 use crate::base::{Purpose, SeqId};
 use crate::model::BatchStep;
-use std::sync::Arc;
+use crate::ops::{LogitsRow, read_rows};
+use candle_core::Tensor;
+use std::time::Instant;
 
 /// Rows of one batch at most. A product over 512 rows has long stopped being
 /// bound by reading the weights, and a chunk's activations stay within cache.
@@ -115,22 +116,32 @@ impl LocalEngine {
         Ok(got)
     }
 
-    fn run(&self, batch: &BatchStep, copies: &[(u32, u32)]) -> Result<Vec<LogitsRow>, EngineError> {
-        let run = || -> candle_core::Result<Vec<LogitsRow>> {
+    fn run(
+        &mut self,
+        batch: &BatchStep,
+        copies: &[(u32, u32)],
+    ) -> Result<Vec<LogitsRow>, EngineError> {
+        let logits = || -> candle_core::Result<Option<Tensor>> {
             self.storage.copy_blocks(copies)?;
             if batch.tokens.is_empty() {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             let hidden = self.model.forward(batch, &self.storage)?;
-            if batch.logit_rows.is_empty() {
-                return Ok(Vec::new());
+            match batch.logit_rows.is_empty() {
+                true => Ok(None),
+                false => Ok(Some(self.model.logits(&hidden)?)), // [R, V]
             }
-            let logits = self.model.logits(&hidden)?; // [R, V]
-            (0..logits.dim(0)?)
-                .map(|row| Ok(Arc::from(logits.get(row)?.to_vec1::<f32>()?)))
-                .collect()
         };
-        run().map_err(|error| EngineError::Model(error.to_string()))
+        let broken = |error: candle_core::Error| EngineError::Model(error.to_string());
+        let Some(logits) = logits().map_err(broken)? else {
+            return Ok(Vec::new());
+        };
+        let started = Instant::now();
+        let rows = read_rows(&logits).map_err(broken)?;
+        self.sampling += started.elapsed();
+        rows.into_iter()
+            .map(|row| row.map_err(|error| EngineError::Model(error.to_string())))
+            .collect()
     }
 
     /// Computes all pending tokens of `seqs` and keeps the row after the last.

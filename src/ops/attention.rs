@@ -27,7 +27,7 @@ pub fn paged_attention(
     };
     if s != super::BLOCK_SIZE
         || values.dims() != [n, k, s, shape.value_dim()]
-        || n_heads % k != 0
+        || !n_heads.is_multiple_of(k)
         || n_heads * d > width
         || plan.seen.len() != t
     {

@@ -8,6 +8,7 @@ mod plan;
 mod pool;
 mod projection;
 mod rotary;
+mod row;
 mod slice;
 mod store;
 
@@ -19,6 +20,7 @@ pub use plan::{AttentionPlan, AttentionSpan};
 pub use pool::read_bandwidth;
 pub use projection::{Input, Projection};
 pub use rotary::rotate;
+pub use row::{LogitsRow, read_rows};
 pub use store::store_kv;
 
 pub use egss_kernels::value_dim;

@@ -18,7 +18,7 @@ impl RmsNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.contiguous()?;
         match x.device() {
-            Device::Cpu if x.dim(1)? % 16 == 0 => x.apply_op1_no_bwd(&Normalise(self)),
+            Device::Cpu if x.dim(1)?.is_multiple_of(16) => x.apply_op1_no_bwd(&Normalise(self)),
             _ => candle_nn::ops::rms_norm(&x, &self.weight, self.eps),
         }
     }

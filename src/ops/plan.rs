@@ -1,6 +1,6 @@
 //! Which rows look at the same blocks together.
 use super::BLOCK_SIZE;
-use egss_kernels::Piece;
+use egss_kernels::{Piece, SPLIT_BLOCKS};
 use std::ops::Range;
 
 /// Consecutive batch rows of one sequence: a prefill chunk, or one decode row.
@@ -15,16 +15,16 @@ pub struct AttentionSpan {
     pub blocks: Vec<u32>,
 }
 
-/// Blocks that spans must share to be read together: below, merging what was
-/// found there costs as much as reading it again.
-const SHARED_BLOCKS_MIN: usize = 2;
+/// Splits of rows whose blocks are shared, at most: each is kept until all of its
+/// row are there, 6 kB for 12 heads of 128. Beyond, spans are read one by one.
+const SHARED_SPLITS_MAX: usize = 16_384;
 
 /// Rows of one piece at most: their queries and sums stay in a cache.
 const PIECE_ROWS_MAX: usize = 16;
 
 /// Blocks of a piece of few rows at most, so that several threads share a long
 /// trunk: 512 positions.
-const PIECE_BLOCKS_MAX: usize = 32;
+const PIECE_BLOCKS_MAX: usize = 4 * SPLIT_BLOCKS;
 
 /// A batch's attention, cut into pieces: each is some rows and a run of blocks that
 /// all of them look at. Made once a step, for all layers.
@@ -80,7 +80,7 @@ impl AttentionPlan {
                 0 | 1 => 0,
                 _ => shared_blocks(&group, from),
             };
-            if shared >= SHARED_BLOCKS_MIN {
+            if shared > 0 && n_splits(&group) <= SHARED_SPLITS_MAX {
                 let rows: Vec<u32> = group.iter().flat_map(|s| rows_of(s)).collect();
                 self.add(&rows, from, &first.blocks[from..from + shared]);
                 self.split(&group, from + shared);
@@ -117,7 +117,14 @@ fn rows_of(span: &AttentionSpan) -> impl Iterator<Item = u32> {
     span.rows.clone().map(|row| row as u32)
 }
 
-/// Blocks from `from` on that all spans share, each seen whole by all their rows.
+/// Splits of all rows of some spans.
+fn n_splits(spans: &[&AttentionSpan]) -> usize {
+    let of = |span: &&AttentionSpan| span.rows.len() * span.blocks.len().div_ceil(SPLIT_BLOCKS);
+    spans.iter().map(of).sum()
+}
+
+/// Blocks from `from` on that all spans share, each seen whole by all their rows:
+/// whole splits.
 fn shared_blocks(spans: &[&AttentionSpan], from: usize) -> usize {
     let whole = spans
         .iter()
@@ -129,7 +136,8 @@ fn shared_blocks(spans: &[&AttentionSpan], from: usize) -> usize {
         let pairs = first.iter().zip(&span.blocks[from..]);
         pairs.take_while(|(a, b)| a == b).count()
     };
-    spans.iter().map(common).min().unwrap_or(0)
+    let shared = spans.iter().map(common).min().unwrap_or(0);
+    shared / SPLIT_BLOCKS * SPLIT_BLOCKS
 }
 
 #[cfg(test)]
@@ -161,47 +169,47 @@ mod tests {
     }
 
     #[test]
-    fn branches_share_their_trunk_and_keep_their_tails() {
-        // Three branches off 4 blocks; two of them share 3 more.
+    fn branches_share_whole_splits_of_their_trunk_and_keep_their_tails() {
+        // Three branches off 9 blocks; two of them share 9 more.
+        let blocks =
+            |shared: Range<u32>, own: Range<u32>| -> Vec<u32> { shared.chain(own).collect() };
         let spans = [
-            span(0..1, 70, &[1, 2, 3, 4, 9]),
-            span(1..2, 120, &[1, 2, 3, 4, 5, 6, 7, 8]),
-            span(2..3, 113, &[1, 2, 3, 4, 5, 6, 7, 10]),
+            span(0..1, 150, &blocks(0..9, 100..101)),
+            span(1..2, 300, &blocks(0..18, 200..201)),
+            span(2..3, 310, &blocks(0..18, 300..302)),
         ];
         let plan = AttentionPlan::new(&spans);
-        let piece = |rows: &[u32], first, blocks: &[u32]| Piece {
+        let piece = |rows: &[u32], first, blocks: Vec<u32>| Piece {
             rows: rows.to_vec(),
             first,
-            blocks: blocks.to_vec(),
+            blocks,
         };
         assert_eq!(plan.pieces.len(), 5);
         for want in [
-            piece(&[0, 1, 2], 0, &[1, 2, 3, 4]),
-            piece(&[1, 2], 64, &[5, 6, 7]),
-            piece(&[0], 64, &[9]),
-            piece(&[1], 112, &[8]),
-            piece(&[2], 112, &[10]),
+            piece(&[0, 1, 2], 0, (0..8).collect()),
+            piece(&[1, 2], 128, (8..16).collect()),
+            piece(&[0], 128, vec![8, 100]),
+            piece(&[1], 256, vec![16, 17, 200]),
+            piece(&[2], 256, vec![16, 17, 300, 301]),
         ] {
-            assert!(plan.pieces.contains(&want), "{want:?}");
+            assert!(plan.pieces.contains(&want), "{want:?} of {:?}", plan.pieces);
         }
-        assert_eq!(plan.seen, [71, 121, 114]);
+        assert_eq!(plan.seen, [151, 301, 311]);
     }
 
     #[test]
-    fn a_block_that_a_row_sees_in_part_is_shared_with_nobody() {
-        // The same five blocks, the last of them seen to different ends.
-        let spans = [
-            span(0..1, 70, &[1, 2, 3, 4, 5]),
-            span(1..3, 64, &[1, 2, 3, 4, 5]),
-        ];
+    fn a_split_that_a_row_sees_in_part_is_shared_with_nobody() {
+        // The same sixteen blocks, the last of them seen to different ends.
+        let blocks: Vec<u32> = (0..16).collect();
+        let spans = [span(0..1, 250, &blocks), span(1..3, 253, &blocks)];
         let plan = AttentionPlan::new(&spans);
         for row in 0..3 {
-            assert_eq!(covered(&plan, row), [1, 2, 3, 4, 5]);
+            assert_eq!(covered(&plan, row), blocks);
         }
         let shared = plan.pieces.iter().filter(|piece| piece.rows.len() == 3);
         assert_eq!(
             shared.map(|piece| piece.blocks.len()).collect::<Vec<_>>(),
-            [4]
+            [8]
         );
     }
 

@@ -81,7 +81,7 @@ impl Projection {
             );
         }
         let packed: Option<Vec<Packed<'_>>> = self.parts.iter().map(Packed::of).collect();
-        let Some(parts) = packed.filter(|_| self.k % 16 == 0) else {
+        let Some(parts) = packed else {
             return self.composite(x, input, onto);
         };
         let op = Product {

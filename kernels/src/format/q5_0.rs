@@ -1,8 +1,8 @@
 //! Q5_0: `d * (q - 16)`, q of 5 bits, 32 weights.
 //!
-//! A packed block of 16 rows: `d: [16] f16`, fifth bits `[8 quads] u64` (bit `4 r
-//! + c` is row r's column c of the quad), low bits `[4 quads][16 rows][4
-//! columns]`, a byte's low half of quad i, its high half of quad i + 4.
+//! A packed block of 16 rows: `d: [16] f16`, fifth bits `[8 quads] u64` (bit number
+//! `4 r + c` is row r's column c of the quad), low bits `[4 quads][16 rows][4
+//! columns]`, a byte's low half of quad i, its high half of quad `i + 4`.
 use super::{PANEL_ROWS, PanelFormat, half_at, prefetch};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};

@@ -29,6 +29,7 @@ fn from_bytes(bytes: [u8; 64]) -> Int {
 
 // SAFETY of every read and write below: the trait's contract says how many bytes
 // are there; nothing is asked of their alignment.
+#[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Portable {
     type Int = Int;
     type Float = Float;
