@@ -81,9 +81,19 @@ fn product_q8_0(bencher: Bencher<'_, '_>, rows: usize) {
 
 #[divan::bench(args = [1, 12, 128])]
 fn quantise_rows(bencher: Bencher<'_, '_>, rows: usize) {
-    bencher
-        .counter(ItemsCount::new(rows * K))
-        .bench_local(|| black_box(quantised(rows, Format::Q4K)));
+    let values = values(rows * K);
+    let fill = |row: usize, to: &mut [f32]| to.copy_from_slice(&values[row * K..][..K]);
+    bencher.counter(ItemsCount::new(rows * K)).bench_local(|| {
+        let scales = Format::Q4K.scales();
+        black_box(QuantizedRows::new(
+            Isa::best(),
+            rows,
+            K,
+            scales,
+            &fill,
+            &Inline,
+        ))
+    });
 }
 
 /// Branches off a trunk of 1,024 tokens, one layer of the 1.5B model: the trunk

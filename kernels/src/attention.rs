@@ -247,6 +247,8 @@ unsafe fn merge<S: Simd>(total: &mut State, from: *const f32) {
     }
 }
 
+/// Asserts that shapes fit, and that the pieces cover each split that a row sees
+/// once: what the kernels rely on.
 fn check(attention: &Attention<'_>, out_len: usize) {
     let HeadShape {
         n_heads,
@@ -254,35 +256,59 @@ fn check(attention: &Attention<'_>, out_len: usize) {
         head_dim,
     } = attention.shape;
     assert!(
-        n_kv_heads > 0 && n_heads % n_kv_heads == 0,
-        "{n_heads} heads over {n_kv_heads}"
+        head_dim > 0 && n_kv_heads > 0 && n_heads > 0 && n_heads.is_multiple_of(n_kv_heads),
+        "{n_heads} heads of {head_dim} over {n_kv_heads}"
     );
     let n_rows = attention.seen.len();
-    assert_eq!(
-        out_len,
-        n_rows * n_heads * head_dim,
-        "the output of {n_rows} rows"
-    );
+    let width = n_heads * head_dim;
+    let len = n_rows.checked_mul(width);
+    assert_eq!(Some(out_len), len, "the output of {n_rows} rows");
+    let queries = n_rows.saturating_sub(1).checked_mul(attention.query_stride);
+    let queries = queries.and_then(|len| len.checked_add(width));
     assert!(
-        n_rows == 0
-            || attention.queries.len()
-                >= (n_rows - 1) * attention.query_stride + n_heads * head_dim,
+        n_rows == 0 || queries.is_some_and(|len| attention.queries.len() >= len),
         "the queries of {n_rows} rows"
     );
     let block = n_kv_heads * BLOCK_SIZE;
     let n_keys = attention.keys.len() / (block * head_dim);
     let n_blocks = n_keys.min(attention.values.len() / (block * attention.shape.value_dim()));
+    // Splits of each row that a piece covers.
+    let mut covered: Vec<Vec<bool>> = attention
+        .seen
+        .iter()
+        .map(|&seen| vec![false; (seen as usize).div_ceil(SPLIT)])
+        .collect();
     for piece in attention.pieces {
-        assert!(
-            piece.rows.iter().all(|&row| (row as usize) < n_rows),
-            "a piece's rows"
-        );
-        assert!(piece.first % SPLIT == 0, "a piece from {} on", piece.first);
+        assert!(!piece.rows.is_empty(), "a piece without rows");
         assert!(
             piece.blocks.iter().all(|&b| (b as usize) < n_blocks),
             "a piece's blocks"
         );
+        assert!(
+            piece.first.is_multiple_of(SPLIT),
+            "a piece from {} on",
+            piece.first
+        );
+        let end = piece.first + piece.blocks.len() * BLOCK_SIZE;
+        for &row in &piece.rows {
+            let row = row as usize;
+            assert!(row < n_rows, "row {row} of {n_rows}");
+            let seen = attention.seen[row] as usize;
+            let splits = piece.first / SPLIT..end.min(seen).div_ceil(SPLIT);
+            for (split, covered) in covered[row].iter_mut().enumerate() {
+                if splits.contains(&split) {
+                    let whole = end >= seen.min((split + 1) * SPLIT);
+                    assert!(whole, "row {row}: a split that a piece has in part");
+                    let before = std::mem::replace(covered, true);
+                    assert!(!before, "row {row}: a split that two pieces have");
+                }
+            }
+        }
     }
+    let all = covered
+        .iter()
+        .all(|row| !row.is_empty() && row.iter().all(|&split| split));
+    assert!(all, "a row that pieces do not cover");
 }
 
 /// A worker's memory for one task.
@@ -507,7 +533,7 @@ unsafe fn tile_over_chunk<S: Simd, const Q: usize>(
                 weight = S::add(weight, w);
             }
             // What `exp` gives a masked score, 1e-38, is nothing beside the
-            // largest score's 1; a stale value may be anything.
+            // largest score's 1.
             (visible..n).for_each(|i| scores.add(i).write(0.0));
             let before = scratch.largest[query];
             let mut total = S::sum(weight);
@@ -528,25 +554,30 @@ unsafe fn tile_over_chunk<S: Simd, const Q: usize>(
         // 3. Weighted values: a vector holds 16 dimensions.
         let sums = scratch.sums.as_mut_ptr().add(tile * Q * vd);
         let values = |block: u32| attention.values.as_ptr().add(block_at(block) * vd);
+        // Past what any row sees lies what others left, perhaps no numbers at all.
+        let seen = scratch.seen[tile * Q..][..Q].iter().copied().max();
+        let n = n.min(seen.unwrap_or(0).saturating_sub(first));
         let mut i = 0;
         while i + 4 * LANES <= vd {
-            add_values::<S, Q, 4>(blocks, values, vd, i, scores, sums);
+            add_values::<S, Q, 4>(blocks, n, values, vd, i, scores, sums);
             i += 4 * LANES;
         }
         while i < vd {
-            add_values::<S, Q, 1>(blocks, values, vd, i, scores, sums);
+            add_values::<S, Q, 1>(blocks, n, values, vd, i, scores, sums);
             i += LANES;
         }
     }
 }
 
-/// Adds `V` vectors of dimensions from `at` on, for `Q` queries, six at a time.
+/// Adds `V` vectors of dimensions from `at` on of the first `n` positions, for `Q`
+/// queries, six at a time.
 ///
 /// # Safety
 /// As [`tile_over_chunk`].
 #[inline(always)]
 unsafe fn add_values<S: Simd, const Q: usize, const V: usize>(
     blocks: &[u32],
+    n: usize,
     values: impl Fn(u32) -> *const f32,
     d: usize,
     at: usize,
@@ -566,7 +597,7 @@ unsafe fn add_values<S: Simd, const Q: usize, const V: usize>(
                     }
                     for (b, &block) in blocks.iter().enumerate() {
                         let values = values(block).add(at);
-                        for position in 0..BLOCK_SIZE {
+                        for position in 0..BLOCK_SIZE.min(n.saturating_sub(b * BLOCK_SIZE)) {
                             let mut value = [S::zero_f(); V];
                             for (v, value) in value.iter_mut().enumerate() {
                                 *value = S::load_f(values.add(position * d + v * LANES));

@@ -14,10 +14,7 @@ const ITEM: usize = 4 << 20;
 /// Bytes a second that all threads together read from memory: the best of
 /// `passes` over `bytes` bytes, which should be far more than the caches hold.
 pub fn read_bandwidth(isa: Isa, bytes: usize, passes: usize, executor: &dyn Executor) -> f64 {
-    let mut memory = AlignedBytes::zeroed(bytes.next_multiple_of(ITEM));
-    // Pages that were never written all are the same page of zeros.
-    memory.iter_mut().step_by(512).for_each(|byte| *byte = 1);
-    let memory = &*memory;
+    let memory = AlignedBytes::zeroed(bytes.next_multiple_of(ITEM));
     let seen = AtomicU64::new(0);
     let mut best = 0f64;
     for _ in 0..passes {

@@ -5,7 +5,9 @@
 pub enum Isa {
     /// Whatever the program was built for; runs everywhere.
     Portable,
-    /// AVX-512 F, BW, VL and VNNI.
+    /// AVX-512 F, BW, VL and VNNI. Made by [`Isa::best`] alone, which has asked the
+    /// processor.
+    #[non_exhaustive]
     Avx512,
 }
 
@@ -33,22 +35,21 @@ impl Isa {
     }
 }
 
-/// Runs a kernel in the form for `$isa`: `dispatch!(isa, name::<S>(arguments))`
-/// calls `name::<Portable>` or, with its features on, `name::<Avx512>`.
+/// Runs a kernel in the form for `$isa`: `dispatch!(isa, kernel(a: A, b: B) -> C)` calls
+/// `kernel::<Portable>(a, b)` or, with its features on, `kernel::<Avx512>(a, b)`.
 ///
-/// The call must stand in an unsafe block; that the processor has the features
-/// is promised by [`Isa::best`], the only place that an `Isa` other than the
-/// portable one comes from.
+/// The call must stand in an unsafe block; that the processor has the features is
+/// promised by [`Isa::best`].
 macro_rules! dispatch {
-    ($isa:expr, $kernel:ident $(::<$($generic:tt),+>)? ($($name:ident : $type:ty),* $(,)?) $(-> $out:ty)?) => {{
+    ($isa:expr, $kernel:ident ($($name:ident : $type:ty),* $(,)?) $(-> $out:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
         unsafe fn avx512($($name: $type),*) $(-> $out)? {
             // SAFETY: the caller's promise.
-            unsafe { $kernel::<crate::simd::Avx512 $(, $($generic),+)?>($($name),*) }
+            unsafe { $kernel::<crate::simd::Avx512>($($name),*) }
         }
         match $isa {
-            crate::Isa::Portable => $kernel::<crate::simd::Portable $(, $($generic),+)?>($($name),*),
+            crate::Isa::Portable => $kernel::<crate::simd::Portable>($($name),*),
             #[cfg(target_arch = "x86_64")]
             crate::Isa::Avx512 => avx512($($name),*),
             #[cfg(not(target_arch = "x86_64"))]

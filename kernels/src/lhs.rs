@@ -39,8 +39,8 @@ impl QuantizedRows {
     /// Quantises `rows` rows of `k` values, scaled as weights with `scales` ask
     /// for; `fill(row, values)` gives each row.
     ///
-    /// `k` is a multiple of the scales' block. A value that is not finite makes
-    /// its block's results meaningless, as it would in f32.
+    /// `k` is a multiple of the scales' block. A value that is not finite makes all
+    /// products of its row NaN.
     pub fn new(
         isa: Isa,
         rows: usize,
@@ -56,6 +56,7 @@ impl QuantizedRows {
         );
         let (n_tiles, tile_rows) = tiles(rows);
         let padded = n_tiles * tile_rows;
+        assert!(padded.checked_mul(k).is_some(), "{rows} rows of {k}");
         let mut quantized = Self {
             rows,
             k,
@@ -154,13 +155,16 @@ unsafe fn quantize_row<S: Simd>(values: &[f32], block: usize, to: RowPlaces) {
     for (b, values) in values.chunks_exact(block).enumerate() {
         // SAFETY: the caller's promises; vectors of 16 within a block.
         unsafe {
-            let mut largest = S::zero_f();
+            let (mut largest, mut poison) = (S::zero_f(), S::zero_f());
             for v in values.chunks_exact(LANES) {
-                largest = S::max(largest, S::abs(S::load_f(v.as_ptr())));
+                let v = S::load_f(v.as_ptr());
+                largest = S::max(largest, S::abs(v));
+                // 0 for what is finite, else NaN, which a maximum may pass over.
+                poison = S::mul_add(v, S::zero_f(), poison);
             }
-            let largest = S::largest(largest);
+            let (largest, poison) = (S::largest(largest), S::sum(poison));
             let inverse = S::splat_f(if largest > 0.0 { 127.0 / largest } else { 0.0 });
-            to.scales.add(b * to.stride).write(largest / 127.0);
+            to.scales.add(b * to.stride).write(largest / 127.0 + poison);
             for (i, v) in values.chunks_exact(LANES).enumerate() {
                 let mut q = [0i8; LANES];
                 S::store_i8(q.as_mut_ptr(), S::mul(S::load_f(v.as_ptr()), inverse));
@@ -211,6 +215,22 @@ mod tests {
                             );
                         }
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_not_finite_is_not_lost() {
+        for isa in Isa::all() {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for place in [0, 17, 255] {
+                    let fill = |_: usize, v: &mut [f32]| {
+                        v.fill(1.0);
+                        v[place] = bad;
+                    };
+                    let q = QuantizedRows::new(isa, 1, 256, Scales::EachBlock256, &fill, &Inline);
+                    assert!(q.value(0, 3).is_nan(), "{isa:?} {bad} at {place}");
                 }
             }
         }

@@ -13,6 +13,7 @@ const ALIGN: usize = 64;
 /// Bytes at an address that is a multiple of 64, zero at first.
 pub struct AlignedBytes {
     start: NonNull<u8>,
+    len: usize,
     layout: Layout,
 }
 
@@ -46,7 +47,7 @@ impl AlignedBytes {
         }
         // SAFETY: `size` bytes from there on are this allocation's.
         unsafe { start.as_ptr().write_bytes(0, layout.size()) };
-        Self { start, layout }
+        Self { start, len, layout }
     }
 }
 
@@ -54,15 +55,15 @@ impl Deref for AlignedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `size` bytes, initialised, owned, live as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) }
+        // SAFETY: `len` bytes, initialised, owned, live as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
 impl DerefMut for AlignedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and borrowed alone.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 }
 

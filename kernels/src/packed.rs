@@ -26,8 +26,8 @@ impl PackedMatrix {
         );
         let row_bytes = k / format.block() * format.block_bytes();
         assert_eq!(
-            file.len(),
-            n * row_bytes,
+            Some(file.len()),
+            n.checked_mul(row_bytes),
             "bytes of [{n}, {k}] of {format:?}"
         );
         let panel_bytes = PANEL_ROWS * row_bytes;

@@ -47,7 +47,8 @@ pub fn multiply(
     stride: usize,
     executor: &dyn Executor,
 ) {
-    assert_eq!(out.len(), lhs.rows() * stride, "[{}, {stride}]", lhs.rows());
+    let len = lhs.rows().checked_mul(stride);
+    assert_eq!(Some(out.len()), len, "[{}, {stride}]", lhs.rows());
     let mut end = 0;
     for part in parts {
         let w = part.weights;
@@ -64,9 +65,10 @@ pub fn multiply(
             w.n()
         );
         assert!(part.column >= end, "parts in order, side by side");
+        let fits = part.column <= stride && w.n() <= stride - part.column;
+        assert!(fits, "{} columns from {} of {stride}", w.n(), part.column);
         end = part.column + w.n();
     }
-    assert!(end <= stride, "columns up to {end} of {stride}");
     let n_panels = parts.iter().map(|part| part.weights.n_panels()).sum();
     let out = Shared(out.as_mut_ptr());
     let tiles_of_once = (ROWS_BYTES_MAX / (lhs.k() * lhs.tile_rows())).max(1);
@@ -168,7 +170,7 @@ unsafe fn multiply_as<F: PanelFormat>(
     panel: usize,
     tile: Tile,
     rows: usize,
-    out: &mut [[f32; LANES]; 12],
+    out: &mut [[f32; LANES]; TILE_ROWS_MAX],
 ) {
     let bytes = weights.panel(panel).as_ptr();
     let n_blocks = weights.k() / F::BLOCK;

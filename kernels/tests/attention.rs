@@ -220,6 +220,48 @@ fn what_else_is_in_the_batch_changes_no_bit_of_a_row() {
 }
 
 #[test]
+fn what_others_left_behind_a_row_does_not_reach_it() {
+    // The values of the positions behind the third are not numbers.
+    let (d, seen) = (16, 3);
+    let keys = vec![0.5f32; d * BLOCK_SIZE];
+    let mut values = vec![2f32; d * BLOCK_SIZE];
+    values[seen * d..].fill(f32::NAN);
+    let attention = Attention {
+        shape: shape(1, 1, d),
+        queries: &vec![1.0; d],
+        query_stride: d,
+        keys: &keys,
+        values: &values,
+        seen: &[seen as u32],
+        pieces: &[Piece {
+            rows: vec![0],
+            first: 0,
+            blocks: vec![0],
+        }],
+    };
+    for isa in Isa::all() {
+        let mut out = vec![0f32; d];
+        attend(isa, &attention, &mut out, &Inline);
+        assert!(out.iter().all(|x| (x - 2.0).abs() < 1e-6), "{out:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "a row that pieces do not cover")]
+fn a_row_in_no_piece_is_refused() {
+    let attention = Attention {
+        shape: shape(1, 1, 16),
+        queries: &[0.0; 16],
+        query_stride: 16,
+        keys: &[0.0; 256],
+        values: &[0.0; 256],
+        seen: &[1],
+        pieces: &[],
+    };
+    attend(Isa::best(), &attention, &mut [0.0; 16], &Inline);
+}
+
+#[test]
 #[should_panic(expected = "a piece's blocks")]
 fn a_block_past_the_cache_is_refused() {
     let piece = Piece {

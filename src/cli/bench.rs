@@ -1,7 +1,10 @@
 //! `egss bench`: what this machine does with a model.
 use super::common::{Meter, ModelArgs};
 use crate::engine::LocalEngine;
-use crate::engine::bench::{BranchBench, BranchRow, branch_bench, prefill_trunk, release_trunk};
+use crate::engine::bench::{
+    BranchBench, BranchRow, branch_bench, forget_peak_rss, peak_rss_bytes, prefill_trunk,
+    release_trunk,
+};
 use crate::ops::read_bandwidth;
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -84,14 +87,18 @@ impl BranchArgs {
         let longest = self.trunk.iter().max().expect("not empty") + self.tokens;
         self.model.ctx = self.model.ctx.max(longest);
         let mut opened = self.model.open()?;
+        // Reading a gigabyte is this bench's own need, not the engine's.
+        let peak_rss_before = peak_rss_bytes();
         let bandwidth = read_bandwidth();
+        forget_peak_rss();
         eprintln!("memory reads at {:.1} GB/s", bandwidth / 1e9);
         if !self.json {
             println!("{HEADER}");
         }
         let mut rows = Vec::new();
         for &trunk in &self.trunk {
-            self.run_trunk(&mut opened.engine, trunk, bandwidth, &mut rows)?;
+            let machine = (bandwidth, peak_rss_before);
+            self.run_trunk(&mut opened.engine, trunk, machine, &mut rows)?;
         }
         if let Some(path) = &self.svg {
             super::plot::tokens_by_branches(&self.model.model, &rows, path)?;
@@ -104,7 +111,7 @@ impl BranchArgs {
         &self,
         engine: &mut LocalEngine,
         tokens: usize,
-        bandwidth: f64,
+        (bandwidth, peak_rss_before): (f64, u64),
         rows: &mut Vec<BranchRow>,
     ) -> anyhow::Result<()> {
         let name = format!("trunk of {tokens}");
@@ -116,6 +123,7 @@ impl BranchArgs {
                 tokens: self.tokens,
                 rounds: self.rounds,
                 bandwidth,
+                peak_rss_before,
             };
             let mut decoded = 0;
             let row = branch_bench(engine, &trunk, &bench, &mut |progress| {

@@ -37,6 +37,7 @@ impl LocalEngine {
         let before = self.usage.total();
         let mut taken = Taken::new();
         // A row at hand (a fork from where a generation started) is sampled at once.
+        let started = Instant::now();
         for run in &mut running {
             if let Some(row) = self.sequence(run.job.seq).last_row().cloned() {
                 self.advance(run, &row, &mut taken)?;
@@ -44,6 +45,7 @@ impl LocalEngine {
                 self.want_last_row(run.job.seq);
             }
         }
+        self.sampling += started.elapsed();
         // Tokens of each job that progress has told of.
         let mut told = vec![0; running.len()];
         loop {

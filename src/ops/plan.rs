@@ -15,7 +15,7 @@ pub struct AttentionSpan {
     pub blocks: Vec<u32>,
 }
 
-/// Splits of rows whose blocks are shared, at most: each is kept until all of its
+/// Splits of a group of rows whose blocks are shared, at most: each is kept until all of its
 /// row are there, 6 kB for 12 heads of 128. Beyond, spans are read one by one.
 const SHARED_SPLITS_MAX: usize = 16_384;
 
@@ -69,12 +69,16 @@ impl AttentionPlan {
     fn split(&mut self, spans: &[&AttentionSpan], from: usize) {
         let mut waiting: Vec<&AttentionSpan> = spans.to_vec();
         while let Some(&first) = waiting.first() {
-            // Those that go on with the same block, and how far they share.
-            let same = |span: &&AttentionSpan| {
-                span.blocks
-                    .get(from)
-                    .is_some_and(|b| Some(b) == first.blocks.get(from))
+            // Those that go on with the same split, and how far they share.
+            let next = |span: &AttentionSpan| match span.start / BLOCK_SIZE >= from + SPLIT_BLOCKS {
+                true => span
+                    .blocks
+                    .get(from..from + SPLIT_BLOCKS)
+                    .map(<[u32]>::to_vec),
+                false => None,
             };
+            let common = next(first);
+            let same = |span: &&AttentionSpan| common.is_some() && next(span) == common;
             let (group, others): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(same);
             let shared = match group.len() {
                 0 | 1 => 0,
@@ -82,25 +86,25 @@ impl AttentionPlan {
             };
             if shared > 0 && n_splits(&group) <= SHARED_SPLITS_MAX {
                 let rows: Vec<u32> = group.iter().flat_map(|s| rows_of(s)).collect();
-                self.add(&rows, from, &first.blocks[from..from + shared]);
+                self.add(&rows, from, &first.blocks[from..from + shared], false);
                 self.split(&group, from + shared);
                 waiting = others;
             } else {
                 let rows: Vec<u32> = rows_of(first).collect();
                 let seen = (first.start + first.rows.len()).div_ceil(BLOCK_SIZE);
-                self.add(&rows, from, &first.blocks[from..seen]);
+                self.add(&rows, from, &first.blocks[from..seen], true);
                 waiting.remove(0);
             }
         }
     }
 
     /// One run of blocks under some rows, as pieces of a size that caches hold.
-    fn add(&mut self, rows: &[u32], from: usize, blocks: &[u32]) {
+    fn add(&mut self, rows: &[u32], from: usize, blocks: &[u32], is_one_span: bool) {
         for rows in rows.chunks(PIECE_ROWS_MAX) {
-            // A prefill has pieces enough; cutting it costs a merge for each row.
-            let run = match rows.len() {
-                PIECE_ROWS_MAX => blocks.len(),
-                _ => PIECE_BLOCKS_MAX,
+            // A prefill has pieces enough, and uncut it has nothing to merge.
+            let run = match is_one_span && from == 0 && rows.len() == PIECE_ROWS_MAX {
+                true => blocks.len(),
+                false => PIECE_BLOCKS_MAX,
             };
             for (i, blocks) in blocks.chunks(run.max(1)).enumerate() {
                 self.pieces.push(Piece {
@@ -195,6 +199,28 @@ mod tests {
             assert!(plan.pieces.contains(&want), "{want:?} of {:?}", plan.pieces);
         }
         assert_eq!(plan.seen, [151, 301, 311]);
+    }
+
+    #[test]
+    fn what_is_shared_does_not_depend_on_the_order_of_spans() {
+        // Two branches share 200 blocks, a third shares the first 62 of them.
+        let long = |own: u32| -> Vec<u32> { (0..200).chain(own..own + 2).collect() };
+        let short: Vec<u32> = (0..62).chain(900..902).collect();
+        for order in [[0, 1, 2], [0, 2, 1], [2, 0, 1]] {
+            let spans: Vec<AttentionSpan> = order
+                .iter()
+                .enumerate()
+                .map(|(row, branch)| match branch {
+                    0 => span(row..row + 1, 3_210, &long(300)),
+                    1 => span(row..row + 1, 3_210, &long(400)),
+                    _ => span(row..row + 1, 1_000, &short),
+                })
+                .collect();
+            let plan = AttentionPlan::new(&spans);
+            let read: usize = plan.pieces.iter().map(|piece| piece.blocks.len()).sum();
+            // 56 for all, then 144 for two and what each sees behind, 7 for the third.
+            assert_eq!(read, 56 + 144 + 2 + 7, "{order:?}");
+        }
     }
 
     #[test]

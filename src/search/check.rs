@@ -1,8 +1,10 @@
 //! The check after an edit: the repository's tests and the issue's own examples.
+use super::fitted::example_literal;
 use crate::agent::{AfterEdit, AgentError, CheckReport};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use crate::verify::{Bench, VerifyError, must_pass};
+use crate::workspace::TreeId;
 use std::path::Path;
 
 /// Runs the suite that was built before the search on a branch's workspace.
@@ -17,10 +19,12 @@ const FAILURES_SHOWN: usize = 3;
 
 impl AfterEdit for SuiteCheck<'_> {
     fn check(&self, dir: &Path) -> Result<Option<CheckReport>, AgentError> {
-        let run = self.run(dir).map_err(|error| match error {
+        let broken = |error| match error {
             VerifyError::Workspace(error) => AgentError::Workspace(error),
             other => AgentError::Check(other.to_string()),
-        })?;
+        };
+        let tree = self.bench.shadow.snapshot(dir)?;
+        let run = self.run(&tree).map_err(broken)?;
         let must_pass: Vec<&TestOutcome> = self
             .base
             .tests
@@ -39,18 +43,26 @@ impl AfterEdit for SuiteCheck<'_> {
                 },
             )
             .collect();
-        Ok(Some(CheckReport {
-            passed: failing.is_empty(),
-            text: tell(&failing, must_pass.len(), &run),
-        }))
+        let mut passed = failing.is_empty();
+        let mut text = tell(&failing, must_pass.len(), &run);
+        if passed {
+            let patch = self.bench.shadow.diff(self.bench.base, &tree, &[])?;
+            if let Some(literal) = example_literal(&self.suite.text, &patch, dir) {
+                passed = false;
+                text += &format!(
+                    "\nBut the edit names \"{literal}\", which only the issue's example has: \
+                     it must hold for every value."
+                );
+            }
+        }
+        Ok(Some(CheckReport { passed, text }))
     }
 }
 
 impl SuiteCheck<'_> {
-    fn run(&self, dir: &Path) -> Result<SuiteRun, VerifyError> {
-        let tree = self.bench.shadow.snapshot(dir)?;
+    fn run(&self, tree: &TreeId) -> Result<SuiteRun, VerifyError> {
         // The branch's number is of no use here.
-        Ok(self.bench.run_patch(BranchId(0), &tree, self.suite)?.0)
+        Ok(self.bench.run_patch(BranchId(0), tree, self.suite)?.0)
     }
 }
 

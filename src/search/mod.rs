@@ -8,6 +8,7 @@ mod choose;
 mod controller;
 mod draft;
 mod finish;
+mod fitted;
 mod forkpoint;
 mod judge;
 mod others;
