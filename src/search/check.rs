@@ -1,10 +1,9 @@
 //! The check after an edit: the repository's tests and the issue's own examples.
 use super::fitted::example_literal;
-use crate::agent::{AfterEdit, AgentError, CheckReport};
+use crate::agent::{AfterEdit, AgentError, CheckReport, RepoView};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use crate::verify::{Bench, VerifyError, must_pass};
-use crate::workspace::TreeId;
 use std::path::Path;
 
 /// Runs the suite that was built before the search on a branch's workspace.
@@ -12,6 +11,8 @@ pub struct SuiteCheck<'a> {
     pub bench: &'a Bench<'a>,
     pub suite: &'a SuiteBuilt,
     pub base: &'a SuiteRun,
+    /// The unpatched repository.
+    pub before: &'a RepoView,
 }
 
 /// Failing tests that an observation tells of.
@@ -19,12 +20,10 @@ const FAILURES_SHOWN: usize = 3;
 
 impl AfterEdit for SuiteCheck<'_> {
     fn check(&self, dir: &Path) -> Result<Option<CheckReport>, AgentError> {
-        let broken = |error| match error {
+        let run = self.run(dir).map_err(|error| match error {
             VerifyError::Workspace(error) => AgentError::Workspace(error),
             other => AgentError::Check(other.to_string()),
-        };
-        let tree = self.bench.shadow.snapshot(dir)?;
-        let run = self.run(&tree).map_err(broken)?;
+        })?;
         let must_pass: Vec<&TestOutcome> = self
             .base
             .tests
@@ -46,8 +45,8 @@ impl AfterEdit for SuiteCheck<'_> {
         let mut passed = failing.is_empty();
         let mut text = tell(&failing, must_pass.len(), &run);
         if passed {
-            let patch = self.bench.shadow.diff(self.bench.base, &tree, &[])?;
-            if let Some(literal) = example_literal(&self.suite.text, &patch, dir) {
+            let after = RepoView::read(dir)?;
+            if let Some(literal) = example_literal(&self.suite.text, self.before, &after) {
                 passed = false;
                 text += &format!(
                     "\nBut the edit names \"{literal}\", which only the issue's example has: \
@@ -60,9 +59,10 @@ impl AfterEdit for SuiteCheck<'_> {
 }
 
 impl SuiteCheck<'_> {
-    fn run(&self, tree: &TreeId) -> Result<SuiteRun, VerifyError> {
+    fn run(&self, dir: &Path) -> Result<SuiteRun, VerifyError> {
+        let tree = self.bench.shadow.snapshot(dir)?;
         // The branch's number is of no use here.
-        Ok(self.bench.run_patch(BranchId(0), tree, self.suite)?.0)
+        Ok(self.bench.run_patch(BranchId(0), &tree, self.suite)?.0)
     }
 }
 

@@ -121,7 +121,7 @@ pub fn solve(
         tools.watcher.event(&event, &recorder.state);
         recorder.emit(event)?;
     }
-    run(&places, recorder, strategy, &config, &bench, tools)
+    run(&places, recorder, strategy, &config, &bench, &view, tools)
 }
 
 /// Goes on with a killed run from its last finished agent step.
@@ -159,7 +159,7 @@ pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError>
         .as_ref()
         .expect("the suite comes first");
     config.scope = Scope::of(&view, suite);
-    run(&places, recorder, &strategy, &config, &bench, tools)
+    run(&places, recorder, &strategy, &config, &bench, &view, tools)
 }
 
 fn run(
@@ -168,6 +168,7 @@ fn run(
     strategy: &Strategy,
     config: &AgentConfig,
     bench: &Bench<'_>,
+    view: &RepoView,
     tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let (suite, base): (SuiteBuilt, SuiteRun) = (
@@ -182,6 +183,7 @@ fn run(
         bench,
         suite: &suite,
         base: &base,
+        before: view,
     };
     let mut others = tools.others;
     let stop_tokens = tools.dialect.stop_tokens(tools.engine.vocabulary());
