@@ -67,6 +67,7 @@ impl PackedMatrix {
         self.k
     }
 
+    /// How its weights are stored.
     pub fn format(&self) -> Format {
         self.format
     }

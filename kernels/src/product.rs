@@ -10,7 +10,7 @@ use crate::format::{Format, PANEL_ROWS, PanelFormat, Q4K, Q6K, Q50, Q80};
 use crate::lhs::{QuantizedRows, Tile};
 use crate::packed::PackedMatrix;
 use crate::simd::LANES;
-use crate::tile::TILE_ROWS_MAX;
+use crate::tile::{TILE_ROWS_MAX, with_tile_rows};
 use std::ops::Range;
 
 /// Bytes of rows that a second-level cache holds beside a panel of weights.
@@ -26,6 +26,7 @@ const GROUP_BYTES_MAX: usize = 256 << 10;
 /// One matrix of a product, and where its columns go.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
+    /// `[n, k]`
     pub weights: &'a PackedMatrix,
     /// Added to each row, `[n]`.
     pub bias: Option<&'a [f32]>,
@@ -174,19 +175,11 @@ unsafe fn multiply_as<F: PanelFormat>(
 ) {
     let bytes = weights.panel(panel).as_ptr();
     let n_blocks = weights.k() / F::BLOCK;
-    macro_rules! of_rows {
-        ($($rows:literal)*) => {
-            match rows {
-                $($rows => {
-                    let out = out.first_chunk_mut::<$rows>().expect("no tile is higher");
-                    // SAFETY: the caller's promise; `Isa` says what there is.
-                    unsafe { run::<F, $rows>(isa, bytes, n_blocks, tile, out) }
-                })*
-                _ => unreachable!("tiles are of these heights"),
-            }
-        };
-    }
-    of_rows!(1 2 3 4 6 8 12);
+    with_tile_rows!(rows, ROWS => {
+        let out = out.first_chunk_mut::<ROWS>().expect("no tile is higher");
+        // SAFETY: the caller's promise; `Isa` says what there is.
+        unsafe { run::<F, ROWS>(isa, bytes, n_blocks, tile, out) }
+    });
 }
 
 /// # Safety

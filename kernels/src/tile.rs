@@ -7,6 +7,23 @@ const TILE_ROWS: [usize; 7] = [1, 2, 3, 4, 6, 8, TILE_ROWS_MAX];
 /// The highest tile.
 pub(crate) const TILE_ROWS_MAX: usize = 12;
 
+/// Evaluates `$body` with the constant `$rows`, which is the tile height `$height`.
+macro_rules! with_tile_rows {
+    ($height:expr, $rows:ident => $body:expr) => {
+        crate::tile::with_tile_rows!(@ 1 2 3 4 6 8 12; $height, $rows => $body)
+    };
+    (@ $($literal:literal)*; $height:expr, $rows:ident => $body:expr) => {
+        match $height {
+            $($literal => {
+                const $rows: usize = $literal;
+                $body
+            })*
+            height => unreachable!("no tile has {height} rows"),
+        }
+    };
+}
+pub(crate) use with_tile_rows;
+
 /// How many tiles of which height `rows` rows make: as few as there can be, and
 /// then as low as there are.
 pub(crate) fn tiles(rows: usize) -> (usize, usize) {
@@ -29,5 +46,12 @@ mod tests {
         assert_eq!(tiles(8), (1, 8));
         assert_eq!(tiles(13), (2, 8));
         assert_eq!(tiles(512), (43, 12));
+    }
+
+    #[test]
+    fn there_is_a_constant_for_every_height() {
+        for height in TILE_ROWS {
+            assert_eq!(with_tile_rows!(height, ROWS => ROWS), height);
+        }
     }
 }

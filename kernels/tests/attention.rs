@@ -246,9 +246,8 @@ fn what_others_left_behind_a_row_does_not_reach_it() {
     }
 }
 
-#[test]
-#[should_panic(expected = "a row that pieces do not cover")]
-fn a_row_in_no_piece_is_refused() {
+/// Attention of one row that sees one position, over a cache of one block.
+fn run_pieces(pieces: &[Piece]) {
     let attention = Attention {
         shape: shape(1, 1, 16),
         queries: &[0.0; 16],
@@ -256,27 +255,23 @@ fn a_row_in_no_piece_is_refused() {
         keys: &[0.0; 256],
         values: &[0.0; 256],
         seen: &[1],
-        pieces: &[],
+        pieces,
     };
     attend(Isa::best(), &attention, &mut [0.0; 16], &Inline);
 }
 
 #[test]
+#[should_panic(expected = "a row that pieces do not cover")]
+fn a_row_in_no_piece_is_refused() {
+    run_pieces(&[]);
+}
+
+#[test]
 #[should_panic(expected = "a piece's blocks")]
 fn a_block_past_the_cache_is_refused() {
-    let piece = Piece {
+    run_pieces(&[Piece {
         rows: vec![0],
         first: 0,
         blocks: vec![1],
-    };
-    let attention = Attention {
-        shape: shape(1, 1, 16),
-        queries: &[0.0; 16],
-        query_stride: 16,
-        keys: &[0.0; 256],
-        values: &[0.0; 256],
-        seen: &[1],
-        pieces: &[piece],
-    };
-    attend(Isa::best(), &attention, &mut [0.0; 16], &Inline);
+    }]);
 }

@@ -33,6 +33,22 @@ fn rows(isa: Isa, rows: usize, k: usize, format: Format, rng: &mut ChaCha8Rng) -
     QuantizedRows::new(isa, rows, k, format.scales(), &fill, &Inline)
 }
 
+fn part(weights: &PackedMatrix, column: usize) -> Part<'_> {
+    Part {
+        weights,
+        bias: None,
+        column,
+    }
+}
+
+/// `x Wᵀ` of one matrix: `[rows, n]`.
+fn product(isa: Isa, lhs: &QuantizedRows, weights: &PackedMatrix) -> Vec<f32> {
+    let n = weights.n();
+    let mut out = vec![0f32; lhs.rows() * n];
+    multiply(isa, lhs, &[part(weights, 0)], false, &mut out, n, &Inline);
+    out
+}
+
 /// Items in reverse and one by one, as threads might take them.
 struct Backwards;
 
@@ -108,14 +124,7 @@ fn every_processor_gives_what_the_portable_path_gives() {
             let file = file(format, n, k, &mut rng);
             let weights = PackedMatrix::pack(format, n, k, &file, &Inline);
             let lhs = rows(isa, t, k, format, &mut rng);
-            let mut out = vec![0f32; t * n];
-            let part = Part {
-                weights: &weights,
-                bias: None,
-                column: 0,
-            };
-            multiply(isa, &lhs, &[part], false, &mut out, n, &Inline);
-            out
+            product(isa, &lhs, &weights)
         };
         let want = run(Isa::Portable);
         for isa in Isa::all() {
@@ -141,14 +150,7 @@ fn the_rows_beside_it_change_no_bit_of_a_row() {
             let products = |rows: usize| {
                 let fill = |row: usize, to: &mut [f32]| to.copy_from_slice(&values[row * k..][..k]);
                 let lhs = QuantizedRows::new(isa, rows, k, format.scales(), &fill, &Inline);
-                let mut out = vec![0f32; rows * n];
-                let part = Part {
-                    weights: &weights,
-                    bias: None,
-                    column: 0,
-                };
-                multiply(isa, &lhs, &[part], false, &mut out, n, &Inline);
-                out
+                product(isa, &lhs, &weights)
             };
             let all = products(40);
             for rows in [1, 2, 3, 5, 8, 12, 13, 25] {
@@ -171,31 +173,10 @@ fn parts_of_two_formats_stand_side_by_side() {
         .map(|format| PackedMatrix::pack(format, 24, k, &file(format, 24, k, &mut rng), &Inline));
     let lhs = rows(isa, t, k, Format::Q4K, &mut rng);
     let mut both = vec![0f32; t * 48];
-    let part = |weights, column| Part {
-        weights,
-        bias: None,
-        column,
-    };
-    multiply(
-        isa,
-        &lhs,
-        &[part(&a, 0), part(&b, 24)],
-        false,
-        &mut both,
-        48,
-        &Backwards,
-    );
+    let parts = [part(&a, 0), part(&b, 24)];
+    multiply(isa, &lhs, &parts, false, &mut both, 48, &Backwards);
     for (weights, column) in [(&a, 0), (&b, 24)] {
-        let mut alone = vec![0f32; t * 24];
-        multiply(
-            isa,
-            &lhs,
-            &[part(weights, 0)],
-            false,
-            &mut alone,
-            24,
-            &Inline,
-        );
+        let alone = product(isa, &lhs, weights);
         for row in 0..t {
             assert_eq!(both[row * 48 + column..][..24], alone[row * 24..][..24]);
         }
@@ -207,18 +188,7 @@ fn parts_of_two_formats_stand_side_by_side() {
 fn rows_scaled_for_another_format_are_refused() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let isa = Isa::best();
-    let weights = PackedMatrix::pack(
-        Format::Q8_0,
-        16,
-        256,
-        &file(Format::Q8_0, 16, 256, &mut rng),
-        &Inline,
-    );
-    let lhs = rows(isa, 1, 256, Format::Q4K, &mut rng);
-    let part = Part {
-        weights: &weights,
-        bias: None,
-        column: 0,
-    };
-    multiply(isa, &lhs, &[part], false, &mut [0.0; 16], 16, &Inline);
+    let file = file(Format::Q8_0, 16, 256, &mut rng);
+    let weights = PackedMatrix::pack(Format::Q8_0, 16, 256, &file, &Inline);
+    product(isa, &rows(isa, 1, 256, Format::Q4K, &mut rng), &weights);
 }

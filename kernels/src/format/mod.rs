@@ -5,6 +5,7 @@
 //! the file gives it, in another order: a packed matrix is as large as the file's.
 //!
 //! Source of the formats: ggml's `ggml-common.h` (`block_q4_K` and so on).
+mod blocks32;
 mod q4_k;
 mod q5_0;
 mod q6_k;
@@ -37,7 +38,9 @@ pub enum Format {
 /// How finely the left side of a product is scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scales {
+    /// One for each 32 values.
     EachBlock32,
+    /// One for each 256 values.
     EachBlock256,
 }
 
@@ -52,6 +55,7 @@ impl Scales {
 }
 
 impl Format {
+    /// Every one.
     pub const ALL: [Self; 4] = [Self::Q4K, Self::Q5_0, Self::Q6K, Self::Q8_0];
 
     /// Weights of a block.
@@ -117,6 +121,26 @@ const AHEAD: usize = 8192;
 unsafe fn prefetch<S: Simd>(at: *const u8) {
     // SAFETY: a prefetch of any address is harmless.
     unsafe { S::prefetch(at.wrapping_add(AHEAD)) }
+}
+
+/// Adds a block's sums to `out`, each row's times its scale at `scales`.
+///
+/// # Safety
+/// The processor has what `S` stands for; `ROWS` scales are there.
+#[inline(always)]
+unsafe fn add_scaled<S: Simd, const ROWS: usize>(
+    sums: [S::Float; ROWS],
+    scales: *const f32,
+    out: &mut [[f32; LANES]; ROWS],
+) {
+    for (r, (sum, out)) in sums.into_iter().zip(out).enumerate() {
+        let to = out.as_mut_ptr();
+        // SAFETY: the caller's promises; a row of `out` is a vector.
+        unsafe {
+            let scale = S::splat_f(*scales.add(r));
+            S::store_f(to, S::mul_add(sum, scale, S::load_f(to)));
+        }
+    }
 }
 
 /// A half in the file, at `at` of `bytes`.

@@ -7,7 +7,7 @@
 //! second: `[8 quads][16 rows][4 columns]`. Of its scales, `[16] (s0 | s1 << 4)`,
 //! `[16] (m0 | m1 << 4)` hold the low four bits, `[16] (s0 | s1 << 2 | m0 << 4 |
 //! m1 << 6)` the upper two.
-use super::{PANEL_ROWS, PanelFormat, half_at, prefetch};
+use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -121,11 +121,7 @@ impl PanelFormat for Q4K {
                         }
                     }
                 }
-                for (r, (sum, out)) in sums.into_iter().zip(out.iter_mut()).enumerate() {
-                    let scale = S::splat_f(*lhs.scales.add(b * ROWS + r));
-                    let to = out.as_mut_ptr();
-                    S::store_f(to, S::mul_add(sum, scale, S::load_f(to)));
-                }
+                add_scaled::<S, ROWS>(sums, lhs.scales.add(b * ROWS), out);
             }
         }
     }

@@ -3,7 +3,8 @@
 //! A packed block of 16 rows: `d: [16] f16`, fifth bits `[8 quads] u64` (bit number
 //! `4 r + c` is row r's column c of the quad), low bits `[4 quads][16 rows][4
 //! columns]`, a byte's low half of quad i, its high half of quad `i + 4`.
-use super::{PANEL_ROWS, PanelFormat, half_at, prefetch};
+use super::blocks32::{self, Blocks32};
+use super::{PANEL_ROWS, PanelFormat, half_at};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -12,9 +13,6 @@ pub(crate) struct Q50;
 const FIFTH: usize = 2 * PANEL_ROWS;
 const LOW: usize = FIFTH + 8 * 8;
 const QUAD: usize = 4 * PANEL_ROWS;
-
-/// What `q` is when the weight is 0.
-const ZERO: f32 = 16.0;
 
 impl PanelFormat for Q50 {
     const BLOCK: usize = 32;
@@ -40,7 +38,7 @@ impl PanelFormat for Q50 {
         let (quad, lane) = (column / 4, 4 * row + column % 4);
         let low = block[LOW + quad % 4 * QUAD + lane] >> (quad / 4 * 4) & 15;
         let fifth = block[FIFTH + quad * 8 + lane / 8] >> (lane % 8) & 1;
-        half_at(block, 2 * row) * (f32::from(low | fifth << 4) - ZERO)
+        half_at(block, 2 * row) * (f32::from(low | fifth << 4) - Self::ZERO)
     }
 
     #[inline(always)]
@@ -50,41 +48,27 @@ impl PanelFormat for Q50 {
         lhs: Tile,
         out: &mut [[f32; LANES]; ROWS],
     ) {
-        // SAFETY: the caller's promises; every offset lies in the layouts above.
+        // SAFETY: the caller's promises.
+        unsafe { blocks32::multiply::<Self, S, ROWS>(panel, n_blocks, lhs, out) }
+    }
+}
+
+impl Blocks32 for Q50 {
+    const ZERO: f32 = 16.0;
+
+    #[inline(always)]
+    unsafe fn quad<S: Simd>(block: *const u8, quad: usize) -> S::Int {
+        // SAFETY: the caller's promises.
         unsafe {
-            let nibble = S::splat(0x0f0f_0f0f);
-            let zero = S::splat_f(ZERO);
-            let mut sums = [S::zero_f(); ROWS];
-            for b in 0..n_blocks {
-                let block = panel.add(b * Self::BLOCK_BYTES * PANEL_ROWS);
-                let q = lhs.q.add(b * 8 * 4 * ROWS);
-                (0..Self::BLOCK_BYTES * PANEL_ROWS)
-                    .step_by(64)
-                    .for_each(|at| prefetch::<S>(block.add(at)));
-                let mut dots = [S::zero(); ROWS];
-                for quad in 0..8 {
-                    let both = S::load(block.add(LOW + quad % 4 * QUAD));
-                    let low = match quad / 4 {
-                        0 => S::and(both, nibble),
-                        _ => S::and(S::shr::<4>(both), nibble),
-                    };
-                    let w = S::add_where(low, block.add(FIFTH + 8 * quad), 16);
-                    for (r, dot) in dots.iter_mut().enumerate() {
-                        *dot = S::dot(*dot, w, q.add((quad * ROWS + r) * 4));
-                    }
-                }
-                let d = S::load_half(block);
-                for r in 0..ROWS {
-                    let of_32 = S::splat_f(*lhs.sums_of_32.add(b * ROWS + r));
-                    let dot = S::mul_sub(of_32, zero, S::to_float(dots[r]));
-                    let scale = S::splat_f(*lhs.scales.add(b * ROWS + r));
-                    sums[r] = S::mul_add(S::mul(dot, d), scale, sums[r]);
-                }
-            }
-            for (sum, out) in sums.into_iter().zip(out.iter_mut()) {
-                let to = out.as_mut_ptr();
-                S::store_f(to, S::add(sum, S::load_f(to)));
-            }
+            let (both, nibble) = (
+                S::load(block.add(LOW + quad % 4 * QUAD)),
+                S::splat(0x0f0f_0f0f),
+            );
+            let low = match quad / 4 {
+                0 => S::and(both, nibble),
+                _ => S::and(S::shr::<4>(both), nibble),
+            };
+            S::add_where(low, block.add(FIFTH + 8 * quad), 16)
         }
     }
 }

@@ -5,7 +5,7 @@
 //! bits `[8 pairs][4 quads][16 rows][4 columns]`, a byte's low half of the pair's
 //! first sub-block, its high half of the second; upper bits `[16 subs][16 rows][4
 //! columns]`, two bits for each of the sub-block's four quads.
-use super::{PANEL_ROWS, PanelFormat, half_at, prefetch};
+use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -112,11 +112,7 @@ impl PanelFormat for Q6K {
                         sums[r] = S::mul_add(dot, scale, sums[r]);
                     }
                 }
-                for (r, (sum, out)) in sums.into_iter().zip(out.iter_mut()).enumerate() {
-                    let scale = S::splat_f(*lhs.scales.add(b * ROWS + r));
-                    let to = out.as_mut_ptr();
-                    S::store_f(to, S::mul_add(sum, scale, S::load_f(to)));
-                }
+                add_scaled::<S, ROWS>(sums, lhs.scales.add(b * ROWS), out);
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A packed block of 16 rows: `d: [16] f16`, then `[8 quads][16 rows][4 columns]`
 //! of `q + 128`, since the products take weights without a sign.
-use super::{PANEL_ROWS, PanelFormat, half_at, prefetch};
+use super::blocks32::{self, Blocks32};
+use super::{PANEL_ROWS, PanelFormat, half_at};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -10,9 +11,6 @@ pub(crate) struct Q80;
 
 const QUANTS: usize = 2 * PANEL_ROWS;
 const QUAD: usize = 4 * PANEL_ROWS;
-
-/// What a packed byte is when the weight is 0.
-const ZERO: f32 = 128.0;
 
 impl PanelFormat for Q80 {
     const BLOCK: usize = 32;
@@ -29,7 +27,7 @@ impl PanelFormat for Q80 {
 
     fn weight(block: &[u8], row: usize, column: usize) -> f32 {
         let q = block[QUANTS + column / 4 * QUAD + 4 * row + column % 4];
-        half_at(block, 2 * row) * (f32::from(q) - ZERO)
+        half_at(block, 2 * row) * (f32::from(q) - Self::ZERO)
     }
 
     #[inline(always)]
@@ -39,35 +37,17 @@ impl PanelFormat for Q80 {
         lhs: Tile,
         out: &mut [[f32; LANES]; ROWS],
     ) {
-        // SAFETY: the caller's promises; every offset lies in the layouts above.
-        unsafe {
-            let zero = S::splat_f(ZERO);
-            let mut sums = [S::zero_f(); ROWS];
-            for b in 0..n_blocks {
-                let block = panel.add(b * Self::BLOCK_BYTES * PANEL_ROWS);
-                let q = lhs.q.add(b * 8 * 4 * ROWS);
-                (0..Self::BLOCK_BYTES * PANEL_ROWS)
-                    .step_by(64)
-                    .for_each(|at| prefetch::<S>(block.add(at)));
-                let mut dots = [S::zero(); ROWS];
-                for quad in 0..8 {
-                    let w = S::load(block.add(QUANTS + quad * QUAD));
-                    for (r, dot) in dots.iter_mut().enumerate() {
-                        *dot = S::dot(*dot, w, q.add((quad * ROWS + r) * 4));
-                    }
-                }
-                let d = S::load_half(block);
-                for r in 0..ROWS {
-                    let of_32 = S::splat_f(*lhs.sums_of_32.add(b * ROWS + r));
-                    let dot = S::mul_sub(of_32, zero, S::to_float(dots[r]));
-                    let scale = S::splat_f(*lhs.scales.add(b * ROWS + r));
-                    sums[r] = S::mul_add(S::mul(dot, d), scale, sums[r]);
-                }
-            }
-            for (sum, out) in sums.into_iter().zip(out.iter_mut()) {
-                let to = out.as_mut_ptr();
-                S::store_f(to, S::add(sum, S::load_f(to)));
-            }
-        }
+        // SAFETY: the caller's promises.
+        unsafe { blocks32::multiply::<Self, S, ROWS>(panel, n_blocks, lhs, out) }
+    }
+}
+
+impl Blocks32 for Q80 {
+    const ZERO: f32 = 128.0;
+
+    #[inline(always)]
+    unsafe fn quad<S: Simd>(block: *const u8, quad: usize) -> S::Int {
+        // SAFETY: the caller's promises.
+        unsafe { S::load(block.add(QUANTS + quad * QUAD)) }
     }
 }

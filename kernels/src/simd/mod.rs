@@ -60,7 +60,10 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn sub(a: Self::Float, b: Self::Float) -> Self::Float;
     unsafe fn mul(a: Self::Float, b: Self::Float) -> Self::Float;
     unsafe fn div(a: Self::Float, b: Self::Float) -> Self::Float;
+    /// `b` where either is NaN.
     unsafe fn max(a: Self::Float, b: Self::Float) -> Self::Float;
+    /// `b` where either is NaN.
+    unsafe fn min(a: Self::Float, b: Self::Float) -> Self::Float;
     /// `a * b + c`, rounded once or twice.
     unsafe fn mul_add(a: Self::Float, b: Self::Float, c: Self::Float) -> Self::Float;
     /// `c - a * b`, rounded once or twice.
@@ -78,7 +81,7 @@ pub(crate) trait Simd: Copy + 'static {
 
 /// The largest argument below which `e^x` counts as 0 here: `e^-87` is near the
 /// smallest normal f32.
-const EXPONENT_MIN: f32 = -87.0;
+pub(crate) const EXPONENT_MIN: f32 = -87.0;
 const EXPONENT_MAX: f32 = 88.0;
 
 /// `e^x`, relative error below 3e-7 in `[-87, 88]`; arguments outside are taken

@@ -160,6 +160,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn min(a: Float, b: Float) -> Float {
+        from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(a: Float, b: Float, c: Float) -> Float {
         from_fn(|i| a[i] * b[i] + c[i])
     }

@@ -1,0 +1,160 @@
+//! One piece and one key/value head, split after split.
+use super::chunk::tile_over_chunk;
+use super::state::{Partials, STATE_EXTRA, State, merge};
+use super::{
+    Attention, BLOCK_SIZE, CHUNK, CHUNK_BLOCKS, HeadShape, MASKED, Piece, SPLIT, SPLIT_BLOCKS,
+};
+use crate::executor::Shared;
+use crate::simd::Simd;
+use crate::tile::{tiles, with_tile_rows};
+
+/// A worker's memory for one task.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// `[tile][D][query]`, scaled.
+    pub(super) q: Vec<f32>,
+    /// Of the split in hand: `[query][value_dim]`
+    pub(super) sums: Vec<f32>,
+    /// `[query]`
+    pub(super) weight: Vec<f32>,
+    /// `[query]`
+    pub(super) largest: Vec<f32>,
+    /// `[query]`
+    pub(super) seen: Vec<usize>,
+    /// `[query][CHUNK]`
+    pub(super) scores: Vec<f32>,
+    /// Of the splits before: `[query]`
+    totals: Vec<State>,
+    /// One state, to be merged.
+    state: Vec<f32>,
+}
+
+impl Scratch {
+    /// Takes the queries of a piece's rows; tiles of one height.
+    fn start(&mut self, attention: &Attention<'_>, piece: &Piece, kv_head: usize) -> usize {
+        let HeadShape {
+            n_heads,
+            n_kv_heads,
+            head_dim: d,
+        } = attention.shape;
+        let group = n_heads / n_kv_heads;
+        let (n_tiles, height) = tiles(piece.rows.len() * group);
+        let padded = n_tiles * height;
+        let scale = 1.0 / (d as f32).sqrt();
+        self.q.clear();
+        self.q.resize(padded * d, 0.0);
+        self.scores.resize(height * CHUNK, 0.0);
+        self.seen.clear();
+        for (i, &row) in piece.rows.iter().enumerate() {
+            let from = row as usize * attention.query_stride + kv_head * group * d;
+            let queries = attention.queries[from..][..group * d].chunks_exact(d);
+            for (g, q) in queries.enumerate() {
+                let query = i * group + g;
+                let to = &mut self.q[query / height * height * d + query % height..];
+                for (i, x) in q.iter().enumerate() {
+                    to[i * height] = x * scale;
+                }
+                self.seen.push(attention.seen[row as usize] as usize);
+            }
+        }
+        self.seen.resize(padded, 0);
+        self.totals.resize(padded, State::default());
+        for total in &mut self.totals {
+            total.empty(attention.shape.value_dim());
+        }
+        height
+    }
+
+    /// Empties what is kept of the split in hand.
+    fn start_split(&mut self, value_dim: usize) {
+        let padded = self.seen.len();
+        self.sums.clear();
+        self.sums.resize(padded * value_dim, 0.0);
+        self.weight.clear();
+        self.weight.resize(padded, 0.0);
+        self.largest.clear();
+        self.largest.resize(padded, MASKED);
+    }
+}
+
+/// One piece and one key/value head: writes the means of rows that no other piece
+/// has, and the splits of the others.
+///
+/// # Safety
+/// The processor has what `S` stands for; [`check`] has passed; nobody else writes
+/// the places of the piece's rows and splits.
+#[inline(always)]
+pub(super) unsafe fn work<S: Simd>(
+    attention: &Attention<'_>,
+    piece: &Piece,
+    kv_head: usize,
+    partials: &Partials<'_>,
+    scratch: &mut Scratch,
+    states: Shared<f32>,
+    out: Shared<f32>,
+) {
+    let HeadShape {
+        n_heads,
+        n_kv_heads,
+        head_dim: d,
+    } = attention.shape;
+    let (group, value_dim) = (n_heads / n_kv_heads, attention.shape.value_dim());
+    let height = scratch.start(attention, piece, kv_head);
+    let farthest = scratch.seen.iter().copied().max().unwrap_or(0);
+    for (i, blocks) in piece.blocks.chunks(SPLIT_BLOCKS).enumerate() {
+        let first = piece.first + i * SPLIT;
+        if first >= farthest {
+            break;
+        }
+        scratch.start_split(value_dim);
+        for (c, blocks) in blocks.chunks(CHUNK_BLOCKS).enumerate() {
+            let first = first + c * CHUNK;
+            let n_blocks = farthest.saturating_sub(first).div_ceil(BLOCK_SIZE);
+            let blocks = &blocks[..blocks.len().min(n_blocks)];
+            for tile in 0..scratch.seen.len() / height {
+                // SAFETY: the caller's promises, and a scratch of this height.
+                with_tile_rows!(height, Q => unsafe {
+                    tile_over_chunk::<S, Q>(attention, kv_head, blocks, first, tile, scratch)
+                });
+            }
+        }
+        for query in 0..piece.rows.len() * group {
+            let row = piece.rows[query / group] as usize;
+            if scratch.seen[query] <= first {
+                continue;
+            }
+            let state = match partials.is_split(row) {
+                true => {
+                    let head = kv_head * group + query % group;
+                    // SAFETY: a place of this row, head and split.
+                    unsafe { states.get().add(partials.place(row, head, first / SPLIT)) }
+                }
+                false => {
+                    scratch.state.resize(value_dim + STATE_EXTRA, 0.0);
+                    scratch.state.as_mut_ptr()
+                }
+            };
+            // SAFETY: a state's length is there.
+            unsafe {
+                let sums = scratch.sums.as_ptr().add(query * value_dim);
+                std::ptr::copy_nonoverlapping(sums, state, value_dim);
+                state.add(value_dim).write(scratch.weight[query]);
+                state.add(value_dim + 1).write(scratch.largest[query]);
+                if !partials.is_split(row) {
+                    merge::<S>(&mut scratch.totals[query], state);
+                }
+            }
+        }
+    }
+    for query in 0..piece.rows.len() * group {
+        let row = piece.rows[query / group] as usize;
+        if !partials.is_split(row) {
+            let head = kv_head * group + query % group;
+            // SAFETY: places of this row and head, which nobody else writes.
+            unsafe {
+                let to = out.get().add((row * n_heads + head) * d);
+                scratch.totals[query].write_mean(to, d);
+            }
+        }
+    }
+}
