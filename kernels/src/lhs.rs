@@ -20,19 +20,26 @@ pub struct QuantizedRows {
     q: Vec<i8>,
     /// `[tile][block][row]`: what a byte of the block stands for.
     scales: Vec<f32>,
-    /// `[tile][k / 16][row]`: the sum of 16 bytes.
-    sums_of_16: Vec<f32>,
-    /// `[tile][k / 32][row]`: the sum of 32 bytes.
-    sums_of_32: Vec<f32>,
+    /// `[tile][k / run][row]`: where the dot products of a run of bytes start, minus
+    /// their sum times what is stored for a weight of 0.
+    starts: Vec<i32>,
+    /// `[tile][k / 256][row][16]` where scales are of 256: the sums of 32 bytes each,
+    /// for formats with minima.
+    split_sums: Vec<i8>,
 }
+
+/// Bytes of the eight sums of a block of 256: of the even ones what is below
+/// [`SPLIT_BITS`] bits, of the odd ones, and the same of what is above.
+pub(crate) const SPLIT_SUMS: usize = 16;
+pub(crate) const SPLIT_BITS: u32 = 7;
 
 /// One tile as the products read it.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile {
     pub(crate) q: *const i8,
     pub(crate) scales: *const f32,
-    pub(crate) sums_of_16: *const f32,
-    pub(crate) sums_of_32: *const f32,
+    pub(crate) starts: *const i32,
+    pub(crate) split_sums: *const i8,
 }
 
 impl QuantizedRows {
@@ -64,13 +71,13 @@ impl QuantizedRows {
             tile_rows,
             q: vec![0; padded * k],
             scales: vec![0.0; padded * k / block],
-            sums_of_16: vec![0.0; padded * k / 16],
-            sums_of_32: vec![0.0; padded * k / 32],
+            starts: vec![0; padded * k / scales.run()],
+            split_sums: vec![0; padded * split_sums_of(k, scales)],
         };
         let q = Shared(quantized.q.as_mut_ptr());
         let scale = Shared(quantized.scales.as_mut_ptr());
-        let sums_of_16 = Shared(quantized.sums_of_16.as_mut_ptr());
-        let sums_of_32 = Shared(quantized.sums_of_32.as_mut_ptr());
+        let starts = Shared(quantized.starts.as_mut_ptr());
+        let split_sums = Shared(quantized.split_sums.as_mut_ptr());
         executor.execute(rows, &|range| {
             let mut values = vec![0f32; k];
             for row in range {
@@ -82,12 +89,16 @@ impl QuantizedRows {
                     let to = RowPlaces {
                         q: q.get().add(tile * tile_rows * k + 4 * within),
                         scales: scale.get().add(tile * tile_rows * (k / block) + within),
-                        sums_of_16: sums_of_16.get().add(tile * tile_rows * (k / 16) + within),
-                        sums_of_32: sums_of_32.get().add(tile * tile_rows * (k / 32) + within),
+                        starts: starts
+                            .get()
+                            .add(tile * tile_rows * (k / scales.run()) + within),
+                        split_sums: split_sums
+                            .get()
+                            .add(tile * tile_rows * split_sums_of(k, scales) + within * SPLIT_SUMS),
                         stride: tile_rows,
                     };
                     let values = values.as_slice();
-                    dispatch!(isa, quantize_row(values: &[f32], block: usize, to: RowPlaces));
+                    dispatch!(isa, quantize_row(values: &[f32], scales: Scales, to: RowPlaces));
                 }
             }
         });
@@ -131,9 +142,17 @@ impl QuantizedRows {
         Tile {
             q: self.q[first * self.k..].as_ptr(),
             scales: self.scales[first * (self.k / self.scales_of.block())..].as_ptr(),
-            sums_of_16: self.sums_of_16[first * (self.k / 16)..].as_ptr(),
-            sums_of_32: self.sums_of_32[first * (self.k / 32)..].as_ptr(),
+            starts: self.starts[first * (self.k / self.scales_of.run())..].as_ptr(),
+            split_sums: self.split_sums[first * split_sums_of(self.k, self.scales_of)..].as_ptr(),
         }
+    }
+}
+
+/// Split sums of a row of `k`.
+fn split_sums_of(k: usize, scales: Scales) -> usize {
+    match scales {
+        Scales::EachBlock32 => 0,
+        Scales::EachBlock256 => k / 256 * SPLIT_SUMS,
     }
 }
 
@@ -142,16 +161,17 @@ impl QuantizedRows {
 struct RowPlaces {
     q: *mut i8,
     scales: *mut f32,
-    sums_of_16: *mut f32,
-    sums_of_32: *mut f32,
+    starts: *mut i32,
+    split_sums: *mut i8,
     stride: usize,
 }
 
 /// # Safety
-/// The processor has what `S` stands for; `values` is whole blocks, `block` a
-/// multiple of 32, and `to` has room for them.
+/// The processor has what `S` stands for; `values` is whole blocks, and `to` has
+/// room for them.
 #[inline(always)]
-unsafe fn quantize_row<S: Simd>(values: &[f32], block: usize, to: RowPlaces) {
+unsafe fn quantize_row<S: Simd>(values: &[f32], scales: Scales, to: RowPlaces) {
+    let (block, run) = (scales.block(), scales.run());
     for (b, values) in values.chunks_exact(block).enumerate() {
         // SAFETY: the caller's promises; vectors of 16 within a block.
         unsafe {
@@ -165,27 +185,46 @@ unsafe fn quantize_row<S: Simd>(values: &[f32], block: usize, to: RowPlaces) {
             let (largest, poison) = (S::largest(largest), S::sum(poison));
             let inverse = S::splat_f(if largest > 0.0 { 127.0 / largest } else { 0.0 });
             to.scales.add(b * to.stride).write(largest / 127.0 + poison);
+            let mut sums = [0i32; 256 / LANES];
             for (i, v) in values.chunks_exact(LANES).enumerate() {
                 let mut q = [0i8; LANES];
                 S::store_i8(q.as_mut_ptr(), S::mul(S::load_f(v.as_ptr()), inverse));
-                let at = b * block / 16 + i;
-                let sum = q.iter().map(|&q| i32::from(q)).sum::<i32>() as f32;
-                to.sums_of_16.add(at * to.stride).write(sum);
-                let sum_of_32 = to.sums_of_32.add(at / 2 * to.stride);
-                sum_of_32.write(if at.is_multiple_of(2) {
-                    sum
-                } else {
-                    *sum_of_32 + sum
-                });
+                sums[i] = q.iter().map(|&q| i32::from(q)).sum();
                 for (quad, four) in q.as_chunks::<4>().0.iter().enumerate() {
-                    let quad = at * 4 + quad;
+                    let quad = (b * block + i * LANES) / 4 + quad;
                     to.q.add(4 * quad * to.stride)
                         .cast::<[i8; 4]>()
                         .write(*four);
                 }
             }
+            let sums = &sums[..block / LANES];
+            for (i, sums) in sums.chunks_exact(run / LANES).enumerate() {
+                let start = -scales.zero() * sums.iter().sum::<i32>();
+                to.starts
+                    .add((b * block / run + i) * to.stride)
+                    .write(start);
+            }
+            if scales == Scales::EachBlock256 {
+                let split = to.split_sums.add(b * SPLIT_SUMS * to.stride);
+                split.cast::<[i8; SPLIT_SUMS]>().write(split_sums(sums));
+            }
         }
     }
+}
+
+/// The sums of 32 bytes each of a block, from those of 16, in bytes: `low + (upper
+/// << SPLIT_BITS)`, at most 4,064 by size.
+fn split_sums(sums_of_16: &[i32]) -> [i8; SPLIT_SUMS] {
+    const HALF: i32 = 1 << (SPLIT_BITS - 1);
+    let mut split = [0; SPLIT_SUMS];
+    for (sub, pair) in sums_of_16.as_chunks::<2>().0.iter().enumerate() {
+        let sum = pair[0] + pair[1];
+        let upper = (sum + HALF) >> SPLIT_BITS;
+        let at = sub % 2 * 4 + sub / 2;
+        split[at] = (sum - (upper << SPLIT_BITS)) as i8;
+        split[8 + at] = upper as i8;
+    }
+    split
 }
 
 #[cfg(test)]
@@ -216,6 +255,21 @@ mod tests {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn split_sums_are_the_sums() {
+        for size in [-127i32, -64, -63, -2, -1, 0, 1, 2, 63, 64, 127] {
+            let sums: Vec<i32> = (0..16)
+                .map(|i| 16 * size + if size.abs() < 127 { i } else { 0 })
+                .collect();
+            let split = split_sums(&sums);
+            for sub in 0..8 {
+                let at = sub % 2 * 4 + sub / 2;
+                let sum = i32::from(split[at]) + (i32::from(split[8 + at]) << SPLIT_BITS);
+                assert_eq!(sum, sums[2 * sub] + sums[2 * sub + 1], "{size}: {split:?}");
             }
         }
     }

@@ -5,14 +5,24 @@ use crate::simd::{LANES, Simd};
 
 /// A format of `d * (q - ZERO)`: a packed block begins with `d: [16] f16`.
 pub(super) trait Blocks32: PanelFormat {
-    /// What `q` is when the weight is 0.
-    const ZERO: f32;
+    /// What `q` is when the weight is 0: [`Scales::zero`] times a power of 2.
+    ///
+    /// [`Scales::zero`]: super::Scales::zero
+    const ZERO: i32;
 
     /// `q` of four columns of all rows, `[16 rows][4 columns]`.
     ///
     /// # Safety
     /// The processor has what `S` stands for; a packed block is at `block`.
     unsafe fn quad<S: Simd>(block: *const u8, quad: usize) -> S::Int;
+
+    /// `start` times what `ZERO` is of [`Scales::zero`].
+    ///
+    /// # Safety
+    /// The processor has what `S` stands for.
+    ///
+    /// [`Scales::zero`]: super::Scales::zero
+    unsafe fn start<S: Simd>(start: S::Int) -> S::Int;
 }
 
 /// [`PanelFormat::multiply`] for such a format.
@@ -28,7 +38,6 @@ pub(super) unsafe fn multiply<F: Blocks32, S: Simd, const ROWS: usize>(
 ) {
     // SAFETY: the caller's promises; every offset lies in a tile's layout.
     unsafe {
-        let zero = S::splat_f(F::ZERO);
         let mut sums = [S::zero_f(); ROWS];
         for b in 0..n_blocks {
             let block = panel.add(b * F::BLOCK_BYTES * PANEL_ROWS);
@@ -37,6 +46,9 @@ pub(super) unsafe fn multiply<F: Blocks32, S: Simd, const ROWS: usize>(
                 .step_by(64)
                 .for_each(|at| prefetch::<S>(block.add(at)));
             let mut dots = [S::zero(); ROWS];
+            for (r, dot) in dots.iter_mut().enumerate() {
+                *dot = F::start::<S>(S::splat(*lhs.starts.add(b * ROWS + r)));
+            }
             for quad in 0..8 {
                 let w = F::quad::<S>(block, quad);
                 for (r, dot) in dots.iter_mut().enumerate() {
@@ -45,10 +57,8 @@ pub(super) unsafe fn multiply<F: Blocks32, S: Simd, const ROWS: usize>(
             }
             let d = S::load_half(block);
             for r in 0..ROWS {
-                let of_32 = S::splat_f(*lhs.sums_of_32.add(b * ROWS + r));
-                let dot = S::mul_sub(of_32, zero, S::to_float(dots[r]));
                 let scale = S::splat_f(*lhs.scales.add(b * ROWS + r));
-                sums[r] = S::mul_add(S::mul(dot, d), scale, sums[r]);
+                sums[r] = S::mul_add(S::mul(S::to_float(dots[r]), d), scale, sums[r]);
             }
         }
         for (sum, out) in sums.into_iter().zip(out.iter_mut()) {

@@ -52,6 +52,22 @@ impl Scales {
             Self::EachBlock256 => 256,
         }
     }
+
+    /// Values of a dot product in whole numbers: weights that share a scale.
+    pub(crate) fn run(self) -> usize {
+        match self {
+            Self::EachBlock32 => 32,
+            Self::EachBlock256 => 16,
+        }
+    }
+
+    /// What formats with such rows store for a weight of 0, or a part of it.
+    pub(crate) fn zero(self) -> i32 {
+        match self {
+            Self::EachBlock32 => 16,
+            Self::EachBlock256 => 32,
+        }
+    }
 }
 
 impl Format {

@@ -38,7 +38,7 @@ impl PanelFormat for Q50 {
         let (quad, lane) = (column / 4, 4 * row + column % 4);
         let low = block[LOW + quad % 4 * QUAD + lane] >> (quad / 4 * 4) & 15;
         let fifth = block[FIFTH + quad * 8 + lane / 8] >> (lane % 8) & 1;
-        half_at(block, 2 * row) * (f32::from(low | fifth << 4) - Self::ZERO)
+        half_at(block, 2 * row) * (i32::from(low | fifth << 4) - Self::ZERO) as f32
     }
 
     #[inline(always)]
@@ -54,7 +54,7 @@ impl PanelFormat for Q50 {
 }
 
 impl Blocks32 for Q50 {
-    const ZERO: f32 = 16.0;
+    const ZERO: i32 = 16;
 
     #[inline(always)]
     unsafe fn quad<S: Simd>(block: *const u8, quad: usize) -> S::Int {
@@ -70,5 +70,10 @@ impl Blocks32 for Q50 {
             };
             S::add_where(low, block.add(FIFTH + 8 * quad), 16)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn start<S: Simd>(start: S::Int) -> S::Int {
+        start
     }
 }

@@ -17,9 +17,6 @@ const HIGH: usize = LOW + 128 * PANEL_ROWS;
 /// Bytes of four columns of all rows.
 const QUAD: usize = 4 * PANEL_ROWS;
 
-/// What `q` is when the weight is 0.
-const ZERO: f32 = 32.0;
-
 /// `q` of column `c` of a row, from the file.
 fn quant(row: &[u8], c: usize) -> u8 {
     // Two halves of 128 columns: 64 bytes of low bits and 32 of upper ones each.
@@ -55,7 +52,7 @@ impl PanelFormat for Q6K {
         let low = block[LOW + (sub / 2 * 4 + quad) * QUAD + lane] >> (sub % 2 * 4) & 15;
         let high = block[HIGH + sub * QUAD + lane] >> (2 * quad) & 3;
         let scale = block[SCALES + sub * PANEL_ROWS + row] as i8;
-        half_at(block, 2 * row) * f32::from(scale) * (f32::from(low | high << 4) - ZERO)
+        half_at(block, 2 * row) * f32::from(scale) * (f32::from(low | high << 4) - 32.0)
     }
 
     #[inline(always)]
@@ -69,13 +66,11 @@ impl PanelFormat for Q6K {
         unsafe {
             let nibble = S::splat(0x0f0f_0f0f);
             let upper = S::splat(0x3030_3030);
-            let zero = S::splat_f(ZERO);
             for b in 0..n_blocks {
                 let block = panel.add(b * Self::BLOCK_BYTES * PANEL_ROWS);
                 (0..LOW)
                     .step_by(64)
                     .for_each(|at| prefetch::<S>(block.add(at)));
-                let d = S::load_half(block);
                 let mut sums = [S::zero_f(); ROWS];
                 for sub in 0..16 {
                     let low = block.add(LOW + sub / 2 * 4 * QUAD);
@@ -91,7 +86,11 @@ impl PanelFormat for Q6K {
                         S::shr::<2>(high),
                     ];
                     let q = lhs.q.add((b * 64 + sub * 4) * 4 * ROWS);
+                    let starts = lhs.starts.add((b * 16 + sub) * ROWS);
                     let mut dots = [S::zero(); ROWS];
+                    for (r, dot) in dots.iter_mut().enumerate() {
+                        *dot = S::splat(*starts.add(r));
+                    }
                     for (quad, high) in high.into_iter().enumerate() {
                         let both = S::load(low.add(quad * QUAD));
                         let low = match sub % 2 {
@@ -104,13 +103,13 @@ impl PanelFormat for Q6K {
                         }
                     }
                     let scale = S::to_float(S::widen_i8(block.add(SCALES + sub * PANEL_ROWS)));
-                    let scale = S::mul(d, scale);
-                    let of_16 = lhs.sums_of_16.add((b * 16 + sub) * ROWS);
-                    for r in 0..ROWS {
-                        let dot = S::to_float(dots[r]);
-                        let dot = S::mul_sub(S::splat_f(*of_16.add(r)), zero, dot);
-                        sums[r] = S::mul_add(dot, scale, sums[r]);
+                    for (sum, dot) in sums.iter_mut().zip(dots) {
+                        *sum = S::mul_add(S::to_float(dot), scale, *sum);
                     }
+                }
+                let d = S::load_half(block);
+                for sum in &mut sums {
+                    *sum = S::mul(*sum, d);
                 }
                 add_scaled::<S, ROWS>(sums, lhs.scales.add(b * ROWS), out);
             }

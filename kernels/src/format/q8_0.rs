@@ -27,7 +27,7 @@ impl PanelFormat for Q80 {
 
     fn weight(block: &[u8], row: usize, column: usize) -> f32 {
         let q = block[QUANTS + column / 4 * QUAD + 4 * row + column % 4];
-        half_at(block, 2 * row) * (f32::from(q) - Self::ZERO)
+        half_at(block, 2 * row) * (i32::from(q) - Self::ZERO) as f32
     }
 
     #[inline(always)]
@@ -43,11 +43,17 @@ impl PanelFormat for Q80 {
 }
 
 impl Blocks32 for Q80 {
-    const ZERO: f32 = 128.0;
+    const ZERO: i32 = 128;
 
     #[inline(always)]
     unsafe fn quad<S: Simd>(block: *const u8, quad: usize) -> S::Int {
         // SAFETY: the caller's promises.
         unsafe { S::load(block.add(QUANTS + quad * QUAD)) }
+    }
+
+    #[inline(always)]
+    unsafe fn start<S: Simd>(start: S::Int) -> S::Int {
+        // SAFETY: the caller's promise; 128 is 8 times 16.
+        unsafe { S::shl::<3>(start) }
     }
 }

@@ -39,8 +39,6 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn shl<const BITS: u32>(a: Self::Int) -> Self::Int;
     /// Adds `value` to byte `i` where bit `i` of the 64 bits at `mask` is set.
     unsafe fn add_where(a: Self::Int, mask: *const u8, value: i8) -> Self::Int;
-    /// 16 unsigned bytes, one a lane.
-    unsafe fn widen_u8(from: *const u8) -> Self::Int;
     /// 16 signed bytes, one a lane.
     unsafe fn widen_i8(from: *const u8) -> Self::Int;
     /// In each lane: `acc` plus the inner product of `weights`' four unsigned

@@ -85,11 +85,6 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn widen_u8(from: *const u8) -> Int {
-        unsafe { from.cast::<[u8; LANES]>().read_unaligned() }.map(i32::from)
-    }
-
-    #[inline(always)]
     unsafe fn widen_i8(from: *const u8) -> Int {
         unsafe { from.cast::<[i8; LANES]>().read_unaligned() }.map(i32::from)
     }

@@ -63,11 +63,6 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn widen_u8(from: *const u8) -> __m512i {
-        unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())) }
-    }
-
-    #[inline(always)]
     unsafe fn widen_i8(from: *const u8) -> __m512i {
         unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())) }
     }
