@@ -386,6 +386,23 @@ fn a_pool_too_small_for_a_step_ends_its_branch_by_name() {
 }
 
 #[test]
+fn as_long_as_no_patch_passes_the_whole_budget_of_branches_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = (b'a'..=b'z').map(|c| (edit(&format!("sum(xs) - {}", c as char)), 1.0 / 26.0));
+    let said: Vec<_> = wrong.collect();
+    let mut engine = ScriptedEngine::from_policy(move |_| said.clone()).with_context_max(100_000);
+    let budget = Budget {
+        branches_max: 12,
+        ..Budget::default()
+    };
+    // A point's two candidates have four tries each before every other point's.
+    let strategy = strategy_named("egss", 4, 2).unwrap();
+    let state = run_strategy(&mut engine, &strategy, budget, dir.path());
+    assert!(!state.has_passed());
+    assert_eq!(state.branches.len(), 12);
+}
+
+#[test]
 fn an_example_that_no_patch_passes_is_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let said = vec![(edit("sum(xs) - 1"), 0.7), (edit("sum(xs) + 2"), 0.3)];

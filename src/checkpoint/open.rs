@@ -26,14 +26,6 @@ impl Weight {
             Self::Plain(tensor) => tensor.dims2(),
         }
     }
-
-    /// Bytes that it takes in memory.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::Quantized(tensor) => tensor.storage_size_in_bytes(),
-            Self::Plain(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
-        }
-    }
 }
 
 enum Source {

@@ -1,9 +1,9 @@
 //! Causal attention of a ragged batch over a paged cache.
 use super::plan::AttentionPlan;
-use super::pool::{Pool, isa};
+use super::pool::Pool;
 use super::slice::host;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
-use egss_kernels::{Attention, HeadShape, attend};
+use egss_kernels::{Attention, HeadShape, Isa, attend};
 
 /// `softmax(q kᵀ / sqrt(D)) v` for every row over the positions it sees.
 ///
@@ -76,7 +76,7 @@ impl CustomOp3 for PagedAttention<'_> {
             seen: &self.plan.seen,
             pieces: &self.plan.pieces,
         };
-        attend(isa(), &attention, &mut out, &Pool);
+        attend(Isa::best(), &attention, &mut out, &Pool);
         Ok((CpuStorage::F32(out), Shape::from((t, width))))
     }
 }

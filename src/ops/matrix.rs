@@ -2,7 +2,7 @@
 use super::pool::Pool;
 use crate::checkpoint::Weight;
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{Device, Module, Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 use egss_kernels::{Format, PackedMatrix};
 
 /// Weights `[out, in]` of a product `x Wᵀ`, and rows to look up.
@@ -69,14 +69,6 @@ impl Matrix {
                 }
                 Tensor::from_vec(rows, (ids.len(), packed.k()), device)
             }
-        }
-    }
-
-    /// `x: [T, in]` to `[T, out]`, by candle's products alone.
-    pub(super) fn forward_composite(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Composite(weights) => weights.forward(x),
-            Self::Packed(_) => bail!("packed weights have no composite form"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Root-mean-square normalisation (Zhang and Sennrich 2019, arXiv 1910.07467).
-use super::pool::isa;
 use super::slice::{host, with_host};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
+use egss_kernels::Isa;
 
 /// `x * weight / sqrt(mean(x²) + eps)`.
 pub struct RmsNorm {
@@ -10,6 +10,7 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
+    /// `weight: [E]` f32; `eps` is added to the mean square.
     pub fn new(weight: Tensor, eps: f32) -> Self {
         Self { weight, eps }
     }
@@ -45,7 +46,7 @@ impl CustomOp1 for Normalise<'_> {
         let mut out = vec![0f32; x.len()];
         with_host(&self.0.weight, |weight| {
             for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-                egss_kernels::rms_norm(isa(), x, weight, self.0.eps, out);
+                egss_kernels::rms_norm(Isa::best(), x, weight, self.0.eps, out);
             }
         })?;
         Ok((CpuStorage::F32(out), layout.shape().clone()))

@@ -15,8 +15,9 @@ pub struct AttentionSpan {
     pub blocks: Vec<u32>,
 }
 
-/// Splits of a group of rows whose blocks are shared, at most: each is kept until all of its
-/// row are there, 6 kB for 12 heads of 128. Beyond, spans are read one by one.
+/// Splits of a group of rows whose blocks are shared, at most: each is kept until
+/// all of its row are there, 6 kB for 12 heads of 128. Beyond, spans are read one
+/// by one.
 const SHARED_SPLITS_MAX: usize = 16_384;
 
 /// Rows of one piece at most: their queries and sums stay in a cache.
@@ -69,22 +70,12 @@ impl AttentionPlan {
     fn split(&mut self, spans: &[&AttentionSpan], from: usize) {
         let mut waiting: Vec<&AttentionSpan> = spans.to_vec();
         while let Some(&first) = waiting.first() {
-            // Those that go on with the same split, and how far they share.
-            let next = |span: &AttentionSpan| match span.start / BLOCK_SIZE >= from + SPLIT_BLOCKS {
-                true => span
-                    .blocks
-                    .get(from..from + SPLIT_BLOCKS)
-                    .map(<[u32]>::to_vec),
-                false => None,
-            };
-            let common = next(first);
-            let same = |span: &&AttentionSpan| common.is_some() && next(span) == common;
+            // Those that go on with the same split; `first` itself only if it goes on.
+            let common = next_split(first, from);
+            let same = |span: &&AttentionSpan| common.is_some() && next_split(span, from) == common;
             let (group, others): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(same);
-            let shared = match group.len() {
-                0 | 1 => 0,
-                _ => shared_blocks(&group, from),
-            };
-            if shared > 0 && n_splits(&group) <= SHARED_SPLITS_MAX {
+            if group.len() > 1 && n_splits(&group) <= SHARED_SPLITS_MAX {
+                let shared = shared_blocks(&group, from);
                 let rows: Vec<u32> = group.iter().flat_map(|s| rows_of(s)).collect();
                 self.add(&rows, from, &first.blocks[from..from + shared], false);
                 self.split(&group, from + shared);
@@ -115,6 +106,12 @@ impl AttentionPlan {
             }
         }
     }
+}
+
+/// The blocks of the split from `from` on, if all of the span's rows see it whole.
+fn next_split(span: &AttentionSpan, from: usize) -> Option<&[u32]> {
+    let end = from + SPLIT_BLOCKS;
+    (span.start / BLOCK_SIZE >= end).then(|| &span.blocks[from..end])
 }
 
 fn rows_of(span: &AttentionSpan) -> impl Iterator<Item = u32> {

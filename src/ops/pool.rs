@@ -1,7 +1,6 @@
 //! The threads that the kernels run on.
 use egss_kernels::{Executor, Isa};
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// candle's pool: its own products run there, and a second pool whose idle
 /// workers spin would fight it for the cores.
@@ -17,14 +16,8 @@ impl Executor for Pool {
     }
 }
 
-/// The fastest kernels that this processor runs.
-pub(super) fn isa() -> Isa {
-    static ISA: OnceLock<Isa> = OnceLock::new();
-    *ISA.get_or_init(Isa::best)
-}
-
 /// Bytes a second that the threads of the pool read from memory together: the
 /// best of three passes over 1 GiB. Takes about a second.
 pub fn read_bandwidth() -> f64 {
-    egss_kernels::read_bandwidth(isa(), 1 << 30, 3, &Pool)
+    egss_kernels::read_bandwidth(Isa::best(), 1 << 30, 3, &Pool)
 }

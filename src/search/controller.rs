@@ -43,7 +43,8 @@ pub enum SearchError {
     },
 }
 
-/// Actions that are carried out at one point at most, for each of its k candidates.
+/// Actions that are carried out at one point, for each of its k candidates, before
+/// every other point had as many.
 const TRIES_PER_CANDIDATE: usize = 4;
 
 impl SearchError {
@@ -305,9 +306,16 @@ impl Controller<'_> {
             .gate
             .as_ref()
             .map_or(GateSignal::ArgsMax, |gate| gate.signal);
-        let tries_max = TRIES_PER_CANDIDATE * (self.strategy.k as usize).max(2);
-        let Some(point) = state.best_point(signal, weights, tries_max) else {
-            return Ok(false);
+        let mut tries_max = TRIES_PER_CANDIDATE * (self.strategy.k as usize).max(2);
+        let point = loop {
+            if let Some(point) = state.best_point(signal, weights, tries_max) {
+                break point;
+            }
+            if tries_max >= state.start.budget.branches_max as usize {
+                return Ok(false);
+            }
+            // All have had their tries, and nothing that they found passes.
+            tries_max *= 2;
         };
         let from = ForkPoint {
             branch: point.branch,
