@@ -18,7 +18,7 @@ pub fn changes_nothing(view: &RepoView, action: &Action) -> bool {
             })
         }),
         Action::Write { path, text } => {
-            text_of(path).is_some_and(|old| same_code(path, old, &without_line_numbers(text)))
+            text_of(path).is_some_and(|old| same_code(path, old, &rewritten(path, old, text).text))
         }
         _ => false,
     }
@@ -75,6 +75,53 @@ pub(crate) fn candidates(path: &str, text: &str, change: &Change) -> Result<Vec<
             }])
         }
     }
+}
+
+/// What writing `code` over a file makes of it.
+///
+/// A block that begins with a definition, where the file begins with something else
+/// and has that definition among others, is the changed part of the file: taken for
+/// all of it, it would leave its own names undefined.
+pub(crate) fn rewritten(path: &str, old: &str, code: &str) -> Merged {
+    let code = without_line_numbers(code);
+    part_of_file(path, old, &code).unwrap_or(Merged {
+        text: code,
+        notes: Vec::new(),
+    })
+}
+
+fn part_of_file(path: &str, old: &str, code: &str) -> Option<Merged> {
+    let is_part = path.ends_with(".py") && begins_with_definition(code);
+    if !is_part || begins_with_definition(old) {
+        return None;
+    }
+    let outer = |text: &str| -> Vec<String> {
+        let all = symbols(text).into_iter();
+        let outer = all.filter(|symbol| symbol.indent.is_empty());
+        outer.map(|symbol| symbol.name).collect()
+    };
+    let (had, given) = (outer(old), outer(code));
+    let known = given.iter().find(|name| had.contains(name))?;
+    if had.iter().all(|name| given.contains(name)) {
+        return None;
+    }
+    let mut merged = replace_symbol(old, known, code).ok()?;
+    let note = "The block holds some of the file's definitions, so these were replaced and the rest stays.";
+    merged.notes.insert(0, note.to_owned());
+    Some(merged)
+}
+
+fn begins_with_definition(text: &str) -> bool {
+    let starts = line_starts(text);
+    let first = starts
+        .iter()
+        .position(|&start| start == LineStart::Statement);
+    let line = first
+        .and_then(|at| text.lines().nth(at))
+        .unwrap_or_default();
+    ["def ", "async def ", "class ", "@"]
+        .iter()
+        .any(|word| line.starts_with(word))
 }
 
 fn replace_lines(
@@ -305,6 +352,23 @@ mod tests {
             text,
             "def f(x):\n    return 5\n\n\ndef g():\n    return 2\n"
         );
+    }
+
+    #[test]
+    fn a_part_of_a_file_written_over_it_replaces_that_part() {
+        let old = format!("import re\n\n\n{FILE}");
+        let new = "def g():\n    return re.escape(\"3\")\n";
+        let merged = rewritten("a.py", &old, new);
+        assert_eq!(merged.text, old.replace("def g():\n    return 2\n", new));
+        assert!(merged.notes[0].contains("the rest stays"), "{merged:?}");
+        // All of a file, a file of other things, and one that begins alike.
+        let all = format!("import os\n\n\n{new}");
+        let both = format!("def f(x):\n    return 1\n\n\n{new}");
+        let others = "def h():\n    return 2\n";
+        for (old, new) in [(&*old, &*all), (&old, &both), (&old, others), (FILE, new)] {
+            assert_eq!(rewritten("a.py", old, new).text, new);
+        }
+        assert_eq!(rewritten("a.txt", &old, new).text, new);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use super::action::{Action, Change};
 use super::check::AfterEdit;
 use super::config::AgentConfig;
 use super::context::numbered;
-use super::edit::candidates;
+use super::edit::{candidates, rewritten};
 use super::merge::Merged;
 use super::nearest::{nearest_names, nearest_place};
 use super::observation::{Observation, cut_middle};
@@ -166,10 +166,7 @@ impl<'a> Executor<'a> {
                 Err(sentence) => return Ok(Observation::rejected(sentence)),
             },
         };
-        let merged = Merged {
-            text: super::edit::without_line_numbers(text),
-            notes: Vec::new(),
-        };
+        let merged = rewritten(path, old.as_deref().unwrap_or_default(), text);
         self.put(dir, path, old.as_deref(), vec![merged])
     }
 
