@@ -172,6 +172,10 @@ impl Case {
             if message.is_empty() {
                 message = self.kind.clone();
             }
+            let file = id.split("::").next().unwrap_or_default();
+            if let Some(place) = raised_at(&self.text, file) {
+                message += &format!("\n{place}");
+            }
         }
         TestOutcome {
             id,
@@ -237,9 +241,66 @@ fn first_lines(message: &str, text: &str) -> String {
     kept.chars().take(MESSAGE_CHARS_MAX).collect()
 }
 
+/// Where pytest's traceback leaves the repository, if outside the test's own file:
+/// `path, line n: code`.
+fn raised_at(text: &str, test_file: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    // A frame ends with `path:line: Error`; a short one begins with `path:line: in
+    // function`.
+    let places = lines.iter().enumerate().rev().filter_map(|(at, line)| {
+        let (path, rest) = line.split_once(':')?;
+        let (number, rest) = rest.split_once(": ")?;
+        let is_place = path.ends_with(".py") && !path.contains(' ');
+        (is_place && number.parse::<u32>().is_ok()).then_some((at, path, number, rest))
+    });
+    // Frames of libraries have absolute paths.
+    let mut own = places.filter(|(_, path, ..)| !path.starts_with(['/', '.']));
+    let (at, path, number, rest) = own.next().filter(|(_, path, ..)| *path != test_file)?;
+    let code = match rest.starts_with("in ") {
+        true => lines.get(at + 1).map(|line| line.trim()),
+        // The line that failed is marked.
+        false => lines[..at]
+            .iter()
+            .rev()
+            .find_map(|line| line.strip_prefix('>').map(str::trim)),
+    };
+    let code = code.filter(|code| !code.is_empty())?;
+    let place = format!("{path}, line {number}: {code}");
+    Some(place.chars().take(MESSAGE_CHARS_MAX).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_outside_the_test_says_which_line_raised_it() {
+        let text = r#"    def test_x():
+>       assert total([]) == 0
+
+tests/test_a.py:3:
+_ _ _ _ _
+
+    def total(xs):
+>       return fees["a"] + 1
+E       KeyError: 'a'
+
+shed/cart.py:12: KeyError"#;
+        let at = |text, file| raised_at(text, file);
+        assert_eq!(
+            at(text, "tests/test_a.py").as_deref(),
+            Some("shed/cart.py, line 12: return fees[\"a\"] + 1")
+        );
+        assert_eq!(at(text, "shed/cart.py"), None);
+        let short =
+            "shed/cart.py:7: in total\n    return 1 / n\nE   ZeroDivisionError: division by zero";
+        assert_eq!(
+            at(short, "t.py").as_deref(),
+            Some("shed/cart.py, line 7: return 1 / n")
+        );
+        assert_eq!(at("/usr/lib/json.py:7: in f\n    x\nE   E", "t.py"), None);
+        assert_eq!(at("assert 1 == 2", "t.py"), None);
+    }
 
     fn parse(cases: &str) -> Vec<TestOutcome> {
         let xml = format!(
