@@ -268,13 +268,16 @@ impl<'a> Executor<'a> {
                 StepOutcome::TestsPassed,
                 fill(CHECK_PASSED, &[("edited", &edited)]),
             ),
-            Some(report) => Observation::new(
-                StepOutcome::TestsFailed,
-                fill(
-                    CHECK_FAILED,
-                    &[("edited", &edited), ("report", report.text.trim_end())],
-                ),
-            ),
+            Some(report) => Observation {
+                new_failure: report.new_failure,
+                ..Observation::new(
+                    StepOutcome::TestsFailed,
+                    fill(
+                        CHECK_FAILED,
+                        &[("edited", &edited), ("report", report.text.trim_end())],
+                    ),
+                )
+            },
         })
     }
 

@@ -7,6 +7,8 @@ pub struct Observation {
     /// What the agent reads, already cut to its limit.
     pub text: String,
     pub outcome: StepOutcome,
+    /// As [`CheckReport::new_failure`](super::CheckReport::new_failure).
+    pub new_failure: Option<String>,
 }
 
 impl Observation {
@@ -14,6 +16,7 @@ impl Observation {
         Self {
             text: text.into(),
             outcome,
+            new_failure: None,
         }
     }
 

@@ -24,6 +24,11 @@ pub struct Strategy {
     pub policy: BranchPolicy,
     pub fork_at: ForkAt,
     pub recovery: Recovery,
+    /// Where the search would go back: how often a branch first goes on with a
+    /// failure in its context. Only one that no branch has met, of tests that
+    /// failed in another way before the change.
+    #[serde(default)]
+    pub revisions: u32,
     pub stop: StopRule,
     /// Of the first candidate of a step.
     pub sampler: SamplerSettings,

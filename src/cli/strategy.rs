@@ -31,6 +31,10 @@ pub struct StrategyArgs {
     /// After a failure: append the correction, or go back and fork.
     #[arg(long, value_enum)]
     recovery: Option<RecoveryArg>,
+    /// Before it goes back: how often a branch goes on with a failure that is a new
+    /// one.
+    #[arg(long, value_name = "N")]
+    revisions: Option<u32>,
     /// Which signal gates, and from how many nats on: args_max:1.2, args_mean,
     /// tool or vote. Default: the model's own gate.
     #[arg(long, value_name = "SIGNAL:NATS", value_parser = parse_gate)]
@@ -130,6 +134,9 @@ impl StrategyArgs {
                 strategy.recovery = egss.recovery;
             }
             None => {}
+        }
+        if let Some(revisions) = self.revisions {
+            strategy.revisions = revisions;
         }
         strategy.siblings.distinct &= !self.siblings_alike;
         strategy.siblings.nudge |= self.nudge;

@@ -137,6 +137,9 @@ pub struct Tried {
     pub outcome: StepOutcome,
     /// What the agent would be shown, already cut to its limit.
     pub observation: String,
+    /// As [`StepFinished::new_failure`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_failure: Option<String>,
     /// Tree id of the workspace after it.
     pub tree: String,
 }
@@ -214,6 +217,10 @@ pub struct StepFinished {
     pub chosen: usize,
     pub decision: BranchDecision,
     pub outcome: StepOutcome,
+    /// After a change with which tests fail: what those that fail on the base say
+    /// now, where that is something else. The change reached what they test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_failure: Option<String>,
     /// What the agent was shown, already cut to its limit.
     pub observation: String,
     /// The rendered observation, as appended to the history.

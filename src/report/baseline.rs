@@ -224,6 +224,7 @@ mod tests {
                 reason: String::new(),
             },
             outcome: StepOutcome::Ok,
+            new_failure: None,
             observation: String::new(),
             observation_tokens: vec![0; n_observed],
             tree: String::new(),

@@ -23,7 +23,11 @@ impl Controller<'_> {
         let (observation, tree) = match &candidates[chosen].0.tried {
             // It was carried out to be judged.
             Some(tried) => (
-                Observation::new(tried.outcome, tried.observation.clone()),
+                Observation {
+                    text: tried.observation.clone(),
+                    outcome: tried.outcome,
+                    new_failure: tried.new_failure.clone(),
+                },
                 TreeId(tried.tree.clone()),
             ),
             None => {
@@ -53,6 +57,7 @@ impl Controller<'_> {
             chosen,
             decision,
             outcome: observation.outcome,
+            new_failure: observation.new_failure,
             observation: observation.text,
             observation_tokens: observation_tokens.clone(),
             tree: tree.0,
@@ -138,6 +143,7 @@ impl Controller<'_> {
             StepOutcome::TestsPassed if state.is_check_decisive() && last_changed(last) => {
                 Some(BranchStatus::Submitted)
             }
+            StepOutcome::TestsFailed if self.revises(branch, last) => None,
             // What went wrong leaves the context with its tokens.
             StepOutcome::EditFailed
             | StepOutcome::TestsFailed
@@ -149,6 +155,22 @@ impl Controller<'_> {
             }
             _ => None,
         }
+    }
+
+    /// True where a failure is worth another step behind it: the change reached what
+    /// the failing tests test, no other did so in the same way, and the branch has
+    /// not had all of its revisions.
+    fn revises(&self, branch: BranchId, last: &StepFinished) -> bool {
+        let state = &self.recorder.state;
+        let Some(failure) = &last.new_failure else {
+            return false;
+        };
+        let before = &state.steps[..last.step.0 as usize];
+        let is_known = before
+            .iter()
+            .any(|step| step.new_failure.as_ref() == Some(failure));
+        let n_new = state.path(branch).filter(|step| step.new_failure.is_some());
+        !is_known && n_new.count() as u32 <= self.strategy.revisions
     }
 
     /// Takes the branch's patch and ends it.

@@ -3,7 +3,7 @@ use super::fitted::example_literal;
 use crate::agent::{AfterEdit, AgentError, CheckReport, RepoView};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
-use crate::verify::{Bench, VerifyError, must_pass};
+use crate::verify::{Bench, VerifyError, is_stated, must_pass};
 use std::path::Path;
 
 /// Runs the suite that was built before the search on a branch's workspace.
@@ -54,11 +54,33 @@ impl AfterEdit for SuiteCheck<'_> {
                 );
             }
         }
-        Ok(Some(CheckReport { passed, text }))
+        Ok(Some(CheckReport {
+            passed,
+            text,
+            new_failure: self.new_failure(&run).filter(|_| !passed),
+        }))
     }
 }
 
 impl SuiteCheck<'_> {
+    /// What the tests that fail on the base and must not say in `run`; `None` where
+    /// each says what it said there.
+    fn new_failure(&self, run: &SuiteRun) -> Option<String> {
+        let mut is_new = false;
+        let mut text = String::new();
+        let tests = self.base.tests.iter();
+        for before in tests.filter(|test| is_stated(self.suite, test)) {
+            let now = run.tests.iter().find(|test| test.id == before.id);
+            let says = match now {
+                Some(now) if now.result == TestResult::Passed => "passes",
+                now => now.unwrap_or(before).message.trim(),
+            };
+            is_new |= says != before.message.trim();
+            text += &format!("{}: {says}\n", before.id);
+        }
+        is_new.then_some(text)
+    }
+
     fn run(&self, dir: &Path) -> Result<SuiteRun, VerifyError> {
         let tree = self.bench.shadow.snapshot(dir)?;
         // The branch's number is of no use here.

@@ -115,6 +115,7 @@ impl Controller<'_> {
         Ok(Tried {
             outcome: observation.outcome,
             observation: observation.text,
+            new_failure: observation.new_failure,
             tree: tree.0,
         })
     }

@@ -364,7 +364,11 @@ impl Controller<'_> {
     pub(super) fn tools_of(&self, branch: BranchId) -> ToolSet {
         let state = &self.recorder.state;
         let n_steps = state.branch(branch).steps.len() as u32;
-        let changed = state.tree(branch) != state.start.base_tree;
+        let changed = match self.strategy.recovery {
+            Recovery::Append => state.tree(branch) != state.start.base_tree,
+            // A branch that revises what a test speaks against has to change it.
+            Recovery::Fork(_) => state.has_work(branch),
+        };
         self.memory(branch)
             .tools(self.config, changed, state.start.budget.steps_max - n_steps)
     }

@@ -112,10 +112,15 @@ impl RunState {
         path.len() - shared
     }
 
-    /// False for a step at which `tries_max` actions were tried, or where siblings were
-    /// rolled out and none was new.
+    /// False for a step at which `tries_max` actions were tried, where siblings were
+    /// rolled out and none was new, or that revises a failure.
     fn is_open(&self, step: &StepFinished, tries_max: usize) -> bool {
         if step.outcome == StepOutcome::Submitted && step.depth == 0 {
+            return false;
+        }
+        // A revision: more of them would start from what is wrong already.
+        let mut before = self.prefix_of(step).iter();
+        if before.any(|&s| self.step(s).new_failure.is_some()) {
             return false;
         }
         self.tried_at(step.step).len() < tries_max && !self.is_exhausted(step)

@@ -248,6 +248,7 @@ impl Synthetic {
             },
             candidates,
             outcome: step.outcome,
+            new_failure: None,
             observation: step.observation.into(),
             observation_tokens: vec![1, 2, 3],
             tree: "1".repeat(40),

@@ -259,6 +259,7 @@ pub fn beam() -> Synthetic {
             judge.rationale = Some("It edits what the failing example runs.".into());
             candidate.tried = Some(Tried {
                 outcome: if nth == 0 { TestsFailed } else { Ok },
+                new_failure: None,
                 observation: "1 failed, 8 passed".into(),
                 tree: "2".repeat(40),
             });
