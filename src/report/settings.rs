@@ -20,7 +20,7 @@ pub fn settings(strategy: &Strategy) -> Vec<(&'static str, String)> {
     if !strategy.share_prompt {
         all.push(("Prompt", "computed anew by each trajectory".into()));
     }
-    all.push(("After a failure", recovery(strategy.recovery)));
+    all.push(("After a failure", recovery(strategy)));
     all.push(("Stops", stop(strategy)));
     if strategy.augment.cases_max > 0 {
         all.push(("Tests", augment(&strategy.augment)));
@@ -100,14 +100,19 @@ fn judge(judge: &JudgeSettings) -> String {
     }
 }
 
-fn recovery(recovery: Recovery) -> String {
-    match recovery {
-        Recovery::Append => "goes on with it in the context".into(),
-        Recovery::Fork(weights) => format!(
-            "forks where entropy × {} + judge × {} − failures × {} − distance × {} is largest",
-            weights.entropy, weights.judge, weights.failures, weights.distance
-        ),
-    }
+fn recovery(strategy: &Strategy) -> String {
+    let weights = match strategy.recovery {
+        Recovery::Append => return "goes on with it in the context".into(),
+        Recovery::Fork(weights) => weights,
+    };
+    let revises = match strategy.revisions {
+        0 => String::new(),
+        n => format!("of a new kind, goes on up to {n} times; then "),
+    };
+    format!(
+        "{revises}forks where entropy × {} + judge × {} − failures × {} − distance × {} is largest",
+        weights.entropy, weights.judge, weights.failures, weights.distance
+    )
 }
 
 fn augment(augment: &AugmentSettings) -> String {
