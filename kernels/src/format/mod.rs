@@ -124,10 +124,11 @@ pub(crate) trait PanelFormat: 'static {
     );
 }
 
-/// How far ahead of the weights in hand memory is asked for, bytes: what a core
-/// reads in the 150 ns that memory takes to answer, twice. The processor's own
-/// prefetcher stops at each page and leaves half of the bandwidth unused.
-const AHEAD: usize = 8192;
+/// How far ahead of the weights in hand memory is asked for, bytes: enough for the
+/// lines that a group is not read from in order. The rest is left to the processor's
+/// own prefetcher, which at one row reaches the memory's speed; asking 1 to 16 KiB
+/// ahead only stands in its way (measured: 5 to 25 % slower in every format).
+const AHEAD: usize = 256;
 
 /// Asks for the weights that will be wanted when those at `at` are done.
 ///
