@@ -1,5 +1,5 @@
 //! The product of formats with a half for each 32 weights and nothing else.
-use super::{PANEL_ROWS, PanelFormat, prefetch};
+use super::{PANEL_ROWS, PanelFormat, prefetch_all};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -42,9 +42,7 @@ pub(super) unsafe fn multiply<F: Blocks32, S: Simd, const ROWS: usize>(
         for b in 0..n_blocks {
             let block = panel.add(b * F::BLOCK_BYTES * PANEL_ROWS);
             let q = lhs.q.add(b * 8 * 4 * ROWS);
-            (0..F::BLOCK_BYTES * PANEL_ROWS)
-                .step_by(64)
-                .for_each(|at| prefetch::<S>(block.add(at)));
+            prefetch_all::<S, ROWS>(block, F::BLOCK_BYTES * PANEL_ROWS);
             let mut dots = [S::zero(); ROWS];
             for (r, dot) in dots.iter_mut().enumerate() {
                 *dot = F::start::<S>(S::splat(*lhs.starts.add(b * ROWS + r)));

@@ -2,12 +2,12 @@
 //! of 6 bits for 32 weights each.
 //!
 //! A packed block of 16 rows: `d: [16] f16`, `dmin: [16] f16`, then 192 bytes of
-//! scales and minima and four times 512 bytes of quants. Of a pair's quants a
-//! byte's low half is of the first sub-block, its high half of the second: `[8
-//! quads][16 rows][4 columns]`. Of the scales, `[16 rows][4 pairs] (s0 | s1 << 4)`
-//! and `[16][4] (m0 | m1 << 4)` hold the low four bits, `[16][4] (s0 | s1 << 2 |
-//! m0 << 4 | m1 << 6)` the upper two.
-use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch};
+//! scales and minima and the quants: `[8 subs][4][16 rows][4 columns]`, a byte's low
+//! half of quad `2 i` of the sub-block, its high half of the next one, so that no
+//! byte is wanted twice. Of the scales, `[16 rows][4 pairs] (s0 | s1 << 4)` and
+//! `[16][4] (m0 | m1 << 4)` hold the low four bits, `[16][4] (s0 | s1 << 2 | m0 << 4
+//! | m1 << 6)` the upper two.
+use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch_all};
 use crate::lhs::{SPLIT_BITS, SPLIT_SUMS, Tile};
 use crate::simd::{LANES, Simd};
 
@@ -19,7 +19,9 @@ const SCALES: usize = 4 * PANEL_ROWS;
 const MINIMA: usize = SCALES + 4 * PANEL_ROWS;
 const HIGH: usize = MINIMA + 4 * PANEL_ROWS;
 const QUANTS: usize = HIGH + 4 * PANEL_ROWS;
-const PAIR_QUANTS: usize = 32 * PANEL_ROWS;
+/// Bytes of a sub-block's quants, and of two quads of them.
+const SUB_QUANTS: usize = 16 * PANEL_ROWS;
+const QUADS: usize = 4 * PANEL_ROWS;
 
 /// Scale and minimum of sub-block `sub`, from the file's 12 packed bytes.
 fn scale_and_minimum(packed: &[u8], sub: usize) -> (u8, u8) {
@@ -49,14 +51,17 @@ impl PanelFormat for Q4K {
                 to[SCALES + at] = s0 & 15 | (s1 & 15) << 4;
                 to[MINIMA + at] = m0 & 15 | (m1 & 15) << 4;
                 to[HIGH + at] = s0 >> 4 | s1 >> 4 << 2 | m0 >> 4 << 4 | m1 >> 4 << 6;
-                // In the file too a byte holds a weight of each of the pair's
-                // sub-blocks.
-                let at = QUANTS + pair * PAIR_QUANTS + 4 * r;
-                for (quad, four) in quants[32 * pair..32 * pair + 32]
-                    .chunks_exact(4)
-                    .enumerate()
-                {
-                    to[at + quad * 4 * PANEL_ROWS..][..4].copy_from_slice(four);
+                // In the file a byte holds a weight of each of the pair's sub-blocks.
+                let of_pair = &quants[32 * pair..32 * pair + 32];
+                for second in 0..2 {
+                    let nibble = |c: usize| of_pair[c] >> (4 * second) & 15;
+                    let at = QUANTS + (2 * pair + second) * SUB_QUANTS + 4 * r;
+                    for quads in 0..4 {
+                        for c in 0..4 {
+                            let column = 8 * quads + c;
+                            to[at + quads * QUADS + c] = nibble(column) | nibble(column + 4) << 4;
+                        }
+                    }
                 }
             }
         }
@@ -68,8 +73,8 @@ impl PanelFormat for Q4K {
         let high = |shift: usize| block[HIGH + 4 * row + pair] >> (shift + 2 * second) & 3;
         let scale = low(SCALES) | high(0) << 4;
         let minimum = low(MINIMA) | high(4) << 4;
-        let quants = QUANTS + pair * PAIR_QUANTS + c / 4 * 4 * PANEL_ROWS + 4 * row + c % 4;
-        let q = block[quants] >> (4 * second) & 15;
+        let quants = QUANTS + column / 32 * SUB_QUANTS + c / 8 * QUADS + 4 * row + c % 4;
+        let q = block[quants] >> (c / 4 % 2 * 4) & 15;
         half_at(block, 2 * row) * f32::from(scale) * f32::from(q)
             - half_at(block, DMIN + 2 * row) * f32::from(minimum)
     }
@@ -83,25 +88,23 @@ impl PanelFormat for Q4K {
     ) {
         // SAFETY: the caller's promises; every offset lies in the layouts above.
         unsafe {
-            let (lowest, sixteenth) = (S::splat(0xff), S::splat_f(1.0 / 16.0));
+            let lowest = S::splat(0xff);
             for b in 0..n_blocks {
                 let block = panel.add(b * Self::BLOCK_BYTES * PANEL_ROWS);
-                (0..QUANTS)
-                    .step_by(64)
-                    .for_each(|at| prefetch::<S>(block.add(at)));
+                prefetch_all::<S, ROWS>(block, QUANTS);
                 let high = S::load(block.add(HIGH));
                 let [mut first, mut second] =
                     joined::<S>(S::load(block.add(SCALES)), S::shl::<4>(high));
                 let mut sums = [S::zero_f(); ROWS];
                 for pair in 0..4 {
-                    let quants = block.add(QUANTS + pair * PAIR_QUANTS);
+                    let quants = block.add(QUANTS + 2 * pair * SUB_QUANTS);
                     let q = lhs.q.add((b * 64 + pair * 16) * 4 * ROWS);
                     // This pair's is the lowest byte.
                     let scale = S::to_float(S::and(first, lowest));
-                    add_products::<S, ROWS, true>(quants, q, scale, &mut sums);
-                    let scale = S::mul(S::to_float(S::and(second, lowest)), sixteenth);
-                    let q = q.add(8 * 4 * ROWS);
-                    add_products::<S, ROWS, false>(quants, q, scale, &mut sums);
+                    add_products::<S, ROWS>(quants, q, scale, &mut sums);
+                    let scale = S::to_float(S::and(second, lowest));
+                    let (quants, q) = (quants.add(SUB_QUANTS), q.add(8 * 4 * ROWS));
+                    add_products::<S, ROWS>(quants, q, scale, &mut sums);
                     (first, second) = (S::shr::<8>(first), S::shr::<8>(second));
                 }
                 let minima = joined::<S>(S::load(block.add(MINIMA)), high);
@@ -118,13 +121,12 @@ impl PanelFormat for Q4K {
     }
 }
 
-/// Adds a sub-block's products, times its scale. The second of a pair's weights stay
-/// where they are in a byte: 16 times too large, which its scale makes good.
+/// Adds a sub-block's products, times its scale.
 ///
 /// # Safety
-/// As [`PanelFormat::multiply`]: a pair's quants, and 32 columns of `ROWS` rows.
+/// As [`PanelFormat::multiply`]: a sub-block's quants, and 32 columns of `ROWS` rows.
 #[inline(always)]
-unsafe fn add_products<S: Simd, const ROWS: usize, const FIRST: bool>(
+unsafe fn add_products<S: Simd, const ROWS: usize>(
     quants: *const u8,
     q: *const i8,
     scale: S::Float,
@@ -132,19 +134,17 @@ unsafe fn add_products<S: Simd, const ROWS: usize, const FIRST: bool>(
 ) {
     // SAFETY: the caller's promises.
     unsafe {
-        let nibble = S::splat(if FIRST {
-            0x0f0f_0f0f
-        } else {
-            0xf0f0_f0f0_u32 as i32
-        });
+        let nibble = S::splat(0x0f0f_0f0f);
+        prefetch_all::<S, ROWS>(quants, SUB_QUANTS);
         let mut dots = [S::zero(); ROWS];
-        for quad in 0..8 {
-            if FIRST {
-                prefetch::<S>(quants.add(64 * quad));
-            }
-            let w = S::and(S::load(quants.add(64 * quad)), nibble);
-            for (r, dot) in dots.iter_mut().enumerate() {
-                *dot = S::dot(*dot, w, q.add((quad * ROWS + r) * 4));
+        for quads in 0..4 {
+            let both = S::load(quants.add(quads * QUADS));
+            let w = [S::and(both, nibble), S::and(S::shr::<4>(both), nibble)];
+            for (quad, w) in w.into_iter().enumerate() {
+                let q = q.add((2 * quads + quad) * 4 * ROWS);
+                for (r, dot) in dots.iter_mut().enumerate() {
+                    *dot = S::dot(*dot, w, q.add(r * 4));
+                }
             }
         }
         for r in 0..ROWS {

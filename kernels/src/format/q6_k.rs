@@ -7,7 +7,7 @@
 //! rows][4 columns]`, two bits for each of the sub-block's four quads; `scales: [4
 //! subs][16 rows] i8`. So memory is read nearly in order: with a block's low bits,
 //! upper bits and scales each in one place, one row took 1.5 times as long.
-use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch};
+use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch_all};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -74,13 +74,11 @@ impl PanelFormat for Q6K {
         unsafe {
             for b in 0..n_blocks {
                 let block = panel.add(b * Self::BLOCK_BYTES * PANEL_ROWS);
-                prefetch::<S>(block.add(D));
+                prefetch_all::<S, ROWS>(block.add(D), 2 * PANEL_ROWS);
                 let mut sums = [S::zero_f(); ROWS];
                 for g in 0..4 {
                     let group = block.add(g * GROUP);
-                    (0..GROUP)
-                        .step_by(64)
-                        .for_each(|at| prefetch::<S>(group.add(at)));
+                    prefetch_all::<S, ROWS>(group, GROUP);
                     let at = b * 16 + g * 4;
                     let (q, starts) = (lhs.q.add(at * 16 * ROWS), lhs.starts.add(at * ROWS));
                     add_sub::<S, ROWS, 0>(group, q, starts, &mut sums);
