@@ -32,6 +32,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn load(from: *const u8) -> Self::Int;
     /// Asks for the cache line of an address that will be read soon, or never.
     unsafe fn prefetch(at: *const u8);
+    /// The same, into the second-level cache only.
+    unsafe fn prefetch_l2(at: *const u8);
     unsafe fn and(a: Self::Int, b: Self::Int) -> Self::Int;
     unsafe fn or(a: Self::Int, b: Self::Int) -> Self::Int;
     /// Each 32-bit lane shifted as unsigned.

@@ -53,6 +53,9 @@ impl Simd for Portable {
     unsafe fn prefetch(_: *const u8) {}
 
     #[inline(always)]
+    unsafe fn prefetch_l2(_: *const u8) {}
+
+    #[inline(always)]
     unsafe fn and(a: Int, b: Int) -> Int {
         from_fn(|i| a[i] & b[i])
     }
