@@ -29,7 +29,7 @@ pub use format::{Format, PANEL_ROWS, Scales};
 pub use isa::Isa;
 pub use lhs::QuantizedRows;
 pub use logits::{ExpMoments, exp_moments, exp_sum, top_two};
-pub use memory::AlignedBytes;
+pub use memory::{AlignedBytes, prefer_huge_pages};
 pub use packed::PackedMatrix;
 pub use product::{Part, multiply};
 pub use row::{rms_norm, silu_gate};

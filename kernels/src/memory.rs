@@ -32,23 +32,42 @@ impl AlignedBytes {
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
-        // Advice comes before the first write, which is what takes the pages.
-        #[cfg(target_os = "linux")]
-        if len >= HUGE_PAGE {
-            // SAFETY: whole pages within the allocation. Advice may be refused,
-            // which changes nothing but speed.
-            unsafe {
-                libc::madvise(
-                    start.as_ptr().cast(),
-                    len & !(HUGE_PAGE - 1),
-                    libc::MADV_HUGEPAGE,
-                )
-            };
-        }
+        // SAFETY: the allocation's own bytes.
+        unsafe { advise_huge_pages(start.as_ptr(), len) };
         // SAFETY: `size` bytes from there on are this allocation's.
         unsafe { start.as_ptr().write_bytes(0, layout.size()) };
         Self { start, len, layout }
     }
+}
+
+/// Asks for huge pages under memory that nothing was written to yet: writing is what
+/// takes the pages. Memory of less than a few of them stays as it is; so does all of it
+/// where the system has none to give, which changes nothing but speed.
+pub fn prefer_huge_pages(memory: &[f32]) {
+    // SAFETY: a slice's own bytes.
+    unsafe { advise_huge_pages(memory.as_ptr().cast(), size_of_val(memory)) };
+}
+
+/// # Safety
+/// `len` bytes at `start` are allocated.
+unsafe fn advise_huge_pages(start: *const u8, len: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        let skipped = start.align_offset(HUGE_PAGE);
+        let len = len.saturating_sub(skipped) & !(HUGE_PAGE - 1);
+        if len > 0 {
+            // SAFETY: whole huge pages within the allocation; the advice changes no byte.
+            unsafe {
+                libc::madvise(
+                    start.add(skipped).cast_mut().cast(),
+                    len,
+                    libc::MADV_HUGEPAGE,
+                )
+            };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, len);
 }
 
 impl Deref for AlignedBytes {

@@ -181,7 +181,15 @@ fn time_of_one_row() {
         for (mask_label, mask) in [("", None), (", masked", Some(&dense))] {
             time(&format!("sample, {label}{mask_label}"), &|i| {
                 let u = i as f64 / 200.0;
-                std::hint::black_box(crate::decode::sample(&row, &stats, &settings, mask, &[], u));
+                std::hint::black_box(crate::decode::sample(
+                    &row,
+                    &stats,
+                    &settings,
+                    mask,
+                    &[],
+                    u,
+                    &egss_kernels::Inline,
+                ));
             });
         }
     }

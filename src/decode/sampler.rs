@@ -4,7 +4,9 @@ use super::row::RowStats;
 use super::truncate::survivors;
 use super::weights::{BLOCK, tempered_mass, tempered_weight};
 use crate::base::SamplerSettings;
+use egss_kernels::Executor;
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Below this a temperature is 0: logits a millionth apart would already
 /// differ in weight by a factor e, and `1 / temperature` must stay finite.
@@ -19,7 +21,8 @@ const TEMPERATURE_MIN: f32 = 1e-6;
 /// left, renormalised. `u` is uniform in `[0, 1)`: the same `u` gives the same
 /// token.
 ///
-/// Cost: no sort of the vocabulary; two or three passes over the allowed logits.
+/// Cost: no sort of the vocabulary; two or three passes over the allowed logits, that
+/// over a row which nothing truncates on all threads of `executor`.
 pub fn sample(
     logits: &[f32],
     stats: &RowStats,
@@ -27,6 +30,7 @@ pub fn sample(
     mask: Option<&Mask>,
     excluded: &[u32],
     u: f64,
+    executor: &dyn Executor,
 ) -> Option<u32> {
     let allowed = Allowed::of(logits, mask, excluded);
     let top = allowed.top(logits, stats)?;
@@ -41,7 +45,7 @@ pub fn sample(
         let weights = kept.iter().map(|c| tempered_weight(c.logit, max, beta));
         kept[draw(weights, u)].index as usize
     } else {
-        draw_from_row(row, max, beta, u)
+        draw_from_row(row, max, beta, u, executor)
     };
     Some(allowed.token(drawn))
 }
@@ -114,10 +118,17 @@ fn draw(weights: impl Iterator<Item = f32> + Clone, u: f64) -> usize {
 }
 
 /// [`draw`] over a whole row: block sums find the block, a walk the token.
-fn draw_from_row(row: &[f32], max: f32, beta: f32, u: f64) -> usize {
-    let masses: Vec<f64> = row
-        .chunks(BLOCK)
-        .map(|block| tempered_mass(block, max, beta))
+fn draw_from_row(row: &[f32], max: f32, beta: f32, u: f64, executor: &dyn Executor) -> usize {
+    let masses: Vec<AtomicU64> = row.chunks(BLOCK).map(|_| AtomicU64::new(0)).collect();
+    executor.execute(masses.len(), &|blocks| {
+        let begun = &row[blocks.start * BLOCK..];
+        for (mass, block) in masses[blocks].iter().zip(begun.chunks(BLOCK)) {
+            mass.store(tempered_mass(block, max, beta).to_bits(), Ordering::Relaxed);
+        }
+    });
+    let masses: Vec<f64> = masses
+        .into_iter()
+        .map(|mass| f64::from_bits(mass.into_inner()))
         .collect();
     let target = u * masses.iter().sum::<f64>();
     let mut before = 0.0;

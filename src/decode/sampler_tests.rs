@@ -1,6 +1,8 @@
 //! Draws against the distributions they should follow.
 use super::*;
 use crate::base::RngKey;
+use egss_kernels::Inline;
+use std::ops::Range;
 
 /// A row of which tokens 3.. hold nearly nothing, and one `-inf`.
 fn row() -> Vec<f32> {
@@ -25,6 +27,7 @@ fn draws(settings: &SamplerSettings, mask: Option<&Mask>, excluded: &[u32], n: u
                 mask,
                 excluded,
                 key.split(i).uniform(),
+                &Inline,
             )
             .unwrap()
         })
@@ -104,6 +107,7 @@ fn greedy_is_argmax_over_what_is_allowed() {
         None,
         &[0, 1],
         0.9,
+        &Inline,
     );
     assert_eq!(taken, Some(2));
 }
@@ -114,11 +118,33 @@ fn nothing_allowed_is_none() {
     let stats = RowStats::of(&row).unwrap();
     for settings in [SamplerSettings::GREEDY, SamplerSettings::at(1.0)] {
         let take = |mask: &Mask, excluded: &[u32]| {
-            sample(&row, &stats, &settings, Some(mask), excluded, 0.3)
+            sample(&row, &stats, &settings, Some(mask), excluded, 0.3, &Inline)
         };
         assert_eq!(take(&Mask::none(2_500), &[]), None);
         assert_eq!(take(&Mask::single(2_500, 5), &[]), None, "-inf");
         assert_eq!(take(&Mask::single(2_500, 8), &[8]), None, "excluded");
+    }
+}
+
+/// One item at a time, the last first: an order that threads might come to.
+struct Backwards;
+
+impl Executor for Backwards {
+    fn execute(&self, n_items: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+        (0..n_items).rev().for_each(|item| work(item..item + 1));
+    }
+}
+
+#[test]
+fn who_sums_which_block_changes_no_draw() {
+    let row = row();
+    let stats = RowStats::of(&row).unwrap();
+    let settings = SamplerSettings::at(1.3);
+    for i in 0..500 {
+        let u = f64::from(i) / 500.0;
+        let draw =
+            |executor: &dyn Executor| sample(&row, &stats, &settings, None, &[], u, executor);
+        assert_eq!(draw(&Backwards), draw(&Inline), "u = {u}");
     }
 }
 
@@ -136,9 +162,9 @@ fn every_random_number_gives_an_allowed_token() {
                 top_k,
                 min_p,
             };
-            let token = sample(&row, &stats, &settings, Some(&mask), &[], u).unwrap();
+            let token = sample(&row, &stats, &settings, Some(&mask), &[], u, &Inline).unwrap();
             assert!([6, 2_499].contains(&token), "{token} at u = {u}");
-            assert!(sample(&row, &stats, &settings, None, &[], u).unwrap() != 5);
+            assert!(sample(&row, &stats, &settings, None, &[], u, &Inline).unwrap() != 5);
         }
     }
 }
@@ -165,7 +191,7 @@ proptest::proptest! {
             let logit = row.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
             mask.allows(token) && !excluded.contains(&token) && logit > f32::NEG_INFINITY
         };
-        match sample(&row, &stats, &settings, Some(&mask), &excluded, u) {
+        match sample(&row, &stats, &settings, Some(&mask), &excluded, u, &Inline) {
             Some(token) => proptest::prop_assert!(may(token), "{token}"),
             None => proptest::prop_assert!(!(0..220).any(may)),
         }

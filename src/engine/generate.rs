@@ -4,7 +4,7 @@ use super::local::LocalEngine;
 use super::step::{Got, Want};
 use crate::base::{SeqId, TokenEntropy};
 use crate::decode::{DecodeError, Grammar, Mask, sample, token_entropy};
-use crate::ops::LogitsRow;
+use crate::ops::{LogitsRow, Pool};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
@@ -267,6 +267,7 @@ fn next_token(
             mask.as_ref(),
             excluded,
             uniform,
+            &Pool,
         )
     };
     let barred: &[u32] = match is_first {

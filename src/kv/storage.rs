@@ -1,6 +1,6 @@
 //! The tensors behind the blocks.
-use crate::ops::{BLOCK_SIZE, copy_blocks, value_dim};
-use candle_core::{DType, Device, Result, Tensor};
+use crate::ops::{BLOCK_SIZE, copy_blocks, value_dim, zeroed_cache};
+use candle_core::{Device, Result, Tensor};
 
 /// Keys `[N, K, D, S]` and values `[N, K, S, D]` of every layer, f32. D of the values
 /// is filled up to whole vectors.
@@ -27,12 +27,7 @@ impl KvStorage {
         let keys = (n_blocks, n_kv_heads, head_dim, BLOCK_SIZE);
         let values = (n_blocks, n_kv_heads, BLOCK_SIZE, value_dim(head_dim));
         let layers = (0..n_layers)
-            .map(|_| {
-                Ok((
-                    Tensor::zeros(keys, DType::F32, device)?,
-                    Tensor::zeros(values, DType::F32, device)?,
-                ))
-            })
+            .map(|_| Ok((zeroed_cache(keys, device)?, zeroed_cache(values, device)?)))
             .collect::<Result<_>>()?;
         Ok(Self { layers })
     }

@@ -1,5 +1,18 @@
-//! Copies whole KV blocks: the data side of copy-on-write.
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+//! Whole KV blocks: made, and copied, which is the data side of copy-on-write.
+use super::slice::with_host;
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor, bail};
+use egss_kernels::prefer_huge_pages;
+
+/// A cache of zeros, f32. On a host its pages are taken from the system as they are
+/// first written, huge ones where there are such: attention walks through all of a
+/// trunk in each layer, and would spend a tenth of its time in page tables.
+pub fn zeroed_cache<S: Into<Shape>>(shape: S, device: &Device) -> Result<Tensor> {
+    let cache = Tensor::zeros(shape, DType::F32, device)?;
+    if device.is_cpu() {
+        with_host(&cache, prefer_huge_pages)?;
+    }
+    Ok(cache)
+}
 
 /// Copies block `from` over block `to` for each `(from, to)` of `copies`.
 ///

@@ -13,11 +13,11 @@ mod slice;
 mod store;
 
 pub use attention::paged_attention;
-pub use blocks::copy_blocks;
+pub use blocks::{copy_blocks, zeroed_cache};
 pub use matrix::Matrix;
 pub use norm::RmsNorm;
 pub use plan::{AttentionPlan, AttentionSpan};
-pub use pool::read_bandwidth;
+pub use pool::{Pool, read_bandwidth};
 pub use projection::{Input, Projection};
 pub use rotary::rotate;
 pub use row::{LogitsRow, read_rows};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// candle's pool: its own products run there, and a second pool whose idle
 /// workers spin would fight it for the cores.
-pub(super) struct Pool;
+pub struct Pool;
 
 impl Executor for Pool {
     fn execute(&self, n_items: usize, work: &(dyn Fn(Range<usize>) + Sync)) {

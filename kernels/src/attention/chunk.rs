@@ -1,10 +1,12 @@
 //! A tile of queries over a few blocks: scores, weights, weighted values.
+use super::ahead::Ahead;
 use super::work::Scratch;
 use super::{Attention, BLOCK_SIZE, CHUNK, HeadShape, MASKED};
 use crate::simd::{LANES, Simd, exp};
 use crate::tile::{TILE_ROWS_MAX, with_tile_rows};
 
-/// A tile of queries over up to four blocks.
+/// A tile of queries over up to four blocks; `ahead` takes a step with each of their
+/// keys' dimensions.
 ///
 /// # Safety
 /// As [`super::work::work`]; the scratch is laid out for tiles of `Q`.
@@ -16,6 +18,7 @@ pub(super) unsafe fn tile_over_chunk<S: Simd, const Q: usize>(
     first: usize,
     tile: usize,
     scratch: &mut Scratch,
+    ahead: &mut Ahead,
 ) {
     const { assert!(Q <= TILE_ROWS_MAX) };
     let HeadShape {
@@ -34,6 +37,7 @@ pub(super) unsafe fn tile_over_chunk<S: Simd, const Q: usize>(
             let keys = attention.keys.as_ptr().add(block_at(block) * d);
             let mut dots = [S::zero_f(); Q];
             for i in 0..d {
+                ahead.step::<S>();
                 let key = S::load_f(keys.add(i * BLOCK_SIZE));
                 for (r, dot) in dots.iter_mut().enumerate() {
                     *dot = S::mul_add(key, S::splat_f(*q.add(i * Q + r)), *dot);

@@ -13,6 +13,7 @@
 //! Source: the running softmax of Milakov and Gimelshein (arXiv 1805.02867) as in
 //! FlashAttention (arXiv 2205.14135); the merge by log-sum-exp as in
 //! FlashDecoding and Hydragen (arXiv 2402.05099).
+mod ahead;
 mod check;
 mod chunk;
 mod state;
@@ -107,7 +108,8 @@ pub fn attend(isa: Isa, attention: &Attention<'_>, out: &mut [f32], executor: &d
     } = attention.shape;
     check(attention, out.len());
     let partials = Partials::new(attention);
-    let mut states = vec![0f32; partials.len];
+    // Written before it is read: zeroing it would cost as much as writing it.
+    let mut states = Vec::<f32>::with_capacity(partials.len);
     let to_states = Shared(states.as_mut_ptr());
     let to_out = Shared(out.as_mut_ptr());
     let n_tasks = attention.pieces.len() * n_kv_heads;
@@ -124,7 +126,7 @@ pub fn attend(isa: Isa, attention: &Attention<'_>, out: &mut [f32], executor: &d
             }
         }
     });
-    if states.is_empty() {
+    if partials.len == 0 {
         return;
     }
     executor.execute(attention.seen.len(), &|rows| {
@@ -134,9 +136,11 @@ pub fn attend(isa: Isa, attention: &Attention<'_>, out: &mut [f32], executor: &d
             for head in 0..n_heads {
                 total.empty(attention.shape.value_dim());
                 for split in 0..seen.div_ceil(SPLIT) {
-                    let from = &states[partials.place(row, head, split)..];
-                    let (total, from) = (&mut total, from.as_ptr());
-                    // SAFETY: a state is there.
+                    let place = partials.place(row, head, split);
+                    let (total, from) =
+                        (&mut total, to_states.get().cast_const().wrapping_add(place));
+                    // SAFETY: a state is there: the pieces cover every split that a row
+                    // sees, as `check` asserts, and each was written above.
                     unsafe { dispatch!(isa, merge(total: &mut State, from: *const f32)) };
                 }
                 // SAFETY: each item is a row of its own.

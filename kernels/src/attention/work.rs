@@ -1,4 +1,5 @@
 //! One piece and one key/value head, split after split.
+use super::ahead::Ahead;
 use super::chunk::tile_over_chunk;
 use super::state::{Partials, STATE_EXTRA, State, merge};
 use super::{
@@ -111,10 +112,15 @@ pub(super) unsafe fn work<S: Simd>(
             let first = first + c * CHUNK;
             let n_blocks = farthest.saturating_sub(first).div_ceil(BLOCK_SIZE);
             let blocks = &blocks[..blocks.len().min(n_blocks)];
-            for tile in 0..scratch.seen.len() / height {
+            let n_tiles = scratch.seen.len() / height;
+            let behind = &piece.blocks[i * SPLIT_BLOCKS + c * CHUNK_BLOCKS + blocks.len()..];
+            let next = &behind[..behind.len().min(CHUNK_BLOCKS)];
+            let mut ahead = Ahead::new(attention, kv_head, next, n_tiles * blocks.len() * d);
+            for tile in 0..n_tiles {
+                let ahead = &mut ahead;
                 // SAFETY: the caller's promises, and a scratch of this height.
                 with_tile_rows!(height, Q => unsafe {
-                    tile_over_chunk::<S, Q>(attention, kv_head, blocks, first, tile, scratch)
+                    tile_over_chunk::<S, Q>(attention, kv_head, blocks, first, tile, scratch, ahead)
                 });
             }
         }
