@@ -1,8 +1,8 @@
 """llama.cpp on one piece of work: branches off a trunk, forked by seq_cp.
 
-llama_cpp_bench.py MODEL.gguf TRUNK_TOKENS BRANCHES TOKENS THREADS
-Prints one JSON object with the tokens a second of the prefill, of decoding all
-branches together, and of both from empty.
+llama_cpp_bench.py MODEL.gguf TRUNK_TOKENS BRANCHES[,BRANCHES...] TOKENS THREADS
+Prints a JSON list, an object a number of branches: the tokens a second of the prefill,
+of decoding all branches together, and of both from empty.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ class Context:
     """A context of one setting, with a trunk prefilled as sequence 0."""
 
     def __init__(self, model, trunk: int, branches: int, tokens: int, threads: int, flash: int):
-        self.trunk, self.branches, self.tokens = trunk, branches, tokens
+        self.trunk, self.tokens = trunk, tokens
         settings = lib.llama_context_default_params()
         settings.n_ctx = (trunk + (branches + 1) * tokens + 255) // 256 * 256
         settings.n_batch = settings.n_ubatch = 512
@@ -69,22 +69,23 @@ class Context:
         self.first_token = self.likeliest((self.trunk - 1) % 512)
         return time.perf_counter() - began
 
-    def round(self) -> float:
-        """Forks the branches off the trunk and decodes them; seconds of the decoding."""
-        for branch in range(1, self.branches + 1):
+    def round(self, branches: int) -> float:
+        """Forks branches off the trunk and decodes them; seconds of the decoding."""
+        for branch in range(1, branches + 1):
             lib.llama_memory_seq_rm(self.memory, branch, -1, -1)
             lib.llama_memory_seq_cp(self.memory, 0, branch, -1, -1)
-        nexts = [self.first_token] * self.branches
+        nexts = [self.first_token] * branches
         began = time.perf_counter()
         for step in range(self.tokens - 1):
             self.run([(t, self.trunk + step, b + 1, True) for b, t in enumerate(nexts)])
-            nexts = [self.likeliest(row) for row in range(self.branches)]
+            nexts = [self.likeliest(row) for row in range(branches)]
         return time.perf_counter() - began
 
 
 def main() -> None:
-    path, *numbers = sys.argv[1:]
-    trunk, branches, tokens, threads = map(int, numbers)
+    path, trunk, branches, tokens, threads = sys.argv[1:]
+    trunk, tokens, threads = int(trunk), int(tokens), int(threads)
+    branches = [int(n) for n in branches.split(",")]
 
     @lib.llama_log_callback
     def quiet(_level, _text, _data):
@@ -94,24 +95,25 @@ def main() -> None:
     lib.llama_backend_init()
     model = lib.llama_model_load_from_file(path.encode(), lib.llama_model_default_params())
     contexts = {
-        name: Context(model, trunk, branches, tokens, threads, flash)
+        name: Context(model, trunk, max(branches), tokens, threads, flash)
         for name, flash in FLASH_ATTENTION.items()
     }
-    first = {name: context.round() for name, context in contexts.items()}
-    best = min(first, key=first.get)
-    rounds = [first[best]] + [contexts[best].round() for _ in range(ROUNDS - 1)]
-    decode_s = statistics.median(rounds)
     prefill_s = min(context.prefill_s for context in contexts.values())
-    print(
-        json.dumps(
+    rows = []
+    for n in branches:
+        first = {name: context.round(n) for name, context in contexts.items()}
+        best = min(first, key=first.get)
+        rounds = [first[best]] + [contexts[best].round(n) for _ in range(ROUNDS - 1)]
+        decode_s = statistics.median(rounds)
+        rows.append(
             {
                 "prefill_tok_s": trunk / prefill_s,
-                "decode_tok_s": branches * (tokens - 1) / decode_s,
-                "from_empty_tok_s": branches * tokens / (prefill_s + decode_s),
+                "decode_tok_s": n * (tokens - 1) / decode_s,
+                "from_empty_tok_s": n * tokens / (prefill_s + decode_s),
                 "flash_attention": best,
             }
         )
-    )
+    print(json.dumps(rows))
 
 
 main()

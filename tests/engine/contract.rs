@@ -1,8 +1,9 @@
 //! What the engine promises, one promise a test, on a tiny checkpoint.
 use crate::common::*;
-use egss::base::{RngKey, SamplerSettings};
+use egss::base::{RngKey, SamplerSettings, SeqId};
 use egss::decode::{RowStats, logprob};
 use egss::engine::{Engine, EngineError, Finish, GenerateJob, LocalEngine, ScoreJob};
+use egss::kv::BLOCK_SIZE;
 
 const SAMPLED: SamplerSettings = SamplerSettings::at(1.0);
 
@@ -195,6 +196,24 @@ fn a_retroactive_fork_samples_a_sibling_without_computing() {
     // The first write to the shared tail copies that one block.
     assert_eq!(after.blocks_copied, before.blocks_copied + 1);
     assert_eq!(after.decoded_tokens, before.decoded_tokens + 12);
+}
+
+#[test]
+fn eight_forks_hold_the_trunks_blocks_and_each_writes_to_one_of_its_own() {
+    let mut engine = open_tiny(64, 256);
+    let n_tokens = 100;
+    let trunk = prefill(&mut engine, &prompt(n_tokens));
+    let n_blocks = n_tokens.div_ceil(BLOCK_SIZE);
+    assert_eq!(engine.pool_use().referenced, n_blocks);
+    let branches: Vec<SeqId> = (0..8)
+        .map(|_| engine.fork(trunk, n_tokens, PURPOSE))
+        .collect();
+    assert_eq!(engine.pool_use().referenced, n_blocks);
+    // The first token comes from the trunk's row, the second from a step.
+    let jobs: Vec<GenerateJob> = branches.iter().map(|&seq| greedy(seq, 2)).collect();
+    engine.generate(&jobs, &mut |_| {}).unwrap();
+    assert_eq!(engine.pool_use().referenced, n_blocks + branches.len());
+    engine.check_integrity();
 }
 
 #[test]
