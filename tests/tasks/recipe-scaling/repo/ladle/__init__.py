@@ -1,0 +1,1 @@
+"""Recipes: read them, scale them, shop for them."""

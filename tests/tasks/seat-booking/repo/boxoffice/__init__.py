@@ -1,0 +1,1 @@
+"""Seats in a theatre, and who has them."""

@@ -1,0 +1,1 @@
+"""Bills for water by meter readings."""
