@@ -4,10 +4,14 @@ use super::solve::{BudgetArgs, SandboxArgs, dialect};
 use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
 use crate::base::Strategy;
-use crate::eval::{EvalRequest, EvalTools, Task, evaluate, markdown_table, read_tasks, summarise};
+use crate::eval::{
+    Comparison, EvalRequest, EvalRow, EvalTools, Task, compare, comparison_table, evaluate,
+    markdown_table, read_tasks, summarise, write_predictions,
+};
 use crate::search::{NoWatcher, Watcher};
 use anyhow::bail;
 use clap::Args;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -44,7 +48,8 @@ pub struct EvalArgs {
     /// Tell of every step of every run.
     #[arg(long)]
     verbose: bool,
-    /// One JSON object a strategy instead of a table.
+    /// One JSON object a run, then one a strategy, then one a comparison, instead of
+    /// tables.
     #[arg(long)]
     json: bool,
 }
@@ -101,14 +106,22 @@ impl EvalArgs {
                 left_s / 60.0
             );
         })?;
-        let summaries = summarise(&rows);
+        let summaries = summarise(&rows, &strategies);
+        let comparisons = comparisons(&rows, &strategies);
         if self.json {
-            for summary in &summaries {
-                println!("{}", serde_json::to_string(summary)?);
-            }
+            print_lines(&rows)?;
+            print_lines(&summaries)?;
+            print_lines(&comparisons)?;
         } else {
-            print!("{}", markdown_table(&summaries));
+            println!("{}", markdown_table(&summaries));
+            print!("{}", comparison_table(&comparisons));
         }
+        let predictions = write_predictions(&rows, &self.model.model, &self.out)?;
+        eprintln!(
+            "{} files of predictions in SWE-bench's format below {}",
+            predictions.len(),
+            self.out.display()
+        );
         Ok(())
     }
 
@@ -120,4 +133,25 @@ impl EvalArgs {
         }
         Ok(tasks)
     }
+}
+
+/// Each strategy against each baseline that was run beside it.
+fn comparisons(rows: &[EvalRow], strategies: &[Strategy]) -> Vec<Comparison> {
+    let is_baseline = |name: &str| name == "single" || name.starts_with("best-of-");
+    let mut found = Vec::new();
+    for first in strategies {
+        for against in strategies {
+            if first.name != against.name && is_baseline(&against.name) {
+                found.extend(compare(rows, &first.name, &against.name));
+            }
+        }
+    }
+    found
+}
+
+fn print_lines<T: Serialize>(values: &[T]) -> anyhow::Result<()> {
+    for value in values {
+        println!("{}", serde_json::to_string(value)?);
+    }
+    Ok(())
 }

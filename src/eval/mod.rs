@@ -1,12 +1,23 @@
-//! Tasks with hidden tests: strategies run over them, patches judged, rows summed up.
+//! Tasks with hidden tests: strategies run over them, patches judged, rows summed up
+//! and compared, with intervals.
+mod comparison;
+#[cfg(test)]
+mod fixtures;
 mod judge;
+mod predictions;
 mod run;
+mod statistics;
+mod summary;
 mod table;
 mod task;
 
+pub use comparison::{Comparison, compare};
 pub use judge::{Verdict, judge};
+pub use predictions::write_predictions;
 pub use run::{EvalRequest, EvalRow, EvalTools, evaluate};
-pub use table::{StrategySummary, markdown_table, summarise};
+pub use statistics::{Estimate, auroc, bootstrap, mcnemar_p};
+pub use summary::{StrategySummary, summarise};
+pub use table::{comparison_table, markdown_table};
 pub use task::{Task, read_tasks};
 
 use crate::search::SearchError;

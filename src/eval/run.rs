@@ -38,6 +38,9 @@ pub struct EvalRow {
     pub n_steps: u32,
     pub usage: UsageByPurpose,
     pub wall_ms: u64,
+    /// The selected patch; empty where there is none.
+    #[serde(default)]
+    pub patch: String,
 }
 
 /// What an evaluation is asked to do.
@@ -207,6 +210,7 @@ fn judged(
         n_steps: state.steps.len() as u32,
         usage: state.usage,
         wall_ms: state.wall_ms,
+        patch: patch.unwrap_or_default().to_owned(),
     })
 }
 

@@ -1,87 +1,29 @@
-//! Rows summed up by strategy.
-use super::run::EvalRow;
-use crate::base::{Purpose, UsageByPurpose};
-use serde::Serialize;
+//! The comparison in Markdown.
+use super::comparison::Comparison;
+use super::statistics::Estimate;
+use super::summary::StrategySummary;
+use crate::base::Purpose;
 
-/// One strategy over all tasks and seeds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StrategySummary {
-    pub strategy: String,
-    pub runs: u32,
-    pub resolved: u32,
-    /// Runs in which some trajectory's patch is right.
-    pub oracle: u32,
-    pub decoded_tokens: u64,
-    pub computed_tokens: u64,
-    pub reused_tokens: u64,
-    pub forks: u64,
-    pub trajectories: u32,
-    pub by_purpose: UsageByPurpose,
-    pub wall_s: f64,
-}
-
-/// A summary for each strategy, in the order in which they first occur.
-pub fn summarise(rows: &[EvalRow]) -> Vec<StrategySummary> {
-    let mut names: Vec<&str> = Vec::new();
-    for row in rows {
-        if !names.contains(&row.strategy.as_str()) {
-            names.push(&row.strategy);
-        }
-    }
-    names
-        .into_iter()
-        .map(|name| summary(name, rows.iter().filter(|row| row.strategy == name)))
-        .collect()
-}
-
-fn summary<'a>(name: &str, rows: impl Iterator<Item = &'a EvalRow>) -> StrategySummary {
-    let mut sum = StrategySummary {
-        strategy: name.to_owned(),
-        runs: 0,
-        resolved: 0,
-        oracle: 0,
-        decoded_tokens: 0,
-        computed_tokens: 0,
-        reused_tokens: 0,
-        forks: 0,
-        trajectories: 0,
-        by_purpose: UsageByPurpose::default(),
-        wall_s: 0.0,
-    };
-    for row in rows {
-        sum.runs += 1;
-        sum.resolved += u32::from(row.resolved);
-        sum.oracle += u32::from(row.oracle);
-        sum.trajectories += row.n_trajectories;
-        sum.by_purpose += row.usage;
-        sum.wall_s += row.wall_ms as f64 / 1e3;
-    }
-    let total = sum.by_purpose.total();
-    sum.decoded_tokens = total.decoded_tokens;
-    sum.computed_tokens = total.computed_tokens;
-    sum.reused_tokens = total.reused_tokens;
-    sum.forks = total.forks;
-    sum
-}
-
-/// The comparison as a Markdown table: tokens by purpose are decoded + computed.
+/// Strategies, a line each; tokens by purpose are decoded + computed.
 pub fn markdown_table(summaries: &[StrategySummary]) -> String {
     let mut text = String::from(
-        "| strategy | resolved | oracle | trajectories | decoded | computed | reused | forks | agent | judge | augmentation | selection | seconds |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| strategy | resolved | 95 % | oracle | gap | trajectories | decoded | computed | reused | forks | agent | judge | augmentation | selection | seconds |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for s in summaries {
         let spent: Vec<String> = Purpose::ALL
             .iter()
             .map(|&purpose| s.by_purpose[purpose].spent_tokens().to_string())
             .collect();
+        let [low, high] = s.resolved_ci95.map(|share| 100.0 * share);
         text += &format!(
-            "| {} | {}/{} | {}/{} | {} | {} | {} | {} | {} | {} | {:.0} |\n",
+            "| {} | {}/{} | {low:.0}-{high:.0} % | {}/{} | {} | {} | {} | {} | {} | {} | {} | {:.0} |\n",
             s.strategy,
             s.resolved,
             s.runs,
             s.oracle,
             s.runs,
+            s.selected_gap,
             s.trajectories,
             s.decoded_tokens,
             s.computed_tokens,
@@ -94,59 +36,55 @@ pub fn markdown_table(summaries: &[StrategySummary]) -> String {
     text
 }
 
+/// Strategies against others, a line a pair. Differences are in points.
+pub fn comparison_table(comparisons: &[Comparison]) -> String {
+    let mut text = String::from(
+        "| strategy | against | resolved, points (95 %) | only this | only that | McNemar's p | tokens (95 %) |\n\
+         |---|---|---:|---:|---:|---:|---:|\n",
+    );
+    for c in comparisons {
+        let Estimate { value, low, high } = c.resolved_difference;
+        let [value, low, high] = [value, low, high].map(|share| 100.0 * share);
+        let ratio = c.tokens_ratio;
+        text += &format!(
+            "| {} | {} | {value:+.1} ({low:+.1} to {high:+.1}) | {} | {} | {:.3} | {:.2} ({:.2} to {:.2}) |\n",
+            c.strategy,
+            c.against,
+            c.only_first,
+            c.only_second,
+            c.mcnemar_p,
+            ratio.value,
+            ratio.low,
+            ratio.high
+        );
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::comparison::compare;
+    use super::super::fixtures::row;
+    use super::super::summary::summarise;
     use super::*;
-
-    fn row(strategy: &str, resolved: bool, decoded: u64) -> EvalRow {
-        let mut usage = UsageByPurpose::default();
-        usage.agent.decoded_tokens = decoded;
-        usage.judge.computed_tokens = 5;
-        EvalRow {
-            instance_id: "t".into(),
-            strategy: strategy.into(),
-            seed: 0,
-            settings: String::new(),
-            resolved,
-            oracle: true,
-            fault: None,
-            n_trajectories: 2,
-            n_branches: 2,
-            n_steps: 3,
-            usage,
-            wall_ms: 1_500,
-        }
-    }
+    use crate::search::strategy_named;
 
     #[test]
-    fn a_summary_adds_up_its_rows() {
+    fn tables_have_a_line_a_strategy_and_a_line_a_pair() {
+        let strategies: Vec<_> = ["egss", "single"]
+            .into_iter()
+            .filter_map(|name| strategy_named(name, 4, 4))
+            .collect();
         let rows = [
-            row("egss", true, 10),
-            row("single", false, 7),
-            row("egss", false, 20),
+            row("a", "egss", 0, true, 15),
+            row("a", "single", 0, false, 35),
         ];
-        let summaries = summarise(&rows);
-        assert_eq!(
-            summaries
-                .iter()
-                .map(|s| s.strategy.as_str())
-                .collect::<Vec<_>>(),
-            ["egss", "single"]
-        );
-        let egss = &summaries[0];
-        assert_eq!(
-            (
-                egss.runs,
-                egss.resolved,
-                egss.oracle,
-                egss.decoded_tokens,
-                egss.computed_tokens
-            ),
-            (2, 1, 2, 30, 10)
-        );
-        assert!(
-            markdown_table(&summaries)
-                .contains("| egss | 1/2 | 2/2 | 4 | 30 | 10 | 0 | 0 | 30 | 10 | 0 | 0 | 3 |")
-        );
+        let table = markdown_table(&summarise(&rows, &strategies));
+        let line = "| egss | 1/1 | 100-100 % | 1/1 | 0 | 2 | 15 | 5 | 0 | 0 | 15 | 5 | 0 | 0 | 2 |";
+        assert!(table.contains(line), "{table}");
+        let table = comparison_table(&[compare(&rows, "egss", "single").unwrap()]);
+        let line =
+            "| egss | single | +100.0 (+100.0 to +100.0) | 1 | 0 | 1.000 | 0.50 (0.50 to 0.50) |";
+        assert!(table.contains(line), "{table}");
     }
 }
