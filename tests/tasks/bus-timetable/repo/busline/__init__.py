@@ -1,0 +1,1 @@
+"""Departures of a bus stop."""

@@ -1,0 +1,1 @@
+"""Finds free rooms for meetings, one day at a time."""
