@@ -20,6 +20,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
     let settings = EngineSettings {
         context_max: 4_096,
         kv_bytes_max: 512 << 20,
+        engines_max: 1,
     };
     let mut opened = open(&path, &settings, &mut |_| {}).unwrap();
     let vocabulary = opened.engine.vocabulary();

@@ -359,6 +359,10 @@ impl Engine for Cramped {
     fn release(&mut self, seq: SeqId) {
         self.inner.release(seq);
     }
+    fn new_bill(&mut self) {
+        self.inner.new_bill();
+    }
+
     fn forget_prefixes(&mut self) {
         self.inner.forget_prefixes();
     }

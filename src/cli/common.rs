@@ -27,8 +27,13 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// Opens the model, saying the memory plan on standard error first.
+    /// Opens the model for one engine, saying the memory plan on standard error first.
     pub fn open(&self) -> anyhow::Result<Opened> {
+        self.open_for(1)
+    }
+
+    /// Opens the model for up to `engines_max` engines, as far as memory goes.
+    pub fn open_for(&self, engines_max: usize) -> anyhow::Result<Opened> {
         if self.device != "cpu" {
             bail!("--device {}: this build runs on cpu only", self.device);
         }
@@ -50,6 +55,7 @@ impl ModelArgs {
         let settings = EngineSettings {
             context_max: self.ctx,
             kv_bytes_max: self.kv_mem << 20,
+            engines_max,
         };
         let opened = engine::open(&path, &settings, &mut |plan| eprintln!("{plan}"))
             .with_context(|| format!("the model {} cannot be opened", self.model))?;

@@ -5,8 +5,8 @@ use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
 use crate::base::Strategy;
 use crate::eval::{
-    Comparison, EvalRequest, EvalRow, EvalTools, Task, compare, comparison_table, evaluate,
-    markdown_table, read_tasks, summarise, write_predictions,
+    Comparison, EvalProgress, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, compare,
+    comparison_table, evaluate, markdown_table, read_tasks, summarise, write_predictions,
 };
 use crate::search::{NoWatcher, Watcher};
 use anyhow::bail;
@@ -15,8 +15,8 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Runs strategies over task files and judges by hidden tests. Started again
-/// with the same --out it goes on where it was stopped.
+/// Runs strategies over task files and judges by hidden tests. What was stopped goes
+/// on with --resume.
 #[derive(Args)]
 pub struct EvalArgs {
     #[command(flatten)]
@@ -45,9 +45,24 @@ pub struct EvalArgs {
     /// Where results and runs are kept.
     #[arg(long, value_name = "DIR", default_value = "egss-eval")]
     out: PathBuf,
-    /// Tell of every step of every run.
+    /// Tasks at the same time: their steps run as one batch. Fewer where there is no
+    /// memory for as many KV caches.
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    batch: usize,
+    /// One run at a time, each from an empty cache: the counts are the same, and only
+    /// so can times be compared.
+    #[arg(long)]
+    alone: bool,
+    /// Tell of every step of every run, one run at a time.
     #[arg(long)]
     verbose: bool,
+    /// Go on with the results in --out.
+    #[arg(long)]
+    resume: bool,
+    /// Folder with clones of the repositories that tasks name (OWNER/NAME, or
+    /// OWNER__NAME, with or without .git), for tasks without inline files.
+    #[arg(long, value_name = "DIR")]
+    mirrors: Option<PathBuf>,
     /// One JSON object a run, then one a strategy, then one a comparison, instead of
     /// tables.
     #[arg(long)]
@@ -57,8 +72,8 @@ pub struct EvalArgs {
 impl EvalArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let budget = self.budget.budget()?;
-        if self.seeds == 0 || self.first == Some(0) {
-            bail!("--seeds and --first must be at least 1");
+        if self.seeds == 0 || self.first == Some(0) || self.batch == 0 {
+            bail!("--seeds, --first and --batch must be at least 1");
         }
         let strategies = self
             .strategies
@@ -66,9 +81,19 @@ impl EvalArgs {
             .map(|name| self.search.named(name))
             .collect::<Result<Vec<Strategy>, _>>()?;
         let tasks = self.read_tasks()?;
+        if !self.resume && self.out.join("results.jsonl").exists() {
+            bail!(
+                "{} holds results already; go on with them by --resume, or name another --out",
+                self.out.display()
+            );
+        }
         let sandbox = self.sandbox.open(Path::new("."))?;
-        let mut opened = self.model.open()?;
-        let mut others = OpenedOthers::open(&strategies, &self.model)?;
+        let n_workers = match self.alone || self.verbose {
+            true => 1,
+            false => self.batch,
+        };
+        let mut opened = self.model.open_for(n_workers)?;
+        let mut others = OpenedOthers::open(&strategies, &self.model, n_workers)?;
         let dialect = dialect(&opened)?;
         let seeds: Vec<u64> = (0..self.seeds).collect();
         let request = EvalRequest {
@@ -78,33 +103,28 @@ impl EvalArgs {
             model: &self.model.model,
             budget,
             gate: self.search.gate(&self.model.model),
+            prefixes: match self.alone {
+                true => Prefixes::Forget,
+                false => Prefixes::Charge,
+            },
             out: &self.out,
         };
         let terminal = TerminalWatcher::new();
-        let watcher: &dyn Watcher = if self.verbose { &terminal } else { &NoWatcher };
-        let tools = EvalTools {
-            engine: &mut opened.engine,
-            others: others.others(),
-            dialect: &dialect,
-            sandbox: &sandbox,
-            watcher,
-        };
+        let watcher: &(dyn Watcher + Sync) = if self.verbose { &terminal } else { &NoWatcher };
+        let engines = std::iter::once(&mut opened.engine).chain(&mut opened.beside);
+        let workers = engines
+            .zip(others.for_each(n_workers))
+            .map(|(engine, others)| EvalWorker {
+                engine,
+                others,
+                dialect: &dialect,
+                sandbox: &sandbox,
+                watcher,
+            })
+            .collect();
         let started = Instant::now();
-        let rows = evaluate(&request, tools, &mut |row, done, all| {
-            let left_s = started.elapsed().as_secs_f64() / done as f64 * (all - done) as f64;
-            eprintln!(
-                "{done}/{all} {} {}: {}, {} tokens, {:.0} s; about {:.0} min left",
-                row.instance_id,
-                row.strategy,
-                if row.resolved {
-                    "resolved"
-                } else {
-                    "not resolved"
-                },
-                row.usage.total().spent_tokens(),
-                row.wall_ms as f64 / 1e3,
-                left_s / 60.0
-            );
+        let rows = evaluate(&request, workers, &mut |row, progress| {
+            tell(row, progress, started);
         })?;
         let summaries = summarise(&rows, &strategies);
         let comparisons = comparisons(&rows, &strategies);
@@ -128,11 +148,36 @@ impl EvalArgs {
     fn read_tasks(&self) -> anyhow::Result<Vec<Task>> {
         let mut tasks = Vec::new();
         for path in &self.tasks {
-            let all = read_tasks(path)?;
+            let mut all = read_tasks(path)?;
+            for task in &mut all {
+                task.locate(self.mirrors.as_deref())?;
+            }
             tasks.extend(all.into_iter().take(self.first.unwrap_or(usize::MAX)));
         }
         Ok(tasks)
     }
+}
+
+/// A line for a finished run, with an estimate from those of this call.
+fn tell(row: &EvalRow, progress: EvalProgress, started: Instant) {
+    let EvalProgress {
+        n_done,
+        n_new,
+        n_rows,
+    } = progress;
+    let run_s = started.elapsed().as_secs_f64() / n_new as f64;
+    eprintln!(
+        "{n_done}/{n_rows} {} {}: {}, {} tokens, {:.0} s; about {:.0} min left",
+        row.instance_id,
+        row.strategy,
+        match row.resolved {
+            true => "resolved",
+            false => "not resolved",
+        },
+        row.usage.total().spent_tokens(),
+        row.wall_ms as f64 / 1e3,
+        run_s * (n_rows - n_done) as f64 / 60.0
+    );
 }
 
 /// Each strategy against each baseline that was run beside it.

@@ -145,7 +145,7 @@ impl SolveArgs {
             .collect();
         let sandbox = self.sandbox.open(Path::new("."))?;
         let mut opened = self.model.open()?;
-        let mut others = OpenedOthers::open(&strategies, &self.model)?;
+        let mut others = OpenedOthers::open(&strategies, &self.model, 1)?;
         let dialect = dialect(&opened)?;
         let tools = Tools {
             engine: &mut opened.engine,
@@ -173,7 +173,7 @@ impl SolveArgs {
         let run_dir = self.run_dir()?;
         let sandbox = self.sandbox.open(repo)?;
         let mut opened = self.model.open()?;
-        let mut others = OpenedOthers::open(std::slice::from_ref(&strategy), &self.model)?;
+        let mut others = OpenedOthers::open(std::slice::from_ref(&strategy), &self.model, 1)?;
         let dialect = dialect(&opened)?;
         let request = SolveRequest {
             repo,
@@ -268,7 +268,7 @@ impl SolveArgs {
 }
 
 /// The chat markup of the opened checkpoint, cut from its own template.
-pub fn dialect(opened: &Opened) -> anyhow::Result<impl Dialect + use<>> {
+pub fn dialect(opened: &Opened) -> anyhow::Result<impl Dialect + Sync + use<>> {
     let vocabulary = opened.engine.vocabulary();
     let stops = opened
         .stop_tokens

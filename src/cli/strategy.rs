@@ -179,12 +179,17 @@ impl StrategyArgs {
 }
 
 /// Models that judge or vote beside the agent's.
-pub struct OpenedOthers(Vec<(String, Opened, Box<dyn Dialect>)>);
+pub struct OpenedOthers(Vec<(String, Opened, Box<dyn Dialect + Sync>)>);
 
 impl OpenedOthers {
-    /// Opens those that the strategies name, each once, with the settings of `model`.
-    pub fn open(strategies: &[Strategy], model: &ModelArgs) -> anyhow::Result<Self> {
-        let mut opened: Vec<(String, Opened, Box<dyn Dialect>)> = Vec::new();
+    /// Opens those that the strategies name, each once, with the settings of `model`
+    /// and engines for `n_workers` at most.
+    pub fn open(
+        strategies: &[Strategy],
+        model: &ModelArgs,
+        n_workers: usize,
+    ) -> anyhow::Result<Self> {
+        let mut opened: Vec<(String, Opened, Box<dyn Dialect + Sync>)> = Vec::new();
         let judges = strategies.iter().filter_map(|s| s.judge.model.clone());
         let voters = strategies.iter().flat_map(|s| &s.voters);
         let voters = voters.filter_map(|voter| voter.model.clone());
@@ -196,20 +201,34 @@ impl OpenedOthers {
                 model: name.clone(),
                 ..model.clone()
             }
-            .open()?;
+            .open_for(n_workers)?;
             let dialect = Box::new(dialect(&other)?);
             opened.push((name, other, dialect));
         }
         Ok(Self(opened))
     }
 
+    /// Engines of every one of them for each of `n_workers`, or for as many as there
+    /// was memory for.
+    pub fn for_each(&mut self, n_workers: usize) -> Vec<Others<'_>> {
+        let mut all: Vec<Others<'_>> = (0..n_workers).map(|_| Others::default()).collect();
+        for (name, opened, dialect) in &mut self.0 {
+            let engines = std::iter::once(&mut opened.engine).chain(&mut opened.beside);
+            let n_served = all.iter_mut().zip(engines).map(|(others, engine)| {
+                others.0.push(OtherModel {
+                    name: name.clone(),
+                    engine,
+                    dialect: &**dialect,
+                });
+            });
+            let n_served = n_served.count();
+            all.truncate(n_served);
+        }
+        all
+    }
+
     pub fn others(&mut self) -> Others<'_> {
-        let models = self.0.iter_mut().map(|(name, opened, dialect)| OtherModel {
-            name: name.clone(),
-            engine: &mut opened.engine,
-            dialect: &**dialect,
-        });
-        Others(models.collect())
+        self.for_each(1).pop().expect("every model has an engine")
     }
 }
 

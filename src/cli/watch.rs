@@ -5,33 +5,33 @@ use crate::engine::Progress;
 use crate::record::{Event, StepFinished, SuiteRun};
 use crate::search::{RunState, Watcher};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A line an event. On a terminal a panel below them shows the living branches,
 /// rates and what is left of the budget; elsewhere a plain line now and then.
 pub struct TerminalWatcher {
     started: Instant,
-    live: RefCell<Live>,
+    live: Mutex<Live>,
     /// `None` without a terminal.
-    panel: Option<RefCell<Panel>>,
-    last_plain: RefCell<Instant>,
+    panel: Option<Mutex<Panel>>,
+    last_plain: Mutex<Instant>,
 }
 
 impl TerminalWatcher {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            live: RefCell::new(Live::default()),
-            panel: Panel::on_terminal().map(RefCell::new),
-            last_plain: RefCell::new(Instant::now()),
+            live: Mutex::new(Live::default()),
+            panel: Panel::on_terminal().map(Mutex::new),
+            last_plain: Mutex::new(Instant::now()),
         }
     }
 
     fn say(&self, text: &str) {
         let line = format!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
         match &self.panel {
-            Some(panel) => panel.borrow().say(&line),
+            Some(panel) => lock(panel).say(&line),
             None => eprintln!("{line}"),
         }
     }
@@ -41,19 +41,24 @@ impl TerminalWatcher {
     }
 
     fn show(&self) {
-        let status = || self.live.borrow().status(self.now_ms());
+        let status = || lock(&self.live).status(self.now_ms());
         if let Some(panel) = &self.panel {
-            let mut lines = self.live.borrow().rows();
+            let mut lines = lock(&self.live).rows();
             lines.extend(status());
-            panel.borrow_mut().show(&lines);
+            lock(panel).show(&lines);
             return;
         }
-        let mut last = self.last_plain.borrow_mut();
+        let mut last = lock(&self.last_plain);
         if last.elapsed() >= PLAIN_INTERVAL {
             *last = Instant::now();
             self.say(&status().join(" · "));
         }
     }
+}
+
+/// What a watcher that panicked has left is good to show.
+fn lock<T>(shown: &Mutex<T>) -> MutexGuard<'_, T> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lines at the bottom of a terminal, redrawn in their places.
@@ -106,7 +111,7 @@ impl Drop for Panel {
 
 impl Watcher for TerminalWatcher {
     fn event(&self, event: &Event, state: &RunState) {
-        self.live.borrow_mut().event(event, state, self.now_ms());
+        lock(&self.live).event(event, state, self.now_ms());
         match event {
             Event::BranchStarted(started) => {
                 self.say(&format!("branch {}: {}", started.branch, started.reason))
@@ -140,14 +145,14 @@ impl Watcher for TerminalWatcher {
             // What is printed next must not be drawn over.
             Event::RunEnded(_) => {
                 if let Some(panel) = &self.panel {
-                    panel.borrow_mut().show(&[]);
+                    lock(panel).show(&[]);
                 }
             }
         }
     }
 
     fn progress(&self, progress: &Progress<'_>) {
-        self.live.borrow_mut().progress(progress, self.now_ms());
+        lock(&self.live).progress(progress, self.now_ms());
         self.show();
     }
 

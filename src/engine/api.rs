@@ -148,6 +148,12 @@ pub trait Engine {
     /// Empties the prefix cache: nothing computed before is found afterwards.
     /// Living sequences and their forks stay as they are.
     fn forget_prefixes(&mut self);
+    /// With no sequence living: from here on usage is counted as if
+    /// [`forget_prefixes`](Self::forget_prefixes) had been called, but nothing is forgotten: what the prefix cache has counts as
+    /// computed where it is first taken over, and as reused from then on. Sequences
+    /// that bypass the cache count all they take over as computed. For comparisons,
+    /// which compute a prompt once and charge everybody for it.
+    fn new_bill(&mut self);
     /// Every sequence that was not released, in the order of their ids.
     fn living(&self) -> Vec<SeqId>;
     /// Computes every appended token of `seqs`, so that forks taken afterwards

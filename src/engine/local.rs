@@ -3,22 +3,21 @@ use super::api::{
     Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress, ScoreJob, Vocabulary,
     append_within,
 };
+use super::lane::Lane;
 use super::sequence::Sequence;
 use crate::base::{Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
 use crate::decode::GrammarFactory;
-use crate::kv::{BlockPool, KvStorage, PoolUse};
-use crate::model::CausalLm;
+use crate::kv::{BlockPool, PoolUse};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A model, its cache, and the sequences in it.
 pub struct LocalEngine {
-    pub(super) model: Box<dyn CausalLm>,
+    pub(super) lane: Lane,
     pub(super) tokenizer: Arc<Tokenizer>,
-    pub(super) grammars: GrammarFactory,
-    pub(super) storage: KvStorage,
+    pub(super) grammars: Arc<GrammarFactory>,
     pub(super) pool: BlockPool,
     pub(super) sequences: HashMap<SeqId, Sequence>,
     pub(super) usage: UsageByPurpose,
@@ -32,23 +31,21 @@ pub struct LocalEngine {
 }
 
 impl LocalEngine {
-    /// An engine over a loaded model.
+    /// An engine on a lane of a loaded model.
     ///
-    /// `pool` and `storage` are of the same number of blocks; `context_max` is
-    /// the most tokens that one sequence may hold.
-    pub fn new(
-        model: Box<dyn CausalLm>,
+    /// `pool` has as many blocks as the lane; `context_max` is the most tokens that
+    /// one sequence may hold.
+    pub(super) fn new(
+        lane: Lane,
         tokenizer: Arc<Tokenizer>,
-        grammars: GrammarFactory,
-        storage: KvStorage,
+        grammars: Arc<GrammarFactory>,
         pool: BlockPool,
         context_max: usize,
     ) -> Self {
         Self {
-            model,
+            lane,
             tokenizer,
             grammars,
-            storage,
             pool,
             sequences: HashMap::new(),
             usage: UsageByPurpose::default(),
@@ -99,7 +96,7 @@ impl LocalEngine {
     /// Bytes that one step reads at least: the weights, and the keys and values of
     /// `kv_tokens` positions.
     pub fn step_bytes(&self, kv_tokens: usize) -> usize {
-        self.model.step_bytes() + kv_tokens * self.storage.token_bytes()
+        self.lane.step_bytes(kv_tokens)
     }
 
     /// Tokens of all sequences that ever were, scored tails and forks' shared
@@ -204,6 +201,10 @@ impl Engine for LocalEngine {
         self.pool.forget_prefixes();
     }
 
+    fn new_bill(&mut self) {
+        self.pool.new_bill();
+    }
+
     fn living(&self) -> Vec<SeqId> {
         let mut all: Vec<SeqId> = self.sequences.keys().copied().collect();
         all.sort();
@@ -216,6 +217,7 @@ impl Engine for LocalEngine {
         purpose: Purpose,
         on_step: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), EngineError> {
+        let _busy = self.lane.busy();
         let started = Instant::now();
         let result = self.compute_all(seqs, purpose, on_step);
         self.usage[purpose].wall_ms += started.elapsed().as_millis() as u64;
@@ -227,6 +229,7 @@ impl Engine for LocalEngine {
         jobs: &[GenerateJob],
         on_step: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<Generated>, EngineError> {
+        let _busy = self.lane.busy();
         let started = Instant::now();
         let result = self.generate_all(jobs, on_step);
         if let Some(job) = jobs.first() {
@@ -236,6 +239,7 @@ impl Engine for LocalEngine {
     }
 
     fn score(&mut self, jobs: &[ScoreJob]) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
+        let _busy = self.lane.busy();
         let started = Instant::now();
         let result = self.score_all(jobs);
         if let Some(job) = jobs.first() {

@@ -8,9 +8,11 @@ use std::fmt;
 pub struct MemoryPlan {
     /// The checkpoint's tensors, at the file's width, and the vocabulary.
     pub weights_bytes: u64,
-    /// The KV pool when all of it is in use.
+    /// The engines' KV pools when all of them are in use.
     pub kv_bytes: u64,
-    /// Blocks of the KV pool.
+    /// Engines, each with a pool of its own.
+    pub n_engines: usize,
+    /// Blocks of one engine's KV pool.
     pub kv_blocks: usize,
     /// Activations and logits of the largest batch.
     pub work_bytes: u64,
@@ -19,13 +21,15 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Plans for a model of `file_bytes` and a pool of at most `kv_bytes_max`.
+    /// Plans for a model of `file_bytes` and `n_engines` pools of at most
+    /// `kv_bytes_max` each.
     ///
     /// `batch_rows` is the most rows of one step, `logit_rows` the most rows of logits.
     pub fn new(
         config: &ModelConfig,
         file_bytes: u64,
         kv_bytes_max: u64,
+        n_engines: usize,
         batch_rows: usize,
         logit_rows: usize,
     ) -> Self {
@@ -37,7 +41,8 @@ impl MemoryPlan {
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
             weights_bytes: file_bytes + config.vocab as u64 * TOKEN_BYTES,
-            kv_bytes: kv_blocks as u64 * block,
+            kv_bytes: (n_engines * kv_blocks) as u64 * block,
+            n_engines,
             kv_blocks,
             work_bytes: (activations + logits) as u64,
             available_bytes: available_bytes(),
@@ -49,7 +54,7 @@ impl MemoryPlan {
         self.weights_bytes + self.kv_bytes + self.work_bytes
     }
 
-    /// Token positions that the pool holds.
+    /// Token positions that one pool holds.
     pub fn kv_tokens(&self) -> usize {
         self.kv_blocks * BLOCK_SIZE
     }
@@ -75,9 +80,13 @@ impl fmt::Display for MemoryPlan {
         const GIB: f64 = (1u64 << 30) as f64;
         write!(
             f,
-            "memory: weights {:.2} GiB, KV {:.2} GiB ({} tokens), work {:.2} GiB",
+            "memory: weights {:.2} GiB, KV {:.2} GiB ({}{} tokens), work {:.2} GiB",
             self.weights_bytes as f64 / GIB,
             self.kv_bytes as f64 / GIB,
+            match self.n_engines {
+                1 => String::new(),
+                n => format!("{n} x "),
+            },
             self.kv_tokens(),
             self.work_bytes as f64 / GIB,
         )?;

@@ -2,6 +2,7 @@
 mod api;
 pub mod bench;
 mod generate;
+mod lane;
 mod local;
 mod memory;
 mod open;

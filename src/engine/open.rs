@@ -1,4 +1,5 @@
 //! From a path to a running engine.
+use super::lane::{Lane, SHARED_STEPS_MAX};
 use super::local::LocalEngine;
 use super::memory::MemoryPlan;
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
@@ -15,8 +16,11 @@ use std::sync::Arc;
 pub struct EngineSettings {
     /// Most tokens of one sequence; the model's own limit bounds it.
     pub context_max: usize,
-    /// Most bytes of KV.
+    /// Most bytes of KV of one engine.
     pub kv_bytes_max: u64,
+    /// Engines that run on the weights side by side, from 1 on: as many as are
+    /// asked for, or as there is memory for.
+    pub engines_max: usize,
 }
 
 /// What keeps an engine from starting.
@@ -41,6 +45,9 @@ pub enum OpenError {
 /// An engine with what its callers need of the checkpoint beside it.
 pub struct Opened {
     pub engine: LocalEngine,
+    /// Others over the same weights, each for a thread of its own. Their steps run
+    /// as one batch, and give what they would alone.
+    pub beside: Vec<LocalEngine>,
     pub template: ChatTemplate,
     /// Tokens that end a turn.
     pub stop_tokens: Vec<u32>,
@@ -63,13 +70,22 @@ pub fn open(
             limit: config.context_max,
         });
     }
-    let plan = MemoryPlan::new(
-        &config,
-        checkpoint.weight_bytes(),
-        settings.kv_bytes_max,
-        BATCH_ROWS_MAX,
-        LOGIT_ROWS_MAX,
-    );
+    let plan_for = |n_engines: usize| {
+        let n_steps = n_engines.min(SHARED_STEPS_MAX);
+        MemoryPlan::new(
+            &config,
+            checkpoint.weight_bytes(),
+            settings.kv_bytes_max,
+            n_engines,
+            n_steps * BATCH_ROWS_MAX,
+            n_steps * LOGIT_ROWS_MAX,
+        )
+    };
+    let n_engines = (2..=settings.engines_max)
+        .rev()
+        .find(|&n| plan_for(n).fits())
+        .unwrap_or(1);
+    let plan = plan_for(n_engines);
     on_plan(&plan);
     if plan.kv_blocks == 0 {
         let block_bytes =
@@ -85,28 +101,30 @@ pub fn open(
     let template = checkpoint.chat_template()?;
     let tokenizer = Arc::new(checkpoint.tokenizer()?);
     let stop_tokens = checkpoint.eos_token_ids()?;
-    let grammars = grammar_factory(&tokenizer, &stop_tokens)?;
+    let grammars = Arc::new(grammar_factory(&tokenizer, &stop_tokens)?);
     let model: Box<dyn CausalLm> =
         Box::new(Decoder::load(&checkpoint, settings.context_max, &device)?);
     let storage = KvStorage::new(
         config.n_layers,
-        plan.kv_blocks,
+        n_engines * plan.kv_blocks,
         config.n_kv_heads,
         config.head_dim,
         &device,
     )
     .map_err(ModelError::from)?;
-    let pool = BlockPool::new(plan.kv_blocks);
-    let engine = LocalEngine::new(
-        model,
-        tokenizer,
-        grammars,
-        storage,
-        pool,
-        settings.context_max,
-    );
+    let lanes = Lane::new_all(model, storage, n_engines, plan.kv_blocks);
+    let mut engines = lanes.into_iter().map(|lane| {
+        LocalEngine::new(
+            lane,
+            tokenizer.clone(),
+            grammars.clone(),
+            BlockPool::new(plan.kv_blocks),
+            settings.context_max,
+        )
+    });
     Ok(Opened {
-        engine,
+        engine: engines.next().expect("at least one engine"),
+        beside: engines.collect(),
         template,
         stop_tokens,
         plan,

@@ -17,6 +17,16 @@ pub(super) struct Sequence {
     pub(super) prefix: PrefixCache,
 }
 
+/// Tokens that a sequence took over of the prefix cache, and that had not been
+/// counted as decoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TakenOver {
+    /// Served by the cache.
+    pub(super) n_reused: usize,
+    /// Served by it too, and counted as computed: an empty cache had not had them.
+    pub(super) n_billed: usize,
+}
+
 impl Sequence {
     pub(super) fn new(pool: &BlockPool, prefix: PrefixCache) -> Self {
         Self {
@@ -70,20 +80,32 @@ impl Sequence {
     }
 
     /// Takes over what the prefix cache has of the pending tokens, all but the
-    /// last `n_run`, which are to be run. Gives how many of them were not
-    /// counted as decoded already.
-    pub(super) fn attach(&mut self, n_run: usize) -> usize {
-        if self.prefix == PrefixCache::Bypass {
-            return 0;
+    /// last `n_run`, which are to be run.
+    pub(super) fn attach(&mut self, n_run: usize) -> TakenOver {
+        let bypasses = self.prefix == PrefixCache::Bypass;
+        if bypasses && !self.table.keeps_bills() {
+            return TakenOver::default();
         }
         let start = self.table.len();
-        let gained = self.table.attach(&self.tokens, self.tokens.len() - n_run);
-        self.n_uncounted(start, start + gained)
+        let attached = self.table.attach(&self.tokens, self.tokens.len() - n_run);
+        // Who bypasses the cache pays for everything, whoever paid for it before.
+        let billed_end = if bypasses { start } else { attached.billed_end };
+        TakenOver {
+            n_reused: self.n_uncounted(start, billed_end),
+            n_billed: self.n_uncounted(billed_end, attached.end),
+        }
+    }
+
+    /// What was taken over or computed is paid for from here on.
+    pub(super) fn put_on_bill(&self) {
+        if self.prefix == PrefixCache::Use && self.table.keeps_bills() {
+            self.table.put_on_bill();
+        }
     }
 
     /// Lets the prefix cache know of what a step has computed from `start` on.
     pub(super) fn register(&mut self, start: usize) {
-        if self.prefix == PrefixCache::Use {
+        if self.prefix == PrefixCache::Use || self.table.keeps_bills() {
             self.table.register(&self.tokens, start);
         }
     }

@@ -4,7 +4,6 @@ use super::local::LocalEngine;
 use crate::base::{Purpose, SeqId};
 use crate::model::BatchStep;
 use crate::ops::{LogitsRow, read_rows};
-use candle_core::Tensor;
 use std::time::Instant;
 
 /// Rows of one batch at most. A product over 512 rows has long stopped being
@@ -41,8 +40,10 @@ impl LocalEngine {
     /// that a long prefill beside them does not hold them up.
     pub(super) fn step(&mut self, wants: &[Want]) -> Result<Vec<Got>, EngineError> {
         for want in wants {
-            let reused = self.sequence_mut(want.seq).attach(want.n_logits);
-            self.usage[want.purpose].reused_tokens += reused as u64;
+            let taken = self.sequence_mut(want.seq).attach(want.n_logits);
+            let usage = &mut self.usage[want.purpose];
+            usage.reused_tokens += taken.n_reused as u64;
+            usage.computed_tokens += taken.n_billed as u64;
         }
         let mut order: Vec<usize> = (0..wants.len()).collect();
         order.sort_by_key(|&i| self.sequence(wants[i].seq).n_pending());
@@ -94,7 +95,7 @@ impl LocalEngine {
             copies.extend(plan.copies);
             in_batch.push((i, start, n_logits));
         }
-        let ran = self.run(&batch, &copies);
+        let ran = self.run(batch, copies);
         if ran.is_err() {
             // What the cache holds of these is unknown: none of it is kept.
             for &(i, ..) in &in_batch {
@@ -113,29 +114,22 @@ impl LocalEngine {
             self.sequence_mut(wants[i].seq).register(start);
             got[i] = Got::Rows(rows.by_ref().take(n_logits).collect());
         }
+        // Only now: those that came in the same step found nothing of each other.
+        for want in wants {
+            self.sequence(want.seq).put_on_bill();
+        }
         Ok(got)
     }
 
     fn run(
         &mut self,
-        batch: &BatchStep,
-        copies: &[(u32, u32)],
+        batch: BatchStep,
+        copies: Vec<(u32, u32)>,
     ) -> Result<Vec<LogitsRow>, EngineError> {
-        let logits = || -> candle_core::Result<Option<Tensor>> {
-            self.storage.copy_blocks(copies)?;
-            if batch.tokens.is_empty() {
-                return Ok(None);
-            }
-            let hidden = self.model.forward(batch, &self.storage)?;
-            match batch.logit_rows.is_empty() {
-                true => Ok(None),
-                false => Ok(Some(self.model.logits(&hidden)?)), // [R, V]
-            }
-        };
-        let broken = |error: candle_core::Error| EngineError::Model(error.to_string());
-        let Some(logits) = logits().map_err(broken)? else {
+        let Some(logits) = self.lane.run(batch, copies)? else {
             return Ok(Vec::new());
         };
+        let broken = |error: candle_core::Error| EngineError::Model(error.to_string());
         let started = Instant::now();
         let rows = read_rows(&logits).map_err(broken)?;
         self.sampling += started.elapsed();

@@ -14,6 +14,7 @@ pub(super) fn row(task: &str, strategy: &str, seed: u64, resolved: bool, decoded
         settings: String::new(),
         resolved,
         oracle: true,
+        right: Vec::new(),
         fault: None,
         n_trajectories: 2,
         n_branches: 2,

@@ -44,7 +44,8 @@ pub fn judge(
             "its test_patch does not apply to its files: {why}"
         )));
     }
-    put_tests(task, reference.path(), judged.path())?;
+    let before = copy(task, scratch)?;
+    put_tests(before.path(), reference.path(), judged.path())?;
     let files: BTreeSet<&str> = hidden
         .iter()
         .map(|id| id.split("::").next().unwrap_or(id))
@@ -82,19 +83,21 @@ fn copy(task: &Task, scratch: &Path) -> Result<tempfile::TempDir, EvalError> {
     Ok(dir)
 }
 
-/// The test side of `reference`, and whatever else the test patch changed
-/// there, over that of `judged`.
-fn put_tests(task: &Task, reference: &Path, judged: &Path) -> Result<(), EvalError> {
+/// The test side of `reference`, and whatever else is not there as it was `before`,
+/// over that of `judged`.
+fn put_tests(before: &Path, reference: &Path, judged: &Path) -> Result<(), EvalError> {
     restore_tests(reference, judged)?;
     let files = list_files(reference)?;
     for path in &files {
         let source = reference.join(path);
-        let before = task.files.get(path).map(String::as_bytes);
-        if fs::read(&source).ok().as_deref() != before {
+        if fs::read(&source).ok() != fs::read(before.join(path)).ok() {
             replace_file(&source, judged, path)?;
         }
     }
-    for path in task.files.keys().filter(|path| !files.contains(path)) {
+    for path in list_files(before)?
+        .iter()
+        .filter(|path| !files.contains(path))
+    {
         let gone = judged.join(path);
         if gone.is_file() {
             fs::remove_file(&gone).map_err(|source| EvalError::io("remove", &gone, source))?;

@@ -14,7 +14,7 @@ mod task;
 pub use comparison::{Comparison, compare};
 pub use judge::{Verdict, judge};
 pub use predictions::write_predictions;
-pub use run::{EvalRequest, EvalRow, EvalTools, evaluate};
+pub use run::{EvalProgress, EvalRequest, EvalRow, EvalWorker, Prefixes, evaluate};
 pub use statistics::{Estimate, auroc, bootstrap, mcnemar_p};
 pub use summary::{StrategySummary, summarise};
 pub use table::{comparison_table, markdown_table};
@@ -22,6 +22,7 @@ pub use task::{Task, read_tasks};
 
 use crate::search::SearchError;
 use crate::verify::VerifyError;
+use crate::workspace::WorkspaceError;
 use std::path::PathBuf;
 
 /// What can go wrong with an evaluation. An unresolved task is no error.
@@ -41,8 +42,12 @@ pub enum EvalError {
     },
     #[error("{} holds no task: it has no line but empty ones", path.display())]
     NoTask { path: PathBuf },
-    #[error("task {task}: {why}")]
-    Task { task: String, why: String },
+    #[error("{place}: task {task}: {why}")]
+    Task {
+        place: String,
+        task: String,
+        why: String,
+    },
     #[error("{}:{line}: not a result ({source}); move the file away to start anew", path.display())]
     Results {
         path: PathBuf,
@@ -53,6 +58,8 @@ pub enum EvalError {
     Search(#[from] SearchError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
 }
 
 impl EvalError {

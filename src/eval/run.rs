@@ -1,9 +1,9 @@
-//! Runs strategies over tasks, one after the other, and judges what comes out.
+//! Runs strategies over tasks, some tasks side by side, and judges what comes out.
 //! Whatever is on disk already is not done again.
 use super::judge::judge;
 use super::{EvalError, Task};
 use crate::agent::Dialect;
-use crate::base::{Budget, Gate, Strategy, UsageByPurpose};
+use crate::base::{BranchId, Budget, Gate, Strategy, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::RECORD_FILE;
 use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, resume, solve};
@@ -15,6 +15,8 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
 
 /// One strategy on one task with one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct EvalRow {
     pub resolved: bool,
     /// Some trajectory's patch does.
     pub oracle: bool,
+    /// The trajectories whose patch does.
+    #[serde(default)]
+    pub right: Vec<BranchId>,
     /// Why the patch could not be judged, or that there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
@@ -51,66 +56,138 @@ pub struct EvalRequest<'a> {
     pub model: &'a str,
     pub budget: Budget,
     pub gate: Option<Gate>,
+    pub prefixes: Prefixes,
     /// Holds `results.jsonl` and a run's folder for each row.
     pub out: &'a Path,
 }
 
-/// What it works with.
-pub struct EvalTools<'a> {
-    pub engine: &'a mut dyn Engine,
+/// How it is seen to that no run profits from what another has paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefixes {
+    /// Each run begins with an empty prefix cache.
+    Forget,
+    /// What runs have in common is computed once and charged to each of them: the
+    /// same counts, in less time. Times then say nothing of a strategy.
+    Charge,
+}
+
+/// What works on a task at a time.
+pub struct EvalWorker<'a> {
+    pub engine: &'a mut (dyn Engine + Send),
     /// The models that strategies name as judge or voters.
     pub others: Others<'a>,
-    pub dialect: &'a dyn Dialect,
+    pub dialect: &'a (dyn Dialect + Sync),
     pub sandbox: &'a Sandbox,
-    pub watcher: &'a dyn Watcher,
+    pub watcher: &'a (dyn Watcher + Sync),
 }
 
-/// Rows on disk, and where new ones go.
-struct Results {
-    rows: Vec<EvalRow>,
-    file: File,
-    path: PathBuf,
+/// How far an evaluation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvalProgress {
+    /// Rows that are there, those of earlier calls included.
+    pub n_done: usize,
+    /// Rows that this call has added.
+    pub n_new: usize,
+    pub n_rows: usize,
 }
 
-/// Fills in every row that is not there yet. `on_row` sees each finished row,
-/// how many are done, and how many there will be.
+/// One row to be: what is run.
+struct Run<'a> {
+    task: &'a Task,
+    strategy: &'a Strategy,
+    seed: u64,
+    settings: String,
+}
+
+/// Fills in every row that is not there yet; `on_row` sees each new one. Gives all
+/// rows that were asked for.
 ///
-/// A run that was killed is resumed; finished rows are kept whatever happens.
+/// A worker takes a task and does all its runs, then the next task that nobody has
+/// taken. A run that was killed is resumed; finished rows are kept whatever happens.
+/// After an error the other workers end the run in hand, and the first error is told.
+/// Panics if there is no worker.
 pub fn evaluate(
     request: &EvalRequest<'_>,
-    mut tools: EvalTools<'_>,
-    on_row: &mut dyn FnMut(&EvalRow, usize, usize),
+    workers: Vec<EvalWorker<'_>>,
+    on_row: &mut dyn FnMut(&EvalRow, EvalProgress),
 ) -> Result<Vec<EvalRow>, EvalError> {
+    assert!(!workers.is_empty(), "somebody has to work");
     std::fs::create_dir_all(request.out)
         .map_err(|e| EvalError::io("make the folder", request.out, e))?;
     let mut results = Results::open(&request.out.join("results.jsonl"))?;
-    let n_rows = request.tasks.len() * request.strategies.len() * request.seeds.len();
-    let mut wanted = Vec::with_capacity(n_rows);
-    for &seed in request.seeds {
-        for task in request.tasks {
-            for strategy in request.strategies {
-                let settings = settings_digest(request, strategy);
-                let row = match results.find(task, strategy, seed, &settings) {
-                    Some(row) => row.clone(),
-                    None => {
-                        let row = EvalRow {
-                            settings,
-                            ..run_one(request, task, strategy, seed, &mut tools)?
-                        };
-                        results.add(row.clone())?;
-                        row
+    let all = request.runs();
+    let missing: Vec<&Run<'_>> = all
+        .iter()
+        .filter(|run| results.find(run).is_none())
+        .collect();
+    let mut progress = EvalProgress {
+        n_done: all.len() - missing.len(),
+        n_new: 0,
+        n_rows: all.len(),
+    };
+    // A task's runs stay together: they have the most in common.
+    let queue = Mutex::new(missing.chunk_by(|a, b| std::ptr::eq(a.task, b.task)));
+    let is_over = AtomicBool::new(false);
+    let (sender, done) = mpsc::channel();
+    let mut first_error = None;
+    std::thread::scope(|scope| {
+        for mut worker in workers {
+            let (sender, queue, is_over) = (sender.clone(), &queue, &is_over);
+            scope.spawn(move || {
+                let next = || queue.lock().expect("nobody panics with it").next();
+                for run in std::iter::from_fn(next).flatten() {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
                     }
-                };
-                wanted.push(row);
-                on_row(
-                    wanted.last().expect("a row was just added"),
-                    wanted.len(),
-                    n_rows,
-                );
+                    let row = worker.run(request, run);
+                    // Who listens no more has seen an error.
+                    if sender.send(row).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for row in done {
+            let added = row.and_then(|row| results.add(row));
+            match added {
+                Ok(row) => {
+                    progress.n_done += 1;
+                    progress.n_new += 1;
+                    on_row(row, progress);
+                }
+                Err(error) => {
+                    is_over.store(true, Ordering::Relaxed);
+                    first_error.get_or_insert(error);
+                }
             }
         }
+    });
+    match first_error {
+        Some(error) => Err(error),
+        None => Ok(all
+            .iter()
+            .filter_map(|run| results.find(run).cloned())
+            .collect()),
     }
-    Ok(wanted)
+}
+
+impl EvalRequest<'_> {
+    /// All runs, those of a task together.
+    fn runs(&self) -> Vec<Run<'_>> {
+        let mut all = Vec::new();
+        for task in self.tasks {
+            for &seed in self.seeds {
+                all.extend(self.strategies.iter().map(|strategy| Run {
+                    task,
+                    strategy,
+                    seed,
+                    settings: settings_digest(self, strategy),
+                }));
+            }
+        }
+        all
+    }
 }
 
 /// Eight hexadecimal digits over all that a result hangs on beside task and seed.
@@ -124,60 +201,73 @@ fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
         .collect()
 }
 
-fn run_one(
-    request: &EvalRequest<'_>,
-    task: &Task,
-    strategy: &Strategy,
-    seed: u64,
-    tools: &mut EvalTools<'_>,
-) -> Result<EvalRow, EvalError> {
-    let run_dir = request.out.join("runs").join(format!(
-        "{}-{}-seed{seed}-{}",
-        task.instance_id,
-        strategy.name,
-        settings_digest(request, strategy)
-    ));
-    // Nobody profits from what another strategy or an earlier seed has paid for.
-    tools.engine.forget_prefixes();
-    for other in &mut tools.others.0 {
-        other.engine.forget_prefixes();
+impl EvalWorker<'_> {
+    fn run(&mut self, request: &EvalRequest<'_>, run: &Run<'_>) -> Result<EvalRow, EvalError> {
+        let run_dir = request.out.join("runs").join(run.name());
+        self.begin(request.prefixes);
+        let tools = Tools {
+            engine: self.engine,
+            others: self.others.reborrow(),
+            dialect: self.dialect,
+            sandbox: self.sandbox,
+            watcher: self.watcher,
+        };
+        let state = if run_dir.join(RECORD_FILE).exists() {
+            resume(&run_dir, tools)?
+        } else {
+            let repo = tempfile::tempdir()
+                .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
+            run.task.materialise(repo.path())?;
+            let solve_request = SolveRequest {
+                repo: repo.path(),
+                issue: &run.task.problem_statement,
+                model: request.model,
+                strategy: run.strategy,
+                seed: run.seed,
+                budget: request.budget,
+                gate: request.gate.clone(),
+                test_cmd: None,
+            };
+            solve(&run_dir, &solve_request, tools)?
+        };
+        judged(run, &state, self.sandbox)
     }
-    let search_tools = Tools {
-        engine: tools.engine,
-        others: tools.others.reborrow(),
-        dialect: tools.dialect,
-        sandbox: tools.sandbox,
-        watcher: tools.watcher,
-    };
-    let state = if run_dir.join(RECORD_FILE).exists() {
-        resume(&run_dir, search_tools)?
-    } else {
-        let repo = tempfile::tempdir()
-            .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
-        task.materialise(repo.path())?;
-        let solve_request = SolveRequest {
-            repo: repo.path(),
-            issue: &task.problem_statement,
-            model: request.model,
+
+    /// Nobody profits from what another strategy or an earlier seed has paid for.
+    fn begin(&mut self, prefixes: Prefixes) {
+        let others = self.others.0.iter_mut().map(|other| &mut other.engine);
+        for engine in std::iter::once(&mut self.engine).chain(others) {
+            match prefixes {
+                Prefixes::Forget => engine.forget_prefixes(),
+                Prefixes::Charge => engine.new_bill(),
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Of its folder.
+    fn name(&self) -> String {
+        let Self {
+            task,
             strategy,
             seed,
-            budget: request.budget,
-            gate: request.gate.clone(),
-            test_cmd: None,
-        };
-        solve(&run_dir, &solve_request, search_tools)?
-    };
-    judged(task, strategy, seed, &state, tools.sandbox)
+            settings,
+        } = self;
+        let (task, strategy) = (&task.instance_id, &strategy.name);
+        format!("{task}-{strategy}-seed{seed}-{settings}")
+    }
+
+    fn is_row(&self, row: &EvalRow) -> bool {
+        row.instance_id == self.task.instance_id
+            && row.strategy == self.strategy.name
+            && row.seed == self.seed
+            && row.settings == self.settings
+    }
 }
 
 /// Judges the selected patch, and every other trajectory's for the oracle.
-fn judged(
-    task: &Task,
-    strategy: &Strategy,
-    seed: u64,
-    state: &RunState,
-    sandbox: &Sandbox,
-) -> Result<EvalRow, EvalError> {
+fn judged(run: &Run<'_>, state: &RunState, sandbox: &Sandbox) -> Result<EvalRow, EvalError> {
     let runner = TestRunner::new(sandbox, RunnerLimits::default(), None)?;
     let scratch = tempfile::tempdir()
         .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
@@ -185,7 +275,7 @@ fn judged(
     let trajectories = state.trajectories();
     for ended in &trajectories {
         if !verdicts.contains_key(ended.patch.as_str()) {
-            let verdict = judge(task, &ended.patch, &runner, scratch.path())?;
+            let verdict = judge(run.task, &ended.patch, &runner, scratch.path())?;
             verdicts.insert(&ended.patch, (verdict.resolved, verdict.fault));
         }
     }
@@ -197,13 +287,20 @@ fn judged(
     let (resolved, fault) = patch
         .and_then(|patch| verdicts.get(patch).cloned())
         .unwrap_or((false, Some("the run left no patch".into())));
+    let is_right = |patch: &str| verdicts.get(patch).is_some_and(|(resolved, _)| *resolved);
+    let right: Vec<BranchId> = trajectories
+        .iter()
+        .filter(|ended| is_right(&ended.patch))
+        .map(|ended| ended.branch)
+        .collect();
     Ok(EvalRow {
-        instance_id: task.instance_id.clone(),
-        strategy: strategy.name.clone(),
-        seed,
-        settings: String::new(),
+        instance_id: run.task.instance_id.clone(),
+        strategy: run.strategy.name.clone(),
+        seed: run.seed,
+        settings: run.settings.clone(),
         resolved,
-        oracle: verdicts.values().any(|(resolved, _)| *resolved),
+        oracle: !right.is_empty(),
+        right,
         fault,
         n_trajectories: trajectories.len() as u32,
         n_branches: state.branches.len() as u32,
@@ -212,6 +309,13 @@ fn judged(
         wall_ms: state.wall_ms,
         patch: patch.unwrap_or_default().to_owned(),
     })
+}
+
+/// Rows on disk, and where new ones go.
+struct Results {
+    rows: Vec<EvalRow>,
+    file: File,
+    path: PathBuf,
 }
 
 impl Results {
@@ -248,22 +352,11 @@ impl Results {
         })
     }
 
-    fn find(
-        &self,
-        task: &Task,
-        strategy: &Strategy,
-        seed: u64,
-        settings: &str,
-    ) -> Option<&EvalRow> {
-        self.rows.iter().find(|row| {
-            row.instance_id == task.instance_id
-                && row.strategy == strategy.name
-                && row.seed == seed
-                && row.settings == settings
-        })
+    fn find(&self, run: &Run<'_>) -> Option<&EvalRow> {
+        self.rows.iter().find(|row| run.is_row(row))
     }
 
-    fn add(&mut self, row: EvalRow) -> Result<(), EvalError> {
+    fn add(&mut self, row: EvalRow) -> Result<&EvalRow, EvalError> {
         let mut line = serde_json::to_string(&row).expect("plain data serialises");
         line.push('\n');
         self.file
@@ -271,6 +364,6 @@ impl Results {
             .and_then(|()| self.file.sync_data())
             .map_err(|e| EvalError::io("write", &self.path, e))?;
         self.rows.push(row);
-        Ok(())
+        Ok(self.rows.last().expect("it was just added"))
     }
 }

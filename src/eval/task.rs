@@ -1,6 +1,7 @@
 //! Task files: SWE-bench's schema, a JSON object a line, with a small
 //! repository inline.
 use super::EvalError;
+use crate::workspace::Mirror;
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -31,6 +32,12 @@ pub struct Task {
     /// Ids of tests that pass before and after. Hidden.
     #[serde(rename = "PASS_TO_PASS", deserialize_with = "ids")]
     pub pass_to_pass: Vec<String>,
+    /// The file and the line that it was read from, for messages.
+    #[serde(skip)]
+    place: String,
+    /// Where the repository is, if it is not inline.
+    #[serde(skip)]
+    mirror: Option<Mirror>,
 }
 
 /// A list, or, as the published data sets have it, a list written as a JSON string.
@@ -64,8 +71,9 @@ pub fn read_tasks(path: &Path) -> Result<Vec<Task>, EvalError> {
             line: index + 1,
             why,
         };
-        let task: Task =
+        let mut task: Task =
             serde_json::from_str(line).map_err(|error| malformed(error.to_string()))?;
+        task.place = format!("{}:{}", path.display(), index + 1);
         if task.problem_statement.trim().is_empty() {
             return Err(malformed("its problem_statement is empty".into()));
         }
@@ -91,15 +99,47 @@ pub fn read_tasks(path: &Path) -> Result<Vec<Task>, EvalError> {
 }
 
 impl Task {
+    /// Finds the repository of a task without inline files among the clones below
+    /// `mirrors`. Errors: it is not there, or has not the base commit.
+    pub fn locate(&mut self, mirrors: Option<&Path>) -> Result<(), EvalError> {
+        if !self.files.is_empty() {
+            return Ok(());
+        }
+        let Some(mirrors) = mirrors else {
+            return Err(self.error(&format!(
+                "it has no inline `files`; clone {} and name the folder that holds the clone by --mirrors",
+                self.repo
+            )));
+        };
+        let Some(mirror) = Mirror::find(mirrors, &self.repo) else {
+            return Err(self.error(&format!(
+                "there is no clone of {} in {}; clone it there",
+                self.repo,
+                mirrors.display()
+            )));
+        };
+        if self.base_commit.is_empty() || !mirror.has(&self.base_commit) {
+            return Err(self.error(&format!(
+                "the clone of {} has no commit {:?}; fetch it",
+                self.repo, self.base_commit
+            )));
+        }
+        self.mirror = Some(mirror);
+        Ok(())
+    }
+
     /// Writes the repository's files below `dir`, which is made if need be.
     ///
-    /// Errors: a task without inline files, a path that is absolute, leads out
-    /// of `dir` (`..`) or into a `.git`; nothing is written then.
+    /// Errors: a task without inline files that was not [`locate`](Self::locate)d, a
+    /// path that is absolute, leads out of `dir` (`..`) or into a `.git`; nothing is
+    /// written then.
     pub fn materialise(&self, dir: &Path) -> Result<(), EvalError> {
+        if let Some(mirror) = &self.mirror {
+            fs::create_dir_all(dir).map_err(|source| EvalError::io("make", dir, source))?;
+            return Ok(mirror.check_out(&self.base_commit, dir)?);
+        }
         if self.files.is_empty() {
-            return Err(
-                self.error("it has no `files`: a repository that must be cloned is not supported")
-            );
+            return Err(self.error("its repository was not looked for"));
         }
         if let Some(path) = self.files.keys().find(|path| !is_inside(path)) {
             return Err(self.error(&format!(
@@ -117,6 +157,7 @@ impl Task {
 
     pub(super) fn error(&self, why: &str) -> EvalError {
         EvalError::Task {
+            place: self.place.clone(),
             task: self.instance_id.clone(),
             why: why.to_owned(),
         }
@@ -198,6 +239,24 @@ mod tests {
             assert!(error.contains("is refused"), "{bad}: {error}");
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_repository_that_is_not_at_hand_is_named_with_the_line() {
+        let inline = r#""files": {"pkg/m.py": "x = 1\n"}, "#;
+        let mut task = read(&LINE.replace(inline, "")).unwrap().remove(0);
+        let empty = tempfile::tempdir().unwrap();
+        for (mirrors, says) in [
+            (None, "by --mirrors"),
+            (Some(empty.path()), "no clone of a"),
+        ] {
+            let error = task.locate(mirrors).unwrap_err().to_string();
+            assert!(
+                error.contains(":1: task a: ") && error.contains(says),
+                "{error}"
+            );
+        }
+        assert!(task.materialise(empty.path()).is_err());
     }
 
     #[test]

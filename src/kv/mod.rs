@@ -8,6 +8,6 @@ mod table;
 
 pub use pool::{BlockPool, PoolFull, PoolUse};
 pub use storage::KvStorage;
-pub use table::{AppendPlan, BlockTable};
+pub use table::{AppendPlan, Attached, BlockTable};
 
 pub use crate::ops::BLOCK_SIZE;

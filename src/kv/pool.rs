@@ -73,6 +73,12 @@ impl BlockPool {
         inner.free.extend(cached);
     }
 
+    /// Begins a new bill: from here on what the cache knows counts as not computed
+    /// yet where a table first takes it over (see [`Attached`](super::Attached)).
+    pub fn new_bill(&self) {
+        self.lock().prefixes.new_bill();
+    }
+
     /// Panics unless every block is free, cached or referenced, and just one of
     /// the three; every count is that of the tables' references; and the cache
     /// gives up children before their parents.
@@ -193,6 +199,24 @@ impl Inner {
                 self.share(&[known]);
                 self.give_back(block);
                 known
+            }
+        }
+    }
+
+    /// True once a bill has followed another.
+    pub(super) fn keeps_bills(&self) -> bool {
+        self.prefixes.keeps_bills()
+    }
+
+    pub(super) fn is_on_bill(&self, block: BlockId) -> bool {
+        self.prefixes.is_on_bill(block)
+    }
+
+    /// Puts those of the blocks that are registered on the present bill.
+    pub(super) fn put_on_bill(&mut self, blocks: &[BlockId]) {
+        for &block in blocks {
+            if self.prefixes.is_registered(block) {
+                self.prefixes.put_on_bill(block);
             }
         }
     }

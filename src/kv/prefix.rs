@@ -36,6 +36,10 @@ pub(super) struct PrefixIndex {
     /// By block: its key in `cached`, while it is there.
     let_go_at: Vec<u64>,
     clock: u64,
+    /// By block: the bill that it stands on, if any.
+    billed_on: Vec<Option<u64>>,
+    /// The present bill; 0 as long as there is only one.
+    bill: u64,
 }
 
 impl PrefixIndex {
@@ -46,6 +50,8 @@ impl PrefixIndex {
             cached: BTreeMap::new(),
             let_go_at: vec![0; n_blocks],
             clock: 0,
+            billed_on: vec![None; n_blocks],
+            bill: 0,
         }
     }
 
@@ -72,9 +78,30 @@ impl PrefixIndex {
         self.blocks.insert(link, block);
     }
 
+    /// Begins a new bill, on which no block stands yet.
+    pub(super) fn new_bill(&mut self) {
+        self.bill += 1;
+    }
+
+    /// True once a bill has followed another.
+    pub(super) fn keeps_bills(&self) -> bool {
+        self.bill > 0
+    }
+
+    /// Puts a registered block on the present bill.
+    pub(super) fn put_on_bill(&mut self, block: BlockId) {
+        self.billed_on[block.0 as usize] = Some(self.bill);
+    }
+
+    /// True of every block as long as there is only one bill.
+    pub(super) fn is_on_bill(&self, block: BlockId) -> bool {
+        !self.keeps_bills() || self.billed_on[block.0 as usize] == Some(self.bill)
+    }
+
     /// Takes the entry of a block without registered children out again.
     pub(super) fn unregister(&mut self, block: BlockId) {
         let link = self.links[block.0 as usize].take();
+        self.billed_on[block.0 as usize] = None;
         self.blocks
             .remove(&link.expect("only what is registered is taken out"));
     }
@@ -104,6 +131,7 @@ impl PrefixIndex {
     pub(super) fn clear(&mut self) -> Vec<BlockId> {
         self.blocks.clear();
         self.links.fill(None);
+        self.billed_on.fill(None);
         let cached = std::mem::take(&mut self.cached);
         cached.into_values().rev().collect()
     }

@@ -10,7 +10,7 @@ const S: usize = BLOCK_SIZE;
 /// A table of `tokens`, as if computed.
 fn computed(pool: &BlockPool, tokens: &[u32]) -> BlockTable {
     let mut table = BlockTable::new(pool);
-    let from = table.attach(tokens, tokens.len());
+    let from = table.attach(tokens, tokens.len()).end;
     table.append(tokens.len() - from).unwrap();
     table.register(tokens, from);
     table
@@ -18,7 +18,7 @@ fn computed(pool: &BlockPool, tokens: &[u32]) -> BlockTable {
 
 /// How many positions of `tokens` a new table finds.
 fn found(pool: &BlockPool, tokens: &[u32]) -> usize {
-    BlockTable::new(pool).attach(tokens, tokens.len())
+    BlockTable::new(pool).attach(tokens, tokens.len()).end
 }
 
 fn text(first: u32, n: usize) -> Vec<u32> {
@@ -35,7 +35,7 @@ fn full_blocks_of_a_released_table_are_found_again() {
     let kept = pool.in_use();
     assert_eq!((kept.free, kept.cached, kept.referenced), (6, 2, 0));
     let mut again = BlockTable::new(&pool);
-    assert_eq!(again.attach(&tokens, tokens.len()), 2 * S);
+    assert_eq!(again.attach(&tokens, tokens.len()).end, 2 * S);
     assert_eq!(again.blocks(), &blocks[..2]);
     assert_eq!(pool.in_use().cached, 0);
     pool.check_integrity([&again]);
@@ -53,7 +53,7 @@ fn a_block_is_found_only_behind_the_same_tokens_and_only_whole() {
     assert_eq!(found(&pool, &[&text(99, S)[..], &tokens[S..]].concat()), 0);
     // A limit leaves what stands behind it to be computed.
     let mut limited = BlockTable::new(&pool);
-    assert_eq!(limited.attach(&tokens, 2 * S - 1), S);
+    assert_eq!(limited.attach(&tokens, 2 * S - 1).end, S);
     pool.check_integrity([&table, &limited]);
 }
 
@@ -91,13 +91,13 @@ fn a_full_block_takes_the_place_of_a_tail_filled_in_part() {
     let tokens = text(0, 2 * S);
     let whole = computed(&pool, &tokens);
     let mut fork = whole.fork(S + 3);
-    assert_eq!(fork.attach(&tokens, 2 * S), S - 3);
+    assert_eq!(fork.attach(&tokens, 2 * S).end, 2 * S);
     assert_eq!(fork.blocks(), whole.blocks());
     // Its own tail, of the same tokens, is free again.
     let mut own = whole.fork(S);
     own.append(3).unwrap();
     assert_eq!(pool.in_use().referenced, 3);
-    assert_eq!(own.attach(&tokens, 2 * S), S - 3);
+    assert_eq!(own.attach(&tokens, 2 * S).end, 2 * S);
     assert_eq!(pool.in_use().referenced, 2);
     pool.check_integrity([&whole, &fork, &own]);
 }

@@ -15,6 +15,15 @@ pub struct BlockTable {
     len: usize,
 }
 
+/// What a table took over of the prefix cache: positions `[len before, end)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attached {
+    pub end: usize,
+    /// Those before this one stand on the present bill: some table has computed
+    /// or taken them over since it began. Without bills that is all of them.
+    pub billed_end: usize,
+}
+
 /// What an append asks of the storage, in this order: copy, then write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppendPlan {
@@ -106,14 +115,18 @@ impl BlockTable {
 
     /// Takes over registered blocks that continue this table: full blocks that
     /// end at position `limit` at the latest. A tail block filled in part gives
-    /// way to a full one. Gives the number of positions gained.
+    /// way to a full one. They come on the bill with [`put_on_bill`](Self::put_on_bill).
     ///
     /// `tokens` are those of the sequence, from position 0. Cost: a lookup a
     /// block; no KV is copied.
-    pub fn attach(&mut self, tokens: &[u32], limit: usize) -> usize {
+    pub fn attach(&mut self, tokens: &[u32], limit: usize) -> Attached {
+        let nothing = Attached {
+            end: self.len,
+            billed_end: self.len,
+        };
         let n_full = self.len / BLOCK_SIZE;
         if limit / BLOCK_SIZE <= n_full {
-            return 0;
+            return nothing;
         }
         let (full_blocks, _) = tokens[..limit].as_chunks();
         let mut pool = self.pool.lock();
@@ -127,8 +140,9 @@ impl BlockTable {
             parent = Some(block);
         }
         if found.is_empty() {
-            return 0;
+            return nothing;
         }
+        let n_billed = found.iter().take_while(|b| pool.is_on_bill(**b)).count();
         pool.share(&found);
         if let Some(tail) = self.blocks.get(n_full) {
             pool.give_back(*tail);
@@ -136,7 +150,20 @@ impl BlockTable {
         self.blocks.truncate(n_full);
         self.blocks.extend(found);
         let before = std::mem::replace(&mut self.len, self.blocks.len() * BLOCK_SIZE);
-        self.len - before
+        Attached {
+            end: self.len,
+            billed_end: before.max((n_full + n_billed) * BLOCK_SIZE),
+        }
+    }
+
+    /// Puts every registered block on the present bill, for it was paid for.
+    pub fn put_on_bill(&self) {
+        self.pool.lock().put_on_bill(&self.blocks);
+    }
+
+    /// True once a bill of the pool has followed another.
+    pub fn keeps_bills(&self) -> bool {
+        self.pool.lock().keeps_bills()
     }
 
     /// Registers the blocks that were filled by positions `[from, len)`, whose

@@ -1,5 +1,5 @@
 //! One step's input.
-use crate::ops::AttentionSpan;
+use crate::ops::{AttentionSpan, BLOCK_SIZE};
 
 /// Rows of several sequences, prefill chunks and decode rows mixed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,5 +45,34 @@ impl BatchStep {
             start,
             blocks,
         });
+    }
+
+    /// Makes every block the one that stands `by` further in the storage.
+    pub fn move_blocks(&mut self, by: u32) {
+        if by == 0 {
+            return;
+        }
+        for slot in &mut self.slots {
+            *slot += by * BLOCK_SIZE as u32;
+        }
+        for block in self.spans.iter_mut().flat_map(|span| &mut span.blocks) {
+            *block += by;
+        }
+    }
+
+    /// Adds the rows of another step behind the present ones.
+    pub fn extend(&mut self, other: &Self) {
+        let first = self.tokens.len();
+        self.tokens.extend_from_slice(&other.tokens);
+        self.positions.extend_from_slice(&other.positions);
+        self.slots.extend_from_slice(&other.slots);
+        let logit_rows = other.logit_rows.iter().map(|row| first as u32 + row);
+        self.logit_rows.extend(logit_rows);
+        self.spans
+            .extend(other.spans.iter().map(|span| AttentionSpan {
+                rows: first + span.rows.start..first + span.rows.end,
+                start: span.start,
+                blocks: span.blocks.clone(),
+            }));
     }
 }

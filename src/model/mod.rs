@@ -13,7 +13,7 @@ use crate::kv::KvStorage;
 use candle_core::{Result, Tensor};
 
 /// A causal language model that owns weights and nothing else.
-pub trait CausalLm {
+pub trait CausalLm: Send + Sync {
     /// Runs a ragged batch, writing its keys and values into `kv`.
     ///
     /// Result: the normalised hidden states of the rows that the batch asks

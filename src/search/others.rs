@@ -8,8 +8,8 @@ use crate::engine::{Engine, EngineError, PrefixCache};
 pub struct OtherModel<'a> {
     /// As the strategy names it.
     pub name: String,
-    pub engine: &'a mut dyn Engine,
-    pub dialect: &'a dyn Dialect,
+    pub engine: &'a mut (dyn Engine + Send),
+    pub dialect: &'a (dyn Dialect + Sync),
 }
 
 impl OtherModel<'_> {

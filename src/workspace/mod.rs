@@ -6,6 +6,7 @@
 mod bubblewrap;
 mod git;
 mod limits;
+mod mirror;
 mod output;
 mod processes;
 mod python;
@@ -17,6 +18,7 @@ mod toolchain;
 mod walk;
 
 pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
+pub use mirror::Mirror;
 pub use python::find_python;
 pub use sandbox::{Sandbox, SandboxMode};
 pub use shadow::{Shadow, TreeId, repository_prefix};

@@ -30,6 +30,7 @@ pub fn open_fixture(name: &str) -> LocalEngine {
     let settings = EngineSettings {
         context_max: 1_024,
         kv_bytes_max: 4 << 20,
+        engines_max: 1,
     };
     open(&fixture(name), &settings, &mut |_| {})
         .expect("a fixture opens")
@@ -41,6 +42,7 @@ pub fn open_tiny(blocks: usize, context_max: usize) -> LocalEngine {
     let settings = EngineSettings {
         context_max,
         kv_bytes_max: blocks as u64 * TINY_BLOCK_BYTES,
+        engines_max: 1,
     };
     let engine = open(&fixture("qwen2-tiny"), &settings, &mut |_| {})
         .expect("a fixture opens")

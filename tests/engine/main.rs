@@ -3,6 +3,7 @@
 mod common;
 mod contract;
 mod judge;
+mod lanes;
 mod parity;
 mod prefix;
 mod property;

@@ -2,6 +2,7 @@
 //! brute force. Run `scripts/fetch-model` first.
 use crate::common::*;
 use crate::judge::{Asked, judge_both_ways};
+use crate::lanes::side_by_side_and_alone;
 use candle_core::quantized::gguf_file;
 use candle_core::{Device, Tensor};
 use candle_transformers::models::quantized_qwen2::ModelWeights;
@@ -42,11 +43,17 @@ fn model_path() -> PathBuf {
 /// The engine, and the right to use the cores: one model at a time.
 struct Real {
     engine: LocalEngine,
+    /// Another one over the same weights.
+    beside: Option<LocalEngine>,
     plan: MemoryPlan,
     _alone: MutexGuard<'static, ()>,
 }
 
 fn open_real() -> Real {
+    open_real_for(1)
+}
+
+fn open_real_for(engines_max: usize) -> Real {
     static ALONE: Mutex<()> = Mutex::new(());
     // A test that failed beside this one has broken nothing.
     let alone = ALONE
@@ -55,10 +62,12 @@ fn open_real() -> Real {
     let settings = EngineSettings {
         context_max: 2_048,
         kv_bytes_max: 256 << 20,
+        engines_max,
     };
     let opened = open(&model_path(), &settings, &mut |_| {}).expect("the model opens");
     Real {
         engine: opened.engine,
+        beside: opened.beside.into_iter().next(),
         plan: opened.plan,
         _alone: alone,
     }
@@ -87,6 +96,15 @@ fn top_and_gap(row: &[f32]) -> (u32, f32) {
     let others = row.iter().enumerate().filter(|(i, _)| *i != top);
     let second = others.map(|(_, &l)| l).fold(f32::NEG_INFINITY, f32::max);
     (top as u32, row[top] - second)
+}
+
+#[test]
+fn engines_side_by_side_give_to_the_last_bit_what_each_gives_alone() {
+    let real = open_real_for(2);
+    let beside = real.beside.expect("memory for two small pools");
+    for [together, alone] in side_by_side_and_alone(vec![real.engine, beside], 1) {
+        assert!(together == alone);
+    }
 }
 
 #[test]

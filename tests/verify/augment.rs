@@ -222,6 +222,10 @@ impl Engine for Watched {
     fn new_sequence(&mut self, prefix: PrefixCache) -> SeqId {
         self.engine.new_sequence(prefix)
     }
+    fn new_bill(&mut self) {
+        self.engine.new_bill();
+    }
+
     fn forget_prefixes(&mut self) {
         self.engine.forget_prefixes();
     }

@@ -4,13 +4,13 @@ use crate::support::sandbox;
 use egss::agent::ChatMl;
 use egss::base::{Budget, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
-use egss::eval::{EvalRequest, EvalTools, evaluate};
+use egss::eval::{EvalRequest, EvalRow, EvalWorker, Prefixes, evaluate};
 use egss::search::{NoWatcher, Others, strategy_named};
 
 const EDIT: &str = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\": \"mod.py\", \"symbol\": \"double\"}}\n</tool_call>\n```python\ndef double(x):\n    return x * 2\n```";
 
-/// What each strategy spends, on an engine that they share.
-fn spent(names: &[&str]) -> Vec<UsageByPurpose> {
+/// What each strategy does, on an engine that they share.
+fn rows(names: &[&str], prefixes: Prefixes) -> Vec<EvalRow> {
     let (out, sandbox) = (tempfile::tempdir().unwrap(), sandbox());
     let mut engine = ScriptedEngine::from_policy(|_| vec![(EDIT.to_owned(), 1.0)]);
     let strategies: Vec<Strategy> = names
@@ -24,16 +24,25 @@ fn spent(names: &[&str]) -> Vec<UsageByPurpose> {
         model: "scripted",
         budget: Budget::default(),
         gate: None,
+        prefixes,
         out: out.path(),
     };
-    let tools = EvalTools {
+    let worker = EvalWorker {
         engine: &mut engine,
         others: Others::default(),
         dialect: &ChatMl::default(),
         sandbox: &sandbox,
         watcher: &NoWatcher,
     };
-    let rows = evaluate(&request, tools, &mut |_, _, _| {}).unwrap();
+    let rows = evaluate(&request, vec![worker], &mut |_, _| {}).unwrap();
+    for row in &rows {
+        assert_eq!(row.oracle, !row.right.is_empty());
+    }
+    rows
+}
+
+fn spent(names: &[&str]) -> Vec<UsageByPurpose> {
+    let rows = rows(names, Prefixes::Forget);
     rows.into_iter().map(|row| row.usage).collect()
 }
 

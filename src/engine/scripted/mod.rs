@@ -19,7 +19,7 @@ use std::collections::HashMap;
 
 /// What the model would say next: texts with their probabilities, given the
 /// tokens up to the opening of the turn. They need not sum to 1.
-pub type Policy = Box<dyn Fn(&[u32]) -> Vec<(String, f64)>>;
+pub type Policy = Box<dyn Fn(&[u32]) -> Vec<(String, f64)> + Send>;
 
 /// One scripted continuation.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl ScriptedEngine {
     }
 
     /// Samples from a known distribution over texts.
-    pub fn from_policy(policy: impl Fn(&[u32]) -> Vec<(String, f64)> + 'static) -> Self {
+    pub fn from_policy(policy: impl Fn(&[u32]) -> Vec<(String, f64)> + Send + 'static) -> Self {
         Self::new(Source::Policy(Box::new(policy)))
     }
 
@@ -251,6 +251,11 @@ impl Engine for ScriptedEngine {
     fn release(&mut self, seq: SeqId) {
         let held = self.sequences.remove(&seq);
         assert!(held.is_some(), "a sequence is released once");
+    }
+
+    /// Its counts need no model: forgetting gives them too.
+    fn new_bill(&mut self) {
+        self.forget_prefixes();
     }
 
     fn forget_prefixes(&mut self) {
