@@ -6,7 +6,8 @@ use super::watch::TerminalWatcher;
 use crate::base::Strategy;
 use crate::eval::{
     Comparison, EvalProgress, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, compare,
-    comparison_table, evaluate, markdown_table, read_tasks, summarise, write_predictions,
+    comparison_table, evaluate, markdown_table, read_tasks, rescore, rescored_table, summarise,
+    write_predictions,
 };
 use crate::search::{NoWatcher, Watcher};
 use anyhow::bail;
@@ -63,8 +64,12 @@ pub struct EvalArgs {
     /// OWNER__NAME, with or without .git), for tasks without inline files.
     #[arg(long, value_name = "DIR")]
     mirrors: Option<PathBuf>,
-    /// One JSON object a run, then one a strategy, then one a comparison, instead of
-    /// tables.
+    /// Also say what other ways to pick a patch (by tests, the judge, each voter, at
+    /// random) would have given of what the finished runs hold; nothing is run again.
+    #[arg(long)]
+    rescore: bool,
+    /// One JSON object a run, then one a strategy, one a comparison, and one a way to
+    /// pick, instead of tables.
     #[arg(long)]
     json: bool,
 }
@@ -128,13 +133,20 @@ impl EvalArgs {
         })?;
         let summaries = summarise(&rows, &strategies);
         let comparisons = comparisons(&rows, &strategies);
+        let several = strategies.iter().filter(|s| self.rescore && s.n > 1);
+        let several: Vec<&str> = several.map(|s| s.name.as_str()).collect();
+        let rescored = rescore(&rows, &several, &self.out)?;
         if self.json {
             print_lines(&rows)?;
             print_lines(&summaries)?;
             print_lines(&comparisons)?;
+            print_lines(&rescored)?;
         } else {
             println!("{}", markdown_table(&summaries));
             print!("{}", comparison_table(&comparisons));
+            if self.rescore {
+                print!("\n{}", rescored_table(&rescored));
+            }
         }
         let predictions = write_predictions(&rows, &self.model.model, &self.out)?;
         eprintln!(

@@ -245,17 +245,20 @@ impl EvalWorker<'_> {
     }
 }
 
+/// Of the folder that holds a row's run.
+pub(super) fn run_name(row: &EvalRow) -> String {
+    folder_name(&row.instance_id, &row.strategy, row.seed, &row.settings)
+}
+
+fn folder_name(task: &str, strategy: &str, seed: u64, settings: &str) -> String {
+    format!("{task}-{strategy}-seed{seed}-{settings}")
+}
+
 impl Run<'_> {
     /// Of its folder.
     fn name(&self) -> String {
-        let Self {
-            task,
-            strategy,
-            seed,
-            settings,
-        } = self;
-        let (task, strategy) = (&task.instance_id, &strategy.name);
-        format!("{task}-{strategy}-seed{seed}-{settings}")
+        let (task, strategy) = (&self.task.instance_id, &self.strategy.name);
+        folder_name(task, strategy, self.seed, &self.settings)
     }
 
     fn is_row(&self, row: &EvalRow) -> bool {

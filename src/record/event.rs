@@ -444,6 +444,10 @@ pub struct Ranked {
     /// Empty if it stayed in, else why it was dropped.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub dropped: String,
+    /// Why it cannot be handed out, whatever else speaks for it: it changes nothing,
+    /// does not apply or does not compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,11 +3,9 @@ use super::controller::{Controller, SearchError};
 use super::judge::JUDGE_TRAJECTORY;
 use super::patch::written_tests;
 use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
-use crate::record::{
-    BranchEnded, Event, RunEnded, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
-};
+use crate::record::{BranchEnded, Event, RunEnded, SuiteRun, TrajectoryJudged, Voted};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
-use crate::verify::{SourceKind, TestSource, evaluate, gate, pass_rate, plan, written_rate};
+use crate::verify::{SourceKind, TestSource, evaluate, gate, plan};
 use crate::workspace::TreeId;
 
 /// What the suite says of the patches.
@@ -33,10 +31,12 @@ impl Controller<'_> {
             .collect();
         let outcome = self.run_suite(&trajectories)?;
         self.judge_whole(&trajectories)?;
-        let candidates: Vec<CandidatePatch> = trajectories
-            .iter()
-            .map(|ended| self.candidate_patch(ended, &outcome))
-            .collect();
+        let mut candidates = self.recorder.state.candidate_patches();
+        for candidate in &mut candidates {
+            let mut faults = outcome.faults.iter();
+            let fault = faults.find(|(branch, _)| *branch == candidate.branch);
+            candidate.fault = fault.map(|(_, fault)| fault.clone());
+        }
         if self.strategy.select == SelectBy::Preference {
             self.vote(&candidates, &outcome.runs)?;
         }
@@ -122,31 +122,6 @@ impl Controller<'_> {
         }
         std::fs::remove_dir_all(&dir).ok();
         Ok(sources)
-    }
-
-    fn candidate_patch(&self, ended: &BranchEnded, outcome: &SuiteOutcome) -> CandidatePatch {
-        let unclassed = SuiteClassified::default();
-        let classes = self.recorder.state.classes.as_ref().unwrap_or(&unclassed);
-        let run = outcome
-            .runs
-            .iter()
-            .find(|run| run.branch == Some(ended.branch));
-        let judged = &self.recorder.state.judged;
-        let judged = judged.iter().find(|judged| judged.branch == ended.branch);
-        let judged = judged.map(|judged| judged.judge.score);
-        CandidatePatch {
-            branch: ended.branch,
-            patch: ended.patch.clone(),
-            score: ended.score.or(judged),
-            pass_rate: run.and_then(|run| pass_rate(run, classes)),
-            written_rate: run.and_then(|run| written_rate(run, classes)),
-            entropy_mean_nats: ended.entropy_mean_nats,
-            fault: outcome
-                .faults
-                .iter()
-                .find(|(branch, _)| *branch == ended.branch)
-                .map(|(_, fault)| fault.clone()),
-        }
     }
 
     /// Judges each trajectory whole of which no step was judged, where there is

@@ -24,14 +24,7 @@ impl Recorder {
     pub fn resume(path: &Path) -> Result<Self, RecordError> {
         let (lines, valid_bytes) = read_record(path)?;
         let earlier_ms = lines.last().map_or(0, |line| line.elapsed_ms);
-        let mut lines = lines.into_iter();
-        let Some(Event::RunStarted(start)) = lines.next().map(|line| line.event) else {
-            return Err(RecordError::NoStart {
-                path: path.to_owned(),
-            });
-        };
-        let mut state = RunState::new(start);
-        lines.for_each(|line| state.apply(&line.event));
+        let state = RunState::of_record(&lines);
         let writer = RecordWriter::resume(path, valid_bytes, earlier_ms)?;
         Ok(Self { writer, state })
     }

@@ -2,10 +2,11 @@
 //! a killed run resumes with.
 use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
 use crate::record::{
-    BranchEnded, BranchStatus, Event, ForkPoint, RunStarted, Selected, StepFinished, StepOutcome,
-    SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
+    BranchEnded, BranchStatus, Event, ForkPoint, RecordLine, RunStarted, Selected, StepFinished,
+    StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
 };
-use crate::verify::is_stated;
+use crate::select::CandidatePatch;
+use crate::verify::{is_stated, pass_rate, written_rate};
 
 /// A branch: its steps from the prompt on, those inherited at its fork included.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +56,18 @@ impl RunState {
             ended: false,
             wall_ms: 0,
         }
+    }
+
+    /// A record put together. Panics on one that does not begin with its start, which
+    /// [`read_record`](crate::record::read_record) does not give.
+    pub fn of_record(lines: &[RecordLine]) -> Self {
+        let mut events = lines.iter().map(|line| &line.event);
+        let Some(Event::RunStarted(start)) = events.next() else {
+            panic!("a record begins with its start");
+        };
+        let mut state = Self::new(start.clone());
+        events.for_each(|event| state.apply(event));
+        state
     }
 
     /// Takes one event. Panics on events that no controller writes in this order.
@@ -119,6 +132,31 @@ impl RunState {
                 self.wall_ms = ended.wall_ms;
             }
         }
+    }
+
+    /// The trajectories as selection sees them, by the newest run of the suite. Faults
+    /// are those that the selection has noted, if there was one.
+    pub fn candidate_patches(&self) -> Vec<CandidatePatch> {
+        let unclassed = SuiteClassified::default();
+        let classes = self.classes.as_ref().unwrap_or(&unclassed);
+        let candidate = |ended: &BranchEnded| {
+            let branch = ended.branch;
+            let mut runs = self.suite_runs.iter();
+            let run = runs.find(|run| run.branch == Some(branch));
+            let judged = self.judged.iter().find(|judged| judged.branch == branch);
+            let mut ranked = self.selected.iter().flat_map(|s| &s.ranking);
+            let ranked = ranked.find(|row| row.branch == branch);
+            CandidatePatch {
+                branch,
+                patch: ended.patch.clone(),
+                score: ended.score.or(judged.map(|judged| judged.judge.score)),
+                pass_rate: run.and_then(|run| pass_rate(run, classes)),
+                written_rate: run.and_then(|run| written_rate(run, classes)),
+                entropy_mean_nats: ended.entropy_mean_nats,
+                fault: ranked.and_then(|row| row.fault.clone()),
+            }
+        };
+        self.trajectories().into_iter().map(candidate).collect()
     }
 
     fn steps_before(&self, branch: BranchId, step: StepId) -> Vec<StepId> {

@@ -27,6 +27,20 @@ pub struct CandidatePatch {
     pub fault: Option<String>,
 }
 
+impl CandidatePatch {
+    /// False for one that changes nothing, does not apply or does not compile.
+    pub fn is_usable(&self) -> bool {
+        self.fault().is_none()
+    }
+
+    fn fault(&self) -> Option<String> {
+        match normalise_patch(&self.patch).is_empty() {
+            true => Some("it changes nothing".to_owned()),
+            false => self.fault.clone(),
+        }
+    }
+}
+
 /// One row for each candidate, in the order of preference: those that stay
 /// (at most [`SHORTLIST_MAX`], `dropped` empty) first, then the dropped ones.
 ///
@@ -41,9 +55,7 @@ pub fn shortlist(candidates: &[CandidatePatch]) -> Vec<Ranked> {
     let mut seen: Vec<(String, BranchId)> = Vec::new();
     for (candidate, row) in order.iter().zip(&mut rows) {
         let text = normalise_patch(&candidate.patch);
-        if text.is_empty() {
-            row.dropped = "it changes nothing".to_owned();
-        } else if let Some(fault) = &candidate.fault {
+        if let Some(fault) = &row.fault {
             row.dropped = fault.clone();
         } else if let Some((_, twin)) = seen.iter().find(|(other, _)| *other == text) {
             row.dropped = format!("the same patch as branch {twin}'s");
@@ -130,7 +142,7 @@ fn blind(
 ) -> Selected {
     let mut usable: Vec<BranchId> = candidates
         .iter()
-        .filter(|c| c.fault.is_none() && !normalise_patch(&c.patch).is_empty())
+        .filter(|c| c.is_usable())
         .map(|c| c.branch)
         .collect();
     usable.sort();
@@ -171,6 +183,7 @@ fn row(candidate: &CandidatePatch) -> Ranked {
         vote_total: None,
         patch_lines: patch_lines(&candidate.patch),
         dropped: String::new(),
+        fault: candidate.fault(),
     }
 }
 

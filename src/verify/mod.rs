@@ -39,8 +39,8 @@ pub use repository::{repository_tests, restore_tests};
 pub use runner::{Ran, Runner, RunnerLimits, TestRunner};
 pub use rust_suite::RUST_SUITE_FILE;
 pub use suite::{
-    Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate, is_stated, must_pass,
-    unmet,
+    Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate, is_of_suite, is_stated,
+    must_pass, unmet,
 };
 pub use trace::trace;
 

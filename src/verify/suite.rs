@@ -107,6 +107,12 @@ pub(super) fn is_of_issue(suite: &SuiteBuilt, id: &str) -> bool {
     suite_function(suite, id).is_some_and(|name| name.starts_with(SourceKind::ISSUE_PREFIX))
 }
 
+/// A test of the consolidated file, not of the repository.
+pub fn is_of_suite(suite: &SuiteBuilt, id: &str) -> bool {
+    let rest = id.strip_prefix(suite.file.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
 /// The name of a function at the top of the suite: a class's method may be
 /// called what it likes.
 fn suite_function<'a>(suite: &SuiteBuilt, id: &'a str) -> Option<&'a str> {

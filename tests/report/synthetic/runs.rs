@@ -211,6 +211,7 @@ pub fn realistic() -> Synthetic {
         vote_total: Some(total),
         patch_lines: 2,
         dropped: String::new(),
+        fault: None,
     };
     r.push(Event::Selected(Selected {
         usage: UsageByPurpose::default(),
