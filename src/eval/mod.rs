@@ -36,6 +36,11 @@ pub enum EvalError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "the disk that holds {} is full; free some space, then go on with --resume: finished runs are kept",
+        .0.display()
+    )]
+    DiskFull(PathBuf),
     #[error("{}:{line}: not a task: {why}", path.display())]
     Malformed {
         path: PathBuf,
@@ -66,6 +71,9 @@ pub enum EvalError {
 
 impl EvalError {
     fn io(what: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::StorageFull {
+            return Self::DiskFull(path.to_owned());
+        }
         Self::Io {
             what,
             path: path.to_owned(),

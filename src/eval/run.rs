@@ -3,7 +3,7 @@
 use super::judge::judge;
 use super::{EvalError, Task};
 use crate::agent::Dialect;
-use crate::base::{BranchId, Budget, Gate, Strategy, UsageByPurpose};
+use crate::base::{BranchId, Budget, Gate, Purpose, Strategy, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::RECORD_FILE;
 use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, resume, solve};
@@ -46,6 +46,16 @@ pub struct EvalRow {
     /// The selected patch; empty where there is none.
     #[serde(default)]
     pub patch: String,
+}
+
+impl EvalRow {
+    /// Two rows of the same run differ in nothing else.
+    pub fn forget_times(&mut self) {
+        self.wall_ms = 0;
+        for purpose in Purpose::ALL {
+            self.usage[purpose].wall_ms = 0;
+        }
+    }
 }
 
 /// What an evaluation is asked to do.

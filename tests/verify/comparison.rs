@@ -2,54 +2,198 @@
 use crate::judge::task;
 use crate::support::sandbox;
 use egss::agent::ChatMl;
-use egss::base::{Budget, Strategy, UsageByPurpose};
+use egss::base::{Budget, Strategy};
 use egss::engine::scripted::ScriptedEngine;
-use egss::eval::{EvalRequest, EvalRow, EvalWorker, Prefixes, evaluate};
+use egss::eval::{EvalError, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, rescore};
 use egss::search::{NoWatcher, Others, strategy_named};
+use std::path::Path;
 
 const EDIT: &str = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\": \"mod.py\", \"symbol\": \"double\"}}\n</tool_call>\n```python\ndef double(x):\n    return x * 2\n```";
 
-/// What each strategy does, on an engine that they share.
-fn rows(names: &[&str], prefixes: Prefixes) -> Vec<EvalRow> {
-    let (out, sandbox) = (tempfile::tempdir().unwrap(), sandbox());
-    let mut engine = ScriptedEngine::from_policy(|_| vec![(EDIT.to_owned(), 1.0)]);
-    let strategies: Vec<Strategy> = names
-        .iter()
-        .map(|name| strategy_named(name, 2, 2).unwrap())
-        .collect();
-    let request = EvalRequest {
-        tasks: &[task()],
-        strategies: &strategies,
-        seeds: &[1],
-        model: "scripted",
-        budget: Budget::default(),
-        gate: None,
-        prefixes,
-        out: out.path(),
-    };
-    let worker = EvalWorker {
-        engine: &mut engine,
-        others: Others::default(),
-        dialect: &ChatMl::default(),
-        sandbox: &sandbox,
-        watcher: &NoWatcher,
-    };
-    let rows = evaluate(&request, vec![worker], &mut |_, _| {}).unwrap();
-    for row in &rows {
-        assert_eq!(row.oracle, !row.right.is_empty());
-    }
-    rows
+const WRONG: &str = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\": \"mod.py\", \"symbol\": \"double\"}}\n</tool_call>\n```python\ndef double(x):\n    return x * 3\n```";
+
+/// An evaluation on scripted engines; what is said of each new row goes to `told`.
+struct Trial<'a> {
+    tasks: &'a [Task],
+    names: &'a [&'a str],
+    prefixes: Prefixes,
+    n_engines: usize,
+    seeds: &'a [u64],
+    out: &'a Path,
 }
 
-fn spent(names: &[&str]) -> Vec<UsageByPurpose> {
-    let rows = rows(names, Prefixes::Forget);
-    rows.into_iter().map(|row| row.usage).collect()
+impl Trial<'_> {
+    fn rows(&self, told: &mut Vec<String>) -> Result<Vec<EvalRow>, EvalError> {
+        let sandbox = sandbox();
+        let policy = |_: &[u32]| vec![(EDIT.to_owned(), 0.5), (WRONG.to_owned(), 0.5)];
+        let mut engines: Vec<ScriptedEngine> = (0..self.n_engines)
+            .map(|_| ScriptedEngine::from_policy(policy))
+            .collect();
+        let named = |name: &&str| strategy_named(name, 3, 2).unwrap();
+        let strategies: Vec<Strategy> = self.names.iter().map(named).collect();
+        let request = EvalRequest {
+            tasks: self.tasks,
+            strategies: &strategies,
+            seeds: self.seeds,
+            model: "scripted",
+            budget: Budget::default(),
+            gate: None,
+            prefixes: self.prefixes,
+            out: self.out,
+        };
+        let dialect = ChatMl::default();
+        let workers = engines.iter_mut().map(|engine| EvalWorker {
+            engine,
+            others: Others::default(),
+            dialect: &dialect,
+            sandbox: &sandbox,
+            watcher: &NoWatcher,
+        });
+        evaluate(&request, workers.collect(), &mut |row, _| {
+            told.push(format!("{} {}", row.instance_id, row.strategy));
+        })
+    }
+}
+
+/// The same task under several names.
+fn tasks(names: &[&str]) -> Vec<Task> {
+    let named = |name: &&str| {
+        let mut task = task();
+        task.instance_id = (*name).to_owned();
+        task
+    };
+    names.iter().map(named).collect()
+}
+
+/// The rows of one task, each strategy's.
+fn rows_of(names: &[&str], prefixes: Prefixes) -> Vec<EvalRow> {
+    let out = tempfile::tempdir().unwrap();
+    let trial = Trial {
+        tasks: &tasks(&["a"]),
+        names,
+        prefixes,
+        n_engines: 1,
+        seeds: &[1],
+        out: out.path(),
+    };
+    trial.rows(&mut Vec::new()).unwrap()
 }
 
 #[test]
 fn a_strategy_profits_from_no_other_ones_work() {
-    let after_another = spent(&["single", "best-of-n"]);
-    let alone = spent(&["best-of-n"]);
-    assert!(alone[0].agent.reused_tokens > 0, "it shares its own prompt");
-    assert_eq!(after_another[1], alone[0]);
+    for prefixes in [Prefixes::Forget, Prefixes::Charge] {
+        let after_another = rows_of(&["single", "best-of-n"], prefixes);
+        let alone = rows_of(&["best-of-n"], prefixes);
+        let reused = alone[0].usage.agent.reused_tokens;
+        assert!(reused > 0, "it shares its own prompt");
+        assert_eq!(after_another[1].usage, alone[0].usage);
+    }
+}
+
+#[test]
+fn what_is_finished_is_kept_and_a_cut_line_is_done_again() {
+    let out = tempfile::tempdir().unwrap();
+    let tasks = tasks(&["a", "b"]);
+    let trial = |tasks| Trial {
+        tasks,
+        names: &["single"],
+        prefixes: Prefixes::Charge,
+        n_engines: 1,
+        seeds: &[1],
+        out: out.path(),
+    };
+    let mut told = Vec::new();
+    let first = trial(&tasks[..1]).rows(&mut told).unwrap();
+    let both = trial(&tasks).rows(&mut told).unwrap();
+    assert_eq!(told, ["a single", "b single"], "a is not run again");
+    assert_eq!(first[0], both[0]);
+    let results = out.path().join("results.jsonl");
+    let text = std::fs::read_to_string(&results).unwrap();
+    std::fs::write(&results, &text[..text.len() - 9]).unwrap();
+    let again = trial(&tasks).rows(&mut told).unwrap();
+    assert_eq!(told[2..], ["b single"], "its line was cut");
+    assert_eq!(again, both, "from its record, and nothing is counted twice");
+    std::fs::write(&results, "{\n").unwrap();
+    let error = trial(&tasks).rows(&mut told).unwrap_err().to_string();
+    assert!(error.contains("results.jsonl:1: not a result"), "{error}");
+}
+
+#[test]
+fn several_engines_give_the_rows_of_one() {
+    let names = ["a", "b", "c"];
+    let rows = |n_engines| {
+        let out = tempfile::tempdir().unwrap();
+        let trial = Trial {
+            tasks: &tasks(&names),
+            names: &["best-of-n"],
+            prefixes: Prefixes::Charge,
+            n_engines,
+            seeds: &[1],
+            out: out.path(),
+        };
+        let mut rows = trial.rows(&mut Vec::new()).unwrap();
+        rows.iter_mut().for_each(EvalRow::forget_times);
+        rows
+    };
+    assert_eq!(rows(2), rows(1));
+}
+
+#[test]
+fn a_task_that_is_broken_ends_it_and_leaves_the_finished_ones() {
+    let out = tempfile::tempdir().unwrap();
+    let mut tasks = tasks(&["a", "b"]);
+    tasks[1].test_patch = "no patch".to_owned();
+    let trial = Trial {
+        tasks: &tasks,
+        names: &["single"],
+        prefixes: Prefixes::Charge,
+        n_engines: 1,
+        seeds: &[1],
+        out: out.path(),
+    };
+    let mut told = Vec::new();
+    let error = trial.rows(&mut told).unwrap_err().to_string();
+    assert!(
+        error.contains("task b: its test_patch does not apply"),
+        "{error}"
+    );
+    assert_eq!(told, ["a single"]);
+    let results = std::fs::read_to_string(out.path().join("results.jsonl")).unwrap();
+    assert_eq!(results.lines().count(), 1);
+}
+
+#[test]
+fn stored_candidates_are_picked_from_again_without_an_engine() {
+    let out = tempfile::tempdir().unwrap();
+    let trial = Trial {
+        tasks: &tasks(&["a"]),
+        names: &["best-of-n"],
+        prefixes: Prefixes::Charge,
+        n_engines: 1,
+        seeds: &[1, 2, 3, 4],
+        out: out.path(),
+    };
+    let has_both = |row: &EvalRow| (1..row.n_trajectories as usize).contains(&row.right.len());
+    let rows = trial.rows(&mut Vec::new()).unwrap();
+    let rows: Vec<EvalRow> = rows.into_iter().filter(has_both).take(1).collect();
+    assert_eq!(rows.len(), 1, "one of these seeds draws both edits");
+    let (n, n_right) = (rows[0].n_trajectories as usize, rows[0].right.len());
+    let rescored = rescore(&rows, &["best-of-n"], out.path()).unwrap();
+    let share = |rule: &str| {
+        let found = rescored.iter().find(|r| r.rule == rule).expect(rule);
+        assert_eq!(found.runs, 1);
+        found.right.value
+    };
+    assert_eq!(share("as run"), f64::from(u8::from(rows[0].resolved)));
+    assert_eq!(share("one drawn"), n_right as f64 / n as f64);
+    let first_is_right = rows[0].right[0].0 == 0;
+    assert_eq!(share("the first"), f64::from(u8::from(first_is_right)));
+    assert!(
+        rescored
+            .iter()
+            .any(|r| r.rule.starts_with("tests, then maintainer"))
+    );
+    // Without its record there is nothing to pick from.
+    std::fs::remove_dir_all(out.path().join("runs")).unwrap();
+    assert_eq!(rescore(&rows, &["best-of-n"], out.path()).unwrap(), []);
 }
