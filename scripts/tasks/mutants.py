@@ -11,8 +11,8 @@ INVERSES = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "==", 
 COMPARISONS = {"<": ["<=", ">"], "<=": ["<", ">="], ">": [">=", "<"], ">=": [">", "<="], "==": ["!="], "!=": ["=="], "in": ["not in"], "not in": ["in"]}
 ARITHMETIC = {"+": ["-", "*"], "-": ["+"], "*": ["+", "**"], "/": ["//", "*"], "//": ["/", "%"], "%": ["//"], "**": ["*"]}
 FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any"}
-METHODS = {"upper": "lower", "lower": "upper", "isupper": "islower", "islower": "isupper", "isalpha": "isalnum", "isdigit": "isalnum", "append": "extend", "extend": "append"}
-# Calls that are forgotten without anything falling over at once.
+METHODS = {"upper": "lower", "lower": "upper", "isupper": "islower", "islower": "isupper", "isalpha": "isalnum", "isdigit": "isalnum", "extend": "append"}
+# Calls that are easily forgotten.
 FORGOTTEN_FUNCTIONS = {"abs", "reversed", "set", "sorted", "round", "int"}
 FORGOTTEN_METHODS = {"lower", "upper", "strip", "swapcase"}
 # Operators by the name of their node.
@@ -206,11 +206,17 @@ def returned_value(source: Source) -> Iterator[Edit]:
 
 
 def wrong_variable(source: Source) -> Iterator[Edit]:
+    def is_base(node: ast.Name) -> bool:
+        return getattr(source.parents[node], "value", None) is node and isinstance(source.parents[node], (ast.Attribute, ast.Subscript))
+
+    bases = {node.id for node in source.of(ast.Name) if is_base(node)}
     for node in source.of(ast.Name):
         if isinstance(node.ctx, ast.Load):
             known = source.variables(node)
+            # Nobody takes an index for a list: what has parts is mistaken for what has some too.
+            others = known & bases if is_base(node) else known
             if node.id in known:
-                yield from ((*source.span(node), other) for other in known - {node.id})
+                yield from ((*source.span(node), other) for other in others - {node.id})
 
 
 def wrong_function(source: Source) -> Iterator[Edit]:
