@@ -135,7 +135,7 @@ impl EvalArgs {
         let comparisons = comparisons(&rows, &strategies);
         let several = strategies.iter().filter(|s| self.rescore && s.n > 1);
         let several: Vec<&str> = several.map(|s| s.name.as_str()).collect();
-        let rescored = rescore(&rows, &several, &self.out)?;
+        let rescored = rescore(&rows, &several);
         if self.json {
             print_lines(&rows)?;
             print_lines(&summaries)?;

@@ -14,13 +14,13 @@ pub(super) fn row(task: &str, strategy: &str, seed: u64, resolved: bool, decoded
         settings: String::new(),
         resolved,
         oracle: true,
-        right: Vec::new(),
         fault: None,
         n_trajectories: 2,
         n_branches: 2,
         n_steps: 3,
         usage,
         wall_ms: 1_500,
-        patch: String::new(),
+        selected: None,
+        candidates: Vec::new(),
     }
 }

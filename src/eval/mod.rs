@@ -1,5 +1,6 @@
 //! Tasks with hidden tests: strategies run over them, patches judged, rows summed up
 //! and compared, with intervals.
+mod candidate;
 mod comparison;
 #[cfg(test)]
 mod fixtures;
@@ -12,6 +13,7 @@ mod summary;
 mod table;
 mod task;
 
+pub use candidate::JudgedCandidate;
 pub use comparison::{Comparison, compare};
 pub use judge::{Verdict, judge};
 pub use predictions::write_predictions;

@@ -28,7 +28,7 @@ pub fn write_predictions(
         let prediction = Prediction {
             instance_id: &row.instance_id,
             model_name_or_path: format!("egss:{model}:{}", row.strategy),
-            model_patch: &row.patch,
+            model_patch: row.patch(),
         };
         let name = format!("{}-seed{}.jsonl", row.strategy, row.seed);
         let text = files.entry(folder.join(name)).or_default();

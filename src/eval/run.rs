@@ -1,5 +1,6 @@
 //! Runs strategies over tasks, some tasks side by side, and judges what comes out.
 //! Whatever is on disk already is not done again.
+use super::candidate::JudgedCandidate;
 use super::judge::judge;
 use super::{EvalError, Task};
 use crate::agent::Dialect;
@@ -32,9 +33,6 @@ pub struct EvalRow {
     pub resolved: bool,
     /// Some trajectory's patch does.
     pub oracle: bool,
-    /// The trajectories whose patch does.
-    #[serde(default)]
-    pub right: Vec<BranchId>,
     /// Why the patch could not be judged, or that there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
@@ -43,12 +41,20 @@ pub struct EvalRow {
     pub n_steps: u32,
     pub usage: UsageByPurpose,
     pub wall_ms: u64,
-    /// The selected patch; empty where there is none.
-    #[serde(default)]
-    pub patch: String,
+    /// The trajectory whose patch was selected.
+    pub selected: Option<BranchId>,
+    /// Every trajectory with a patch.
+    pub candidates: Vec<JudgedCandidate>,
 }
 
 impl EvalRow {
+    /// The selected patch; empty where there is none.
+    pub fn patch(&self) -> &str {
+        let mut candidates = self.candidates.iter().map(|candidate| &candidate.seen);
+        let selected = candidates.find(|seen| Some(seen.branch) == self.selected);
+        selected.map_or("", |seen| &seen.patch)
+    }
+
     /// Two rows of the same run differ in nothing else.
     pub fn forget_times(&mut self) {
         self.wall_ms = 0;
@@ -255,20 +261,17 @@ impl EvalWorker<'_> {
     }
 }
 
-/// Of the folder that holds a row's run.
-pub(super) fn run_name(row: &EvalRow) -> String {
-    folder_name(&row.instance_id, &row.strategy, row.seed, &row.settings)
-}
-
-fn folder_name(task: &str, strategy: &str, seed: u64, settings: &str) -> String {
-    format!("{task}-{strategy}-seed{seed}-{settings}")
-}
-
 impl Run<'_> {
     /// Of its folder.
     fn name(&self) -> String {
-        let (task, strategy) = (&self.task.instance_id, &self.strategy.name);
-        folder_name(task, strategy, self.seed, &self.settings)
+        let Self {
+            task,
+            strategy,
+            seed,
+            settings,
+        } = self;
+        let (task, strategy) = (&task.instance_id, &strategy.name);
+        format!("{task}-{strategy}-seed{seed}-{settings}")
     }
 
     fn is_row(&self, row: &EvalRow) -> bool {
@@ -292,35 +295,32 @@ fn judged(run: &Run<'_>, state: &RunState, sandbox: &Sandbox) -> Result<EvalRow,
             verdicts.insert(&ended.patch, (verdict.resolved, verdict.fault));
         }
     }
+    let is_right = |branch: BranchId| {
+        let mut ended = trajectories.iter().filter(|ended| ended.branch == branch);
+        ended.any(|ended| verdicts[ended.patch.as_str()].0)
+    };
+    let candidates = JudgedCandidate::all(state, is_right);
     let selected = state.selected.as_ref().and_then(|selected| selected.branch);
-    let patch = trajectories
+    let (resolved, fault) = trajectories
         .iter()
         .find(|ended| Some(ended.branch) == selected)
-        .map(|ended| ended.patch.as_str());
-    let (resolved, fault) = patch
-        .and_then(|patch| verdicts.get(patch).cloned())
+        .map(|ended| verdicts[ended.patch.as_str()].clone())
         .unwrap_or((false, Some("the run left no patch".into())));
-    let is_right = |patch: &str| verdicts.get(patch).is_some_and(|(resolved, _)| *resolved);
-    let right: Vec<BranchId> = trajectories
-        .iter()
-        .filter(|ended| is_right(&ended.patch))
-        .map(|ended| ended.branch)
-        .collect();
     Ok(EvalRow {
         instance_id: run.task.instance_id.clone(),
         strategy: run.strategy.name.clone(),
         seed: run.seed,
         settings: run.settings.clone(),
         resolved,
-        oracle: !right.is_empty(),
-        right,
+        oracle: candidates.iter().any(|candidate| candidate.right),
         fault,
         n_trajectories: trajectories.len() as u32,
         n_branches: state.branches.len() as u32,
         n_steps: state.steps.len() as u32,
         usage: state.usage,
         wall_ms: state.wall_ms,
-        patch: patch.unwrap_or_default().to_owned(),
+        selected,
+        candidates,
     })
 }
 

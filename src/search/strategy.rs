@@ -1,11 +1,11 @@
 //! The strategies by name: each a few lines on the same controller.
 use crate::base::{
-    AugmentSettings, BranchPolicy, ForkAt, JudgeSettings, PointWeights, Recovery, SamplerSettings,
-    SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
+    AugmentSettings, BranchPolicy, ForkAt, JudgeMethod, JudgeSettings, PointWeights, Recovery,
+    SamplerSettings, SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
 };
 
 /// The strategies that `--strategy` knows.
-pub const STRATEGY_NAMES: [&str; 11] = [
+pub const STRATEGY_NAMES: [&str; 12] = [
     "one-turn",
     "one-turn-best-of-n",
     "single",
@@ -17,6 +17,7 @@ pub const STRATEGY_NAMES: [&str; 11] = [
     "branch-always",
     "branch-every-k",
     "branch-on-edit",
+    "egss-unjudged",
 ];
 
 /// Temperature of samples: what the first measurements of these models used.
@@ -146,6 +147,13 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
             period: CONTROL_PERIOD,
         }),
         "branch-on-edit" => control(BranchPolicy::OnEdit),
+        "egss-unjudged" => Strategy {
+            judge: JudgeSettings {
+                method: JudgeMethod::None,
+                ..egss.judge.clone()
+            },
+            ..egss
+        },
         _ => return None,
     })
 }

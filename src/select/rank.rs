@@ -2,6 +2,7 @@
 use super::patch::{normalise_patch, patch_lines};
 use crate::base::{BranchId, RngKey, SelectBy, UsageByPurpose};
 use crate::record::{Ranked, Selected, Voted};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// A judged trajectory at or below this is dropped (section 2.3).
@@ -10,7 +11,7 @@ pub const TRAJECTORY_SCORE_MIN: f32 = 0.3;
 pub const SHORTLIST_MAX: usize = 4;
 
 /// What is known of a branch's patch when selection begins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CandidatePatch {
     pub branch: BranchId,
     /// Against the base, without test and debug files.

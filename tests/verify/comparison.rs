@@ -173,27 +173,35 @@ fn stored_candidates_are_picked_from_again_without_an_engine() {
         seeds: &[1, 2, 3, 4],
         out: out.path(),
     };
-    let has_both = |row: &EvalRow| (1..row.n_trajectories as usize).contains(&row.right.len());
+    let has_both = |row: &EvalRow| (1..row.candidates.len()).contains(&n_right(row));
     let rows = trial.rows(&mut Vec::new()).unwrap();
     let rows: Vec<EvalRow> = rows.into_iter().filter(has_both).take(1).collect();
     assert_eq!(rows.len(), 1, "one of these seeds draws both edits");
-    let (n, n_right) = (rows[0].n_trajectories as usize, rows[0].right.len());
-    let rescored = rescore(&rows, &["best-of-n"], out.path()).unwrap();
+    let (n, right) = (rows[0].candidates.len(), n_right(&rows[0]));
+    let rescored = rescore(&rows, &["best-of-n"]);
     let share = |rule: &str| {
         let found = rescored.iter().find(|r| r.rule == rule).expect(rule);
         assert_eq!(found.runs, 1);
         found.right.value
     };
     assert_eq!(share("as run"), f64::from(u8::from(rows[0].resolved)));
-    assert_eq!(share("one drawn"), n_right as f64 / n as f64);
-    let first_is_right = rows[0].right[0].0 == 0;
+    assert_eq!(share("one drawn"), right as f64 / n as f64);
+    let first_is_right = rows[0].candidates[0].right;
     assert_eq!(share("the first"), f64::from(u8::from(first_is_right)));
     assert!(
         rescored
             .iter()
             .any(|r| r.rule.starts_with("tests, then maintainer"))
     );
-    // Without its record there is nothing to pick from.
-    std::fs::remove_dir_all(out.path().join("runs")).unwrap();
-    assert_eq!(rescore(&rows, &["best-of-n"], out.path()).unwrap(), []);
+    // Where all are right there is nothing to pick.
+    let mut all_right = rows;
+    all_right[0]
+        .candidates
+        .iter_mut()
+        .for_each(|c| c.right = true);
+    assert_eq!(rescore(&all_right, &["best-of-n"]), []);
+}
+
+fn n_right(row: &EvalRow) -> usize {
+    row.candidates.iter().filter(|c| c.right).count()
 }
