@@ -1,5 +1,6 @@
 //! Tasks with hidden tests: strategies run over them, patches judged, rows summed up
-//! and compared, with intervals.
+//! and compared, with intervals; entropy held against what came out.
+pub mod calibration;
 mod comparison;
 #[cfg(test)]
 mod fixtures;
@@ -49,6 +50,16 @@ pub enum EvalError {
         line: usize,
         source: serde_json::Error,
     },
+    #[error(
+        "{n} tasks with a step are too few to calibrate by: give two or more, so that what is fitted on one half can be tried on the other"
+    )]
+    TooFewTasks { n: usize },
+    #[error("nothing can be learnt from these {n} trajectories: {}; give tasks or a strategy of which some pass and some fail", if *resolved { "all pass the hidden tests" } else { "none passes the hidden tests" })]
+    OneOutcome { n: usize, resolved: bool },
+    #[error(
+        "{signal} was measured at no step of one half of the tasks, so it cannot gate; name another --signal, or run with --gate {signal}:0 to measure it"
+    )]
+    NotMeasured { signal: &'static str },
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]
