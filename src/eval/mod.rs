@@ -51,7 +51,7 @@ pub enum EvalError {
         source: serde_json::Error,
     },
     #[error(
-        "{n} tasks with a step are too few to calibrate by: give two or more, so that what is fitted on one half can be tried on the other"
+        "too few tasks to calibrate by: {n} with a step, where what is fitted on one half has to be tried on the other; give two or more"
     )]
     TooFewTasks { n: usize },
     #[error("nothing can be learnt from these {n} trajectories: {}; give tasks or a strategy of which some pass and some fail", if *resolved { "all pass the hidden tests" } else { "none passes the hidden tests" })]

@@ -34,7 +34,7 @@ pub struct Analysis {
 
 /// Those that have something to go by. Controls are of steps and of whole trajectories.
 ///
-/// Cost: about 0.2 s for a thousand steps and a figure, on all threads.
+/// Cost: for each figure and resample a sort of the rows, on all threads.
 pub(super) fn analyses(tasks: &[TaskSamples], in_first: &[bool], seed: u64) -> Vec<Analysis> {
     let both = |level| Score::ALL.map(|score| (level, score));
     let cells: Vec<(Level, Score)> = (Level::ALL.into_iter().flat_map(both))

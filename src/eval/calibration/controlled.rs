@@ -7,6 +7,9 @@ use crate::eval::statistics::{Estimate, bootstrap};
 const D: usize = 4;
 const SCORE: usize = 3;
 
+/// A deviation below this share of the mean is rounding.
+const DEVIATION_MIN: f64 = 1e-9;
+
 /// Takes covariates to mean 0 and standard deviation 1; one that does not vary to 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
@@ -27,7 +30,10 @@ impl Scale {
         let variance = sum(&|x| std::array::from_fn(|i| (x[i] - mean[i]).powi(2)));
         Self {
             mean,
-            deviation: variance.map(f64::sqrt),
+            deviation: std::array::from_fn(|i| match variance[i].sqrt() {
+                rounding if rounding <= DEVIATION_MIN * mean[i].abs() => 0.0,
+                deviation => deviation,
+            }),
         }
     }
 

@@ -5,7 +5,7 @@
 /// some tens of rows on (le Cessie and van Houwelingen 1992).
 pub(super) const RIDGE: f64 = 1.0;
 
-/// Newton's method takes five or six; more means that the data have no maximum.
+/// Newton's method takes a few; as many as these mean that there is no maximum.
 const ITERATIONS_MAX: usize = 50;
 /// No coefficient moved further in an iteration that counts as the last.
 const MOVE_MIN: f64 = 1e-9;
