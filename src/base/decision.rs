@@ -19,6 +19,9 @@ pub enum GateSignal {
 }
 
 impl GateSignal {
+    /// Every signal, in the order in which they are listed.
+    pub const ALL: [Self; 4] = [Self::Tool, Self::ArgsMean, Self::ArgsMax, Self::Vote];
+
     /// The signal's value in an action's figures, nats; `None` if it was not measured.
     pub fn of(self, entropy: &ActionEntropy) -> Option<f32> {
         match self {

@@ -98,6 +98,8 @@ pub enum CheckpointError {
     PullUnderWay { path: PathBuf },
     #[error("there is no place to keep models: set EGSS_MODELS_DIR (or HOME)")]
     NoModelsDir,
+    #[error("there is no place to keep settings: set XDG_CONFIG_HOME (or HOME)")]
+    NoConfigDir,
 }
 
 fn what_status_means(status: u16) -> &'static str {

@@ -2,10 +2,25 @@
 //!
 //! The entries of `models/*.toml` are built into the program; a file of the
 //! same `name` in `$XDG_CONFIG_HOME/egss/models/` takes an entry's place, and
-//! any other file there adds one.
+//! any other file there adds one. `NAME.gate.toml` beside them takes the place of
+//! a model's gate alone, so that the rest of an entry can change with the program.
 use super::CheckpointError;
-use crate::base::ModelManifest;
+use crate::base::{Gate, ModelManifest};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// How the files end that hold a gate and no manifest.
+const GATE_SUFFIX: &str = ".gate.toml";
+
+/// A gate that was measured here, for a model that is known by its manifest.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptGate {
+    /// The manifest's.
+    name: String,
+    gate: Gate,
+}
 
 /// The model taken where none is named.
 pub const DEFAULT_MODEL: &str = "qwen2.5-coder-1.5b-instruct-q4_k_m";
@@ -40,6 +55,16 @@ pub fn find_manifest(name: &str) -> Result<ModelManifest, CheckpointError> {
             known: all.into_iter().map(|manifest| manifest.name).collect(),
         }),
     }
+}
+
+/// Keeps a gate for a known model in the user's configuration, in place of one kept
+/// before; the file's path. Whatever looks the model up from then on finds this gate.
+///
+/// Errors: `UnknownModel`; no home to keep it in; a file that cannot be written.
+pub fn keep_gate(name: &str, gate: &Gate) -> Result<PathBuf, CheckpointError> {
+    let manifest = find_manifest(name)?;
+    let dir = config_dir().ok_or(CheckpointError::NoConfigDir)?;
+    keep_gate_in(&dir.join("models"), &manifest.name, gate)
 }
 
 /// The checkpoint meant by `--model`: a path that exists, else the file of the
@@ -103,19 +128,61 @@ fn manifests_with(user_dir: Option<&Path>) -> Result<Vec<ModelManifest>, Checkpo
         .iter()
         .map(|(path, text)| parse(Path::new(path), text))
         .collect::<Result<Vec<_>, _>>()?;
-    for path in user_dir.map(toml_files).into_iter().flatten() {
-        let text = std::fs::read_to_string(&path).map_err(|source| CheckpointError::Io {
-            what: "read",
-            path: path.clone(),
-            source,
-        })?;
-        let manifest = parse(&path, &text)?;
+    let files = user_dir.map(toml_files).unwrap_or_default();
+    let is_gate = |path: &PathBuf| path.to_string_lossy().ends_with(GATE_SUFFIX);
+    let (gates, models): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_gate);
+    for path in models {
+        let manifest = parse(&path, &read(&path)?)?;
         match all.iter_mut().find(|known| known.name == manifest.name) {
             Some(known) => *known = manifest,
             None => all.push(manifest),
         }
     }
+    for path in gates {
+        let kept: KeptGate =
+            toml::from_str(&read(&path)?).map_err(|e| CheckpointError::Config {
+                path: path.clone(),
+                reason: format!("not a model's gate: {e}"),
+            })?;
+        // One whose model is gone is let be: it harms nobody.
+        if let Some(known) = all.iter_mut().find(|known| known.name == kept.name) {
+            known.gate = Some(kept.gate);
+        }
+    }
     Ok(all)
+}
+
+fn keep_gate_in(dir: &Path, name: &str, gate: &Gate) -> Result<PathBuf, CheckpointError> {
+    let file = format!("{name}{GATE_SUFFIX}");
+    let path = dir.join(&file);
+    if Path::new(&file).file_name() != Some(file.as_ref()) {
+        let reason = format!("the model's name {name:?} is no file name");
+        return Err(CheckpointError::Config { path, reason });
+    }
+    let kept = KeptGate {
+        name: name.to_owned(),
+        gate: gate.clone(),
+    };
+    let text = toml::to_string(&kept).expect("plain data serialises");
+    let io = |source| CheckpointError::Io {
+        what: "write",
+        path: path.clone(),
+        source,
+    };
+    std::fs::create_dir_all(dir).map_err(io)?;
+    // Whole or not at all: half a file would stop every command that looks a model up.
+    let mut whole = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
+    whole.write_all(text.as_bytes()).map_err(io)?;
+    whole.persist(&path).map_err(|e| io(e.error))?;
+    Ok(path)
+}
+
+fn read(path: &Path) -> Result<String, CheckpointError> {
+    std::fs::read_to_string(path).map_err(|source| CheckpointError::Io {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The `*.toml` of a directory, sorted; none where there is no directory.
@@ -177,6 +244,37 @@ mod tests {
         let all = manifests_with(Some(dir.path())).unwrap();
         let named: Vec<_> = all.iter().map(|m| (&*m.name, &*m.licence)).collect();
         assert_eq!(named[1..], [(DEFAULT_MODEL, "MIT"), ("mine", "Apache-2.0")]);
+    }
+
+    #[test]
+    fn a_kept_gate_is_found_with_its_model_and_changes_nothing_else() {
+        use crate::base::GateSignal;
+        let dir = tempfile::tempdir().unwrap();
+        let models = dir.path().join("models");
+        let gate = |threshold_nats| Gate {
+            signal: GateSignal::ArgsMean,
+            threshold_nats,
+            quantile: Some(0.8),
+            provenance: "two \"tasks\"; 2026-11-27".into(),
+        };
+        keep_gate_in(&models, DEFAULT_MODEL, &gate(0.5)).unwrap();
+        let path = keep_gate_in(&models, DEFAULT_MODEL, &gate(0.375)).unwrap();
+        keep_gate_in(&models, "a-model-that-is-gone", &gate(1.0)).unwrap();
+        let built_in = manifests_with(None).unwrap();
+        let mut expected = built_in.clone();
+        let default = expected
+            .iter_mut()
+            .find(|m| m.name == DEFAULT_MODEL)
+            .unwrap();
+        default.gate = Some(gate(0.375));
+        assert_eq!(manifests_with(Some(&models)).unwrap(), expected);
+        // The user's own manifest has it too, whatever gate it names itself.
+        std::fs::write(models.join("z.toml"), BUILT_IN[1].1).unwrap();
+        assert_eq!(manifests_with(Some(&models)).unwrap(), expected);
+        std::fs::write(&path, "name = 3").unwrap();
+        let error = manifests_with(Some(&models)).unwrap_err().to_string();
+        assert!(error.contains("gate.toml: not a model's gate: "), "{error}");
+        assert!(keep_gate_in(&models, "../x", &gate(1.0)).is_err());
     }
 
     #[test]

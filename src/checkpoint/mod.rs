@@ -19,7 +19,7 @@ pub use config::{ModelConfig, SUPPORTED_ARCHITECTURES};
 pub use error::CheckpointError;
 pub(crate) use error::Grouped;
 pub use hub::{pull, sha256_of};
-pub use manifest::{DEFAULT_MODEL, find_manifest, manifests, models_dir, resolve};
+pub use manifest::{DEFAULT_MODEL, find_manifest, keep_gate, manifests, models_dir, resolve};
 pub use open::{Checkpoint, Weight};
 pub use template::{ChatTemplate, Message, Segment};
 pub use tokenizer::Tokenizer;

@@ -1,7 +1,9 @@
 //! The commands. The only module that sees every other one.
 mod bench;
+mod calibrate;
 mod common;
 mod eval;
+mod evaluation;
 mod generate;
 mod live;
 mod models;
@@ -27,6 +29,8 @@ enum Command {
     Solve(solve::SolveArgs),
     /// Compare strategies over tasks with hidden tests.
     Eval(eval::EvalArgs),
+    /// Measure what a model's entropy is worth, and set its gate.
+    Calibrate(calibrate::CalibrateArgs),
     /// Continue a prompt, with the entropy of every token.
     Generate(generate::GenerateArgs),
     /// Measure this machine with a model.
@@ -42,6 +46,7 @@ pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Solve(args) => args.run(),
         Command::Eval(args) => args.run(),
+        Command::Calibrate(args) => args.run(),
         Command::Generate(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Models(args) => args.run(),

@@ -171,6 +171,11 @@ impl StrategyArgs {
         Ok(strategy)
     }
 
+    /// The gate that was asked for.
+    pub fn asked_gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
     /// The gate: the one asked for, else the model's own, if it has one.
     pub fn gate(&self, model: &str) -> Option<Gate> {
         let own = || find_manifest(model).ok()?.gate;
@@ -232,21 +237,20 @@ impl OpenedOthers {
     }
 }
 
+/// The signal of that name.
+pub fn parse_signal(name: &str) -> Result<GateSignal, String> {
+    let named = |signal: &GateSignal| signal.name() == name;
+    GateSignal::ALL
+        .into_iter()
+        .find(named)
+        .ok_or_else(|| format!("no signal {name:?}; tool, args_mean, args_max or vote"))
+}
+
 fn parse_gate(text: &str) -> Result<Gate, String> {
     let (name, nats) = text
         .split_once(':')
         .ok_or("write a signal, a colon and a number of nats: args_max:1.2")?;
-    let signal = match name {
-        "tool" => GateSignal::Tool,
-        "args_mean" => GateSignal::ArgsMean,
-        "args_max" => GateSignal::ArgsMax,
-        "vote" => GateSignal::Vote,
-        _ => {
-            return Err(format!(
-                "no signal {name:?}; tool, args_mean, args_max or vote"
-            ));
-        }
-    };
+    let signal = parse_signal(name)?;
     let threshold_nats: f32 = nats
         .parse()
         .ok()

@@ -1,5 +1,5 @@
 //! One strategy against another on the same tasks and seeds.
-use super::run::EvalRow;
+use super::row::EvalRow;
 use super::statistics::{Estimate, bootstrap, mcnemar_p};
 use super::summary::{SEED, by_task};
 use serde::Serialize;

@@ -1,5 +1,5 @@
 //! Rows for tests.
-use super::run::EvalRow;
+use super::row::EvalRow;
 use crate::base::UsageByPurpose;
 
 /// A run in which some patch is right, and whose judge took 5 computed tokens.

@@ -1,5 +1,6 @@
 //! Tasks with hidden tests: strategies run over them, patches judged, rows summed up
-//! and compared, with intervals.
+//! and compared, with intervals; entropy held against what came out.
+pub mod calibration;
 mod candidate;
 mod comparison;
 #[cfg(test)]
@@ -7,6 +8,8 @@ mod fixtures;
 mod judge;
 mod predictions;
 mod rescore;
+mod results;
+mod row;
 mod run;
 mod statistics;
 mod summary;
@@ -18,7 +21,8 @@ pub use comparison::{Comparison, compare};
 pub use judge::{Verdict, judge};
 pub use predictions::write_predictions;
 pub use rescore::{Rescored, rescore, rescored_table};
-pub use run::{EvalProgress, EvalRequest, EvalRow, EvalWorker, Prefixes, evaluate};
+pub use row::EvalRow;
+pub use run::{EvalProgress, EvalRequest, EvalWorker, Prefixes, evaluate};
 pub use statistics::{Estimate, auroc, bootstrap, mcnemar_p};
 pub use summary::{StrategySummary, summarise};
 pub use table::{comparison_table, markdown_table};
@@ -63,6 +67,16 @@ pub enum EvalError {
         line: usize,
         source: serde_json::Error,
     },
+    #[error(
+        "too few tasks to calibrate by: {n} with a step, where what is fitted on one half has to be tried on the other; give two or more"
+    )]
+    TooFewTasks { n: usize },
+    #[error("nothing can be learnt from these {n} trajectories: {}; give tasks or a strategy of which some pass and some fail", if *resolved { "all pass the hidden tests" } else { "none passes the hidden tests" })]
+    OneOutcome { n: usize, resolved: bool },
+    #[error(
+        "{signal} was measured at no step of one half of the tasks, so it cannot gate; name another --signal, or run with --gate {signal}:0 to measure it"
+    )]
+    NotMeasured { signal: &'static str },
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]

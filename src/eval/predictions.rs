@@ -1,6 +1,6 @@
 //! Selected patches as SWE-bench's own harness takes them.
 use super::EvalError;
-use super::run::EvalRow;
+use super::row::EvalRow;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What other ways to pick a patch would have given, from the candidates of finished
 //! runs: nothing is decoded again, and no test is run.
 use super::candidate::JudgedCandidate;
-use super::run::EvalRow;
+use super::row::EvalRow;
 use super::statistics::{Estimate, bootstrap};
 use super::summary::{SEED, by_task};
 use crate::base::{RngKey, SelectBy};

@@ -2,67 +2,21 @@
 //! Whatever is on disk already is not done again.
 use super::candidate::JudgedCandidate;
 use super::judge::judge;
+use super::results::{RESULTS_FILE, Results};
+use super::row::{EvalRow, run_name};
 use super::{EvalError, Task};
 use crate::agent::Dialect;
-use crate::base::{BranchId, Budget, Gate, Purpose, Strategy, UsageByPurpose};
+use crate::base::{BranchId, Budget, Gate, Strategy};
 use crate::engine::Engine;
 use crate::record::RECORD_FILE;
 use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, resume, solve};
 use crate::verify::{RunnerLimits, TestRunner};
 use crate::workspace::Sandbox;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
-
-/// One strategy on one task with one seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EvalRow {
-    pub instance_id: String,
-    pub strategy: String,
-    pub seed: u64,
-    /// Of the strategy, the gate, the budget and the model: rows of others are
-    /// not taken for this one's.
-    #[serde(default)]
-    pub settings: String,
-    /// The selected patch passes every hidden test.
-    pub resolved: bool,
-    /// Some trajectory's patch does.
-    pub oracle: bool,
-    /// Why the patch could not be judged, or that there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    pub n_trajectories: u32,
-    pub n_branches: u32,
-    pub n_steps: u32,
-    pub usage: UsageByPurpose,
-    pub wall_ms: u64,
-    /// The trajectory whose patch was selected.
-    pub selected: Option<BranchId>,
-    /// Every trajectory with a patch.
-    pub candidates: Vec<JudgedCandidate>,
-}
-
-impl EvalRow {
-    /// The selected patch; empty where there is none.
-    pub fn patch(&self) -> &str {
-        let mut candidates = self.candidates.iter().map(|candidate| &candidate.seen);
-        let selected = candidates.find(|seen| Some(seen.branch) == self.selected);
-        selected.map_or("", |seen| &seen.patch)
-    }
-
-    /// Two rows of the same run differ in nothing else.
-    pub fn forget_times(&mut self) {
-        self.wall_ms = 0;
-        for purpose in Purpose::ALL {
-            self.usage[purpose].wall_ms = 0;
-        }
-    }
-}
 
 /// What an evaluation is asked to do.
 pub struct EvalRequest<'a> {
@@ -130,11 +84,11 @@ pub fn evaluate(
     assert!(!workers.is_empty(), "somebody has to work");
     std::fs::create_dir_all(request.out)
         .map_err(|e| EvalError::io("make the folder", request.out, e))?;
-    let mut results = Results::open(&request.out.join("results.jsonl"))?;
+    let mut results = Results::open(&request.out.join(RESULTS_FILE))?;
     let all = request.runs();
     let missing: Vec<&Run<'_>> = all
         .iter()
-        .filter(|run| results.find(run).is_none())
+        .filter(|run| run.row_in(&results.rows).is_none())
         .collect();
     let mut progress = EvalProgress {
         n_done: all.len() - missing.len(),
@@ -183,7 +137,7 @@ pub fn evaluate(
         Some(error) => Err(error),
         None => Ok(all
             .iter()
-            .filter_map(|run| results.find(run).cloned())
+            .filter_map(|run| run.row_in(&results.rows).cloned())
             .collect()),
     }
 }
@@ -264,21 +218,17 @@ impl EvalWorker<'_> {
 impl Run<'_> {
     /// Of its folder.
     fn name(&self) -> String {
-        let Self {
-            task,
-            strategy,
-            seed,
-            settings,
-        } = self;
-        let (task, strategy) = (&task.instance_id, &strategy.name);
-        format!("{task}-{strategy}-seed{seed}-{settings}")
+        let (task, strategy) = (&self.task.instance_id, &self.strategy.name);
+        run_name(task, strategy, self.seed, &self.settings)
     }
 
-    fn is_row(&self, row: &EvalRow) -> bool {
-        row.instance_id == self.task.instance_id
-            && row.strategy == self.strategy.name
-            && row.seed == self.seed
-            && row.settings == self.settings
+    fn row_in<'a>(&self, rows: &'a [EvalRow]) -> Option<&'a EvalRow> {
+        rows.iter().find(|row| {
+            row.instance_id == self.task.instance_id
+                && row.strategy == self.strategy.name
+                && row.seed == self.seed
+                && row.settings == self.settings
+        })
     }
 }
 
@@ -322,61 +272,4 @@ fn judged(run: &Run<'_>, state: &RunState, sandbox: &Sandbox) -> Result<EvalRow,
         selected,
         candidates,
     })
-}
-
-/// Rows on disk, and where new ones go.
-struct Results {
-    rows: Vec<EvalRow>,
-    file: File,
-    path: PathBuf,
-}
-
-impl Results {
-    fn open(path: &Path) -> Result<Self, EvalError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(EvalError::io("read", path, error)),
-        };
-        // A line that a kill cut short is no row: that run is resumed.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let rows = text[..whole]
-            .lines()
-            .enumerate()
-            .map(|(index, line)| {
-                serde_json::from_str(line).map_err(|source| EvalError::Results {
-                    path: path.to_owned(),
-                    line: index + 1,
-                    source,
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(|e| EvalError::io("open", path, e))?;
-        file.set_len(whole as u64)
-            .map_err(|e| EvalError::io("cut", path, e))?;
-        Ok(Self {
-            rows,
-            file,
-            path: path.to_owned(),
-        })
-    }
-
-    fn find(&self, run: &Run<'_>) -> Option<&EvalRow> {
-        self.rows.iter().find(|row| run.is_row(row))
-    }
-
-    fn add(&mut self, row: EvalRow) -> Result<&EvalRow, EvalError> {
-        let mut line = serde_json::to_string(&row).expect("plain data serialises");
-        line.push('\n');
-        self.file
-            .write_all(line.as_bytes())
-            .and_then(|()| self.file.sync_data())
-            .map_err(|e| EvalError::io("write", &self.path, e))?;
-        self.rows.push(row);
-        Ok(self.rows.last().expect("it was just added"))
-    }
 }

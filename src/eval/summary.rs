@@ -1,5 +1,5 @@
 //! Rows summed up by strategy.
-use super::run::EvalRow;
+use super::row::EvalRow;
 use super::statistics::{Estimate, bootstrap};
 use crate::base::{Strategy, UsageByPurpose};
 use serde::Serialize;

@@ -1,9 +1,12 @@
-//! HTML, Markdown, JSON and a text tree from a run's record.
+//! HTML, Markdown, JSON and a text tree from a run's record; pages of what was found
+//! over many runs.
 //!
 //! A report is a pure function of the record: [`RunView`] folds the events,
 //! the renderers write it down. A record cut anywhere gives a report of what
 //! had happened by then.
 mod baseline;
+mod drawing;
+mod evaluation;
 mod figures;
 mod html;
 mod json;
@@ -17,6 +20,7 @@ mod view;
 mod write;
 
 pub use baseline::{Comparison, Cost, comparison};
+pub use evaluation::{calibration_html, comparison_html};
 pub use figures::{action, duration, thousands};
 pub use html::html;
 pub use json::{REPORT_VERSION, json};
@@ -38,6 +42,8 @@ pub enum ReportError {
     NoRecord { path: PathBuf },
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("a chart cannot be drawn: {reason}")]
+    Chart { reason: String },
     #[error("cannot write {}: {source}", path.display())]
     Write {
         path: PathBuf,

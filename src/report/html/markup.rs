@@ -1,8 +1,9 @@
 //! A string of HTML into which text enters escaped, by type.
+use super::super::drawing::Drawing;
 use std::fmt::{Display, Write};
 
-/// HTML under construction. Only `'static` literals go in as they are; all
-/// else passes through [`Markup::text`].
+/// HTML under construction. Only `'static` literals and charts go in as they are;
+/// all else passes through [`Markup::text`].
 #[derive(Default)]
 pub struct Markup(String);
 
@@ -32,6 +33,12 @@ impl Markup {
     /// Markup made elsewhere.
     pub fn append(&mut self, other: Markup) -> &mut Self {
         self.0.push_str(&other.0);
+        self
+    }
+
+    /// A chart, whose text its backend has escaped.
+    pub fn drawing(&mut self, drawing: &Drawing) -> &mut Self {
+        self.0.push_str(drawing.svg());
         self
     }
 

@@ -4,7 +4,7 @@ mod entropy;
 mod header;
 mod highlight;
 mod histogram;
-mod markup;
+pub(super) mod markup;
 mod patch;
 mod selection;
 mod steps;
@@ -16,16 +16,11 @@ use super::figures::issue_title;
 use super::view::RunView;
 use markup::Markup;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
-/// Renders the page.
-///
-/// Everything from the record is escaped, and a content security policy
-/// forbids any script or style but the page's own, and any request: the nonce
-/// is the body's hash, which no text within the body can know.
+/// Renders the page of a run.
 pub fn html(view: &RunView) -> String {
     let mut body = Markup::default();
-    body.raw("<body>\n");
     header::header(&mut body, view);
     body.raw("<main>\n");
     tree::tree(&mut body, view);
@@ -38,8 +33,22 @@ pub fn html(view: &RunView) -> String {
     tokens::tokens(&mut body, view);
     patch::patch(&mut body, view);
     body.raw("</main>\n");
-    let nonce = hex(&Sha256::digest(body.as_str()));
+    page(
+        issue_title(&view.start.issue),
+        body,
+        Some(include_str!("script.js")),
+    )
+}
 
+/// A page around what its body holds.
+///
+/// Everything from a record is escaped, and a content security policy forbids any
+/// script or style but the page's own, and any request: the nonce is the body's
+/// hash, which no text within the body can know.
+pub(super) fn page(title: impl Display, held: Markup, script: Option<&'static str>) -> String {
+    let mut body = Markup::default();
+    body.raw("<body>\n").append(held);
+    let nonce = hex(&Sha256::digest(body.as_str()));
     let mut page = Markup::default();
     page.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
         .raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'nonce-")
@@ -49,18 +58,21 @@ pub fn html(view: &RunView) -> String {
         .raw("'; base-uri 'none'; form-action 'none'\">\n")
         .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
         .raw("<meta name=\"color-scheme\" content=\"light dark\">\n<title>")
-        .text(issue_title(&view.start.issue))
+        .text(title)
         .raw(" · egss</title>\n<style nonce=\"")
         .text(&nonce)
         .raw("\">\n")
         .raw(include_str!("style.css"))
         .raw("</style>\n</head>\n")
-        .append(body)
-        .raw("<script nonce=\"")
-        .text(&nonce)
-        .raw("\">\n")
-        .raw(include_str!("script.js"))
-        .raw("</script>\n</body>\n</html>\n");
+        .append(body);
+    if let Some(script) = script {
+        page.raw("<script nonce=\"")
+            .text(&nonce)
+            .raw("\">\n")
+            .raw(script)
+            .raw("</script>\n");
+    }
+    page.raw("</body>\n</html>\n");
     page.into_string()
 }
 

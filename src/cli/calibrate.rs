@@ -1,0 +1,182 @@
+//! `egss calibrate`: what a model's entropy is worth, and its gate.
+use super::common::ModelArgs;
+use super::evaluation::{TaskArgs, WorkArgs};
+use super::solve::{BudgetArgs, SandboxArgs};
+use super::strategy::{StrategyArgs, parse_signal};
+use crate::base::GateSignal;
+use crate::checkpoint::{find_manifest, keep_gate};
+use crate::eval::calibration::{
+    CalibrateRequest, Calibration, DEFAULT_QUANTILE, StoredRun, TaskSamples, add_run, calibrate,
+    calibration_tables, gate_in_use, judge_unknown, known_outcomes, stored_runs, trajectories,
+};
+use crate::eval::{EvalRequest, Task};
+use crate::report::calibration_html;
+use crate::verify::{RunnerLimits, TestRunner};
+use anyhow::{Context, bail};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Runs a strategy over task files, holds the entropy of its steps against the hidden
+/// tests, and sets the model's gate. Runs that `egss eval` left in --out are not run again.
+#[derive(Args)]
+pub struct CalibrateArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    tasks: TaskArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+    /// Whose steps are measured. One with several trajectories a task has pairs of one
+    /// task that end differently.
+    #[arg(long, default_value = "best-of-4")]
+    strategy: String,
+    #[command(flatten)]
+    search: StrategyArgs,
+    /// Where results and runs are kept, as by `egss eval`; calibration.json and
+    /// calibration.html go beside them.
+    #[arg(long, value_name = "DIR", default_value = "egss-eval")]
+    out: PathBuf,
+    /// The quantile of the signal that becomes the threshold.
+    #[arg(long, value_name = "Q", default_value_t = DEFAULT_QUANTILE)]
+    quantile: f64,
+    /// The signal that gates. Default: one that holds on tasks it was not picked on,
+    /// else the one that gates now.
+    #[arg(long, value_name = "SIGNAL", value_parser = parse_signal)]
+    signal: Option<GateSignal>,
+    /// Keep the gate in the user's configuration (default).
+    #[arg(long, overrides_with = "no_write")]
+    write: bool,
+    /// Only measure.
+    #[arg(long)]
+    no_write: bool,
+    /// Print calibration.json instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+impl CalibrateArgs {
+    pub fn run(self) -> anyhow::Result<()> {
+        let budget = self.budget.budget()?;
+        if !(self.quantile > 0.0 && self.quantile < 1.0) {
+            bail!("--quantile {} does not lie between 0 and 1", self.quantile);
+        }
+        let manifest = find_manifest(&self.model.model).ok();
+        if manifest.is_none() && !self.no_write {
+            bail!(
+                "{} is no model of `egss models list`, so its gate cannot be kept; add --no-write and give what is found to --gate",
+                self.model.model
+            );
+        }
+        let strategies = [self.search.named(&self.strategy)?];
+        let tasks = self.tasks.read()?;
+        let seeds = self.tasks.seeds()?;
+        let mut request = EvalRequest {
+            tasks: &tasks,
+            strategies: &strategies,
+            seeds: &seeds,
+            model: &self.model.model,
+            budget,
+            gate: self.search.gate(&self.model.model),
+            prefixes: self.work.prefixes()?,
+            out: &self.out,
+        };
+        if self.search.asked_gate().is_none() {
+            request.gate = gate_in_use(&request)?;
+        }
+        let runs = self.runs(&request)?;
+        let asked = CalibrateRequest {
+            model: &self.model.model,
+            strategy: &self.strategy,
+            sources: &self.tasks.sources(),
+            seeds: &seeds,
+            quantile: self.quantile,
+            signal: self.signal,
+            present: manifest.and_then(|m| m.gate).map(|gate| gate.signal),
+            measured_at_s: (runs.iter().map(|run| run.state.start.started_at_s).max())
+                .unwrap_or_default(),
+        };
+        let calibration = calibrate(self.samples(&tasks, runs)?, &asked)?;
+        self.show(&calibration)?;
+        match self.no_write {
+            true => Ok(()),
+            false => self.keep(&calibration),
+        }
+    }
+
+    /// The runs asked for; the model is opened only where one is missing.
+    fn runs(&self, request: &EvalRequest<'_>) -> anyhow::Result<Vec<StoredRun>> {
+        let n_wanted = request.tasks.len() * request.seeds.len();
+        let stored = stored_runs(request)?;
+        eprintln!(
+            "{} of {n_wanted} runs are in {} already",
+            stored.len(),
+            self.out.display()
+        );
+        if stored.len() >= n_wanted {
+            return Ok(stored);
+        }
+        drop(stored);
+        self.work.run(request, &self.model, &self.sandbox)?;
+        Ok(stored_runs(request)?)
+    }
+
+    /// Steps and trajectories by task, with what the hidden tests say of each patch.
+    fn samples(&self, tasks: &[Task], runs: Vec<StoredRun>) -> anyhow::Result<Vec<TaskSamples>> {
+        let mut samples: BTreeMap<String, TaskSamples> = BTreeMap::new();
+        let mut sandbox = None;
+        for StoredRun { row, state } in runs {
+            let mut outcomes = known_outcomes(&row, &state);
+            if outcomes.len() < trajectories(&state).count() {
+                let sandbox = match &mut sandbox {
+                    Some(open) => open,
+                    none => none.insert(self.sandbox.open(Path::new("."))?),
+                };
+                let runner = TestRunner::new(sandbox, RunnerLimits::default(), None)?;
+                let scratch = tempfile::tempdir().context("no folder for the hidden tests")?;
+                let task = (tasks
+                    .iter()
+                    .find(|task| task.instance_id == row.instance_id))
+                .expect("runs are of the tasks asked for");
+                judge_unknown(task, &state, &runner, scratch.path(), &mut outcomes)?;
+            }
+            let task = samples.entry(row.instance_id.clone()).or_default();
+            task.task = row.instance_id;
+            add_run(task, &state, &outcomes);
+        }
+        Ok(samples.into_values().collect())
+    }
+
+    /// Prints what was found and writes it beside the runs.
+    fn show(&self, calibration: &Calibration) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(calibration)? + "\n";
+        match self.json {
+            true => print!("{json}"),
+            false => print!("{}", calibration_tables(calibration)),
+        }
+        for (name, text) in [
+            ("calibration.json", json),
+            ("calibration.html", calibration_html(calibration)?),
+        ] {
+            let path = self.out.join(name);
+            std::fs::write(&path, text)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+            eprintln!("wrote {}", path.display());
+        }
+        Ok(())
+    }
+
+    fn keep(&self, calibration: &Calibration) -> anyhow::Result<()> {
+        let path = keep_gate(&self.model.model, &calibration.gate)?;
+        eprintln!(
+            "the gate of {} is kept in {}; remove the file for the one before",
+            self.model.model,
+            path.display()
+        );
+        Ok(())
+    }
+}

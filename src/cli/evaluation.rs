@@ -1,0 +1,151 @@
+//! What `egss eval` and `egss calibrate` share: tasks, and workers to run them.
+use super::common::ModelArgs;
+use super::solve::{SandboxArgs, dialect};
+use super::strategy::OpenedOthers;
+use super::watch::TerminalWatcher;
+use crate::eval::{
+    EvalProgress, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, read_tasks,
+};
+use crate::search::{NoWatcher, Watcher};
+use anyhow::bail;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Which tasks.
+#[derive(Args)]
+pub struct TaskArgs {
+    /// Task files (SWE-bench's schema, one JSON object a line).
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    tasks: Vec<PathBuf>,
+    /// Only the first tasks of each file.
+    #[arg(long, value_name = "N")]
+    first: Option<usize>,
+    /// Folder with clones of the repositories that tasks name (OWNER/NAME, or
+    /// OWNER__NAME, with or without .git), for tasks without inline files.
+    #[arg(long, value_name = "DIR")]
+    mirrors: Option<PathBuf>,
+    /// Seeds 0 to N - 1.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seeds: u64,
+}
+
+/// How they are run.
+#[derive(Args)]
+pub struct WorkArgs {
+    /// Tasks at the same time: their steps run as one batch. Fewer where there is no
+    /// memory for as many KV caches.
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    batch: usize,
+    /// One run at a time, each from an empty cache: the counts are the same, and only
+    /// so can times be compared.
+    #[arg(long)]
+    alone: bool,
+    /// Tell of every step of every run, one run at a time.
+    #[arg(long)]
+    verbose: bool,
+}
+
+impl TaskArgs {
+    pub fn read(&self) -> anyhow::Result<Vec<Task>> {
+        if self.first == Some(0) {
+            bail!("--first must be at least 1");
+        }
+        let mut tasks: Vec<Task> = Vec::new();
+        for path in &self.tasks {
+            let all = read_tasks(path)?;
+            for mut task in all.into_iter().take(self.first.unwrap_or(usize::MAX)) {
+                if tasks.iter().any(|t| t.instance_id == task.instance_id) {
+                    bail!("{} is in more than one of the --tasks", task.instance_id);
+                }
+                task.locate(self.mirrors.as_deref())?;
+                tasks.push(task);
+            }
+        }
+        Ok(tasks)
+    }
+
+    pub fn seeds(&self) -> anyhow::Result<Vec<u64>> {
+        match self.seeds {
+            0 => bail!("--seeds must be at least 1"),
+            n => Ok((0..n).collect()),
+        }
+    }
+
+    /// The task files by name, in a clause.
+    pub fn sources(&self) -> String {
+        let names: Vec<_> = (self.tasks.iter())
+            .filter_map(|path| path.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        names.join(", ")
+    }
+}
+
+impl WorkArgs {
+    pub fn prefixes(&self) -> anyhow::Result<Prefixes> {
+        match (self.batch, self.alone) {
+            (0, _) => bail!("--batch must be at least 1"),
+            (_, true) => Ok(Prefixes::Forget),
+            (_, false) => Ok(Prefixes::Charge),
+        }
+    }
+
+    /// Opens what is needed and runs what is missing, with a line for each run.
+    pub fn run(
+        &self,
+        request: &EvalRequest<'_>,
+        model: &ModelArgs,
+        sandbox: &SandboxArgs,
+    ) -> anyhow::Result<Vec<EvalRow>> {
+        let sandbox = sandbox.open(Path::new("."))?;
+        let n_workers = match self.alone || self.verbose {
+            true => 1,
+            false => self.batch,
+        };
+        let mut opened = model.open_for(n_workers)?;
+        let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
+        let dialect = dialect(&opened)?;
+        let terminal = TerminalWatcher::new();
+        let watcher: &(dyn Watcher + Sync) = match self.verbose {
+            true => &terminal,
+            false => &NoWatcher,
+        };
+        let engines = std::iter::once(&mut opened.engine).chain(&mut opened.beside);
+        let workers = engines
+            .zip(others.for_each(n_workers))
+            .map(|(engine, others)| EvalWorker {
+                engine,
+                others,
+                dialect: &dialect,
+                sandbox: &sandbox,
+                watcher,
+            })
+            .collect();
+        let started = Instant::now();
+        let mut on_row = |row: &EvalRow, progress| tell(row, progress, started);
+        Ok(evaluate(request, workers, &mut on_row)?)
+    }
+}
+
+/// A line for a finished run, with an estimate from those of this call.
+fn tell(row: &EvalRow, progress: EvalProgress, started: Instant) {
+    let EvalProgress {
+        n_done,
+        n_new,
+        n_rows,
+    } = progress;
+    let run_s = started.elapsed().as_secs_f64() / n_new as f64;
+    eprintln!(
+        "{n_done}/{n_rows} {} {}: {}, {} tokens, {:.0} s; about {:.0} min left",
+        row.instance_id,
+        row.strategy,
+        match row.resolved {
+            true => "resolved",
+            false => "not resolved",
+        },
+        row.usage.total().spent_tokens(),
+        row.wall_ms as f64 / 1e3,
+        run_s * (n_rows - n_done) as f64 / 60.0
+    );
+}

@@ -1,0 +1,191 @@
+//! What a model's entropy is worth: how each signal spreads over steps, whether it tells
+//! steps and trajectories that fail from those that pass, and the threshold of its gate.
+//!
+//! Everything is a pure function of samples; a task is the unit that is drawn and split.
+mod analysis;
+mod choice;
+mod content;
+mod controlled;
+mod date;
+mod discrimination;
+mod distribution;
+mod halves;
+mod held_out;
+mod logistic;
+mod observation;
+mod outcomes;
+mod sample;
+mod score;
+mod sentences;
+mod stored;
+mod table;
+
+pub use analysis::Analysis;
+pub use choice::{Choice, HalfThreshold, Pick};
+pub use discrimination::Stratum;
+pub use distribution::{Bin, Distribution, QUANTILES};
+pub use held_out::{CurveBin, Direction, HeldOut};
+pub use outcomes::{judge_unknown, known_outcomes};
+pub use sample::{
+    ActionFigures, Outcomes, StepSample, TaskSamples, TrajectorySample, add_run, trajectories,
+};
+pub use score::{Level, Score};
+pub use sentences::{curve_sentence, sentences, shown, shown_difference};
+pub use stored::{StoredRun, gate_in_use, stored_runs};
+pub use table::calibration_tables;
+
+use super::EvalError;
+use super::summary::SEED;
+use crate::base::{Gate, GateSignal};
+use halves::halves;
+use serde::Serialize;
+
+/// The quantile that a gate is set at where none is asked for. One step in five is rolled
+/// out: with four candidates a step that is 0.6 more actions than steps, while at 0.75,
+/// the first gate's, it is 0.75 more.
+pub const DEFAULT_QUANTILE: f64 = 0.8;
+
+/// Of `calibration.json`; fields may be added without a new one.
+pub const CALIBRATION_VERSION: u32 = 1;
+
+/// What is calibrated, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CalibrateRequest<'a> {
+    pub model: &'a str,
+    pub strategy: &'a str,
+    /// Where the tasks are from, in a clause.
+    pub sources: &'a str,
+    pub seeds: &'a [u64],
+    /// Strictly between 0 and 1.
+    pub quantile: f64,
+    /// The signal that has to gate; `None` lets the measurement choose.
+    pub signal: Option<GateSignal>,
+    /// The signal that gates now.
+    pub present: Option<GateSignal>,
+    /// When the last of the runs was started, seconds since the Unix epoch.
+    pub measured_at_s: u64,
+}
+
+/// All figures, and the gate that follows from them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Calibration {
+    pub version: u32,
+    pub model: String,
+    pub strategy: String,
+    pub sources: String,
+    pub seeds: Vec<u64>,
+    /// Day of the last run, UTC.
+    pub date: String,
+    /// Names of the first half's tasks, and of the second's.
+    pub halves: [Vec<String>; 2],
+    /// Of the split into halves and of the bootstraps.
+    pub seed: u64,
+    pub n_steps: usize,
+    pub n_trajectories: usize,
+    /// Trajectories whose own patch passes the hidden tests.
+    pub n_resolved: usize,
+    pub distributions: Vec<Distribution>,
+    pub analyses: Vec<Analysis>,
+    pub choice: Choice,
+    pub stability: Vec<HalfThreshold>,
+    pub gate: Gate,
+}
+
+impl Calibration {
+    pub fn n_tasks(&self) -> usize {
+        self.halves.iter().map(Vec::len).sum()
+    }
+
+    /// `None` where nothing was measured there.
+    pub fn analysis(&self, level: Level, score: Score) -> Option<&Analysis> {
+        let is_it = |a: &&Analysis| (a.level, a.score) == (level, score);
+        self.analyses.iter().find(is_it)
+    }
+
+    pub fn distribution(&self, score: Score) -> Option<&Distribution> {
+        self.distributions.iter().find(|d| d.score == score)
+    }
+}
+
+/// Calibrates by samples of tasks; those without a step count nowhere.
+///
+/// Errors: fewer than two tasks, trajectories that all end alike, a signal that was not
+/// measured.
+pub fn calibrate(
+    mut tasks: Vec<TaskSamples>,
+    request: &CalibrateRequest<'_>,
+) -> Result<Calibration, EvalError> {
+    tasks.retain(|task| !task.steps.is_empty());
+    tasks.sort_by(|a, b| a.task.cmp(&b.task));
+    if tasks.len() < 2 {
+        return Err(EvalError::TooFewTasks { n: tasks.len() });
+    }
+    let outcomes: Vec<bool> = (tasks.iter())
+        .flat_map(|task| task.trajectories.iter().map(|t| t.resolved))
+        .collect();
+    let n_resolved = outcomes.iter().filter(|&&resolved| resolved).count();
+    if n_resolved == 0 || n_resolved == outcomes.len() {
+        return Err(EvalError::OneOutcome {
+            n: outcomes.len(),
+            resolved: n_resolved > 0,
+        });
+    }
+    let names: Vec<&str> = tasks.iter().map(|task| task.task.as_str()).collect();
+    let in_first = halves(&names, SEED);
+    let distributions = (Score::ALL.into_iter())
+        .filter(|score| !score.is_control())
+        .filter_map(|score| Distribution::of(&tasks, score))
+        .collect();
+    let analyses = analysis::analyses(&tasks, &in_first, SEED);
+    let n_steps = tasks.iter().map(|task| task.steps.len()).sum();
+    let mut flags = in_first.iter();
+    let (first, second): (Vec<TaskSamples>, Vec<TaskSamples>) = tasks
+        .into_iter()
+        .partition(|_| *flags.next().expect("a flag a task"));
+    let choice = choice::choose([&first, &second], request.signal, request.present, SEED);
+    let (threshold, stability) =
+        choice::thresholds([&first, &second], choice.signal, request.quantile)?;
+    let date = date::day(request.measured_at_s);
+    let n_tasks = first.len() + second.len();
+    let n_gated = stability.iter().map(|half| half.n_fitted).sum();
+    let gate = Gate {
+        signal: choice.signal,
+        threshold_nats: threshold as f32,
+        quantile: Some(request.quantile as f32),
+        provenance: provenance(request, n_gated, n_tasks, &date),
+    };
+    let names = |tasks: &[TaskSamples]| tasks.iter().map(|task| task.task.clone()).collect();
+    Ok(Calibration {
+        version: CALIBRATION_VERSION,
+        model: request.model.to_owned(),
+        strategy: request.strategy.to_owned(),
+        sources: request.sources.to_owned(),
+        seeds: request.seeds.to_vec(),
+        date,
+        halves: [names(&first), names(&second)],
+        seed: SEED,
+        n_steps,
+        n_trajectories: outcomes.len(),
+        n_resolved,
+        distributions,
+        analyses,
+        choice,
+        stability,
+        gate,
+    })
+}
+
+/// Tasks, date and seeds, in a clause.
+fn provenance(
+    request: &CalibrateRequest<'_>,
+    n_steps: usize,
+    n_tasks: usize,
+    date: &str,
+) -> String {
+    format!(
+        "egss calibrate, {n_steps} steps of {} on {n_tasks} tasks ({}), {}; {date}",
+        request.strategy,
+        request.sources,
+        sentences::seeds(request.seeds),
+    )
+}
