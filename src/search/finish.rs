@@ -228,7 +228,13 @@ impl Controller<'_> {
                 })
                 .collect()
         };
-        let key = RngKey::from_seed(self.recorder.state.start.seed).split(group);
+        // By the repository too: draws that were the same for every task of a seed would
+        // favour one branch in all of them.
+        let start = &self.recorder.state.start;
+        let tree = u64::from_str_radix(start.base_tree.get(..16).unwrap_or_default(), 16);
+        let key = RngKey::from_seed(start.seed)
+            .split(tree.unwrap_or_default())
+            .split(group);
         let context = self.strategy.judge.context;
         let Some(name) = voters.first().and_then(|voter| voter.model.as_ref()) else {
             let ballots = on(&seqs);

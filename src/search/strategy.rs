@@ -47,7 +47,8 @@ const POINT_WEIGHTS: PointWeights = PointWeights {
     distance: 0.1,
 };
 
-/// Two readings of the maintainer's question and one of the sceptic's.
+/// Two readings of the maintainer's question and one of the sceptic's. None is drawn: a
+/// digit drawn at T = 1 has the expectation for its mean, and only noise beside it.
 pub fn default_voters() -> Vec<Voter> {
     let voter = |prompt, temperature| Voter {
         model: None,
@@ -56,7 +57,7 @@ pub fn default_voters() -> Vec<Voter> {
     };
     vec![
         voter(VoterPrompt::Maintainer, Some(0.0)),
-        voter(VoterPrompt::Maintainer, Some(1.0)),
+        voter(VoterPrompt::Maintainer, None),
         voter(VoterPrompt::Sceptic, None),
     ]
 }
