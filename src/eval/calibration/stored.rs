@@ -42,6 +42,10 @@ pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalErro
 pub fn gate_in_use(request: &EvalRequest<'_>) -> Result<Option<Gate>, EvalError> {
     let mut latest: Option<RunStarted> = None;
     for row in rows(&request.out.join("results.jsonl"))? {
+        // A record is large: those of other strategies are not read.
+        if !request.strategies.iter().any(|s| s.name == row.strategy) {
+            continue;
+        }
         let Some(lines) = record(&request.out.join("runs").join(run_name(&row)))? else {
             continue;
         };
