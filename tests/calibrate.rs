@@ -1,8 +1,8 @@
 //! `egss calibrate` on runs that an evaluation left: what becomes a sample, the program
 //! from end to end without a model, and its page.
 use egss::base::{
-    ActionEntropy, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey, StepId,
-    TokenEntropy, UsageByPurpose,
+    ActionEntropy, BranchDecision, BranchId, Budget, Gate, RngKey, StepId, TokenEntropy,
+    UsageByPurpose,
 };
 use egss::checkpoint::{DEFAULT_MODEL, find_manifest};
 use egss::eval::calibration::{

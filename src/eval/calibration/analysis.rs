@@ -1,6 +1,6 @@
 //! Every score at every level against the outcome.
 use super::controlled::coefficient;
-use super::discrimination::{Stratum, by_length, pooled, within_task};
+use super::discrimination::{Stratum, WithinTask, by_length, pooled, within_task};
 use super::held_out::{HeldOut, held_out};
 use super::observation::observations;
 use super::sample::TaskSamples;
@@ -21,8 +21,7 @@ pub struct Analysis {
     /// `None` where one outcome is missing; so with all that follows.
     pub auroc: Option<Estimate>,
     /// Over pairs of one task.
-    pub within_task: Option<Estimate>,
-    pub n_pairs: usize,
+    pub within_task: Option<WithinTask>,
     /// In each third by length; empty for controls.
     pub by_length: Vec<Stratum>,
     /// Log odds of failing for each standard deviation, length and syntax held; `None`
@@ -59,7 +58,6 @@ fn analysis(
     if n == 0 {
         return None;
     }
-    let (within_task, n_pairs) = within_task(&rows, seed);
     let is_signal = !score.is_control();
     Some(Analysis {
         level,
@@ -67,8 +65,7 @@ fn analysis(
         n,
         n_failing: rows.iter().flatten().filter(|o| o.failing).count(),
         auroc: pooled(&rows, seed),
-        within_task,
-        n_pairs,
+        within_task: within_task(&rows, seed),
         by_length: match is_signal {
             true => by_length(&rows, seed),
             false => Vec::new(),

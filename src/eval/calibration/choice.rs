@@ -1,12 +1,11 @@
 //! Which signal gates, and from where on.
-use super::discrimination::within_task;
+use super::discrimination::{WithinTask, within_task};
 use super::distribution::{gated_nats, quantile, share_from};
 use super::observation::observations;
 use super::sample::TaskSamples;
 use super::score::{Level, Score};
 use crate::base::GateSignal;
 use crate::eval::EvalError;
-use crate::eval::statistics::Estimate;
 use serde::Serialize;
 
 /// What gates where neither a measurement nor the model's manifest names a signal: it
@@ -30,7 +29,7 @@ pub struct Pick {
     /// Its within-task AUROC of steps on the half that it was picked on.
     pub fitted: f64,
     /// The same on the other half; `None` where no task there has both outcomes.
-    pub held_out: Option<Estimate>,
+    pub held_out: Option<WithinTask>,
 }
 
 /// A threshold from one half of the tasks, tried on the other.
@@ -56,9 +55,12 @@ pub(super) fn choose(
         .into_iter()
         .filter_map(|(fitted, tried)| pick(fitted, tried, seed))
         .collect();
-    let held = |pick: &Pick| Some((pick.signal, pick.held_out.filter(|e| e.low > 0.5)?));
+    let held = |pick: &Pick| {
+        let held_out = pick.held_out.filter(WithinTask::is_reliable)?;
+        (held_out.estimate.low > 0.5).then_some((pick.signal, held_out.estimate))
+    };
     let best = (picks.iter().filter_map(held)).max_by(|a, b| a.1.value.total_cmp(&b.1.value));
-    let nothing = "no signal that was picked on one half of the tasks tells failing from passing steps within a task of the other half (no interval lies above 0.5)";
+    let nothing = "no signal that was picked on one half of the tasks tells failing from passing steps within a task of the other half (no interval over enough tasks lies above 0.5)";
     let (signal, reason) = match (asked, best, present) {
         (Some(signal), ..) => (signal, format!("{} gates as asked.", signal.name())),
         (None, Some((signal, e)), _) => (
@@ -93,9 +95,9 @@ pub(super) fn choose(
 /// `None` where no signal can be told from another on `fitted`.
 fn pick(fitted: &[TaskSamples], tried: &[TaskSamples], seed: u64) -> Option<Pick> {
     let within = |tasks: &[TaskSamples], signal: GateSignal| {
-        within_task(&observations(tasks, Level::Step, signal.into()), seed).0
+        within_task(&observations(tasks, Level::Step, signal.into()), seed)
     };
-    let measured = |signal| Some((signal, within(fitted, signal)?.value));
+    let measured = |signal| Some((signal, within(fitted, signal)?.estimate.value));
     // The first of equal ones, in the order in which signals are listed.
     let (signal, value) = (GateSignal::ALL.into_iter().filter_map(measured))
         .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
@@ -153,7 +155,7 @@ mod tests {
             )
         };
         let step = |t: u64, i: u64| {
-            let resolved = i % 2 == 0;
+            let resolved = i.is_multiple_of(2);
             let lift = if resolved { 0.0 } else { lift };
             let taken = ActionFigures {
                 signals_nats: [
@@ -202,13 +204,21 @@ mod tests {
         let found = choose([&first, &second], None, Some(GateSignal::ArgsMean), 0);
         assert_eq!(found.picks[0].signal, GateSignal::ArgsMax);
         assert_eq!(found.picks[0].fitted, 1.0);
-        assert_eq!(found.picks[0].held_out.unwrap().value, 0.0);
+        assert_eq!(found.picks[0].held_out.unwrap().estimate.value, 0.0);
         assert_eq!(found.picks[1].signal, GateSignal::ArgsMean);
         assert_eq!(found.signal, GateSignal::ArgsMean);
         let reason = "args_mean goes on gating: no signal that was picked";
         assert!(found.reason.starts_with(reason), "{}", found.reason);
         let nothing = choose([&half(3, 0.0), &half(4, 0.0)], None, None, 0);
         assert_eq!(nothing.signal, FALLBACK);
+    }
+
+    #[test]
+    fn a_signal_that_holds_on_a_few_tasks_only_does_not_hold() {
+        let (first, second) = (half(1, 1.0), half(2, 1.0));
+        let present = Some(GateSignal::ArgsMean);
+        let of = |n: usize| choose([&first[..n], &second[..n]], None, present, 0).signal;
+        assert_eq!((of(5), of(6)), (GateSignal::ArgsMean, GateSignal::ArgsMax));
     }
 
     #[test]

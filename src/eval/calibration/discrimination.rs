@@ -26,16 +26,41 @@ pub(super) fn pooled(tasks: &[TaskRows], seed: u64) -> Option<Estimate> {
     })
 }
 
+/// An AUROC over pairs of one task.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WithinTask {
+    pub estimate: Estimate,
+    pub n_pairs: usize,
+    /// Tasks with both outcomes, which the pairs are of.
+    pub n_tasks: usize,
+}
+
+/// Intervals over fewer tasks than this are not relied on: that all of six lie on one
+/// side of a half by chance happens in 2^-6 = 1.6 % of cases, less than the 2.5 % beyond
+/// an end of an interval; of five in 3.1 %.
+const TASKS_MIN: usize = 6;
+
+impl WithinTask {
+    /// True where there are tasks enough to rely on the interval.
+    pub fn is_reliable(&self) -> bool {
+        self.n_tasks >= TASKS_MIN
+    }
+}
+
 /// The same over pairs of one task only, so that a task that is hard and uncertain as a
-/// whole does not count; and how many pairs there are.
-pub(super) fn within_task(tasks: &[TaskRows], seed: u64) -> (Option<Estimate>, usize) {
+/// whole does not count. `None` where no task has both outcomes.
+pub(super) fn within_task(tasks: &[TaskRows], seed: u64) -> Option<WithinTask> {
     let tasks: Vec<(f64, f64)> = tasks.iter().filter_map(won_pairs).collect();
     let n_pairs: f64 = tasks.iter().map(|(_, pairs)| pairs).sum();
     let estimate = bootstrap(&tasks, seed, |drawn| {
         let (won, pairs) = (drawn.iter()).fold((0.0, 0.0), |(w, p), t| (w + t.0, p + t.1));
         (pairs > 0.0).then(|| won / pairs)
-    });
-    (estimate, n_pairs as usize)
+    })?;
+    Some(WithinTask {
+        estimate,
+        n_pairs: n_pairs as usize,
+        n_tasks: tasks.len(),
+    })
 }
 
 /// Pairs of a task, and those in which what fails scores higher.
@@ -104,7 +129,7 @@ mod tests {
             .collect();
         for found in [
             pooled(&noise, 1).unwrap(),
-            within_task(&noise, 1).0.unwrap(),
+            within_task(&noise, 1).unwrap().estimate,
         ] {
             assert!(found.low < 0.5 && found.high > 0.5, "{found:?}");
             assert!(found.high - found.low < 0.3, "{found:?}");
@@ -126,9 +151,13 @@ mod tests {
             vec![row(9.0, true, 10)],
         ];
         assert!(pooled(&tasks, 1).unwrap().value > 0.8);
-        let (within, n_pairs) = within_task(&tasks, 1);
-        assert_eq!((within.unwrap().value, n_pairs), (0.5, 18));
-        assert_eq!(within_task(&tasks[2..], 1), (None, 0));
+        let within = within_task(&tasks, 1).unwrap();
+        assert_eq!(
+            (within.estimate.value, within.n_pairs, within.n_tasks),
+            (0.5, 18, 2)
+        );
+        assert!(!within.is_reliable(), "of two tasks");
+        assert_eq!(within_task(&tasks[2..], 1), None);
     }
 
     #[test]

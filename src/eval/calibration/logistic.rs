@@ -110,8 +110,9 @@ fn solve<const D: usize>(mut a: [[f64; D]; D], mut y: [f64; D]) -> Option<[f64; 
         y.swap(column, pivot);
         for row in column + 1..D {
             let factor = a[row][column] / a[column][column];
-            for k in column..D {
-                a[row][k] -= factor * a[column][k];
+            let above = a[column];
+            for (below, above) in a[row].iter_mut().zip(above).skip(column) {
+                *below -= factor * above;
             }
             y[row] -= factor * y[column];
         }

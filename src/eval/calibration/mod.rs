@@ -22,7 +22,7 @@ mod table;
 
 pub use analysis::Analysis;
 pub use choice::{Choice, HalfThreshold, Pick};
-pub use discrimination::Stratum;
+pub use discrimination::{Stratum, WithinTask};
 pub use distribution::{Bin, Distribution, QUANTILES};
 pub use held_out::{CurveBin, Direction, HeldOut};
 pub use outcomes::{judge_unknown, known_outcomes};

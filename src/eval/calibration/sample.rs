@@ -154,7 +154,7 @@ impl TrajectorySample {
         if score.is_control() || (level, score) == (Level::TrajectoryMean, Score::ContentMean) {
             return self.whole().score(score);
         }
-        let measured = self.actions.iter().filter_map(|action| action.score(score));
+        let mut measured = self.actions.iter().filter_map(|action| action.score(score));
         match level {
             Level::Step => panic!("a trajectory is no step"),
             Level::TrajectoryMean => {
@@ -162,7 +162,7 @@ impl TrajectorySample {
                 (n > 0).then(|| sum / f64::from(n))
             }
             Level::TrajectoryMax => measured.reduce(f64::max),
-            Level::TrajectoryLast => measured.last(),
+            Level::TrajectoryLast => measured.next_back(),
         }
     }
 }

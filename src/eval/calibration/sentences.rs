@@ -77,20 +77,34 @@ pub fn sentences(calibration: &Calibration) -> Vec<String> {
 
 /// How far a signal tells failing from passing.
 fn told(a: &Analysis, what: &str) -> String {
-    let verdict = match a.within_task {
-        None => "no task has both outcomes, so nothing is known within a task",
-        Some(e) if e.low > 0.5 => "within a task it tells them apart",
-        Some(e) if e.high < 0.5 => "within a task it tells them apart the wrong way round",
-        Some(_) => "within a task nothing shows that it tells them apart",
+    let (within, verdict) = match a.within_task {
+        None => (
+            "no task has both outcomes".to_owned(),
+            "nothing is known within a task",
+        ),
+        Some(w) => {
+            let e = w.estimate;
+            let shown = format!(
+                "{} over the {} pairs of one task, of {} tasks",
+                shown(Some(e)),
+                w.n_pairs,
+                w.n_tasks
+            );
+            let verdict = match () {
+                () if !w.is_reliable() => "too few tasks have both outcomes to rely on an interval",
+                () if e.low > 0.5 => "within a task it tells them apart",
+                () if e.high < 0.5 => "within a task it tells them apart the wrong way round",
+                () => "nothing shows that within a task it tells them apart",
+            };
+            (shown, verdict)
+        }
     };
     format!(
-        "{} of {what}: AUROC {} over {} ({} failing), {} over the {} pairs of one task; {verdict}.",
+        "{} of {what}: AUROC {} over {} ({} failing); {within}: {verdict}.",
         a.score.name(),
         shown(a.auroc),
         a.n,
         a.n_failing,
-        shown(a.within_task),
-        a.n_pairs
     )
 }
 
@@ -112,10 +126,12 @@ fn not_measured(c: &Calibration) -> Option<String> {
         .filter(|score| !score.is_control() && c.distribution(**score).is_none())
         .map(|score| score.name())
         .collect();
-    let names = missing.join(" and ");
-    (!missing.is_empty()).then(|| {
-        format!("Not measured in these runs: {names} (votes are only taken where they gate).")
-    })
+    let why = match missing.contains(&Score::Vote.name()) {
+        true => "; votes are only taken where they gate",
+        false => "",
+    };
+    (!missing.is_empty())
+        .then(|| format!("Not measured in these runs: {}{why}.", missing.join(", ")))
 }
 
 /// How the thresholds of the halves do on each other.

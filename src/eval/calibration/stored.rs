@@ -43,6 +43,10 @@ pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalErro
 pub fn gate_in_use(request: &EvalRequest<'_>) -> Result<Option<Gate>, EvalError> {
     let mut latest: Option<RunStarted> = None;
     for row in read_results(&request.out.join(RESULTS_FILE))?.0 {
+        // A record is large: those of other strategies are not read.
+        if !request.strategies.iter().any(|s| s.name == row.strategy) {
+            continue;
+        }
         let Some(lines) = record(&request.out.join("runs").join(row.run_name()))? else {
             continue;
         };

@@ -35,7 +35,7 @@ fn quantile_table(calibration: &Calibration) -> String {
 /// Strata are thirds by length, shortest first.
 fn outcome_table(analyses: &[Analysis]) -> String {
     let mut text = String::from(
-        "| of | score | n | failing | AUROC (95 %) | within a task (95 %) | pairs | short, middle, long | coefficient (95 %) | held out, length and syntax | and the score | gain (95 %) |\n\
+        "| of | score | n | failing | AUROC (95 %) | within a task (95 %) | pairs (tasks) | short, middle, long | coefficient (95 %) | held out, length and syntax | and the score | gain (95 %) |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for a in analyses {
@@ -50,8 +50,8 @@ fn outcome_table(analyses: &[Analysis]) -> String {
             a.n,
             a.n_failing,
             shown(a.auroc),
-            shown(a.within_task),
-            a.n_pairs,
+            shown(a.within_task.map(|w| w.estimate)),
+            pairs(a),
             strata.join(", "),
             shown_difference(a.coefficient),
             shown(held_out.and_then(|h| h.without_score)),
@@ -60,4 +60,9 @@ fn outcome_table(analyses: &[Analysis]) -> String {
         );
     }
     text
+}
+
+/// Pairs of one task, and how many tasks they are of.
+fn pairs(a: &Analysis) -> String {
+    (a.within_task).map_or("0".into(), |w| format!("{} ({})", w.n_pairs, w.n_tasks))
 }

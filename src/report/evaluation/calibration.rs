@@ -67,7 +67,7 @@ fn outcome(out: &mut Markup, c: &Calibration) -> Result<(), ReportError> {
     let dot = |a: &Analysis| Dot {
         label: format!("{} · {}", a.level.name(), a.score.name()),
         pooled: a.auroc,
-        within_task: a.within_task,
+        within_task: a.within_task.map(|w| w.estimate),
     };
     let all: Vec<Dot> = c.analyses.iter().map(dot).collect();
     let caption = "Above 0.5 what fails has the higher figure. Lines are intervals of 95 %, by drawing tasks; where one crosses 0.5, nothing is shown.";
@@ -80,6 +80,7 @@ fn outcome(out: &mut Markup, c: &Calibration) -> Result<(), ReportError> {
         "AUROC",
         "Within a task",
         "Pairs",
+        "Of tasks",
         "Short",
         "Middle",
         "Long",
@@ -93,8 +94,9 @@ fn outcome(out: &mut Markup, c: &Calibration) -> Result<(), ReportError> {
             .figure(a.n)
             .figure(a.n_failing)
             .figure(shown(a.auroc))
-            .figure(shown(a.within_task))
-            .figure(a.n_pairs);
+            .figure(shown(a.within_task.map(|w| w.estimate)))
+            .figure(a.within_task.map_or(0, |w| w.n_pairs))
+            .figure(a.within_task.map_or(0, |w| w.n_tasks));
         for at in 0..3 {
             let auroc = a.by_length.get(at).and_then(|stratum| stratum.auroc);
             out.figure(two(auroc.map(|e| e.value as f32)));

@@ -24,12 +24,14 @@ const LABELS: u32 = 250;
 pub fn histogram(d: &Distribution, threshold: Option<f64>) -> Result<Drawing, ReportError> {
     Drawing::new(230, |canvas| {
         let tallest = d.bins.iter().map(|bin| bin.n()).max().unwrap_or(1) as f64;
+        // With room for the legend above the bars.
+        let top = 1.4 * tallest;
         let end = (d.bins.len() as f64 * d.bin_nats).max(threshold.unwrap_or(0.0) * 1.05);
         let mut chart = ChartBuilder::on(canvas)
             .margin(10)
             .x_label_area_size(40)
             .y_label_area_size(48)
-            .build_cartesian_2d(0.0..end, 0.0..tallest * 1.1)?;
+            .build_cartesian_2d(0.0..end, 0.0..top)?;
         (chart.configure_mesh())
             .disable_x_mesh()
             .light_line_style(TRANSPARENT)
@@ -38,6 +40,8 @@ pub fn histogram(d: &Distribution, threshold: Option<f64>) -> Result<Drawing, Re
             .axis_desc_style(("sans-serif", TEXT))
             .x_desc("nats")
             .y_desc("steps")
+            // No more ticks than whole numbers.
+            .y_labels((top as usize + 1).min(6))
             .y_label_formatter(&|n| format!("{n:.0}"))
             .draw()?;
         let layers: [(&str, RGBColor, Layer); 3] = [
@@ -62,7 +66,7 @@ pub fn histogram(d: &Distribution, threshold: Option<f64>) -> Result<Drawing, Re
             }
         }
         if let Some(nats) = threshold {
-            let line = [(nats, 0.0), (nats, tallest * 1.1)];
+            let line = [(nats, 0.0), (nats, top)];
             (chart.draw_series([PathElement::new(line, GREEN.stroke_width(2))])?)
                 .label(format!("gate, {nats:.2}"))
                 .legend(|(x, y)| PathElement::new([(x, y), (x + 12, y)], GREEN.stroke_width(2)));
