@@ -8,7 +8,8 @@ use crate::eval::{
     Comparison, EvalRequest, EvalRow, compare, comparison_table, markdown_table, rescore,
     rescored_table, summarise, write_predictions,
 };
-use anyhow::bail;
+use crate::report::comparison_html;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -95,9 +96,12 @@ impl EvalArgs {
                 print!("\n{}", rescored_table(&rescored));
             }
         }
+        let page = self.out.join("comparison.html");
+        std::fs::write(&page, comparison_html(&self.model.model, &summaries)?)
+            .with_context(|| format!("{} cannot be written", page.display()))?;
         let predictions = write_predictions(&rows, &self.model.model, &self.out)?;
         eprintln!(
-            "{} files of predictions in SWE-bench's format below {}",
+            "wrote comparison.html and {} files of predictions in SWE-bench's format to {}",
             predictions.len(),
             self.out.display()
         );
