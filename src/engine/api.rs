@@ -151,8 +151,10 @@ pub trait Engine {
     /// With no sequence living: from here on usage is counted as if
     /// [`forget_prefixes`](Self::forget_prefixes) had been called, but nothing is forgotten: what the prefix cache has counts as
     /// computed where it is first taken over, and as reused from then on. Sequences
-    /// that bypass the cache count all they take over as computed. For comparisons,
-    /// which compute a prompt once and charge everybody for it.
+    /// that bypass the cache count all they take over as computed. Likewise, what was
+    /// decoded from the same tokens in the same way is not decoded again and counts as
+    /// decoded. For comparisons, which do once what several strategies do, and charge
+    /// each of them for it.
     fn new_bill(&mut self);
     /// Every sequence that was not released, in the order of their ids.
     fn living(&self) -> Vec<SeqId>;

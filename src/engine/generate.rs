@@ -231,7 +231,12 @@ impl LocalEngine {
         run.finish = Some(Finish::KvPoolFull);
     }
 
-    fn push_decoded(&mut self, seq: SeqId, tokens: &[u32], purpose: crate::base::Purpose) {
+    pub(super) fn push_decoded(
+        &mut self,
+        seq: SeqId,
+        tokens: &[u32],
+        purpose: crate::base::Purpose,
+    ) {
         let sequence = self.sequence_mut(seq);
         sequence.tokens.extend_from_slice(tokens);
         sequence.decoded_end = sequence.tokens.len();

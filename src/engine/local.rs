@@ -4,6 +4,7 @@ use super::api::{
     append_within,
 };
 use super::lane::Lane;
+use super::replay::Known;
 use super::sequence::Sequence;
 use crate::base::{Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
@@ -21,6 +22,8 @@ pub struct LocalEngine {
     pub(super) pool: BlockPool,
     pub(super) sequences: HashMap<SeqId, Sequence>,
     pub(super) usage: UsageByPurpose,
+    /// Continuations that a new bill need not decode again.
+    pub(super) known: Known,
     rerun_tokens: u64,
     /// Time spent on rows of logits after the model gave them.
     pub(super) sampling: Duration,
@@ -49,6 +52,7 @@ impl LocalEngine {
             pool,
             sequences: HashMap::new(),
             usage: UsageByPurpose::default(),
+            known: Known::default(),
             rerun_tokens: 0,
             sampling: Duration::ZERO,
             released_tokens: 0,
@@ -199,6 +203,7 @@ impl Engine for LocalEngine {
 
     fn forget_prefixes(&mut self) {
         self.pool.forget_prefixes();
+        self.known.forget();
     }
 
     fn new_bill(&mut self) {
@@ -231,7 +236,7 @@ impl Engine for LocalEngine {
     ) -> Result<Vec<Generated>, EngineError> {
         let _busy = self.lane.busy();
         let started = Instant::now();
-        let result = self.generate_all(jobs, on_step);
+        let result = self.generate_or_replay(jobs, on_step);
         if let Some(job) = jobs.first() {
             self.usage[job.purpose].wall_ms += started.elapsed().as_millis() as u64;
         }

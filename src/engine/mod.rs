@@ -6,6 +6,7 @@ mod lane;
 mod local;
 mod memory;
 mod open;
+mod replay;
 mod score;
 pub mod scripted;
 mod sequence;

@@ -59,6 +59,10 @@ impl Sequence {
         self.rows.insert(self.tokens.len(), row);
     }
 
+    pub(super) fn drop_last_row(&mut self) {
+        self.rows.remove(&self.tokens.len());
+    }
+
     /// The first `len` tokens, sharing every cached block and kept row.
     pub(super) fn fork(&self, len: usize) -> Self {
         Self {

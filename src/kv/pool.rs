@@ -79,6 +79,11 @@ impl BlockPool {
         self.lock().prefixes.new_bill();
     }
 
+    /// True once a bill has followed another.
+    pub fn keeps_bills(&self) -> bool {
+        self.lock().prefixes.keeps_bills()
+    }
+
     /// Panics unless every block is free, cached or referenced, and just one of
     /// the three; every count is that of the tables' references; and the cache
     /// gives up children before their parents.

@@ -31,6 +31,25 @@ fn work(engine: &mut LocalEngine, seed: u32) -> Worked {
         seen.extend(ids(&generated));
         seen.extend(generated.tokens.iter().map(|t| t.entropy_nats.to_bits()));
     }
+    // Siblings leave a step's start, another follows its end.
+    let mut siblings = Vec::new();
+    for n in 0..3 {
+        let seq = engine.fork(trunk, text.len(), Purpose::Agent);
+        let mut sibling = job(seq, SAMPLED, u64::from(seed) + 10 + n, 12);
+        sibling.distinct = Some(0);
+        sibling.first_token_not = vec![engine.tokens(trunk)[text.len()]];
+        siblings.push(sibling);
+    }
+    let whole = engine.tokens(branch).len();
+    siblings.push(job(
+        engine.fork(branch, whole, Purpose::Agent),
+        SAMPLED,
+        7,
+        6,
+    ));
+    for generated in engine.generate(&siblings, &mut |_| {}).unwrap() {
+        seen.extend(ids(&generated));
+    }
     let again = sequence(engine, &[engine.tokens(branch), &text[..5]].concat());
     engine
         .compute(&[again], Purpose::Selection, &mut |_| {})
@@ -132,9 +151,20 @@ fn a_new_bill_counts_what_an_empty_cache_would() {
         let fresh = work(&mut forgetful, seed);
         assert_eq!(work(&mut billed, seed).spent, fresh.spent, "seed {seed}");
     }
-    // On the same bill a repeated run costs less.
+    // On the same bill a repeated prompt costs less.
     let again = work(&mut billed, 2).spent.total();
     billed.new_bill();
     let anew = work(&mut billed, 2).spent.total();
     assert!(again.computed_tokens < anew.computed_tokens);
+}
+
+/// What is charged and what is really done over again.
+pub fn charged_and_done(mut billed: LocalEngine, mut forgetful: LocalEngine) -> Vec<[Worked; 2]> {
+    let mut pairs = Vec::new();
+    for seed in [1, 1] {
+        forgetful.forget_prefixes();
+        billed.new_bill();
+        pairs.push([work(&mut billed, seed), work(&mut forgetful, seed)]);
+    }
+    pairs
 }

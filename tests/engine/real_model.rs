@@ -2,7 +2,7 @@
 //! brute force. Run `scripts/fetch-model` first.
 use crate::common::*;
 use crate::judge::{Asked, judge_both_ways};
-use crate::lanes::side_by_side_and_alone;
+use crate::lanes::{charged_and_done, side_by_side_and_alone};
 use candle_core::quantized::gguf_file;
 use candle_core::{Device, Tensor};
 use candle_transformers::models::quantized_qwen2::ModelWeights;
@@ -96,6 +96,15 @@ fn top_and_gap(row: &[f32]) -> (u32, f32) {
     let others = row.iter().enumerate().filter(|(i, _)| *i != top);
     let second = others.map(|(_, &l)| l).fold(f32::NEG_INFINITY, f32::max);
     (top as u32, row[top] - second)
+}
+
+#[test]
+fn what_is_charged_equals_to_the_last_bit_what_is_done_again() {
+    let real = open_real_for(2);
+    let beside = real.beside.expect("memory for two small pools");
+    for [charged, done] in charged_and_done(real.engine, beside) {
+        assert!(charged == done);
+    }
 }
 
 #[test]
