@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub(super) const RESULTS_FILE: &str = "results.jsonl";
 
 /// The whole rows of a file and how many bytes they take; none where there is no file.
-/// A line that a kill cut short is no row: that run is resumed.
+/// A line that a kill cut short is no row.
 ///
 /// Errors: a line that is no row, by its number.
 pub(super) fn read_results(path: &Path) -> Result<(Vec<EvalRow>, u64), EvalError> {

@@ -8,8 +8,8 @@ use super::{EvalError, Task};
 use crate::agent::Dialect;
 use crate::base::{BranchId, Budget, Gate, Strategy};
 use crate::engine::Engine;
-use crate::record::RECORD_FILE;
-use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, resume, solve};
+use crate::record::{RECORD_FILE, read_record};
+use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, solve};
 use crate::verify::{RunnerLimits, TestRunner};
 use crate::workspace::Sandbox;
 use sha2::{Digest, Sha256};
@@ -73,7 +73,8 @@ struct Run<'a> {
 /// rows that were asked for.
 ///
 /// A worker takes a task and does all its runs, then the next task that nobody has
-/// taken. A run that was killed is resumed; finished rows are kept whatever happens.
+/// taken. Finished rows are kept whatever happens. A run that was killed is begun anew:
+/// what a resumed one computes a second time would be charged to its strategy.
 /// After an error the other workers end the run in hand, and the first error is told.
 /// Panics if there is no worker.
 pub fn evaluate(
@@ -182,8 +183,8 @@ impl EvalWorker<'_> {
             sandbox: self.sandbox,
             watcher: self.watcher,
         };
-        let state = if run_dir.join(RECORD_FILE).exists() {
-            resume(&run_dir, tools)?
+        let state = if let Some(ended) = ended_run(&run_dir)? {
+            ended
         } else {
             let repo = tempfile::tempdir()
                 .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
@@ -230,6 +231,21 @@ impl Run<'_> {
                 && row.settings == self.settings
         })
     }
+}
+
+/// The run in a folder, if it has come to its end; what is left of another is removed.
+fn ended_run(run_dir: &Path) -> Result<Option<RunState>, EvalError> {
+    if !run_dir.exists() {
+        return Ok(None);
+    }
+    if let Ok((lines, _)) = read_record(&run_dir.join(RECORD_FILE)) {
+        let state = RunState::of_record(&lines);
+        if state.ended {
+            return Ok(Some(state));
+        }
+    }
+    std::fs::remove_dir_all(run_dir).map_err(|e| EvalError::io("remove", run_dir, e))?;
+    Ok(None)
 }
 
 /// Judges the selected patch, and every other trajectory's for the oracle.
