@@ -173,6 +173,7 @@ impl SafetensorsDir {
             rms_eps: c.rms_norm_eps,
             tied_embeddings: c.tie_word_embeddings,
             qkv_bias: self.shape("blk.0.attn_q.bias").is_some(),
+            head_norms: false,
         }
         .validated(&path)
     }

@@ -3,8 +3,7 @@ use super::api::{EngineError, Progress};
 use super::local::LocalEngine;
 use crate::base::{Purpose, SeqId};
 use crate::model::BatchStep;
-use crate::ops::{LogitsRow, read_rows};
-use candle_core::Tensor;
+use crate::ops::{LogitsRow, RowDraw, Rows, read_rows};
 use std::time::Instant;
 
 /// Rows of one batch at most. A product over 512 rows has long stopped being
@@ -22,6 +21,8 @@ pub(super) struct Want {
     pub(super) seq: SeqId,
     pub(super) n_logits: usize,
     pub(super) purpose: Purpose,
+    /// How the token after the last row is drawn, where that is known before.
+    pub(super) draw: Option<RowDraw>,
 }
 
 /// What a step did for one want.
@@ -31,6 +32,11 @@ pub(super) enum Got {
     Rows(Vec<LogitsRow>),
     /// No block was free; nothing of this sequence was run.
     PoolFull,
+}
+
+/// What a device or a model could not do.
+pub(super) fn broken(error: candle_core::Error) -> EngineError {
+    EngineError::Model(error.to_string())
 }
 
 impl LocalEngine {
@@ -52,6 +58,7 @@ impl LocalEngine {
         // Wants in the batch: which, where its tokens start, and the number of
         // its rows of logits.
         let mut in_batch = Vec::new();
+        let mut draws = Vec::new();
         for i in order {
             let want = wants[i];
             let room = BATCH_ROWS_MAX - batch.tokens.len();
@@ -93,8 +100,12 @@ impl LocalEngine {
             usage.blocks_copied += plan.copies.len() as u64;
             copies.extend(plan.copies);
             in_batch.push((i, start, n_logits));
+            draws.extend((1..=n_logits).map(|row| {
+                let is_last = row == n_logits && n_rows == pending;
+                want.draw.filter(|_| is_last)
+            }));
         }
-        let ran = self.run(&batch, &copies);
+        let ran = self.run(&batch, &copies, &draws);
         if ran.is_err() {
             // What the cache holds of these is unknown: none of it is kept.
             for &(i, ..) in &in_batch {
@@ -120,8 +131,9 @@ impl LocalEngine {
         &mut self,
         batch: &BatchStep,
         copies: &[(u32, u32)],
+        draws: &[Option<RowDraw>],
     ) -> Result<Vec<LogitsRow>, EngineError> {
-        let logits = || -> candle_core::Result<Option<Tensor>> {
+        let logits = || -> candle_core::Result<Option<Rows>> {
             self.storage.copy_blocks(copies)?;
             if batch.tokens.is_empty() {
                 return Ok(None);
@@ -132,12 +144,14 @@ impl LocalEngine {
                 false => Ok(Some(self.model.logits(&hidden)?)), // [R, V]
             }
         };
-        let broken = |error: candle_core::Error| EngineError::Model(error.to_string());
         let Some(logits) = logits().map_err(broken)? else {
             return Ok(Vec::new());
         };
+        if self.waits {
+            logits.wait().map_err(broken)?;
+        }
         let started = Instant::now();
-        let rows = read_rows(&logits).map_err(broken)?;
+        let rows = read_rows(logits, draws).map_err(broken)?;
         self.sampling += started.elapsed();
         rows.into_iter()
             .map(|row| row.map_err(|error| EngineError::Model(error.to_string())))
@@ -166,6 +180,7 @@ impl LocalEngine {
                     seq,
                     n_logits: 1,
                     purpose,
+                    draw: None,
                 })
                 .collect();
             let mut full = false;
@@ -175,6 +190,7 @@ impl LocalEngine {
                     continue;
                 };
                 if let Some(row) = rows.into_iter().next() {
+                    let row = row.alone().map_err(broken)?;
                     self.sequence_mut(want.seq).keep_last_row(row);
                     waiting.retain(|&seq| seq != want.seq);
                 }
