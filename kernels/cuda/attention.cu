@@ -198,15 +198,24 @@ __device__ __forceinline__ void merge(const float* sums, const float2* masses,
     float all = 0.f, sum[D / WARP];
 #pragma unroll
     for (int n = 0; n < D / WARP; n++) sum[n] = 0.f;
-#pragma unroll 4
-    for (int s = from; s < to; s++) {
-        const size_t at = (size_t)slots[s] * n_heads + head;
-        const float2 m = masses[at];
+    for (int base = from; base < to; base += WARP) {
+        // A lane finds one slot's weight; then all add up slot after slot, with the loads
+        // of several in flight.
+        const bool is = base + lane < to;
+        const int slot = is ? slots[base + lane] : 0;
+        const float2 m = is ? masses[(size_t)slot * n_heads + head] : make_float2(-INFINITY, 0.f);
         const float weight = exp2f(m.x - most);
         all += weight * m.y;
+        const int count = min(WARP, to - base);
+#pragma unroll 8
+        for (int s = 0; s < count; s++) {
+            const float w = __shfl_sync(ALL, weight, s);
+            const size_t at = (size_t)__shfl_sync(ALL, slot, s) * n_heads + head;
 #pragma unroll
-        for (int n = 0; n < D / WARP; n++) sum[n] += weight * sums[at * D + n * WARP + lane];
+            for (int n = 0; n < D / WARP; n++) sum[n] += w * sums[at * D + n * WARP + lane];
+        }
     }
+    all = warp_sum(all);
 #pragma unroll
     for (int n = 0; n < D / WARP; n++)
         out[(size_t)i * D + n * WARP + lane] = __float2bfloat16(sum[n] / all);

@@ -1,8 +1,12 @@
 // What all kernels share. Letters as in the crate that calls them: T rows, H query
 // heads, K key/value heads, D head dimension, S = 16 positions of a block, V vocabulary.
 #pragma once
-#include <cuda_bf16.h>
 #include <stdint.h>
+#ifdef EGSS_EMULATED
+#include "emulated.h"
+#else
+#include <cuda_bf16.h>
+#endif
 
 typedef __nv_bfloat16 bf16;
 
@@ -10,6 +14,7 @@ constexpr int WARP = 32;
 constexpr unsigned ALL = 0xffffffffu;
 constexpr int BLOCK_SIZE = 16;
 
+#ifndef EGSS_EMULATED
 // Kernels of one stream are launched so that the next may begin while the one before
 // still runs. Each lets its follower begin at once, and waits for all that was launched
 // before it, before it touches anything but weights.
@@ -45,6 +50,7 @@ __device__ __forceinline__ void mma(float c[4], uint32_t a0, uint32_t a1, uint32
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
+#endif
 
 __device__ __forceinline__ uint32_t pack(float low, float high) {
     __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
