@@ -32,6 +32,8 @@ pub enum BackendError {
 #[derive(Clone)]
 pub struct Backend {
     device: Device,
+    /// False where candle's operations alone are to do, whatever kernels there are.
+    kernels: bool,
     #[cfg(feature = "cuda")]
     gpu: Option<Arc<Gpu>>,
 }
@@ -40,6 +42,15 @@ impl Backend {
     /// The host.
     pub fn cpu() -> Self {
         Self::plain(Device::Cpu)
+    }
+
+    /// The host by candle's operations alone: what devices without kernels of their own
+    /// run, here where it can be tested.
+    pub fn composite() -> Self {
+        Self {
+            kernels: false,
+            ..Self::cpu()
+        }
     }
 
     /// A device by its name on the command line: `cpu`, `cuda` or `metal`.
@@ -83,6 +94,7 @@ impl Backend {
         let gpu = Gpu::new(stream, blas).map_err(|error| missing(error.to_string()))?;
         Ok(Self {
             device: Device::Cuda(device),
+            kernels: true,
             gpu: Some(Arc::new(gpu)),
         })
     }
@@ -102,6 +114,7 @@ impl Backend {
 
     fn plain(device: Device) -> Self {
         Self {
+            kernels: device.is_cpu(),
             device,
             #[cfg(feature = "cuda")]
             gpu: None,
@@ -128,6 +141,11 @@ impl Backend {
             true => 2, // bf16
             false => size_of::<f32>(),
         }
+    }
+
+    /// True where candle's operations alone do the work.
+    pub fn is_composite(&self) -> bool {
+        !self.kernels
     }
 
     /// True where a GPU's kernels do the work.

@@ -62,7 +62,9 @@ impl CompositeStep {
             })
         };
         Ok(Self {
-            key_places: places(&|block, offset, head, i| ((block * k + head) * d + i) * s + offset)?,
+            key_places: places(&|block, offset, head, i| {
+                ((block * k + head) * d + i) * s + offset
+            })?,
             value_places: places(&|block, offset, head, i| {
                 ((block * k + head) * s + offset) * vd + i
             })?,

@@ -5,7 +5,7 @@ use super::pool::Pool;
 use super::{Backend, Rows};
 use crate::checkpoint::Weight;
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor, bail};
 use egss_kernels::{Format, PackedMatrix};
 
 /// Weights `[out, in]` of a product `x Wᵀ`, and rows to look up.
@@ -30,12 +30,14 @@ impl Matrix {
             };
             return Ok(Self::Device(DeviceMatrix::new(gpu, plain)?));
         }
-        let _ = backend; // matters for a GPU's kernels only
         let tensor = match weight {
             Weight::Quantized(tensor) => tensor,
-            Weight::Plain(tensor) => return Ok(Self::Composite(QMatMul::Tensor(tensor))),
+            Weight::Plain(tensor) => {
+                let tensor = tensor.to_dtype(DType::F32)?;
+                return Ok(Self::Composite(QMatMul::Tensor(tensor)));
+            }
         };
-        match format(&tensor) {
+        match format(&tensor).filter(|_| !backend.is_composite()) {
             Some(format) => {
                 let (n, k) = tensor.shape().dims2()?;
                 Ok(Self::Packed(PackedMatrix::pack(

@@ -1,11 +1,12 @@
 //! Attention of one layer, from projected rows to mixed values: heads normalised where
 //! the model has that, turned, stored, then looked at.
+use super::composite::mix_composite;
 #[cfg(feature = "cuda")]
 use super::device::{DeviceRows, gpu_error, with_view};
 use super::norm::RmsNorm;
 use super::step::{Angles, On};
 use super::{LayerCache, Rows, Step, normalise_heads, paged_attention, rotate, store_kv};
-use candle_core::{Result, bail};
+use candle_core::Result;
 #[cfg(feature = "cuda")]
 use egss_kernels::cuda::{GpuPlan, HeadNorms as DeviceNorms, Turn, View, bf16};
 
@@ -37,20 +38,25 @@ pub fn mix(
             let mixed = paged_attention(qkv, heads.n_heads, keys, values, &step.plan)?;
             Ok(mixed.into())
         }
+        (
+            Rows::Tensor(qkv),
+            On::Composite { cos, sin, step },
+            LayerCache::Tensors(keys, values),
+        ) => {
+            let mixed = mix_composite(qkv, heads, step, (cos, sin), norms, (keys, values));
+            Ok(mixed?.into())
+        }
         #[cfg(feature = "cuda")]
         (Rows::Device(qkv), On::Device(plan), LayerCache::Device(keys, values)) => {
             let block = heads.n_kv_heads * super::BLOCK_SIZE * heads.head_dim;
             let n_slots = keys.len() / block.max(1) * super::BLOCK_SIZE;
             if let Some(slot) = step.slots.iter().find(|&&slot| slot as usize >= n_slots) {
-                bail!("slot {slot} of a cache of {n_slots} slots");
+                candle_core::bail!("slot {slot} of a cache of {n_slots} slots");
             }
             on_device(qkv, step, plan, angles, norms, keys, values)
         }
         #[cfg(feature = "cuda")]
-        _ => bail!("rows, a step and a cache of different devices"),
-        #[cfg(not(feature = "cuda"))]
-        #[allow(unreachable_patterns)]
-        _ => bail!("rows, a step and a cache of different devices"),
+        _ => candle_core::bail!("rows, a step and a cache of different devices"),
     }
 }
 

@@ -4,6 +4,7 @@ mod attention;
 mod backend;
 mod blocks;
 mod cache;
+mod composite;
 #[cfg(feature = "cuda")]
 mod device;
 mod feed_forward;

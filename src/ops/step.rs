@@ -1,10 +1,12 @@
 //! What all layers of one step share: made once, and uploaded once where there is a GPU.
+use super::composite::CompositeStep;
 #[cfg(feature = "cuda")]
 use super::device::gpu_error;
 use super::{AttentionPlan, AttentionSpan, Backend};
 use candle_core::{Result, Tensor, bail};
 #[cfg(feature = "cuda")]
 use egss_kernels::cuda::{GpuPlan, HeadCounts};
+use egss_kernels::value_dim;
 
 /// Cosines and sines of the rotary embedding, for every position up to the context's
 /// limit.
@@ -35,6 +37,12 @@ pub struct Step {
 pub(super) enum On {
     /// Cosines and sines of the batch's rows, `[T, D / 2]`.
     Tensors { cos: Tensor, sin: Tensor },
+    /// The same for candle's operations alone.
+    Composite {
+        cos: Tensor,
+        sin: Tensor,
+        step: CompositeStep,
+    },
     /// Everything in one upload.
     #[cfg(feature = "cuda")]
     Device(GpuPlan),
@@ -57,7 +65,7 @@ impl Step {
         }
         let plan = AttentionPlan::new(spans);
         Ok(Self {
-            on: On::new(backend, heads, &plan, positions, slots, angles)?,
+            on: On::new(backend, heads, spans, &plan, positions, slots, angles)?,
             heads,
             plan,
             slots: slots.to_vec(),
@@ -69,6 +77,7 @@ impl On {
     fn new(
         backend: &Backend,
         heads: Heads,
+        spans: &[AttentionSpan],
         plan: &AttentionPlan,
         positions: &[u32],
         slots: &[u32],
@@ -86,12 +95,17 @@ impl On {
             );
             return plan.map(Self::Device).map_err(gpu_error);
         }
-        let _ = (heads, plan, slots);
-        let index = Tensor::new(positions, backend.device())?;
-        Ok(Self::Tensors {
-            cos: angles.cos.index_select(&index, 0)?,
-            sin: angles.sin.index_select(&index, 0)?,
-        })
+        let _ = plan; // the rows' own op has it
+        let device = backend.device();
+        let index = Tensor::new(positions, device)?;
+        let cos = angles.cos.index_select(&index, 0)?;
+        let sin = angles.sin.index_select(&index, 0)?;
+        if !backend.is_composite() {
+            return Ok(Self::Tensors { cos, sin });
+        }
+        let values = value_dim(heads.head_dim);
+        let step = CompositeStep::new(heads, spans, slots, values, device)?;
+        Ok(Self::Composite { cos, sin, step })
     }
 }
 
