@@ -165,12 +165,13 @@ impl BranchArgs {
             return Ok(());
         }
         println!(
-            "{:>6} {:>8} {:>11.1} {:>10.1} {:>8.2} {:>6.0}% {:>6.2}% {:>7.2} {:>10.2} {:>9} {:>6} {:>10.3}",
+            "{:>6} {:>8} {:>11.1} {:>10.1} {:>8.3} {:>8.3} {:>6.0}% {:>6.2}% {:>7.2} {:>10.2} {:>9} {:>6} {:>10.3}",
             row.trunk_tokens,
             row.branches,
             row.prefill_tok_s,
             row.decode_tok_s,
             row.steady_step_ms,
+            row.forward_ms,
             row.bandwidth_fraction * 100.0,
             row.entropy_share * 100.0,
             row.fork_us_median,
@@ -184,4 +185,4 @@ impl BranchArgs {
 }
 
 /// Names and units of the table's columns.
-const HEADER: &str = " trunk branches prefill t/s decode t/s  step ms memory entropy fork us grammar us prefilled copied first step";
+const HEADER: &str = " trunk branches prefill t/s decode t/s step ms forward memory entropy fork us grammar us prefilled copied first step";

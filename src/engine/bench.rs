@@ -53,6 +53,9 @@ pub struct BranchRow {
     pub blocks_copied: u64,
     /// Tail blocks copied by the first writes of one round.
     pub blocks_copied_at_first_write: u64,
+    /// Mean time of a step until its work was handed to the device, milliseconds: on a
+    /// GPU what the launches take, on a CPU the forward pass.
+    pub forward_ms: f64,
     /// Share of the decoding time that went into entropy and sampling.
     pub entropy_share: f64,
     /// Bytes that a steady step has to read at least, each weight once, each shared
@@ -160,6 +163,7 @@ pub fn branch_bench(
         prefilled_tokens_at_fork: rounds.iter().map(|round| round.prefilled_tokens).sum(),
         blocks_copied: rounds.iter().map(|round| round.blocks_copied_at_fork).sum(),
         blocks_copied_at_first_write: rounds[0].blocks_copied_at_first_write,
+        forward_ms: of_rounds(|round| round.forward_s) * 1e3,
         entropy_share,
         bandwidth_fraction: engine.step_bytes(kv_tokens) as f64 / steady_step_s / bench.bandwidth,
         peak_rss_bytes: peak_rss_bytes().max(bench.peak_rss_before),
@@ -187,6 +191,7 @@ struct Round {
     blocks_copied_at_fork: u64,
     blocks_copied_at_first_write: u64,
     decode_tok_s: f64,
+    forward_s: f64,
     entropy_share: f64,
     first_step_s: f64,
     /// Median of the steps after the first.
@@ -223,7 +228,7 @@ fn run_round(
         })
         .collect();
     let mut steps_s = Vec::new();
-    let sampling = engine.sampling_time();
+    let (sampling, forwarding) = (engine.sampling_time(), engine.forwarding_time());
     let started = Instant::now();
     let mut last = started;
     let generated = engine.generate(&jobs, &mut |progress| {
@@ -255,6 +260,7 @@ fn run_round(
         blocks_copied_at_fork: forked.blocks_copied - before.blocks_copied,
         blocks_copied_at_first_write: after.blocks_copied - forked.blocks_copied,
         decode_tok_s: n_tokens as f64 / decode_s,
+        forward_s: (engine.forwarding_time() - forwarding).as_secs_f64() / steps_s.len() as f64,
         entropy_share: (engine.sampling_time() - sampling).as_secs_f64() / decode_s,
         first_step_s: steps_s[0],
         steady_step_s: median(&mut steps_s[1..]),

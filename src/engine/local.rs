@@ -25,6 +25,8 @@ pub struct LocalEngine {
     rerun_tokens: u64,
     /// Time spent on rows of logits after the model gave them.
     pub(super) sampling: Duration,
+    /// Time until the model's work was handed to the device: on a CPU, done.
+    pub(super) forwarding: Duration,
     /// Whether a step waits for the device before its time counts as sampling.
     pub(super) waits: bool,
     /// Tokens that sequences held when they were released.
@@ -56,6 +58,7 @@ impl LocalEngine {
             usage: UsageByPurpose::default(),
             rerun_tokens: 0,
             sampling: Duration::ZERO,
+            forwarding: Duration::ZERO,
             waits: false,
             released_tokens: 0,
             context_max,
@@ -97,6 +100,12 @@ impl LocalEngine {
     /// Time spent so far on rows of logits: entropy, masks, drawing tokens.
     pub fn sampling_time(&self) -> Duration {
         self.sampling
+    }
+
+    /// Time spent so far until the model's work was handed to the device: all of it on a
+    /// CPU, the launches on a GPU.
+    pub fn forwarding_time(&self) -> Duration {
+        self.forwarding
     }
 
     /// From here on a step waits for the device before entropy and sampling begin, so that

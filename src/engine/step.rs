@@ -144,7 +144,10 @@ impl LocalEngine {
                 false => Ok(Some(self.model.logits(&hidden)?)), // [R, V]
             }
         };
-        let Some(logits) = logits().map_err(broken)? else {
+        let started = Instant::now();
+        let forwarded = logits().map_err(broken)?;
+        self.forwarding += started.elapsed();
+        let Some(logits) = forwarded else {
             return Ok(Vec::new());
         };
         if self.waits {
