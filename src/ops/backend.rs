@@ -74,9 +74,10 @@ impl Backend {
 
     #[cfg(feature = "cuda")]
     fn cuda() -> Result<Self, BackendError> {
+        // candle's messages may go on with a backtrace.
         let missing = |reason: String| BackendError::Missing {
             asked: "cuda",
-            reason,
+            reason: reason.lines().next().unwrap_or_default().to_owned(),
         };
         let device = candle_core::CudaDevice::new_with_stream(0);
         let device = device.map_err(|error| missing(error.to_string()))?;
@@ -184,5 +185,23 @@ impl Backend {
     #[cfg(feature = "cuda")]
     pub(super) fn gpu(&self) -> Option<&Arc<Gpu>> {
         self.gpu.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_not_there_is_refused_with_what_to_do() {
+        let refusal = |name| Backend::open(name).err().expect("refused").to_string();
+        assert!(refusal("tpu").contains("choose cpu, cuda or metal"));
+        if !cfg!(feature = "cuda") {
+            assert!(refusal("cuda").contains("--features cuda"));
+        }
+        if !cfg!(feature = "metal") {
+            assert!(refusal("metal").contains("--device cpu"));
+        }
+        assert!(!Backend::open("cpu").expect("always there").is_composite());
     }
 }

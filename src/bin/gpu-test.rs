@@ -1,6 +1,6 @@
-//! The engine on a GPU against the engine on a CPU, on small models of random weights.
-//! Needs a GPU to run; `scripts/gpu-check` runs it.
-#![cfg(feature = "cuda")]
+//! The engine on a GPU against the engine on a CPU, on small models of random weights:
+//! `scripts/gpu-check` runs it where there is a GPU. A program of its own and no test of
+//! cargo's, so that it is built with the very library that `egss` is, in one go.
 use egss::base::{Purpose, RngKey, SamplerSettings, SeqId};
 use egss::checkpoint::Checkpoint;
 use egss::engine::{
@@ -20,6 +20,41 @@ const SAME_DEVICE_NMSE: f64 = 1e-4;
 
 /// Shapes whose layers differ in all that the kernels tell apart.
 const SHAPES: [&str; 2] = ["tiny", "tiny3"];
+
+/// Each check by name; the arguments choose those that contain one of them.
+const CHECKS: [(&str, fn()); 4] = [
+    (
+        "logits_of_a_whole_model_equal_the_cpus",
+        logits_of_a_whole_model_equal_the_cpus,
+    ),
+    (
+        "a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows",
+        a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows,
+    ),
+    (
+        "drawn_tokens_and_their_figures_are_those_of_the_rows",
+        drawn_tokens_and_their_figures_are_those_of_the_rows,
+    ),
+    (
+        "equal_seeds_give_equal_tokens_and_others_differ",
+        equal_seeds_give_equal_tokens_and_others_differ,
+    ),
+];
+
+fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let mut failed = 0;
+    for (name, check) in CHECKS {
+        if !chosen.is_empty() && !chosen.iter().any(|part| name.contains(part.as_str())) {
+            continue;
+        }
+        // A check says by a panic what it found; the others still run.
+        let passed = std::panic::catch_unwind(check).is_ok();
+        failed += usize::from(!passed);
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+    }
+    std::process::exit(i32::from(failed > 0));
+}
 
 fn engine(shape: &str, backend: &Backend) -> LocalEngine {
     let settings = EngineSettings {
@@ -74,7 +109,6 @@ fn job(seq: SeqId, tokens: usize, sampler: SamplerSettings, stream: u64) -> Gene
     }
 }
 
-#[test]
 fn logits_of_a_whole_model_equal_the_cpus() {
     for shape in SHAPES {
         let (mut on_gpu, mut on_cpu) = (engine(shape, &gpu()), engine(shape, &Backend::cpu()));
@@ -92,7 +126,6 @@ fn logits_of_a_whole_model_equal_the_cpus() {
     }
 }
 
-#[test]
 fn a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows() {
     for shape in SHAPES {
         let mut engine = engine(shape, &gpu());
@@ -136,7 +169,6 @@ fn a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows() {
     }
 }
 
-#[test]
 fn drawn_tokens_and_their_figures_are_those_of_the_rows() {
     for shape in SHAPES {
         let (mut on_gpu, mut on_cpu) = (engine(shape, &gpu()), engine(shape, &Backend::cpu()));
@@ -180,7 +212,6 @@ fn drawn_tokens_and_their_figures_are_those_of_the_rows() {
     }
 }
 
-#[test]
 fn equal_seeds_give_equal_tokens_and_others_differ() {
     let mut engine = engine("tiny", &gpu());
     let tokens = prompt(40, 4);
