@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <csetjmp>
 #include <functional>
 #include <ucontext.h>
 #include <vector>
@@ -51,30 +52,42 @@ inline uint32_t min(uint32_t a, uint32_t b) { return a < b ? a : b; }
 using std::isnan;
 
 namespace emulated {
+// A fiber begins on a stack of its own by its context, and from then on takes turns by
+// jumps, which cost no call of the system's.
 struct Fiber {
     ucontext_t context;
+    jmp_buf at;
     std::vector<char> stack;
-    bool done;
+    bool begun, done;
 };
 struct Warp {
     uint32_t in[32][8], out[32][4];
     int arrived = 0, round = 0;
 };
 inline Dim thread_, block_, threads_, blocks_;
-inline ucontext_t scheduler;
+inline jmp_buf scheduler;
 inline std::vector<Fiber> fibers;
 inline std::vector<Warp> warps;
 inline int current, block_arrived, block_round;
 inline std::function<void()> body;
 
 inline void yield() {
-    const int me = current;
-    swapcontext(&fibers[me].context, &scheduler);
+    Fiber& me = fibers[current];
+    if (_setjmp(me.at) == 0) _longjmp(scheduler, 1);
 }
 inline void start() {
     body();
     fibers[current].done = true;
-    swapcontext(&fibers[current].context, &scheduler);
+    _longjmp(scheduler, 1);
+}
+inline void resume(int i) {
+    current = i;
+    thread_ = {(unsigned)i, 0};
+    Fiber& fiber = fibers[i];
+    if (_setjmp(scheduler) != 0) return;
+    if (fiber.begun) _longjmp(fiber.at, 1);
+    fiber.begun = true;
+    setcontext(&fiber.context);
 }
 inline int lane() { return current % 32; }
 // All lanes of a warp bring n words; `f` makes everybody's answer once the last has come.
@@ -103,7 +116,7 @@ inline void launch(Dim grid, int threads, std::function<void()> kernel) {
             warps.assign((threads + 31) / 32, Warp());
             block_arrived = block_round = 0;
             for (auto& fiber : fibers) {
-                fiber.done = false;
+                fiber.begun = fiber.done = false;
                 fiber.stack.resize(64 << 10);
                 getcontext(&fiber.context);
                 fiber.context.uc_stack.ss_sp = fiber.stack.data();
@@ -116,9 +129,7 @@ inline void launch(Dim grid, int threads, std::function<void()> kernel) {
                 for (int i = 0; i < threads; i++)
                     if (!fibers[i].done) {
                         any = true;
-                        current = i;
-                        thread_ = {(unsigned)i, 0};
-                        swapcontext(&scheduler, &fibers[i].context);
+                        resume(i);
                     }
             }
         }
@@ -167,21 +178,23 @@ inline void mma(float c[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, 
                 uint32_t b1) {
     const uint32_t words[6] = {a0, a1, a2, a3, b0, b1};
     uint32_t* sums = emulated::together(words, 6, [](emulated::Warp& warp) {
+        float a[16][16], b[8][16];
         auto number = [&](int lane, int word, int half) {
             __nv_bfloat16 b;
             b.bits = warp.in[lane][word] >> (16 * half);
             return (float)b;
         };
         for (int l = 0; l < 32; l++)
+            for (int half = 0; half < 2; half++) {
+                const int g = l / 4, k = l % 4 * 2 + half;
+                for (int w = 0; w < 4; w++) a[g + 8 * (w % 2)][k + 8 * (w / 2)] = number(l, w, half);
+                for (int w = 0; w < 2; w++) b[g][k + 8 * w] = number(l, 4 + w, half);
+            }
+        for (int l = 0; l < 32; l++)
             for (int i = 0; i < 4; i++) {
                 const int row = l / 4 + 8 * (i / 2), column = l % 4 * 2 + i % 2;
                 float sum = 0;
-                for (int k = 0; k < 16; k++) {
-                    const int of = k % 8 / 2;
-                    const float a = number(row % 8 * 4 + of, row / 8 + 2 * (k / 8), k % 2);
-                    const float b = number(column * 4 + of, 4 + k / 8, k % 2);
-                    sum += a * b;
-                }
+                for (int k = 0; k < 16; k++) sum += a[row][k] * b[column][k];
                 memcpy(&warp.out[l][i], &sum, 4);
             }
     });
