@@ -148,11 +148,7 @@ impl CausalLm for Decoder {
             &batch.slots,
             &self.angles,
         )?;
-        let on = StepContext {
-            step: &step,
-            angles: &self.angles,
-            kv,
-        };
+        let on = StepContext { step: &step, kv };
         let device = self.backend.device();
         let mut x = self.embedding.matrix().rows(&batch.tokens, device)?; // [T, E]
         for (index, layer) in self.layers.iter().enumerate() {

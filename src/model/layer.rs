@@ -1,6 +1,6 @@
 //! One transformer layer: attention, then a gated feed-forward.
 use crate::kv::KvStorage;
-use crate::ops::{Angles, HeadNorms, Input, Projection, RmsNorm, Rows, Step, feed_forward, mix};
+use crate::ops::{HeadNorms, Input, Projection, RmsNorm, Rows, Step, feed_forward, mix};
 use candle_core::Result;
 
 pub(super) struct Layer {
@@ -19,7 +19,6 @@ pub(super) struct Layer {
 /// What all layers of one step share.
 pub(super) struct StepContext<'a> {
     pub(super) step: &'a Step,
-    pub(super) angles: &'a Angles,
     pub(super) kv: &'a KvStorage,
 }
 
@@ -32,7 +31,7 @@ impl Layer {
             .forward(x, Input::Normed(&self.attention_norm), None)?; // [T, (H + 2K) D]
         // 2. Turn by position, write the cache, then read all of it that each row may see.
         let norms = self.head_norms.as_ref();
-        let y = mix(&qkv, on.step, on.angles, norms, on.kv.layer(index))?; // [T, H D]
+        let y = mix(&qkv, on.step, norms, on.kv.layer(index))?; // [T, H D]
         // 3. Mix the heads.
         let x = self.o.forward(&y, Input::Plain, Some(x))?; // [T, E]
         // 4. Feed forward.

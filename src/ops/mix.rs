@@ -1,10 +1,14 @@
 //! Attention of one layer, from projected rows to mixed values: heads normalised where
 //! the model has that, turned, stored, then looked at.
+#[cfg(feature = "cuda")]
+use super::Heads;
 use super::composite::mix_composite;
 #[cfg(feature = "cuda")]
 use super::device::{DeviceRows, gpu_error, with_view};
 use super::norm::RmsNorm;
-use super::step::{Angles, On};
+#[cfg(feature = "cuda")]
+use super::step::Angles;
+use super::step::On;
 use super::{LayerCache, Rows, Step, normalise_heads, paged_attention, rotate, store_kv};
 use candle_core::Result;
 #[cfg(feature = "cuda")]
@@ -21,7 +25,6 @@ pub struct HeadNorms {
 pub fn mix(
     qkv: &Rows,
     step: &Step,
-    angles: &Angles,
     norms: Option<&HeadNorms>,
     cache: LayerCache<'_>,
 ) -> Result<Rows> {
@@ -47,13 +50,13 @@ pub fn mix(
             Ok(mixed?.into())
         }
         #[cfg(feature = "cuda")]
-        (Rows::Device(qkv), On::Device(plan), LayerCache::Device(keys, values)) => {
+        (Rows::Device(qkv), On::Device { plan, angles }, LayerCache::Device(keys, values)) => {
             let block = heads.n_kv_heads * super::BLOCK_SIZE * heads.head_dim;
             let n_slots = keys.len() / block.max(1) * super::BLOCK_SIZE;
             if let Some(slot) = step.slots.iter().find(|&&slot| slot as usize >= n_slots) {
                 candle_core::bail!("slot {slot} of a cache of {n_slots} slots");
             }
-            on_device(qkv, step, plan, angles, norms, keys, values)
+            on_device(qkv, heads, (plan, angles), norms, (keys, values))
         }
         #[cfg(feature = "cuda")]
         _ => candle_core::bail!("rows, a step and a cache of different devices"),
@@ -63,15 +66,12 @@ pub fn mix(
 #[cfg(feature = "cuda")]
 fn on_device(
     qkv: &DeviceRows,
-    step: &Step,
-    plan: &GpuPlan,
-    angles: &Angles,
+    heads: Heads,
+    (plan, angles): (&GpuPlan, &Angles),
     norms: Option<&HeadNorms>,
-    keys: View<'_, bf16>,
-    values: View<'_, bf16>,
+    (keys, values): (View<'_, bf16>, View<'_, bf16>),
 ) -> Result<Rows> {
     let gpu = &qkv.gpu;
-    let heads = step.heads;
     let turned = |norms: Option<DeviceNorms<'_>>| {
         with_view(gpu, &angles.cos, |cos| {
             with_view(gpu, &angles.sin, |sin| {

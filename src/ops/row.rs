@@ -127,6 +127,10 @@ pub fn read_rows(
     logits: Rows,
     draws: &[Option<RowDraw>],
 ) -> Result<Vec<std::result::Result<LogitsRow, DecodeError>>> {
+    let (rows, _) = logits.dims2()?;
+    if draws.len() != rows {
+        candle_core::bail!("read_rows: {rows} rows and {} draws", draws.len());
+    }
     match logits {
         Rows::Tensor(logits) => read_tensor(&logits),
         #[cfg(feature = "cuda")]
@@ -256,13 +260,13 @@ mod tests {
     fn every_row_has_its_own_figures_and_a_bad_one_its_own_error() -> Result<()> {
         let rows = [[0.0f32, 3.0, 1.0], [2.0, f32::NAN, 0.0], [1.0, 1.0, 1.0]];
         let read = read_rows(Tensor::new(&rows, &Device::Cpu)?.into(), &[None; 3])?;
-        let first = read[0].as_ref().ok().expect("a good row");
+        let first = read[0].as_ref().expect("a good row");
         assert_eq!((first.logits()?, first.stats.top1), (&rows[0][..], 1));
         assert!(matches!(
             &read[1],
             Err(DecodeError::BadLogit { token: 1, .. })
         ));
-        let even = read[2].as_ref().ok().expect("a good row");
+        let even = read[2].as_ref().expect("a good row");
         assert!((even.stats.entropy_nats - 3f32.ln()).abs() < 1e-6);
         Ok(())
     }

@@ -9,7 +9,8 @@ use egss_kernels::cuda::{GpuPlan, HeadCounts};
 use egss_kernels::value_dim;
 
 /// Cosines and sines of the rotary embedding, for every position up to the context's
-/// limit.
+/// limit. Cloning shares them.
+#[derive(Clone)]
 pub struct Angles {
     /// `[context, D / 2]`
     pub cos: Tensor,
@@ -43,9 +44,9 @@ pub(super) enum On {
         sin: Tensor,
         step: CompositeStep,
     },
-    /// Everything in one upload.
+    /// Everything in one upload, and all positions' angles.
     #[cfg(feature = "cuda")]
-    Device(GpuPlan),
+    Device { plan: GpuPlan, angles: Angles },
 }
 
 impl Step {
@@ -93,7 +94,10 @@ impl On {
                 positions,
                 slots,
             );
-            return plan.map(Self::Device).map_err(gpu_error);
+            return Ok(Self::Device {
+                plan: plan.map_err(gpu_error)?,
+                angles: angles.clone(),
+            });
         }
         let _ = plan; // the rows' own op has it
         let device = backend.device();
