@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Weight {
     /// As quantised in the file.
     Quantized(Arc<QTensor>),
-    /// f32, or bf16 where the weights are random.
+    /// Floats as the file has them: f32, f16 or bf16.
     Plain(Tensor),
 }
 
@@ -128,7 +128,7 @@ impl Checkpoint {
     }
 
     /// A matrix by canonical name (`blk.0.attn_q.weight`, `output.weight`),
-    /// `[out, in]`: quantised if the file has it so, else f32.
+    /// `[out, in]`: quantised or floats, as the file has it (GGUF's floats as f32).
     ///
     /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
     /// tied: use [`Checkpoint::embedding`] again there.
@@ -143,7 +143,7 @@ impl Checkpoint {
                     _ => Weight::Quantized(Arc::new(tensor)),
                 }
             }
-            Source::Safetensors(dir) => Weight::Plain(dir.tensor(name, device)?),
+            Source::Safetensors(dir) => Weight::Plain(dir.plain_tensor(name, device)?),
             Source::Random(_) => Weight::Plain(self.random_tensor(name, device)?),
         };
         self.report(name);
