@@ -1,5 +1,5 @@
 //! The only crate of the project where `unsafe` may stand: SIMD kernels, memory,
-//! and (later) the sources of device kernels.
+//! and the sources of device kernels with what launches them (feature `cuda`).
 //!
 //! What is asked of a caller is checked at the doors, by asserts; behind them
 //! everything goes by pointers. A kernel is one generic function over vectors of
@@ -10,6 +10,8 @@
 
 mod attention;
 mod bandwidth;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod executor;
 mod format;
 mod isa;

@@ -32,7 +32,21 @@ impl SamplerSettings {
             ..Self::GREEDY
         }
     }
+
+    /// True where the most likely token is taken.
+    pub fn is_greedy(&self) -> bool {
+        self.temperature.is_nan() || self.temperature < TEMPERATURE_MIN
+    }
+
+    /// True where some tokens are kept from being drawn.
+    pub fn truncates(&self) -> bool {
+        self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0
+    }
 }
+
+/// Below this a temperature is 0: logits a millionth apart would already
+/// differ in weight by a factor e, and `1 / temperature` must stay finite.
+const TEMPERATURE_MIN: f32 = 1e-6;
 
 /// Hard limits of a run. Running out of one ends a branch with a named status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

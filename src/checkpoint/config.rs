@@ -34,6 +34,9 @@ pub struct ModelConfig {
     pub tied_embeddings: bool,
     /// True when the q, k and v projections carry a bias.
     pub qkv_bias: bool,
+    /// True when each head of the queries and keys is normalised (Qwen3).
+    #[serde(default)]
+    pub head_norms: bool,
 }
 
 impl ModelConfig {
@@ -104,6 +107,7 @@ pub(super) fn tiny() -> ModelConfig {
         rms_eps: 1e-6,
         tied_embeddings: true,
         qkv_bias: true,
+        head_norms: false,
     }
 }
 

@@ -112,6 +112,7 @@ impl GgufFile {
             rms_eps: real("attention.layer_norm_rms_epsilon")?,
             tied_embeddings: self.shape("output.weight").is_none(),
             qkv_bias: self.shape("blk.0.attn_q.bias").is_some(),
+            head_norms: false,
             architecture,
         }
         .validated(&self.path)

@@ -11,6 +11,7 @@ mod hub;
 mod manifest;
 mod names;
 mod open;
+mod random;
 mod safetensors_dir;
 mod template;
 mod tokenizer;

@@ -10,11 +10,13 @@ use super::ModelConfig;
 
 /// GGUF's part of a layer beside that of the safetensors published for the
 /// `transformers` package.
-const PARTS: [(&str, &str); 9] = [
+const PARTS: [(&str, &str); 11] = [
     ("attn_norm", "input_layernorm"),
     ("attn_q", "self_attn.q_proj"),
     ("attn_k", "self_attn.k_proj"),
     ("attn_v", "self_attn.v_proj"),
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
     ("attn_output", "self_attn.o_proj"),
     ("ffn_norm", "post_attention_layernorm"),
     ("ffn_gate", "mlp.gate_proj"),
@@ -60,6 +62,10 @@ pub(super) fn expected_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)>
             push("attn_q.bias", &[q]);
             push("attn_k.bias", &[kv]);
             push("attn_v.bias", &[kv]);
+        }
+        if c.head_norms {
+            push("attn_q_norm.weight", &[c.head_dim]);
+            push("attn_k_norm.weight", &[c.head_dim]);
         }
         push("attn_output.weight", &[c.hidden, q]);
         push("ffn_gate.weight", &[c.ffn, c.hidden]);

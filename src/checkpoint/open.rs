@@ -1,11 +1,11 @@
 //! A checkpoint opened for reading, whichever kind it is.
 use super::gguf::GgufFile;
 use super::safetensors_dir::SafetensorsDir;
-use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, names};
+use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, names, random};
 use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Weight {
     /// As quantised in the file.
     Quantized(Arc<QTensor>),
-    /// f32.
+    /// Floats as the file has them: f32, f16 or bf16.
     Plain(Tensor),
 }
 
@@ -31,6 +31,8 @@ impl Weight {
 enum Source {
     Gguf(GgufFile),
     Safetensors(SafetensorsDir),
+    /// Nobody's weights: see [`Checkpoint::random`].
+    Random(PathBuf),
 }
 
 type OnProgress = Box<dyn Fn(u64, u64) + Send + Sync>;
@@ -65,7 +67,27 @@ impl Checkpoint {
         let config = match &source {
             Source::Gguf(gguf) => gguf.config()?,
             Source::Safetensors(dir) => dir.config()?,
+            Source::Random(_) => unreachable!("a path is no random checkpoint"),
         };
+        Self::of(source, config)
+    }
+
+    /// A model's shape by name (`qwen3-8b`, `tiny`, ...) with random weights and a
+    /// vocabulary of single bytes.
+    ///
+    /// Errors: `Missing` for a name that is none.
+    pub fn random(name: &str) -> Result<Self, CheckpointError> {
+        let path = PathBuf::from(format!("random:{name}"));
+        match random::config(name) {
+            Some(config) => Self::of(Source::Random(path), config),
+            None => Err(CheckpointError::Unsupported {
+                path,
+                what: format!("this shape; there are: {}", random::names()),
+            }),
+        }
+    }
+
+    fn of(source: Source, config: ModelConfig) -> Result<Self, CheckpointError> {
         let mut open = Self {
             source,
             config,
@@ -92,6 +114,7 @@ impl Checkpoint {
         match &self.source {
             Source::Gguf(gguf) => gguf.path(),
             Source::Safetensors(dir) => dir.path(),
+            Source::Random(name) => name,
         }
     }
 
@@ -105,7 +128,7 @@ impl Checkpoint {
     }
 
     /// A matrix by canonical name (`blk.0.attn_q.weight`, `output.weight`),
-    /// `[out, in]`: quantised if the file has it so, else f32.
+    /// `[out, in]`: quantised or floats, as the file has it (GGUF's floats as f32).
     ///
     /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
     /// tied: use [`Checkpoint::embedding`] again there.
@@ -120,7 +143,8 @@ impl Checkpoint {
                     _ => Weight::Quantized(Arc::new(tensor)),
                 }
             }
-            Source::Safetensors(dir) => Weight::Plain(dir.tensor(name, device)?),
+            Source::Safetensors(dir) => Weight::Plain(dir.plain_tensor(name, device)?),
+            Source::Random(_) => Weight::Plain(self.random_tensor(name, device)?),
         };
         self.report(name);
         Ok(weight)
@@ -133,6 +157,13 @@ impl Checkpoint {
                 dequantized(name, &self.gguf_tensor(gguf, name, device)?, device)?
             }
             Source::Safetensors(dir) => dir.tensor(name, device)?,
+            Source::Random(_) => self
+                .random_tensor(name, device)?
+                .to_dtype(candle_core::DType::F32)
+                .map_err(|source| CheckpointError::Tensor {
+                    name: name.to_owned(),
+                    source,
+                })?,
         };
         self.report(name);
         Ok(vector)
@@ -150,6 +181,7 @@ impl Checkpoint {
             Source::Safetensors(dir) => {
                 Tokenizer::from_file(&dir.path().join("tokenizer.json"), self.config.vocab)
             }
+            Source::Random(name) => Tokenizer::of_bytes(name, self.config.vocab),
         }
     }
 
@@ -189,6 +221,7 @@ impl Checkpoint {
                     text("eos_token"),
                 )
             }
+            Source::Random(_) => ChatTemplate::new(random::TEMPLATE, "", Tokenizer::END_OF_BYTES),
         }
     }
 
@@ -197,6 +230,7 @@ impl Checkpoint {
         match &self.source {
             Source::Gguf(gguf) => Ok(ends::eos_of_gguf(gguf)),
             Source::Safetensors(dir) => ends::eos_of_dir(dir),
+            Source::Random(_) => Ok(vec![256]),
         }
     }
 
@@ -205,7 +239,34 @@ impl Checkpoint {
         match &self.source {
             Source::Gguf(gguf) => Ok(ends::bos_of_gguf(gguf)),
             Source::Safetensors(dir) => ends::bos_of_dir(dir),
+            Source::Random(_) => Ok(None),
         }
+    }
+
+    /// Numbers of all weights.
+    pub fn n_weights(&self) -> u64 {
+        let shapes = names::expected_shapes(&self.config).into_iter();
+        shapes
+            .map(|(_, shape)| shape.iter().product::<usize>() as u64)
+            .sum()
+    }
+
+    fn shape_of(&self, name: &str) -> Option<Vec<usize>> {
+        let mut shapes = names::expected_shapes(&self.config).into_iter();
+        shapes.find_map(|(other, shape)| (other == name).then_some(shape))
+    }
+
+    fn random_tensor(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
+        let shape = self
+            .shape_of(name)
+            .ok_or_else(|| CheckpointError::NoTensor {
+                path: self.path().to_owned(),
+                name: name.to_owned(),
+            })?;
+        random::tensor(name, &shape, device).map_err(|source| CheckpointError::Tensor {
+            name: name.to_owned(),
+            source,
+        })
     }
 
     fn gguf_tensor(
@@ -224,6 +285,7 @@ impl Checkpoint {
         let found = match &self.source {
             Source::Gguf(gguf) => gguf.shape(name),
             Source::Safetensors(dir) => dir.shape(name),
+            Source::Random(_) => Some(expected),
         };
         let path = self.path().to_owned();
         let name = name.to_owned();
@@ -243,6 +305,9 @@ impl Checkpoint {
         match &self.source {
             Source::Gguf(gguf) => gguf.tensor_bytes(name),
             Source::Safetensors(dir) => dir.tensor_bytes(name),
+            Source::Random(_) => self
+                .shape_of(name)
+                .map_or(0, |s| 2 * s.iter().product::<usize>() as u64),
         }
     }
 

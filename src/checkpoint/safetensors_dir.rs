@@ -99,6 +99,17 @@ impl SafetensorsDir {
 
     /// Reads one tensor onto the device as f32.
     pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
+        let tensor = self.plain_tensor(name, device)?;
+        tensor
+            .to_dtype(DType::F32)
+            .map_err(|source| CheckpointError::Tensor {
+                name: name.to_owned(),
+                source,
+            })
+    }
+
+    /// Reads one tensor onto the device as the file has it: f32, f16 or bf16.
+    pub fn plain_tensor(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
         let (shard, info) = self.find(name).ok_or_else(|| CheckpointError::NoTensor {
             path: self.dir.clone(),
             name: name.to_owned(),
@@ -128,12 +139,12 @@ impl SafetensorsDir {
                 });
             }
         };
-        Tensor::from_raw_buffer(&bytes, dtype, &info.shape, device)
-            .and_then(|tensor| tensor.to_dtype(DType::F32))
-            .map_err(|source| CheckpointError::Tensor {
+        Tensor::from_raw_buffer(&bytes, dtype, &info.shape, device).map_err(|source| {
+            CheckpointError::Tensor {
                 name: name.to_owned(),
                 source,
-            })
+            }
+        })
     }
 
     /// The configuration in config.json, validated.
@@ -173,6 +184,7 @@ impl SafetensorsDir {
             rms_eps: c.rms_norm_eps,
             tied_embeddings: c.tie_word_embeddings,
             qkv_bias: self.shape("blk.0.attn_q.bias").is_some(),
+            head_norms: false,
         }
         .validated(&path)
     }

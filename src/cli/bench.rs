@@ -5,7 +5,6 @@ use crate::engine::bench::{
     BranchBench, BranchRow, branch_bench, forget_peak_rss, peak_rss_bytes, prefill_trunk,
     release_trunk,
 };
-use crate::ops::read_bandwidth;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -42,6 +41,10 @@ struct BranchArgs {
     /// Rounds of forking and decoding; medians are shown.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Give each branch a cache of its own, prefilled anew, instead of a fork's: what
+    /// the same work costs without sharing.
+    #[arg(long)]
+    own_caches: bool,
     /// One JSON object a row instead of a table.
     #[arg(long)]
     json: bool,
@@ -89,9 +92,13 @@ impl BranchArgs {
         let mut opened = self.model.open()?;
         // Reading a gigabyte is this bench's own need, not the engine's.
         let peak_rss_before = peak_rss_bytes();
-        let bandwidth = read_bandwidth();
+        let bandwidth = opened.backend.read_bandwidth()?;
         forget_peak_rss();
-        eprintln!("memory reads at {:.1} GB/s", bandwidth / 1e9);
+        eprintln!(
+            "memory reads at {:.1} GB/s on {}",
+            bandwidth / 1e9,
+            opened.backend.describe()
+        );
         if !self.json {
             println!("{HEADER}");
         }
@@ -116,7 +123,13 @@ impl BranchArgs {
     ) -> anyhow::Result<()> {
         let name = format!("trunk of {tokens}");
         let mut meter = Meter::new(&name);
-        let trunk = prefill_trunk(engine, tokens, &mut |progress| meter.show(&progress))?;
+        let copies = match self.own_caches {
+            true => self.branches.iter().copied().max().unwrap_or(1),
+            false => 1,
+        };
+        let trunk = prefill_trunk(engine, tokens, copies, &mut |progress| {
+            meter.show(&progress)
+        })?;
         for &branches in &self.branches {
             let bench = BranchBench {
                 branches,
@@ -152,12 +165,13 @@ impl BranchArgs {
             return Ok(());
         }
         println!(
-            "{:>6} {:>8} {:>11.1} {:>10.1} {:>8.2} {:>6.0}% {:>6.2}% {:>7.2} {:>10.2} {:>9} {:>6} {:>10.3}",
+            "{:>6} {:>8} {:>11.1} {:>10.1} {:>8.3} {:>8.3} {:>6.0}% {:>6.2}% {:>7.2} {:>10.2} {:>9} {:>6} {:>10.3}",
             row.trunk_tokens,
             row.branches,
             row.prefill_tok_s,
             row.decode_tok_s,
             row.steady_step_ms,
+            row.forward_ms,
             row.bandwidth_fraction * 100.0,
             row.entropy_share * 100.0,
             row.fork_us_median,
@@ -171,4 +185,4 @@ impl BranchArgs {
 }
 
 /// Names and units of the table's columns.
-const HEADER: &str = " trunk branches prefill t/s decode t/s  step ms memory entropy fork us grammar us prefilled copied first step";
+const HEADER: &str = " trunk branches prefill t/s decode t/s step ms forward memory entropy fork us grammar us prefilled copied first step";

@@ -1,18 +1,21 @@
 //! Arguments that several commands share, and what they turn into.
-use crate::checkpoint::{DEFAULT_MODEL, resolve};
+use crate::checkpoint::{Checkpoint, DEFAULT_MODEL, resolve};
 use crate::engine::{self, EngineSettings, Opened, Progress};
+use crate::ops::Backend;
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Which model, where, and how much of the machine it may take.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// Model: a name from `egss models list`, a .gguf file, or a checkpoint folder.
+    /// Model: a name from `egss models list`, a .gguf file, a checkpoint folder, or, to
+    /// measure with weights that nobody trained, random:SHAPE (random:qwen3-8b).
     #[arg(long, default_value = DEFAULT_MODEL)]
     pub model: String,
-    /// Where to run: cpu (cuda and metal come with their own builds).
+    /// Where to run: cpu, cuda or metal (the latter two in builds with that feature).
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Most tokens of one sequence.
@@ -34,9 +37,6 @@ impl ModelArgs {
 
     /// Opens the model for up to `engines_max` engines, as far as memory goes.
     pub fn open_for(&self, engines_max: usize) -> anyhow::Result<Opened> {
-        if self.device != "cpu" {
-            bail!("--device {}: this build runs on cpu only", self.device);
-        }
         if self.ctx == 0 {
             bail!("--ctx must be at least 1");
         }
@@ -50,23 +50,48 @@ impl ModelArgs {
                 bail!("--threads came after the thread pool was started");
             }
         }
-        let path = resolve(&self.model)?;
+        let backend = Backend::open(&self.device)?;
+        let checkpoint = match self.model.strip_prefix("random:") {
+            Some(shape) => Checkpoint::random(shape)?,
+            None => Checkpoint::open(&resolve(&self.model)?)?,
+        };
         let started = Instant::now();
+        let checkpoint = match backend.device().is_cpu() {
+            true => checkpoint,
+            false => with_load_meter(checkpoint),
+        };
         let settings = EngineSettings {
             context_max: self.ctx,
             kv_bytes_max: self.kv_mem << 20,
             engines_max,
         };
-        let opened = engine::open(&path, &settings, &mut |plan| eprintln!("{plan}"))
+        let on_plan = &mut |plan: &engine::MemoryPlan| eprintln!("{plan}");
+        let opened = engine::open_checkpoint(&checkpoint, &settings, &backend, on_plan)
             .with_context(|| format!("the model {} cannot be opened", self.model))?;
         eprintln!(
             "loaded {} in {:.1} s",
-            path.display(),
+            checkpoint.path().display(),
             started.elapsed().as_secs_f64()
         );
         Ok(opened)
     }
 }
+
+/// Says how much of the weights has gone to the device, now and then.
+fn with_load_meter(checkpoint: Checkpoint) -> Checkpoint {
+    let last = Mutex::new(Instant::now());
+    checkpoint.with_progress(move |done, total| {
+        let mut last = last.lock().unwrap_or_else(|e| e.into_inner());
+        if last.elapsed() >= LOAD_INTERVAL {
+            *last = Instant::now();
+            let percent = 100 * done / total.max(1);
+            eprintln!("loading: {percent} % of {} MiB", total >> 20);
+        }
+    })
+}
+
+/// How often loading says how far it is.
+const LOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Shows how a long operation goes: a line that is redrawn on a terminal, a
 /// plain line every few seconds elsewhere. Always on standard error.

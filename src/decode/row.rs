@@ -10,7 +10,7 @@
 //! f64 reference.
 use super::weights::BLOCK;
 use super::{DecodeError, Mask};
-use egss_kernels::{Isa, exp_moments, top_two};
+use egss_kernels::{ExpMoments, Isa, exp_moments, top_two};
 
 /// One row of raw logits in six figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,16 +37,30 @@ impl RowStats {
     pub fn of(logits: &[f32]) -> Result<Self, DecodeError> {
         let top = TopTwo::of(logits)?;
         let sums = exp_moments(Isa::best(), logits, top.first);
+        Self::from_moments(top.first, top.second, top.index as u32, &sums)
+    }
+
+    /// From what a device read of a row: its two largest logits, where the first is, and
+    /// the sums over `d`. Errors: a row of nothing but `-inf`.
+    pub fn from_moments(
+        first: f32,
+        second: f32,
+        index: u32,
+        sums: &ExpMoments,
+    ) -> Result<Self, DecodeError> {
+        if first == f32::NEG_INFINITY {
+            return Err(DecodeError::NoFiniteLogit);
+        }
         let mean_d = sums.e_d / sums.e;
         let log_z = sums.e.ln();
-        let prob = |logit: f32| (f64::from(logit) - f64::from(top.first) - log_z).exp();
+        let prob = |logit: f32| (f64::from(logit) - f64::from(first) - log_z).exp();
         Ok(Self {
-            logsumexp: f64::from(top.first) + log_z,
+            logsumexp: f64::from(first) + log_z,
             entropy_nats: (log_z - mean_d).max(0.0) as f32,
             varentropy: (sums.e_d2 / sums.e - mean_d * mean_d).max(0.0) as f32,
-            top1: top.index as u32,
-            top1_prob: prob(top.first) as f32,
-            margin: (prob(top.first) - prob(top.second)) as f32,
+            top1: index,
+            top1_prob: prob(first) as f32,
+            margin: (prob(first) - prob(second)) as f32,
         })
     }
 

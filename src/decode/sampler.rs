@@ -8,10 +8,6 @@ use egss_kernels::Executor;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Below this a temperature is 0: logits a millionth apart would already
-/// differ in weight by a factor e, and `1 / temperature` must stay finite.
-const TEMPERATURE_MIN: f32 = 1e-6;
-
 /// Takes one token, or `None` where nothing is allowed.
 ///
 /// `stats` are the row's own, so the row is known to hold no NaN. Tokens
@@ -34,13 +30,12 @@ pub fn sample(
 ) -> Option<u32> {
     let allowed = Allowed::of(logits, mask, excluded);
     let top = allowed.top(logits, stats)?;
-    if settings.temperature.is_nan() || settings.temperature < TEMPERATURE_MIN {
+    if settings.is_greedy() {
         return Some(allowed.token(top));
     }
     let row = &allowed.logits;
     let (max, beta) = (row[top], 1.0 / settings.temperature);
-    let truncated = settings.top_k > 0 || settings.top_p < 1.0 || settings.min_p > 0.0;
-    let drawn = if truncated {
+    let drawn = if settings.truncates() {
         let kept = survivors(row, max, beta, settings);
         let weights = kept.iter().map(|c| tempered_weight(c.logit, max, beta));
         kept[draw(weights, u)].index as usize

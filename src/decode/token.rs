@@ -27,6 +27,20 @@ pub fn token_entropy(
     }
 }
 
+/// The same for a token that was drawn where nothing was masked, from its logit alone.
+pub fn drawn_entropy(logit: f32, stats: &RowStats, token: u32) -> TokenEntropy {
+    TokenEntropy {
+        token,
+        logprob: (f64::from(logit) - stats.logsumexp) as f32,
+        entropy_nats: stats.entropy_nats,
+        varentropy: stats.varentropy,
+        top1_prob: stats.top1_prob,
+        margin: stats.margin,
+        masked_entropy_nats: None,
+        forced: false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +56,7 @@ mod tests {
         assert!((figures.masked_entropy_nats.unwrap() - expected).abs() < 1e-6);
         assert!(!figures.forced);
         let raw = token_entropy(&logits, &stats, 2, None);
+        assert_eq!(raw, drawn_entropy(logits[2], &stats, 2));
         assert_eq!(raw.masked_entropy_nats, None);
         assert_eq!(
             (raw.entropy_nats, raw.logprob),

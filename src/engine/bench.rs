@@ -7,7 +7,8 @@ use std::time::Instant;
 
 /// A prefilled prompt that branches are forked off.
 pub struct Trunk {
-    seq: SeqId,
+    /// One that all branches leave, or one for each.
+    seqs: Vec<SeqId>,
     tokens: usize,
     prefill_tok_s: f64,
 }
@@ -30,6 +31,8 @@ pub struct BranchBench {
 pub struct BranchRow {
     pub trunk_tokens: usize,
     pub branches: usize,
+    /// True where each branch has a trunk of its own and shares nothing.
+    pub own_caches: bool,
     pub rounds: usize,
     pub prefill_tok_s: f64,
     /// All branches together, median of the rounds.
@@ -50,6 +53,9 @@ pub struct BranchRow {
     pub blocks_copied: u64,
     /// Tail blocks copied by the first writes of one round.
     pub blocks_copied_at_first_write: u64,
+    /// Mean time of a step until its work was handed to the device, milliseconds: on a
+    /// GPU what the launches take, on a CPU the forward pass.
+    pub forward_ms: f64,
     /// Share of the decoding time that went into entropy and sampling.
     pub entropy_share: f64,
     /// Bytes that a steady step has to read at least, each weight once, each shared
@@ -73,22 +79,27 @@ const TEXT: &str =
 /// What the engine's work here is counted as.
 const PURPOSE: Purpose = Purpose::Agent;
 
-/// Prefills a trunk of ordinary text.
+/// Prefills a trunk of ordinary text, `copies` times where branches are not to share it.
 pub fn prefill_trunk(
     engine: &mut LocalEngine,
     tokens: usize,
+    copies: usize,
     on_step: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Trunk, EngineError> {
     let text = engine.vocabulary().encode(TEXT);
     let prompt: Vec<u32> = text.into_iter().cycle().take(tokens).collect();
     // The trunk is timed, and shorter ones were computed before it.
-    let seq = engine.new_sequence(PrefixCache::Bypass);
-    engine.append(seq, &prompt, PURPOSE)?;
+    let mut seqs = Vec::new();
     let started = Instant::now();
-    engine.compute(&[seq], PURPOSE, on_step)?;
-    let prefill_tok_s = tokens as f64 / started.elapsed().as_secs_f64();
+    for _ in 0..copies {
+        let seq = engine.new_sequence(PrefixCache::Bypass);
+        engine.append(seq, &prompt, PURPOSE)?;
+        engine.compute(&[seq], PURPOSE, on_step)?;
+        seqs.push(seq);
+    }
+    let prefill_tok_s = (copies * tokens) as f64 / started.elapsed().as_secs_f64();
     Ok(Trunk {
-        seq,
+        seqs,
         tokens,
         prefill_tok_s,
     })
@@ -96,7 +107,9 @@ pub fn prefill_trunk(
 
 /// Forgets a trunk.
 pub fn release_trunk(engine: &mut LocalEngine, trunk: Trunk) {
-    engine.release(trunk.seq);
+    for seq in trunk.seqs {
+        engine.release(seq);
+    }
 }
 
 /// In each round, forks branches off the trunk and decodes all of them together. A
@@ -113,7 +126,7 @@ pub fn branch_bench(
     let mut forks_us: Vec<f64> = (0..FORKS_TIMED)
         .map(|_| {
             let started = Instant::now();
-            let branch = engine.fork(trunk.seq, trunk.tokens, PURPOSE);
+            let branch = engine.fork(trunk.seqs[0], trunk.tokens, PURPOSE);
             let us = started.elapsed().as_secs_f64() * 1e6;
             engine.release(branch);
             us
@@ -123,15 +136,23 @@ pub fn branch_bench(
     let rounds = (0..bench.rounds)
         .map(|_| run_round(engine, trunk, bench, on_step))
         .collect::<Result<Vec<Round>, _>>()?;
+    // A device's work ends when it is waited for: for the share of sampling a round is
+    // run that waits before it, too.
+    engine.wait_before_sampling(true);
+    let waited = run_round(engine, trunk, bench, on_step);
+    engine.wait_before_sampling(false);
+    let entropy_share = waited?.entropy_share;
 
     let of_rounds =
         |value: fn(&Round) -> f64| median(&mut rounds.iter().map(value).collect::<Vec<_>>());
     let steady_step_s = of_rounds(|round| round.steady_step_s);
     // The branches' own positions, halfway through a round.
-    let kv_tokens = trunk.tokens + bench.branches * bench.tokens / 2;
+    let trunks = trunk.seqs.len().min(bench.branches);
+    let kv_tokens = trunks * trunk.tokens + bench.branches * bench.tokens / 2;
     Ok(BranchRow {
         trunk_tokens: trunk.tokens,
         branches: bench.branches,
+        own_caches: trunk.seqs.len() > 1,
         rounds: bench.rounds,
         prefill_tok_s: trunk.prefill_tok_s,
         decode_tok_s: of_rounds(|round| round.decode_tok_s),
@@ -142,7 +163,8 @@ pub fn branch_bench(
         prefilled_tokens_at_fork: rounds.iter().map(|round| round.prefilled_tokens).sum(),
         blocks_copied: rounds.iter().map(|round| round.blocks_copied_at_fork).sum(),
         blocks_copied_at_first_write: rounds[0].blocks_copied_at_first_write,
-        entropy_share: of_rounds(|round| round.entropy_share),
+        forward_ms: of_rounds(|round| round.forward_s) * 1e3,
+        entropy_share,
         bandwidth_fraction: engine.step_bytes(kv_tokens) as f64 / steady_step_s / bench.bandwidth,
         peak_rss_bytes: peak_rss_bytes().max(bench.peak_rss_before),
     })
@@ -169,6 +191,7 @@ struct Round {
     blocks_copied_at_fork: u64,
     blocks_copied_at_first_write: u64,
     decode_tok_s: f64,
+    forward_s: f64,
     entropy_share: f64,
     first_step_s: f64,
     /// Median of the steps after the first.
@@ -183,7 +206,10 @@ fn run_round(
 ) -> Result<Round, EngineError> {
     let before = engine.usage().total();
     let seqs: Vec<SeqId> = (0..bench.branches)
-        .map(|_| engine.fork(trunk.seq, trunk.tokens, PURPOSE))
+        .map(|branch| {
+            let of = trunk.seqs[branch % trunk.seqs.len()];
+            engine.fork(of, trunk.tokens, PURPOSE)
+        })
         .collect();
     let forked = engine.usage().total();
     let jobs: Vec<GenerateJob> = (0..)
@@ -202,7 +228,7 @@ fn run_round(
         })
         .collect();
     let mut steps_s = Vec::new();
-    let sampling = engine.sampling_time();
+    let (sampling, forwarding) = (engine.sampling_time(), engine.forwarding_time());
     let started = Instant::now();
     let mut last = started;
     let generated = engine.generate(&jobs, &mut |progress| {
@@ -234,6 +260,7 @@ fn run_round(
         blocks_copied_at_fork: forked.blocks_copied - before.blocks_copied,
         blocks_copied_at_first_write: after.blocks_copied - forked.blocks_copied,
         decode_tok_s: n_tokens as f64 / decode_s,
+        forward_s: (engine.forwarding_time() - forwarding).as_secs_f64() / steps_s.len() as f64,
         entropy_share: (engine.sampling_time() - sampling).as_secs_f64() / decode_s,
         first_step_s: steps_s[0],
         steady_step_s: median(&mut steps_s[1..]),

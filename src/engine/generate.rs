@@ -1,10 +1,10 @@
 //! Continues sequences, all in one ragged batch, until each has finished.
 use super::api::{EngineError, Finish, GenerateJob, Generated, Progress};
 use super::local::LocalEngine;
-use super::step::{Got, Want};
+use super::step::{Got, Want, broken};
 use crate::base::{SeqId, TokenEntropy};
-use crate::decode::{DecodeError, Grammar, Mask, sample, token_entropy};
-use crate::ops::{LogitsRow, Pool};
+use crate::decode::{DecodeError, Grammar, Mask, sample};
+use crate::ops::{LogitsRow, Pool, RowDraw};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
@@ -62,6 +62,7 @@ impl LocalEngine {
                     seq: running[i].job.seq,
                     n_logits: 1 + running[i].forced.len(),
                     purpose: running[i].job.purpose,
+                    draw: draw_ahead(&running[i], self.sequence(running[i].job.seq).tokens.len()),
                 })
                 .collect();
             let stepped = self.step(&wants)?;
@@ -146,15 +147,16 @@ impl LocalEngine {
     ) -> Result<(), EngineError> {
         for row in rows {
             if let Some(token) = run.forced.pop_front() {
-                let mask = Mask::single(row.logits.len(), token);
-                run.tokens
-                    .push(token_entropy(&row.logits, &row.stats, token, Some(&mask)));
+                let mask = Mask::single(row.vocabulary(), token);
+                let figures = row.token_entropy(token, Some(&mask));
+                run.tokens.push(figures.map_err(broken)?);
                 continue;
             }
             // Where a generation starts is where a fork may come back to; where
             // it ends, what follows may start from the row at hand.
             if run.tokens.is_empty() || run.finish.is_some() {
-                self.sequence_mut(run.job.seq).keep_last_row(row.clone());
+                let row = row.clone().alone().map_err(broken)?;
+                self.sequence_mut(run.job.seq).keep_last_row(row);
             }
             if run.finish.is_none() {
                 self.advance(run, &row, taken)?;
@@ -181,8 +183,8 @@ impl LocalEngine {
             run.finish = Some(Finish::GrammarEnd);
             return Ok(());
         };
-        run.tokens
-            .push(token_entropy(&row.logits, &row.stats, token, mask.as_ref()));
+        let figures = row.token_entropy(token, mask.as_ref());
+        run.tokens.push(figures.map_err(broken)?);
         self.push_decoded(run.job.seq, &[token], run.job.purpose);
         if run.job.stop_tokens.contains(&token) {
             run.finish = Some(Finish::Stop);
@@ -257,16 +259,20 @@ fn next_token(
             return Ok(None);
         }
         if let Some(&token) = grammar.forced().first() {
-            return Ok(Some((token, Some(Mask::single(row.logits.len(), token)))));
+            return Ok(Some((token, Some(Mask::single(row.vocabulary(), token)))));
         }
         mask = Some(grammar.mask().map_err(held)?);
     }
     let is_first = run.tokens.is_empty();
-    let uniform = run.job.rng.split(length as u64).uniform();
+    if let Some(token) = draw_ahead(run, length).and_then(|draw| row.drawn(&draw)) {
+        return Ok(Some((token, None)));
+    }
+    let logits = row.logits().map_err(broken)?;
+    let uniform = uniform(run.job, length);
     let draw = |excluded: &[u32]| {
         let sampler = &run.job.sampler;
         sample(
-            &row.logits,
+            logits,
             &row.stats,
             sampler,
             mask.as_ref(),
@@ -286,6 +292,27 @@ fn next_token(
     let token = draw(&[barred, others].concat()).or_else(|| draw(barred));
     others.extend(token);
     Ok(token.map(|token| (token, mask)))
+}
+
+/// The number that the token after `length` tokens is drawn by.
+fn uniform(job: &GenerateJob, length: usize) -> f64 {
+    job.rng.split(length as u64).uniform()
+}
+
+/// How the token after `length` tokens is drawn, where nothing that is only known with
+/// the row has a say in it: no grammar, no other job, no truncation.
+fn draw_ahead(run: &Running<'_>, length: usize) -> Option<RowDraw> {
+    let (job, settings) = (run.job, &run.job.sampler);
+    let is_free =
+        run.tokens.is_empty() && (job.distinct.is_some() || !job.first_token_not.is_empty());
+    let is_truncated = settings.truncates() && !settings.is_greedy();
+    (run.grammar.is_none() && !is_free && !is_truncated).then(|| match settings.is_greedy() {
+        true => RowDraw::GREEDY,
+        false => RowDraw {
+            temperature: settings.temperature,
+            uniform: uniform(job, length),
+        },
+    })
 }
 
 fn held(error: DecodeError) -> EngineError {

@@ -9,7 +9,7 @@ use super::api::EngineError;
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::kv::KvStorage;
 use crate::model::{BatchStep, CausalLm};
-use candle_core::Tensor;
+use crate::ops::Rows;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ struct Queue {
     waiting: Vec<Waiting>,
     is_running: bool,
     /// Logits of steps that ran, by ticket, until they are fetched.
-    ran: HashMap<u64, Result<Option<Tensor>, String>>,
+    ran: HashMap<u64, Result<Option<Rows>, String>>,
     next_ticket: u64,
     /// A batch has panicked: there is no telling what the storage holds.
     is_broken: bool,
@@ -100,7 +100,7 @@ impl Lane {
         &self,
         mut batch: BatchStep,
         mut copies: Vec<(u32, u32)>,
-    ) -> Result<Option<Tensor>, EngineError> {
+    ) -> Result<Option<Rows>, EngineError> {
         batch.move_blocks(self.first_block);
         for (from, to) in &mut copies {
             *from += self.first_block;
@@ -116,7 +116,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, batch: BatchStep, copies: Vec<(u32, u32)>) -> Result<Option<Tensor>, String> {
+    fn run(&self, batch: BatchStep, copies: Vec<(u32, u32)>) -> Result<Option<Rows>, String> {
         let mut queue = self.lock();
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
@@ -167,7 +167,7 @@ impl Shared {
     }
 
     /// The steps' results, in their order: their rows, or what went wrong with all.
-    fn run_together(&self, steps: &[Waiting]) -> Vec<Result<Option<Tensor>, String>> {
+    fn run_together(&self, steps: &[Waiting]) -> Vec<Result<Option<Rows>, String>> {
         let mut batch = BatchStep::default();
         for step in steps {
             batch.extend(&step.batch);
@@ -181,7 +181,7 @@ impl Shared {
             first = rows.end;
             match &ran {
                 Ok(Some(logits)) if n_rows > 0 => {
-                    let own = logits.narrow(0, rows.start, n_rows);
+                    let own = logits.part(rows);
                     own.map(Some).map_err(|error| error.to_string())
                 }
                 Ok(_) => Ok(None),
@@ -195,7 +195,7 @@ impl Shared {
         &self,
         batch: &BatchStep,
         copies: &[(u32, u32)],
-    ) -> candle_core::Result<Option<Tensor>> {
+    ) -> candle_core::Result<Option<Rows>> {
         self.storage.copy_blocks(copies)?;
         if batch.tokens.is_empty() {
             return Ok(None);

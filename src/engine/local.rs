@@ -27,6 +27,10 @@ pub struct LocalEngine {
     rerun_tokens: u64,
     /// Time spent on rows of logits after the model gave them.
     pub(super) sampling: Duration,
+    /// Time until the model's work was handed to the device: on a CPU, done.
+    pub(super) forwarding: Duration,
+    /// Whether a step waits for the device before its time counts as sampling.
+    pub(super) waits: bool,
     /// Tokens that sequences held when they were released.
     released_tokens: u64,
     context_max: usize,
@@ -55,6 +59,8 @@ impl LocalEngine {
             known: Known::default(),
             rerun_tokens: 0,
             sampling: Duration::ZERO,
+            forwarding: Duration::ZERO,
+            waits: false,
             released_tokens: 0,
             context_max,
             next_id: 0,
@@ -81,7 +87,7 @@ impl LocalEngine {
     /// The raw logits after a sequence's last token, `[V]`: there after
     /// `compute`, gone when tokens follow, back at a fork to where they were read.
     pub fn logits(&self, seq: SeqId) -> Option<&[f32]> {
-        self.sequence(seq).last_row().map(|row| &*row.logits)
+        self.sequence(seq).last_row()?.logits().ok()
     }
 
     /// Tokens that were counted and had to be run once more: the last one of a
@@ -95,6 +101,18 @@ impl LocalEngine {
     /// Time spent so far on rows of logits: entropy, masks, drawing tokens.
     pub fn sampling_time(&self) -> Duration {
         self.sampling
+    }
+
+    /// Time spent so far until the model's work was handed to the device: all of it on a
+    /// CPU, the launches on a GPU.
+    pub fn forwarding_time(&self) -> Duration {
+        self.forwarding
+    }
+
+    /// From here on a step waits for the device before entropy and sampling begin, so that
+    /// [`LocalEngine::sampling_time`] is theirs alone on a GPU, too. Costs some time.
+    pub fn wait_before_sampling(&mut self, waits: bool) {
+        self.waits = waits;
     }
 
     /// Bytes that one step reads at least: the weights, and the keys and values of

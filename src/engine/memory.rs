@@ -1,6 +1,7 @@
 //! What a run will take of memory, said before anything is loaded.
-use crate::checkpoint::ModelConfig;
-use crate::kv::{BLOCK_SIZE, KvStorage};
+use crate::checkpoint::{Checkpoint, ModelConfig};
+use crate::kv::BLOCK_SIZE;
+use crate::ops::{Backend, CacheShape};
 use std::fmt;
 
 /// Bytes by what they are for.
@@ -16,36 +17,42 @@ pub struct MemoryPlan {
     pub kv_blocks: usize,
     /// Activations and logits of the largest batch.
     pub work_bytes: u64,
-    /// What the machine has free; `None` where that is not known.
+    /// What the machine, or the GPU, has free; `None` where that is not known.
     pub available_bytes: Option<u64>,
+    /// True where it is a GPU's memory.
+    pub on_gpu: bool,
 }
 
 impl MemoryPlan {
-    /// Plans for a model of `file_bytes` and `n_engines` pools of at most
+    /// Plans for a checkpoint on a device, and `n_engines` pools of at most
     /// `kv_bytes_max` each.
     ///
     /// `batch_rows` is the most rows of one step, `logit_rows` the most rows of logits.
     pub fn new(
-        config: &ModelConfig,
-        file_bytes: u64,
+        checkpoint: &Checkpoint,
+        backend: &Backend,
         kv_bytes_max: u64,
         n_engines: usize,
         batch_rows: usize,
         logit_rows: usize,
     ) -> Self {
-        let block =
-            KvStorage::block_bytes(config.n_layers, config.n_kv_heads, config.head_dim) as u64;
+        let config = checkpoint.config();
+        let block = cache_shape(config).block_bytes(backend) as u64;
         let kv_blocks = (kv_bytes_max / block) as usize;
         let row = 4 * config.hidden + 3 * config.ffn + 3 * config.n_heads * config.head_dim;
         let activations = ACTIVATION_COPIES * 4 * batch_rows * row;
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
-            weights_bytes: file_bytes + config.vocab as u64 * TOKEN_BYTES,
+            weights_bytes: match backend.has_kernels() {
+                true => backend.number_bytes() as u64 * checkpoint.n_weights(),
+                false => checkpoint.weight_bytes() + config.vocab as u64 * TOKEN_BYTES,
+            },
             kv_bytes: (n_engines * kv_blocks) as u64 * block,
             n_engines,
             kv_blocks,
             work_bytes: (activations + logits) as u64,
-            available_bytes: available_bytes(),
+            available_bytes: backend.free_bytes().or_else(available_bytes),
+            on_gpu: backend.free_bytes().is_some(),
         }
     }
 
@@ -59,10 +66,25 @@ impl MemoryPlan {
         self.kv_blocks * BLOCK_SIZE
     }
 
+    /// Bytes of KV that would fit beside the rest, where anything is known.
+    pub fn kv_bytes_that_fit(&self) -> Option<u64> {
+        let rest = self.weights_bytes + self.work_bytes;
+        self.available_bytes?.checked_sub(rest)
+    }
+
     /// False when more is planned than the machine has free.
     pub fn fits(&self) -> bool {
         self.available_bytes
             .is_none_or(|available| self.total_bytes() <= available)
+    }
+}
+
+/// The cache of a model of this configuration.
+pub(super) fn cache_shape(config: &ModelConfig) -> CacheShape {
+    CacheShape {
+        n_layers: config.n_layers,
+        n_kv_heads: config.n_kv_heads,
+        head_dim: config.head_dim,
     }
 }
 
@@ -91,7 +113,12 @@ impl fmt::Display for MemoryPlan {
             self.work_bytes as f64 / GIB,
         )?;
         match self.available_bytes {
-            Some(available) => write!(f, "; {:.2} GiB free", available as f64 / GIB),
+            Some(available) => write!(
+                f,
+                "; {:.2} GiB free{}",
+                available as f64 / GIB,
+                if self.on_gpu { " on the GPU" } else { "" }
+            ),
             None => Ok(()),
         }
     }

@@ -18,4 +18,4 @@ pub use api::{
 };
 pub use local::LocalEngine;
 pub use memory::MemoryPlan;
-pub use open::{EngineSettings, OpenError, Opened, open};
+pub use open::{EngineSettings, OpenError, Opened, open, open_checkpoint};

@@ -1,13 +1,13 @@
 //! From a path to a running engine.
 use super::lane::{Lane, SHARED_STEPS_MAX};
 use super::local::LocalEngine;
-use super::memory::MemoryPlan;
+use super::memory::{MemoryPlan, cache_shape};
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
-use candle_core::Device;
+use crate::ops::Backend;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,9 +30,7 @@ pub enum OpenError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error(
-        "{plan}: that does not fit; lower --kv-mem or --ctx, or take a smaller model (`egss models list`)"
-    )]
+    #[error("{plan}: that does not fit; {}", what_would_fit(.plan))]
     DoesNotFit { plan: MemoryPlan },
     #[error("--kv-mem of {bytes} bytes holds not one KV block of {block_bytes} bytes; raise it")]
     NoKv { bytes: u64, block_bytes: u64 },
@@ -52,6 +50,8 @@ pub struct Opened {
     /// Tokens that end a turn.
     pub stop_tokens: Vec<u32>,
     pub plan: MemoryPlan,
+    /// Where the model runs.
+    pub backend: Backend,
 }
 
 /// Opens a checkpoint, plans memory (`on_plan` is told before anything large is
@@ -61,8 +61,16 @@ pub fn open(
     settings: &EngineSettings,
     on_plan: &mut dyn FnMut(&MemoryPlan),
 ) -> Result<Opened, OpenError> {
-    let checkpoint = Checkpoint::open(path)?;
-    let device = Device::Cpu;
+    open_checkpoint(&Checkpoint::open(path)?, settings, &Backend::cpu(), on_plan)
+}
+
+/// The same for a checkpoint that is open, on any device.
+pub fn open_checkpoint(
+    checkpoint: &Checkpoint,
+    settings: &EngineSettings,
+    backend: &Backend,
+    on_plan: &mut dyn FnMut(&MemoryPlan),
+) -> Result<Opened, OpenError> {
     let config = checkpoint.config().clone();
     if settings.context_max > config.context_max {
         return Err(OpenError::Context {
@@ -73,8 +81,8 @@ pub fn open(
     let plan_for = |n_engines: usize| {
         let n_steps = n_engines.min(SHARED_STEPS_MAX);
         MemoryPlan::new(
-            &config,
-            checkpoint.weight_bytes(),
+            checkpoint,
+            backend,
             settings.kv_bytes_max,
             n_engines,
             n_steps * BATCH_ROWS_MAX,
@@ -88,8 +96,7 @@ pub fn open(
     let plan = plan_for(n_engines);
     on_plan(&plan);
     if plan.kv_blocks == 0 {
-        let block_bytes =
-            KvStorage::block_bytes(config.n_layers, config.n_kv_heads, config.head_dim) as u64;
+        let block_bytes = cache_shape(&config).block_bytes(backend) as u64;
         return Err(OpenError::NoKv {
             bytes: settings.kv_bytes_max,
             block_bytes,
@@ -103,15 +110,10 @@ pub fn open(
     let stop_tokens = checkpoint.eos_token_ids()?;
     let grammars = Arc::new(grammar_factory(&tokenizer, &stop_tokens)?);
     let model: Box<dyn CausalLm> =
-        Box::new(Decoder::load(&checkpoint, settings.context_max, &device)?);
-    let storage = KvStorage::new(
-        config.n_layers,
-        n_engines * plan.kv_blocks,
-        config.n_kv_heads,
-        config.head_dim,
-        &device,
-    )
-    .map_err(ModelError::from)?;
+        Box::new(Decoder::load(checkpoint, settings.context_max, backend)?);
+    let n_blocks = n_engines * plan.kv_blocks;
+    let storage =
+        KvStorage::new(cache_shape(&config), n_blocks, backend).map_err(ModelError::from)?;
     let lanes = Lane::new_all(model, storage, n_engines, plan.kv_blocks);
     let mut engines = lanes.into_iter().map(|lane| {
         LocalEngine::new(
@@ -128,7 +130,18 @@ pub fn open(
         template,
         stop_tokens,
         plan,
+        backend: backend.clone(),
     })
+}
+
+/// What to ask for instead.
+fn what_would_fit(plan: &MemoryPlan) -> String {
+    match plan.kv_bytes_that_fit().map(|bytes| bytes >> 20) {
+        Some(mib) if mib > 0 => {
+            format!("--kv-mem {mib} would; or take a smaller model (`egss models list`)")
+        }
+        _ => "its weights alone are too large: take a smaller model (`egss models list`)".into(),
+    }
 }
 
 fn grammar_factory(

@@ -1,9 +1,8 @@
 //! Probabilities of hypothetical continuations, over forked tails.
 use super::api::{EngineError, PrefixCache, ScoreJob};
 use super::local::LocalEngine;
-use super::step::{Got, Want};
+use super::step::{Got, Want, broken};
 use crate::base::SeqId;
-use crate::decode::logprob;
 use crate::ops::LogitsRow;
 use std::collections::BTreeSet;
 
@@ -28,7 +27,7 @@ impl LocalEngine {
             let row = row.expect("the sequence was computed, and an empty one has no next token");
             let continuations = job.continuations.iter();
             let mut of_job = continuations.map(|c| vec![f32::NAN; c.len()]).collect();
-            read_row(job, &[], row, &mut of_job);
+            read_row(job, &[], row, &mut of_job)?;
             scores.push(of_job);
         }
         let mut tails = Vec::new();
@@ -81,6 +80,7 @@ impl LocalEngine {
                     seq: tails[i].seq,
                     n_logits: tails[i].tokens.len() - tails[i].n_rows,
                     purpose: jobs[tails[i].job].purpose,
+                    draw: None,
                 })
                 .collect();
             for (&i, got) in waiting.iter().zip(self.step(&wants)?) {
@@ -91,7 +91,7 @@ impl LocalEngine {
                 for row in rows {
                     tail.n_rows += 1;
                     let read = &tail.tokens[..tail.n_rows];
-                    read_row(&jobs[tail.job], read, &row, &mut scores[tail.job]);
+                    read_row(&jobs[tail.job], read, &row, &mut scores[tail.job])?;
                 }
             }
             waiting.retain(|&i| tails[i].n_rows < tails[i].tokens.len());
@@ -102,14 +102,20 @@ impl LocalEngine {
 
 /// Scores the next token of each continuation that begins with `read` from the
 /// row of logits after it.
-fn read_row(job: &ScoreJob, read: &[u32], row: &LogitsRow, scores: &mut Vec<Vec<f32>>) {
+fn read_row(
+    job: &ScoreJob,
+    read: &[u32],
+    row: &LogitsRow,
+    scores: &mut Vec<Vec<f32>>,
+) -> Result<(), EngineError> {
     for (continuation, scores) in job.continuations.iter().zip(scores) {
         if let Some(&next) = continuation.get(read.len())
             && continuation.starts_with(read)
         {
-            scores[read.len()] = logprob(&row.logits, &row.stats, next);
+            scores[read.len()] = row.logprob(next).map_err(broken)?;
         }
     }
+    Ok(())
 }
 
 /// The prefixes that must be run to score every continuation: each without its

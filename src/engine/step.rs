@@ -3,7 +3,7 @@ use super::api::{EngineError, Progress};
 use super::local::LocalEngine;
 use crate::base::{Purpose, SeqId};
 use crate::model::BatchStep;
-use crate::ops::{LogitsRow, read_rows};
+use crate::ops::{LogitsRow, RowDraw, read_rows};
 use std::time::Instant;
 
 /// Rows of one batch at most. A product over 512 rows has long stopped being
@@ -21,6 +21,8 @@ pub(super) struct Want {
     pub(super) seq: SeqId,
     pub(super) n_logits: usize,
     pub(super) purpose: Purpose,
+    /// How the token after the last row is drawn, where that is known before.
+    pub(super) draw: Option<RowDraw>,
 }
 
 /// What a step did for one want.
@@ -30,6 +32,11 @@ pub(super) enum Got {
     Rows(Vec<LogitsRow>),
     /// No block was free; nothing of this sequence was run.
     PoolFull,
+}
+
+/// What a device or a model could not do.
+pub(super) fn broken(error: candle_core::Error) -> EngineError {
+    EngineError::Model(error.to_string())
 }
 
 impl LocalEngine {
@@ -53,6 +60,7 @@ impl LocalEngine {
         // Wants in the batch: which, where its tokens start, and the number of
         // its rows of logits.
         let mut in_batch = Vec::new();
+        let mut draws = Vec::new();
         for i in order {
             let want = wants[i];
             let room = BATCH_ROWS_MAX - batch.tokens.len();
@@ -94,8 +102,12 @@ impl LocalEngine {
             usage.blocks_copied += plan.copies.len() as u64;
             copies.extend(plan.copies);
             in_batch.push((i, start, n_logits));
+            draws.extend((1..=n_logits).map(|row| {
+                let is_last = row == n_logits && n_rows == pending;
+                want.draw.filter(|_| is_last)
+            }));
         }
-        let ran = self.run(batch, copies);
+        let ran = self.run(batch, copies, &draws);
         if ran.is_err() {
             // What the cache holds of these is unknown: none of it is kept.
             for &(i, ..) in &in_batch {
@@ -125,13 +137,19 @@ impl LocalEngine {
         &mut self,
         batch: BatchStep,
         copies: Vec<(u32, u32)>,
+        draws: &[Option<RowDraw>],
     ) -> Result<Vec<LogitsRow>, EngineError> {
-        let Some(logits) = self.lane.run(batch, copies)? else {
+        let started = Instant::now();
+        let forwarded = self.lane.run(batch, copies)?;
+        self.forwarding += started.elapsed();
+        let Some(logits) = forwarded else {
             return Ok(Vec::new());
         };
-        let broken = |error: candle_core::Error| EngineError::Model(error.to_string());
+        if self.waits {
+            logits.wait().map_err(broken)?;
+        }
         let started = Instant::now();
-        let rows = read_rows(&logits).map_err(broken)?;
+        let rows = read_rows(logits, draws).map_err(broken)?;
         self.sampling += started.elapsed();
         rows.into_iter()
             .map(|row| row.map_err(|error| EngineError::Model(error.to_string())))
@@ -160,6 +178,7 @@ impl LocalEngine {
                     seq,
                     n_logits: 1,
                     purpose,
+                    draw: None,
                 })
                 .collect();
             let mut full = false;
@@ -169,6 +188,7 @@ impl LocalEngine {
                     continue;
                 };
                 if let Some(row) = rows.into_iter().next() {
+                    let row = row.alone().map_err(broken)?;
                     self.sequence_mut(want.seq).keep_last_row(row);
                     waiting.retain(|&seq| seq != want.seq);
                 }

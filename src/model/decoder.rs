@@ -1,22 +1,24 @@
 //! The config-driven decoder: embedding, layers, norm, head.
 use super::layer::{Layer, StepContext};
-use super::rotary::Rotary;
+use super::rotary;
 use super::{BatchStep, CausalLm, ModelError};
 use crate::checkpoint::{Checkpoint, ModelConfig};
 use crate::kv::KvStorage;
-use crate::ops::{AttentionPlan, Input, Matrix, Projection, RmsNorm};
-use candle_core::{Device, Result, Tensor};
+use crate::ops::{
+    Angles, Backend, HeadNorms, Heads, Input, Matrix, Projection, RmsNorm, Rows, Step,
+};
+use candle_core::{Result, Tensor};
 
 /// A decoder-only transformer of one of the supported families.
 pub struct Decoder {
     config: ModelConfig,
-    device: Device,
+    backend: Backend,
     embedding: Projection,
     layers: Vec<Layer>,
     norm: RmsNorm,
     /// `None` when the embedding is the head as well.
     head: Option<Projection>,
-    rotary: Rotary,
+    angles: Angles,
 }
 
 impl Decoder {
@@ -26,13 +28,17 @@ impl Decoder {
     pub fn load(
         checkpoint: &Checkpoint,
         context: usize,
-        device: &Device,
+        backend: &Backend,
     ) -> std::result::Result<Self, ModelError> {
         let config = checkpoint.config().clone();
-        let load = Load { checkpoint, device };
+        let load = Load {
+            checkpoint,
+            backend,
+        };
         // The largest matrices first: a matrix as read and as laid out lie in
         // memory together for a moment, which costs nothing before the rest is there.
-        let embedding = Projection::single(Matrix::new(checkpoint.embedding(device)?)?)?;
+        let embedding = checkpoint.embedding(backend.device())?;
+        let embedding = Projection::single(Matrix::new(embedding, backend)?)?;
         let head = match config.tied_embeddings {
             true => None,
             false => Some(load.projection(&["output"], false)?),
@@ -44,6 +50,13 @@ impl Decoder {
             Ok(Layer {
                 attention_norm: load.norm(&name("attn_norm"))?,
                 qkv: load.projection(&qkv, config.qkv_bias)?,
+                head_norms: match config.head_norms {
+                    true => Some(HeadNorms {
+                        queries: load.norm(&name("attn_q_norm"))?,
+                        keys: load.norm(&name("attn_k_norm"))?,
+                    }),
+                    false => None,
+                },
                 o: load.projection(&[name("attn_output")], false)?,
                 ffn_norm: load.norm(&name("ffn_norm"))?,
                 gate_up: load.projection(&gate_up, false)?,
@@ -58,14 +71,14 @@ impl Decoder {
             layers,
             norm: load.norm("output_norm")?,
             head,
-            rotary: Rotary::new(
+            angles: rotary::angles(
                 f64::from(config.rope_theta),
                 config.head_dim,
                 context,
-                device,
+                backend.device(),
             )?,
             config,
-            device: device.clone(),
+            backend: backend.clone(),
         })
     }
 
@@ -73,15 +86,16 @@ impl Decoder {
         &self.config
     }
 
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Where it runs.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
     }
 }
 
 /// Takes parts of a checkpoint by name.
 struct Load<'a> {
     checkpoint: &'a Checkpoint,
-    device: &'a Device,
+    backend: &'a Backend,
 }
 
 impl Load<'_> {
@@ -94,15 +108,15 @@ impl Load<'_> {
             let name = name.as_ref();
             let weight = self
                 .checkpoint
-                .linear(&format!("{name}.weight"), self.device)?;
+                .linear(&format!("{name}.weight"), self.backend.device())?;
             let bias = match biased {
                 true => Some(
                     self.checkpoint
-                        .vector(&format!("{name}.bias"), self.device)?,
+                        .vector(&format!("{name}.bias"), self.backend.device())?,
                 ),
                 false => None,
             };
-            Ok((Matrix::new(weight)?, bias))
+            Ok((Matrix::new(weight, self.backend)?, bias))
         };
         let parts = names
             .iter()
@@ -114,29 +128,36 @@ impl Load<'_> {
     fn norm(&self, name: &str) -> std::result::Result<RmsNorm, ModelError> {
         let weight = self
             .checkpoint
-            .vector(&format!("{name}.weight"), self.device)?;
+            .vector(&format!("{name}.weight"), self.backend.device())?;
         Ok(RmsNorm::new(weight, self.checkpoint.config().rms_eps))
     }
 }
 
 impl CausalLm for Decoder {
-    fn forward(&self, batch: &BatchStep, kv: &KvStorage) -> Result<Tensor> {
-        let step = StepContext {
-            config: &self.config,
-            batch,
-            plan: &AttentionPlan::new(&batch.spans),
-            rotary: &self.rotary.rows(&batch.positions)?,
-            kv,
+    fn forward(&self, batch: &BatchStep, kv: &KvStorage) -> Result<Rows> {
+        let heads = Heads {
+            n_heads: self.config.n_heads,
+            n_kv_heads: self.config.n_kv_heads,
+            head_dim: self.config.head_dim,
         };
-        let mut x = self.embedding.matrix().rows(&batch.tokens, &self.device)?; // [T, E]
+        let step = Step::new(
+            &self.backend,
+            heads,
+            &batch.spans,
+            &batch.positions,
+            &batch.slots,
+            &self.angles,
+        )?;
+        let on = StepContext { step: &step, kv };
+        let device = self.backend.device();
+        let mut x = self.embedding.matrix().rows(&batch.tokens, device)?; // [T, E]
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, index, &step)?;
+            x = layer.forward(&x, index, &on)?;
         }
-        let rows = Tensor::new(batch.logit_rows.as_slice(), &self.device)?;
-        self.norm.forward(&x.index_select(&rows, 0)?) // [R, E]
+        self.norm.forward(&x.take(&batch.logit_rows)?) // [R, E]
     }
 
-    fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+    fn logits(&self, hidden: &Rows) -> Result<Rows> {
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         head.forward(hidden, Input::Plain, None)
     }

@@ -10,7 +10,8 @@ pub use decoder::Decoder;
 
 use crate::checkpoint::CheckpointError;
 use crate::kv::KvStorage;
-use candle_core::{Result, Tensor};
+use crate::ops::Rows;
+use candle_core::Result;
 
 /// A causal language model that owns weights and nothing else.
 pub trait CausalLm: Send + Sync {
@@ -18,10 +19,10 @@ pub trait CausalLm: Send + Sync {
     ///
     /// Result: the normalised hidden states of the rows that the batch asks
     /// logits of, `[R, E]` f32.
-    fn forward(&self, batch: &BatchStep, kv: &KvStorage) -> Result<Tensor>;
+    fn forward(&self, batch: &BatchStep, kv: &KvStorage) -> Result<Rows>;
 
     /// Raw logits of hidden rows: `[R, E]` to `[R, V]` f32.
-    fn logits(&self, hidden: &Tensor) -> Result<Tensor>;
+    fn logits(&self, hidden: &Rows) -> Result<Rows>;
 
     /// Bytes of weights that a step of any number of rows reads at least.
     fn step_bytes(&self) -> usize;

@@ -26,6 +26,13 @@ pub fn copy_blocks(cache: &Tensor, copies: &[(u32, u32)]) -> Result<()> {
     {
         bail!("copy_blocks: {pair:?} in a cache of {n} blocks");
     }
+    if !cache.device().is_cpu() {
+        for &(from, to) in copies {
+            let block = cache.narrow(0, from as usize, 1)?.copy()?;
+            cache.slice_set(&block, 0, to as usize)?;
+        }
+        return Ok(());
+    }
     cache.inplace_op1(&CopyBlocks { copies })
 }
 

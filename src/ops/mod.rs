@@ -1,26 +1,41 @@
 //! Shape-checked custom ops. Each has a CPU path, which is the reference; a
 //! device's own kernel is an addition behind the same op.
 mod attention;
+mod backend;
 mod blocks;
+mod cache;
+mod composite;
+#[cfg(feature = "cuda")]
+mod device;
+mod feed_forward;
 mod matrix;
+mod mix;
 mod norm;
 mod plan;
 mod pool;
 mod projection;
 mod rotary;
 mod row;
+mod rows;
 mod slice;
+mod step;
 mod store;
 
 pub use attention::paged_attention;
+pub use backend::{Backend, BackendError};
 pub use blocks::{copy_blocks, zeroed_cache};
+pub use cache::{Cache, CacheShape, LayerCache};
+pub use feed_forward::feed_forward;
 pub use matrix::Matrix;
-pub use norm::RmsNorm;
+pub use mix::{HeadNorms, mix};
+pub use norm::{RmsNorm, normalise_heads};
 pub use plan::{AttentionPlan, AttentionSpan};
-pub use pool::{Pool, read_bandwidth};
+pub use pool::Pool;
 pub use projection::{Input, Projection};
 pub use rotary::rotate;
-pub use row::{LogitsRow, read_rows};
+pub use row::{LogitsRow, RowDraw, read_rows};
+pub use rows::Rows;
+pub use step::{Angles, Heads, Step};
 pub use store::store_kv;
 
 pub use egss_kernels::value_dim;

@@ -1,5 +1,8 @@
 //! Products of activations with several matrices side by side, with what stands
 //! directly before and after them.
+use super::Rows;
+#[cfg(feature = "cuda")]
+use super::device::{DeviceMatrix, DeviceRows, Values, gpu_error, with_view};
 use super::matrix::Matrix;
 use super::norm::RmsNorm;
 use super::pool::Pool;
@@ -24,6 +27,10 @@ pub struct Projection {
     members: Vec<Member>,
     n: usize,
     k: usize,
+    /// All members' weights and biases, where a GPU's kernels have them: the only member
+    /// then.
+    #[cfg(feature = "cuda")]
+    bias: Option<Tensor>,
 }
 
 /// One matrix and what is added to its outputs.
@@ -55,10 +62,12 @@ impl Projection {
             n += rows;
             k = Some(columns);
         }
+        #[cfg(feature = "cuda")]
+        let (parts, bias) = stacked(parts)?;
         let members = parts.into_iter().map(|(matrix, bias)| {
             let bias = bias.map(|bias| match &matrix {
                 Matrix::Packed(_) => Ok(Bias::Host(bias.to_vec1()?)),
-                Matrix::Composite(_) => Result::Ok(Bias::Composite(bias)),
+                _ => Result::Ok(Bias::Composite(bias)),
             });
             Ok(Member {
                 bias: bias.transpose()?,
@@ -67,7 +76,13 @@ impl Projection {
         });
         let members = members.collect::<Result<_>>()?;
         match k {
-            Some(k) => Ok(Self { members, n, k }),
+            Some(k) => Ok(Self {
+                members,
+                n,
+                k,
+                #[cfg(feature = "cuda")]
+                bias,
+            }),
             None => bail!("projection: no matrix"),
         }
     }
@@ -91,7 +106,23 @@ impl Projection {
     /// `x Wᵀ + b`, and `onto` added where it is given: `[T, out]` f32.
     ///
     /// Cost: each weight's bits are read once for all rows.
-    pub fn forward(&self, x: &Tensor, input: Input<'_>, onto: Option<&Tensor>) -> Result<Tensor> {
+    pub fn forward(&self, x: &Rows, input: Input<'_>, onto: Option<&Rows>) -> Result<Rows> {
+        match x {
+            Rows::Tensor(x) => {
+                let onto = onto.map(Rows::tensor).transpose()?;
+                Ok(self.forward_tensor(x, input, onto)?.into())
+            }
+            #[cfg(feature = "cuda")]
+            Rows::Device(x) => self.forward_device(x, input, onto),
+        }
+    }
+
+    pub(super) fn forward_tensor(
+        &self,
+        x: &Tensor,
+        input: Input<'_>,
+        onto: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let (t, width) = x.dims2()?;
         let want = match input {
             Input::Gated => 2 * self.k,
@@ -124,7 +155,7 @@ impl Projection {
     fn composite(&self, x: &Tensor, input: Input<'_>, onto: Option<&Tensor>) -> Result<Tensor> {
         let x = match input {
             Input::Plain => x.clone(),
-            Input::Normed(norm) => norm.forward(x)?,
+            Input::Normed(norm) => norm.forward_tensor(x)?,
             Input::Gated => {
                 let gate = x.narrow(1, 0, self.k)?.contiguous()?;
                 (silu(&gate)? * x.narrow(1, self.k, self.k)?)?
@@ -141,6 +172,109 @@ impl Projection {
             None => Ok(y),
         }
     }
+}
+
+/// What comes before and after a product on a GPU.
+#[cfg(feature = "cuda")]
+impl Projection {
+    fn matrix_on_device(&self) -> Result<&DeviceMatrix> {
+        match &self.members[0].matrix {
+            Matrix::Device(matrix) => Ok(matrix),
+            _ => bail!("rows of a GPU's kernels for a matrix that is not there"),
+        }
+    }
+
+    fn forward_device(
+        &self,
+        x: &DeviceRows,
+        input: Input<'_>,
+        onto: Option<&Rows>,
+    ) -> Result<Rows> {
+        let want = match input {
+            Input::Gated => 2 * self.k,
+            _ => self.k,
+        };
+        let onto = match onto {
+            None => None,
+            Some(Rows::Device(onto)) if (onto.t, onto.width) == (x.t, self.n) => {
+                Some(onto.floats()?)
+            }
+            Some(onto) => bail!("a projection onto rows {:?}", onto.dims2()?),
+        };
+        if x.t == 0 || x.width != want {
+            bail!("projection of {want} inputs: x [{}, {}]", x.t, x.width);
+        }
+        let matrix = self.matrix_on_device()?;
+        let product = |x16| matrix.multiply(x16, x.t, self.bias.as_ref(), onto);
+        let y = match (&x.values, input) {
+            (Values::Bf16(x16), Input::Plain) => product(x16.view())?,
+            (Values::F32(x), Input::Plain) => {
+                let x16 = matrix.gpu.to_bf16(x.view()).map_err(gpu_error)?;
+                product(x16.view())?
+            }
+            (_, Input::Normed(norm)) => product(normed(x, norm)?.view())?,
+            (_, Input::Gated) => {
+                let x16 = matrix.gpu.silu_gate(x.floats()?, self.k);
+                product(x16.map_err(gpu_error)?.view())?
+            }
+        };
+        Ok(Rows::Device(DeviceRows::f32(&matrix.gpu, y, self.n)))
+    }
+
+    /// `silu(gate) * up` behind this projection to both of normed rows, where that goes
+    /// in one: few rows on a GPU.
+    pub(super) fn gated(&self, x: &Rows, norm: &RmsNorm) -> Result<Option<Rows>> {
+        let Rows::Device(x) = x else { return Ok(None) };
+        let matrix = self.matrix_on_device()?;
+        if self.bias.is_some() || x.t > egss_kernels::cuda::PRODUCT_ROWS_MAX {
+            return Ok(None);
+        }
+        let gated = matrix.multiply_gated(normed(x, norm)?.view(), x.t)?;
+        Ok(gated.map(|y| Rows::Device(DeviceRows::bf16(&matrix.gpu, y, self.n / 2))))
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn normed(
+    x: &DeviceRows,
+    norm: &RmsNorm,
+) -> Result<egss_kernels::cuda::Buffer<egss_kernels::cuda::bf16>> {
+    with_view(&x.gpu, norm.weight(), |weight| {
+        let y = x.gpu.rms_norm_bf16(x.floats()?, weight, norm.eps());
+        y.map_err(gpu_error)
+    })?
+}
+
+/// Matrices on a GPU as one, with one bias.
+#[cfg(feature = "cuda")]
+#[allow(clippy::type_complexity)]
+fn stacked(
+    parts: Vec<(Matrix, Option<Tensor>)>,
+) -> Result<(Vec<(Matrix, Option<Tensor>)>, Option<Tensor>)> {
+    let on_device = |(matrix, _): &(Matrix, Option<Tensor>)| matches!(matrix, Matrix::Device(_));
+    if parts.is_empty() || !parts.iter().all(on_device) {
+        return Ok((parts, None));
+    }
+    let mut matrices = Vec::new();
+    let mut biases = Vec::new();
+    for (matrix, bias) in &parts {
+        if let Matrix::Device(matrix) = matrix {
+            matrices.push(matrix);
+            biases.push(match bias {
+                Some(bias) => bias.clone(),
+                None => {
+                    let n = matrix.weights.dim(0)?;
+                    Tensor::zeros(n, candle_core::DType::F32, matrix.weights.device())?
+                }
+            });
+        }
+    }
+    let bias = match parts.iter().any(|(_, bias)| bias.is_some()) {
+        true => Some(Tensor::cat(&biases, 0)?.contiguous()?),
+        false => None,
+    };
+    let stacked = DeviceMatrix::stacked(&matrices)?;
+    Ok((vec![(Matrix::Device(stacked), None)], bias))
 }
 
 impl Member {
@@ -168,6 +302,8 @@ impl Member {
                 weights.forward(x)?.broadcast_add(bias)
             }
             (Matrix::Composite(weights), _) => weights.forward(x),
+            #[cfg(feature = "cuda")]
+            (Matrix::Device(_), _) => bail!("a tensor for a GPU's kernels"),
         }
     }
 }
@@ -266,6 +402,7 @@ impl CustomOp2 for Product<'_> {
 mod tests {
     use super::*;
     use crate::checkpoint::Weight;
+    use crate::ops::Backend;
     use candle_core::Device;
     use candle_core::quantized::{GgmlDType, QTensor};
     use std::sync::Arc;
@@ -291,10 +428,8 @@ mod tests {
         let plain = numbers(dtype as u32, (n, k))?;
         let quantised = QTensor::quantize(&plain, dtype)?;
         let stands_for = quantised.dequantize(&Device::Cpu)?;
-        Ok((
-            Matrix::new(Weight::Quantized(Arc::new(quantised)))?,
-            stands_for,
-        ))
+        let weight = Weight::Quantized(Arc::new(quantised));
+        Ok((Matrix::new(weight, &Backend::cpu())?, stands_for))
     }
 
     #[test]
@@ -311,7 +446,8 @@ mod tests {
             assert!(matches!(matrix, Matrix::Packed(_)));
             let bias = numbers(1, n)?;
             packed.push((matrix, Some(bias.clone())));
-            plain.push((Matrix::new(Weight::Plain(stands_for))?, Some(bias)));
+            let stands_for = Matrix::new(Weight::Plain(stands_for), &Backend::cpu())?;
+            plain.push((stands_for, Some(bias)));
         }
         let (packed, plain) = (Projection::new(packed)?, Projection::new(plain)?);
         let norm = RmsNorm::new(numbers(2, k)?, 1e-6);
@@ -323,8 +459,8 @@ mod tests {
         ] {
             let x = numbers(4, (t, width))?;
             for onto in [None, Some(&onto)] {
-                let want = plain.forward(&x, input, onto)?;
-                let off = (packed.forward(&x, input, onto)? - &want)?.abs()?;
+                let want = plain.forward_tensor(&x, input, onto)?;
+                let off = (packed.forward_tensor(&x, input, onto)? - &want)?.abs()?;
                 let size = want.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
                 let off = off.flatten_all()?.max(0)?.to_scalar::<f32>()? / size;
                 assert!(off < TOLERANCE, "{off}");
@@ -343,6 +479,7 @@ mod tests {
         ] {
             let (matrix, stands_for) = weights(24, 256, dtype)?;
             let rows = matrix.rows(&[23, 0, 7], &Device::Cpu)?;
+            let rows = rows.tensor()?;
             let want = stands_for.index_select(&Tensor::new(&[23u32, 0, 7], &Device::Cpu)?, 0)?;
             let off = (rows - want)?
                 .abs()?

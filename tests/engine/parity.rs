@@ -3,7 +3,7 @@
 use crate::common::*;
 use candle_core::{Device, Tensor};
 use egss::base::SeqId;
-use egss::engine::{Engine, LocalEngine};
+use egss::engine::{Engine, EngineSettings, LocalEngine};
 use egss::kv::BLOCK_SIZE;
 use std::collections::{BTreeMap, HashMap};
 
@@ -187,5 +187,44 @@ fn greedy_decoding_takes_the_tokens_of_transformers() {
         for (generated, reference) in generated.iter().zip(&references) {
             assert_eq!(ids(generated), reference.decoded);
         }
+    }
+}
+
+/// f32 sums in another order, over three layers of random weights.
+const COMPOSITE_NMSE: f64 = 1e-9;
+
+#[test]
+fn candles_operations_alone_give_what_the_kernels_give() {
+    use egss::checkpoint::Checkpoint;
+    use egss::engine::open_checkpoint;
+    use egss::ops::Backend;
+    let settings = EngineSettings {
+        context_max: 512,
+        kv_bytes_max: 64 << 20,
+    };
+    for shape in ["tiny", "tiny3"] {
+        let [got, want] = [Backend::composite(), Backend::cpu()].map(|backend| {
+            let checkpoint = Checkpoint::random(shape).unwrap();
+            let opened = open_checkpoint(&checkpoint, &settings, &backend, &mut |_| {});
+            let mut engine = opened.unwrap().engine;
+            let trunk = sequence(&mut engine, &prompt(70));
+            compute(&mut engine, &[trunk]);
+            // Forks that copy the shared tail block, and decode in one batch.
+            let forks = [0, 1, 2].map(|_| engine.fork(trunk, 70, PURPOSE));
+            for round in 0..3 {
+                for (i, &fork) in forks.iter().enumerate() {
+                    let token = 5 + 7 * i as u32 + round;
+                    engine.append(fork, &[token], PURPOSE).unwrap();
+                }
+                compute(&mut engine, &forks);
+            }
+            forks
+                .map(|fork| engine.logits(fork).unwrap().to_vec())
+                .concat()
+        });
+        let square = |x: f32| f64::from(x) * f64::from(x);
+        let error: f64 = got.iter().zip(&want).map(|(a, b)| square(a - b)).sum();
+        let size: f64 = want.iter().map(|&x| square(x)).sum();
+        assert!(error / size < COMPOSITE_NMSE, "{shape}: {:e}", error / size);
     }
 }

@@ -37,6 +37,15 @@ impl Tokenizer {
         Self::from_parts(source::from_file(path), path, size)
     }
 
+    /// What ends a text of [`Tokenizer::of_bytes`].
+    pub(super) const END_OF_BYTES: &str = "<|end|>";
+
+    /// A token a byte, and one that ends a text, for weights that were never trained;
+    /// `size` is the number of logit rows, V. `name` is for messages.
+    pub(super) fn of_bytes(name: &Path, size: usize) -> Result<Self, CheckpointError> {
+        Self::from_parts(source::of_bytes(Self::END_OF_BYTES), name, size)
+    }
+
     fn from_parts(
         parts: Result<Parts, String>,
         path: &Path,

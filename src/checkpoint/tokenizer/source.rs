@@ -34,6 +34,28 @@ pub(super) struct Parts {
     pub added: Vec<AddedToken>,
 }
 
+/// A token a byte, and `end` after them.
+pub(super) fn of_bytes(end: &str) -> Result<Parts, String> {
+    let mut vocab = Vocab::default();
+    // Byte-level spelling goes through the first few hundred characters.
+    for text in (0..400).filter_map(char::from_u32).map(String::from) {
+        if let Some([byte]) = super::byte_level::to_bytes(&text).as_deref() {
+            vocab.insert(text, u32::from(*byte));
+        }
+    }
+    let bpe = BPE::builder().vocab_and_merges(vocab, vec![]).build();
+    let mut bpe = tokenizers::Tokenizer::new(bpe.map_err(|error| error.to_string())?);
+    bpe.with_pre_tokenizer(Some(ByteLevel::new(false, false, false)));
+    Ok(Parts {
+        bpe,
+        added: vec![AddedToken {
+            id: 256,
+            text: end.to_owned(),
+            special: true,
+        }],
+    })
+}
+
 /// Reads `tokenizer.ggml.*`. Errors: a sentence's end.
 pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
     let model = gguf.str("tokenizer.ggml.model").unwrap_or("none");

@@ -1,0 +1,286 @@
+// The kernels on emulated threads against plain loops: scripts/emulate-cuda builds and runs
+// it. What a GPU does with them is tests/cuda.rs's to say; this holds the indices.
+#define EGSS_EMULATED
+#include "common.cuh"
+namespace attention_cu {
+#include "attention.cu"
+}
+namespace cache_cu {
+#include "cache.cu"
+}
+namespace logits_cu {
+#include "logits.cu"
+}
+namespace product_cu {
+#include "product.cu"
+}
+namespace row_cu {
+#include "row.cu"
+}
+#include <cstdio>
+#include <cstdlib>
+
+using emulated::launch;
+typedef std::vector<float> Floats;
+typedef std::vector<bf16> Halves;
+
+static uint64_t state = 1;
+static float number() {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (state >> 40) / 8388608.f - 1.f;
+}
+static Floats numbers(size_t n) {
+    Floats v(n);
+    for (auto& x : v) x = number();
+    return v;
+}
+static Halves rounded(const Floats& v) {
+    Halves h(v.size());
+    for (size_t i = 0; i < v.size(); i++) h[i] = bf16(v[i]);
+    return h;
+}
+template <typename A, typename B>
+static void check(const char* what, const A& got, const B& want, double limit) {
+    double error = 0, size = 1e-30;
+    for (size_t i = 0; i < want.size(); i++) {
+        const double g = (float)got[i], w = (float)want[i];
+        error += (g - w) * (g - w);
+        size += w * w;
+    }
+    const bool ok = got.size() == want.size() && error / size < limit;
+    printf("%s %s: NMSE %.1e\n", ok ? "ok  " : "FAIL", what, error / size);
+    if (!ok) exit(1);
+}
+
+static void products() {
+    for (int t : {1, 5, 8, 13, 27})
+        for (int n : {48, 72}) {
+            const int k = 32 * 11;
+            const Halves w = rounded(numbers(n * k)), x = rounded(numbers(t * k));
+            const Floats bias = numbers(n), onto = numbers(t * n);
+            Floats want(t * n), plain(t * n);
+            for (int i = 0; i < t * n; i++) {
+                double s = 0;
+                for (int j = 0; j < k; j++) s += (float)w[i % n * k + j] * (float)x[i / n * k + j];
+                plain[i] = s;
+                want[i] = s + bias[i % n] + onto[i];
+            }
+            for (int tiles : {1, 2}) {
+                Floats y(t * n);
+                auto kernel = tiles == 1 ? (t <= 8    ? product_cu::product_8
+                                            : t <= 16 ? product_cu::product_16
+                                                      : product_cu::product_32)
+                                         : (t <= 8    ? product_cu::product_wide_8
+                                            : t <= 16 ? product_cu::product_wide_16
+                                                      : product_cu::product_wide_32);
+                launch({(unsigned)((n + 16 * tiles - 1) / (16 * tiles)), 1}, 256, [&] {
+                    kernel(w.data(), x.data(), bias.data(), onto.data(), y.data(), n, k, t);
+                });
+                check("product", y, want, 1e-10);
+            }
+            Halves y(t * n / 2);
+            Floats gated(t * n / 2);
+            for (int i = 0; i < t * n / 2; i++) {
+                const float* row = &plain[i / (n / 2) * n];
+                const float g = row[i % (n / 2)], u = row[n / 2 + i % (n / 2)];
+                gated[i] = g / (1 + expf(-g)) * u;
+            }
+            auto kernel = t <= 8    ? product_cu::product_gated_8
+                          : t <= 16 ? product_cu::product_gated_16
+                                    : product_cu::product_gated_32;
+            launch({(unsigned)((n / 2 + 15) / 16), 1}, 256, [&] {
+                kernel(w.data(), x.data(), nullptr, nullptr, y.data(), n, k, t);
+            });
+            check("gated product", y, gated, 1e-4);
+        }
+}
+
+// Rows of one step through the cache: what every row sees is given by a table of blocks.
+struct Piece {
+    std::vector<uint32_t> rows, blocks;
+    uint32_t first;
+};
+template <int D>
+static void attention(int h, int k, bool normed) {
+    const int n_blocks = 40, len = n_blocks * k * 16 * D, group = h / k, all = h + 2 * k;
+    Halves keys(len), values(len);
+    const Floats cos = numbers(512 * D / 2), sin = numbers(512 * D / 2);
+    const Floats qw = numbers(D), kw = numbers(D);
+    // Reference cache by position for every block: [block][head][pos][dim].
+    Floats ref_keys(len), ref_values(len);
+    auto run = [&](const std::vector<uint32_t>& positions, const std::vector<uint32_t>& slots,
+                   const std::vector<std::vector<uint32_t>>& tables,
+                   const std::vector<Piece>& pieces, const char* what) {
+        const int t = positions.size();
+        const Floats rows = numbers(t * all * D);
+        Halves q(t * h * D);
+        launch({(unsigned)t, (unsigned)(all + 3) / 4}, 128, [&] {
+            cache_cu::turn_and_store(rows.data(), cos.data(), sin.data(), positions.data(),
+                                     slots.data(), normed ? qw.data() : nullptr,
+                                     normed ? kw.data() : nullptr, 1e-6f, q.data(), keys.data(),
+                                     values.data(), h, k, D);
+        });
+        Floats ref_q(t * h * D);
+        for (int r = 0; r < t; r++)
+            for (int head = 0; head < all; head++) {
+                Floats x(rows.begin() + (r * all + head) * D, rows.begin() + (r * all + head + 1) * D);
+                const size_t block = slots[r] / 16, pos = slots[r] % 16;
+                if (head >= h + k) {
+                    const size_t at = ((block * k + head - h - k) * 16 + pos) * D;
+                    for (int i = 0; i < D; i++) ref_values[at + i] = x[i];
+                    continue;
+                }
+                if (normed) {
+                    float sum = 0;
+                    for (float v : x) sum += v * v;
+                    for (int i = 0; i < D; i++)
+                        x[i] *= (head < h ? qw : kw)[i] / sqrtf(sum / D + 1e-6f);
+                }
+                for (int i = 0; i < D / 2; i++) {
+                    const float c = cos[positions[r] * D / 2 + i], s = sin[positions[r] * D / 2 + i];
+                    const float a = x[i], b = x[i + D / 2];
+                    x[i] = a * c - b * s;
+                    x[i + D / 2] = b * c + a * s;
+                }
+                float* to = head < h ? &ref_q[(r * h + head) * D]
+                                     : &ref_keys[((block * k + head - h) * 16 + pos) * D];
+                for (int i = 0; i < D; i++) to[i] = x[i];
+            }
+        Floats want(t * h * D);
+        for (int r = 0; r < t; r++)
+            for (int head = 0; head < h; head++) {
+                const int n = positions[r] + 1;
+                Floats score(n);
+                float most = -INFINITY, mass = 0;
+                auto at = [&](int p) { return ((tables[r][p / 16] * k + head / group) * 16 + p % 16) * D; };
+                for (int p = 0; p < n; p++) {
+                    float s = 0;
+                    for (int i = 0; i < D; i++) s += ref_q[(r * h + head) * D + i] * ref_keys[at(p) + i];
+                    score[p] = s / sqrtf(D);
+                    most = fmaxf(most, score[p]);
+                }
+                for (float& s : score) mass += s = expf(s - most);
+                for (int p = 0; p < n; p++)
+                    for (int i = 0; i < D; i++)
+                        want[(r * h + head) * D + i] += score[p] / mass * ref_values[at(p) + i];
+            }
+        std::vector<uint32_t> plan, blocks, list, seen, of(t + 1), slot_list;
+        for (uint32_t p : positions) seen.push_back(p + 1);
+        std::vector<std::vector<uint32_t>> by_row(t);
+        for (const Piece& piece : pieces) {
+            uint32_t tiles = (piece.rows.size() * group + 15) / 16;
+            if (tiles == 3) tiles = 4;
+            for (size_t figure : {(size_t)piece.first, piece.blocks.size(), blocks.size(), list.size(),
+                                  piece.rows.size(), list.size(), (size_t)tiles, (size_t)0})
+                plan.push_back(figure);
+            for (uint32_t row : piece.rows) by_row[row].push_back(list.size()), list.push_back(row);
+            blocks.insert(blocks.end(), piece.blocks.begin(), piece.blocks.end());
+        }
+        for (int r = 0; r < t; r++) {
+            of[r + 1] = of[r] + by_row[r].size();
+            slot_list.insert(slot_list.end(), by_row[r].begin(), by_row[r].end());
+        }
+        Floats sums(list.size() * h * D);
+        std::vector<float2> masses(list.size() * h);
+        Halves out(t * h * D);
+        launch({(unsigned)pieces.size(), (unsigned)k}, 128, [&] {
+            attention_cu::attend<D>(q.data(), keys.data(), values.data(), plan.data(), blocks.data(),
+                                    list.data(), seen.data(), sums.data(), masses.data(), h, k,
+                                    1.44269504f / sqrtf(D));
+        });
+        launch({(unsigned)(t * h + 3) / 4, 1}, 128, [&] {
+            attention_cu::merge<D>(sums.data(), masses.data(), of.data(), slot_list.data(),
+                                   out.data(), h, t * h);
+        });
+        check(what, out, want, 1e-4);
+    };
+    // A prefill of 150 rows in scattered blocks, in pieces of as many rows as 4 tiles hold.
+    std::vector<uint32_t> table, positions, slots;
+    for (int b = 0; b < 10; b++) table.push_back(b * 7 % n_blocks);
+    for (uint32_t p = 0; p < 150; p++) positions.push_back(p), slots.push_back(table[p / 16] * 16 + p % 16);
+    std::vector<Piece> pieces;
+    for (uint32_t r = 0; r < 150; r += 64 / group) {
+        Piece piece = {{}, {}, 0};
+        for (uint32_t i = r; i < 150 && i < r + 64 / group; i++) piece.rows.push_back(i);
+        piece.blocks.assign(table.begin(), table.begin() + (piece.rows.back() / 16 + 1));
+        pieces.push_back(piece);
+    }
+    run(positions, slots, std::vector<std::vector<uint32_t>>(150, table), pieces, "prefill");
+    // Branches off its first 144 tokens, one block each, over a shared trunk in two runs.
+    for (uint32_t branches : {1, 3, 6}) {
+        std::vector<Piece> shared;
+        std::vector<std::vector<uint32_t>> tables;
+        positions.assign(branches, 144);
+        slots.clear();
+        const std::vector<uint32_t> trunk(table.begin(), table.begin() + 9);
+        std::vector<uint32_t> rows;
+        for (uint32_t b = 0; b < branches; b++) {
+            const uint32_t own = 11 + 2 * b;  // not one of the trunk's
+            rows.push_back(b);
+            slots.push_back(own * 16);
+            tables.push_back(trunk);
+            tables.back().push_back(own);
+            shared.push_back({{b}, {own}, 144});
+        }
+        for (uint32_t r = 0; r < branches; r += 64 / group) {
+            std::vector<uint32_t> some(rows.begin() + r,
+                                       rows.begin() + (branches < r + 64 / group ? branches : r + 64 / group));
+            shared.push_back({some, {trunk.begin(), trunk.begin() + 5}, 0});
+            shared.push_back({some, {trunk.begin() + 5, trunk.end()}, 80});
+        }
+        run(positions, slots, tables, shared, "branches over a trunk");
+    }
+}
+
+static void logits() {
+    const int v = 5000, n = 4;
+    Floats rows = numbers(n * v);
+    for (auto& x : rows) x *= 9;
+    for (int i = 0; i < 3000; i++) rows[2 * v + i] = -INFINITY;
+    rows[3 * v + 4321] = NAN;
+    std::vector<logits_cu::Draw> draws(n, {0.37, 1.25f, 0});
+    std::vector<logits_cu::Part> parts(n * logits_cu::PARTS);
+    std::vector<logits_cu::Row> got(n);
+    launch({logits_cu::PARTS, n}, logits_cu::THREADS,
+           [&] { logits_cu::read_parts(rows.data(), draws.data(), parts.data(), v); });
+    launch({n, 1}, logits_cu::THREADS, [&] {
+        logits_cu::finish_rows(rows.data(), draws.data(), parts.data(), got.data(), v);
+    });
+    for (int r = 0; r < n - 1; r++) {
+        const float* row = &rows[r * v];
+        int top = 0;
+        for (int i = 0; i < v; i++)
+            if (row[i] > row[top]) top = i;
+        float second = -INFINITY;
+        double e = 0, e_d = 0, e_d2 = 0, all = 0, before = 0;
+        for (int i = 0; i < v; i++) {
+            const double d = row[i] - row[top], w = exp(d);
+            if (i != top) second = fmaxf(second, row[i]);
+            if (w == 0) continue;
+            e += w, e_d += w * d, e_d2 += w * d * d, all += exp(1.25 * d);
+        }
+        int drawn = 0;
+        for (;; drawn++) {
+            before += exp(1.25 * (row[drawn] - row[top]));
+            if (before > 0.37 * all) break;
+        }
+        const logits_cu::Row& g = got[r];
+        const bool ok = g.index == (uint32_t)top && g.second == second && g.first == row[top] &&
+                        g.bad == ~0u && fabs(g.e / e - 1) < 1e-5 && fabs(g.e_d / e_d - 1) < 1e-5 &&
+                        fabs(g.e_d2 / e_d2 - 1) < 1e-5 && g.drawn == (uint32_t)drawn &&
+                        g.drawn_logit == row[drawn];
+        printf("%s row of logits %d: drawn %u, %d wanted\n", ok ? "ok  " : "FAIL", r, g.drawn, drawn);
+        if (!ok) exit(1);
+    }
+    if (got[3].bad != 4321) printf("FAIL a NaN is at %u\n", got[3].bad), exit(1);
+}
+
+int main() {
+    products();
+    attention<32>(4, 2, false);
+    attention<64>(14, 2, false);
+    attention<128>(8, 2, true);
+    logits();
+}

@@ -1,0 +1,232 @@
+//! The engine on a GPU against the engine on a CPU, on small models of random weights:
+//! `scripts/gpu-check` runs it where there is a GPU. A program of its own and no test of
+//! cargo's, so that it is built with the very library that `egss` is, in one go.
+use egss::base::{Purpose, RngKey, SamplerSettings, SeqId};
+use egss::checkpoint::Checkpoint;
+use egss::engine::{
+    Engine, EngineSettings, GenerateJob, LocalEngine, PrefixCache, open_checkpoint,
+};
+use egss::ops::Backend;
+
+const PURPOSE: Purpose = Purpose::Agent;
+
+/// Squared error over squared size of a model's logits: activations, queries, keys and
+/// values are rounded to bf16 on the GPU (a relative error of 2^-9 each) in three layers.
+const MODEL_NMSE: f64 = 1e-3;
+
+/// The same between two ways on the GPU, which differ in the order of sums, and so in some
+/// of the roundings.
+const SAME_DEVICE_NMSE: f64 = 1e-4;
+
+/// Shapes whose layers differ in all that the kernels tell apart.
+const SHAPES: [&str; 2] = ["tiny", "tiny3"];
+
+/// Each check by name; the arguments choose those that contain one of them.
+const CHECKS: [(&str, fn()); 4] = [
+    (
+        "logits_of_a_whole_model_equal_the_cpus",
+        logits_of_a_whole_model_equal_the_cpus,
+    ),
+    (
+        "a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows",
+        a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows,
+    ),
+    (
+        "drawn_tokens_and_their_figures_are_those_of_the_rows",
+        drawn_tokens_and_their_figures_are_those_of_the_rows,
+    ),
+    (
+        "equal_seeds_give_equal_tokens_and_others_differ",
+        equal_seeds_give_equal_tokens_and_others_differ,
+    ),
+];
+
+fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let mut failed = 0;
+    for (name, check) in CHECKS {
+        if !chosen.is_empty() && !chosen.iter().any(|part| name.contains(part.as_str())) {
+            continue;
+        }
+        // A check says by a panic what it found; the others still run.
+        let passed = std::panic::catch_unwind(check).is_ok();
+        failed += usize::from(!passed);
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+    }
+    std::process::exit(i32::from(failed > 0));
+}
+
+fn engine(shape: &str, backend: &Backend) -> LocalEngine {
+    let settings = EngineSettings {
+        context_max: 2_048,
+        kv_bytes_max: 512 << 20,
+    };
+    let checkpoint = Checkpoint::random(shape).unwrap();
+    let opened = open_checkpoint(&checkpoint, &settings, backend, &mut |_| {});
+    opened.unwrap().engine
+}
+
+fn gpu() -> Backend {
+    Backend::open("cuda").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn prompt(n: usize, seed: u32) -> Vec<u32> {
+    (0..n as u32)
+        .map(|i| (i * 37 + seed * 101) % 1_900)
+        .collect()
+}
+
+fn sequence(engine: &mut LocalEngine, tokens: &[u32]) -> SeqId {
+    let seq = engine.new_sequence(PrefixCache::Bypass);
+    engine.append(seq, tokens, PURPOSE).unwrap();
+    seq
+}
+
+fn logits(engine: &mut LocalEngine, seq: SeqId) -> Vec<f32> {
+    engine.compute(&[seq], PURPOSE, &mut |_| {}).unwrap();
+    engine.logits(seq).unwrap().to_vec()
+}
+
+fn nmse(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let error: f64 = got.iter().zip(want).map(|(a, b)| square(a - b)).sum();
+    error / want.iter().map(|&x| square(x)).sum::<f64>()
+}
+
+fn job(seq: SeqId, tokens: usize, sampler: SamplerSettings, stream: u64) -> GenerateJob {
+    GenerateJob {
+        seq,
+        sampler,
+        rng: RngKey::from_seed(7).split(stream),
+        tokens_max: tokens,
+        grammar: None,
+        grammar_prefix: 0,
+        stop_tokens: Vec::new(),
+        first_token_not: Vec::new(),
+        distinct: None,
+        purpose: PURPOSE,
+    }
+}
+
+fn logits_of_a_whole_model_equal_the_cpus() {
+    for shape in SHAPES {
+        let (mut on_gpu, mut on_cpu) = (engine(shape, &gpu()), engine(shape, &Backend::cpu()));
+        // One row, few rows, and the chunks of a long prefill.
+        for n in [1, 7, 33, 700] {
+            let tokens = prompt(n, 1);
+            let [got, want] = [&mut on_gpu, &mut on_cpu].map(|engine| {
+                let seq = sequence(engine, &tokens);
+                logits(engine, seq)
+            });
+            let error = nmse(&got, &want);
+            println!("{shape}, {n} tokens: NMSE {error:.2e}");
+            assert!(error < MODEL_NMSE, "{shape}, {n} tokens: {error:e}");
+        }
+    }
+}
+
+fn a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows() {
+    for shape in SHAPES {
+        let mut engine = engine(shape, &gpu());
+        for trunk_len in [5, 200, 1_025] {
+            let trunk_tokens = prompt(trunk_len, 2);
+            let trunk = sequence(&mut engine, &trunk_tokens);
+            engine.compute(&[trunk], PURPOSE, &mut |_| {}).unwrap();
+            let computed = engine.usage().total().computed_tokens;
+            let forks: Vec<SeqId> = (0..9)
+                .map(|_| engine.fork(trunk, trunk_len, PURPOSE))
+                .collect();
+            for round in 0..3 {
+                for (i, &fork) in forks.iter().enumerate() {
+                    engine
+                        .append(fork, &[i as u32 * 11 + round], PURPOSE)
+                        .unwrap();
+                }
+                engine.compute(&forks, PURPOSE, &mut |_| {}).unwrap();
+                engine.check_integrity();
+            }
+            // The forks have computed their own tokens and nothing of the trunk.
+            assert_eq!(engine.usage().total().computed_tokens - computed, 9 * 3);
+            for (i, &fork) in forks.iter().enumerate() {
+                let got = engine.logits(fork).unwrap().to_vec();
+                let own = (0..3).map(|round| i as u32 * 11 + round);
+                let tokens: Vec<u32> = trunk_tokens.iter().copied().chain(own).collect();
+                let replay = sequence(&mut engine, &tokens);
+                let error = nmse(&got, &logits(&mut engine, replay));
+                assert!(
+                    error < SAME_DEVICE_NMSE,
+                    "{shape}, fork {i} of {trunk_len}: {error:e}"
+                );
+                engine.release(replay);
+            }
+            for seq in forks {
+                engine.release(seq);
+            }
+            engine.release(trunk);
+            engine.check_integrity();
+        }
+    }
+}
+
+fn drawn_tokens_and_their_figures_are_those_of_the_rows() {
+    for shape in SHAPES {
+        let (mut on_gpu, mut on_cpu) = (engine(shape, &gpu()), engine(shape, &Backend::cpu()));
+        let tokens = prompt(60, 3);
+        for sampler in [SamplerSettings::GREEDY, SamplerSettings::at(0.8)] {
+            let seqs: Vec<SeqId> = (0..4).map(|_| sequence(&mut on_gpu, &tokens)).collect();
+            let jobs: Vec<GenerateJob> = (0..)
+                .zip(&seqs)
+                .map(|(i, &seq)| job(seq, 12, sampler, i))
+                .collect();
+            let generated = on_gpu.generate(&jobs, &mut |_| {}).unwrap();
+            for (seq, generated) in seqs.iter().zip(&generated) {
+                let all = on_gpu.tokens(*seq).to_vec();
+                assert_eq!(all.len(), tokens.len() + 12);
+                for (i, figures) in generated.tokens.iter().enumerate() {
+                    let at = tokens.len() + i;
+                    assert_eq!(figures.token, all[at]);
+                    let replay = sequence(&mut on_cpu, &all[..at]);
+                    let row = logits(&mut on_cpu, replay);
+                    on_cpu.release(replay);
+                    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    let mass: f64 = row.iter().map(|&l| f64::from(l - max).exp()).sum();
+                    let logprob = f64::from(row[all[at] as usize] - max) - mass.ln();
+                    // Logits of about 1 that are off by a share of sqrt(MODEL_NMSE).
+                    assert!(
+                        (logprob - f64::from(figures.logprob)).abs() < 0.1,
+                        "{logprob} {figures:?}"
+                    );
+                    let entropy: f64 = row
+                        .iter()
+                        .map(|&l| f64::from(l - max) - mass.ln())
+                        .map(|logprob| -logprob.exp() * logprob)
+                        .sum();
+                    assert!((entropy - f64::from(figures.entropy_nats)).abs() < 0.02);
+                    if sampler == SamplerSettings::GREEDY {
+                        assert!(row[all[at] as usize] > max - 0.1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn equal_seeds_give_equal_tokens_and_others_differ() {
+    let mut engine = engine("tiny", &gpu());
+    let tokens = prompt(40, 4);
+    let mut decode = |stream: u64| {
+        let seq = sequence(&mut engine, &tokens);
+        let jobs = [job(seq, 24, SamplerSettings::at(1.0), stream)];
+        let generated = engine.generate(&jobs, &mut |_| {}).unwrap();
+        engine.release(seq);
+        generated[0]
+            .tokens
+            .iter()
+            .map(|t| t.token)
+            .collect::<Vec<_>>()
+    };
+    let first = decode(1);
+    assert_eq!(first, decode(1));
+    assert_ne!(first, decode(2));
+}

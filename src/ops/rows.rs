@@ -1,0 +1,104 @@
+//! Rows of activations, on whatever device they are.
+#[cfg(feature = "cuda")]
+use super::device::{DeviceRows, gpu_error};
+use candle_core::{Result, Tensor};
+use std::ops::Range;
+
+/// Activations of a batch, `[T, width]`: a tensor of candle's, f32, or memory that a GPU's
+/// kernels work in.
+pub enum Rows {
+    Tensor(Tensor),
+    #[cfg(feature = "cuda")]
+    Device(DeviceRows),
+}
+
+impl From<Tensor> for Rows {
+    fn from(tensor: Tensor) -> Self {
+        Self::Tensor(tensor)
+    }
+}
+
+impl Rows {
+    /// `(T, width)`.
+    pub fn dims2(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Tensor(tensor) => tensor.dims2(),
+            #[cfg(feature = "cuda")]
+            Self::Device(rows) => Ok((rows.t, rows.width)),
+        }
+    }
+
+    /// The tensor, where it is one.
+    pub fn tensor(&self) -> Result<&Tensor> {
+        match self {
+            Self::Tensor(tensor) => Ok(tensor),
+            #[cfg(feature = "cuda")]
+            Self::Device(rows) => candle_core::bail!(
+                "rows [{}, {}] of a GPU's kernels where a tensor is needed",
+                rows.t,
+                rows.width
+            ),
+        }
+    }
+
+    /// Some of the rows, by their numbers, ascending.
+    pub fn take(self, numbers: &[u32]) -> Result<Self> {
+        let (t, _) = self.dims2()?;
+        if numbers.len() == t {
+            return Ok(self); // all of them
+        }
+        match self {
+            Self::Tensor(tensor) => {
+                let numbers = Tensor::new(numbers, tensor.device())?;
+                Ok(Self::Tensor(tensor.index_select(&numbers, 0)?))
+            }
+            #[cfg(feature = "cuda")]
+            Self::Device(rows) => {
+                if let Some(number) = numbers.iter().find(|&&n| n as usize >= rows.t) {
+                    candle_core::bail!("row {number} of {}", rows.t);
+                }
+                let taken = rows.gpu.take_rows(rows.floats()?, rows.width, numbers);
+                let taken = taken.map_err(gpu_error)?;
+                Ok(Self::Device(DeviceRows::f32(&rows.gpu, taken, rows.width)))
+            }
+        }
+    }
+
+    /// The rows of a range, `[range, width]`.
+    pub fn part(&self, range: Range<usize>) -> Result<Self> {
+        match self {
+            Self::Tensor(tensor) => {
+                let part = tensor.narrow(0, range.start, range.len())?;
+                Ok(Self::Tensor(part))
+            }
+            #[cfg(feature = "cuda")]
+            Self::Device(rows) => {
+                if range.end > rows.t {
+                    candle_core::bail!("rows {range:?} of {}", rows.t);
+                }
+                let numbers: Vec<u32> = range.map(|row| row as u32).collect();
+                let taken = rows.gpu.take_rows(rows.floats()?, rows.width, &numbers);
+                let taken = taken.map_err(gpu_error)?;
+                Ok(Self::Device(DeviceRows::f32(&rows.gpu, taken, rows.width)))
+            }
+        }
+    }
+
+    /// Waits until they are computed.
+    pub fn wait(&self) -> Result<()> {
+        match self {
+            Self::Tensor(tensor) => tensor.device().synchronize(),
+            #[cfg(feature = "cuda")]
+            Self::Device(rows) => rows.gpu.synchronize().map_err(gpu_error),
+        }
+    }
+
+    /// A copy on the host, row after row, f32.
+    pub fn to_host(&self) -> Result<Vec<f32>> {
+        match self {
+            Self::Tensor(tensor) => tensor.flatten_all()?.to_vec1(),
+            #[cfg(feature = "cuda")]
+            Self::Device(rows) => rows.to_host(),
+        }
+    }
+}

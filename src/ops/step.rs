@@ -1,0 +1,125 @@
+//! What all layers of one step share: made once, and uploaded once where there is a GPU.
+use super::composite::CompositeStep;
+#[cfg(feature = "cuda")]
+use super::device::gpu_error;
+use super::{AttentionPlan, AttentionSpan, Backend};
+use candle_core::{Result, Tensor, bail};
+#[cfg(feature = "cuda")]
+use egss_kernels::cuda::{GpuPlan, HeadCounts};
+use egss_kernels::value_dim;
+
+/// Cosines and sines of the rotary embedding, for every position up to the context's
+/// limit. Cloning shares them.
+#[derive(Clone)]
+pub struct Angles {
+    /// `[context, D / 2]`
+    pub cos: Tensor,
+    /// `[context, D / 2]`
+    pub sin: Tensor,
+}
+
+/// Sizes of one layer's attention: H, K and D.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    pub n_heads: usize,
+    pub n_kv_heads: usize,
+    pub head_dim: usize,
+}
+
+/// A batch as its layers see it.
+pub struct Step {
+    pub(super) heads: Heads,
+    pub(super) plan: AttentionPlan,
+    pub(super) slots: Vec<u32>,
+    pub(super) on: On,
+}
+
+/// What depends on the device.
+pub(super) enum On {
+    /// Cosines and sines of the batch's rows, `[T, D / 2]`.
+    Tensors { cos: Tensor, sin: Tensor },
+    /// The same for candle's operations alone.
+    Composite {
+        cos: Tensor,
+        sin: Tensor,
+        step: CompositeStep,
+    },
+    /// Everything in one upload, and all positions' angles.
+    #[cfg(feature = "cuda")]
+    Device { plan: GpuPlan, angles: Angles },
+}
+
+impl Step {
+    /// Plans for spans that cover rows `0..T` in order; `positions` and `slots` of those
+    /// rows. Panics as [`AttentionPlan::new`]; errors: a position past the angles.
+    pub fn new(
+        backend: &Backend,
+        heads: Heads,
+        spans: &[AttentionSpan],
+        positions: &[u32],
+        slots: &[u32],
+        angles: &Angles,
+    ) -> Result<Self> {
+        let context = angles.cos.dims()[0];
+        if let Some(position) = positions.iter().find(|&&p| p as usize >= context) {
+            bail!("position {position} of a context of {context}");
+        }
+        let plan = AttentionPlan::new(spans);
+        Ok(Self {
+            on: On::new(backend, heads, spans, &plan, positions, slots, angles)?,
+            heads,
+            plan,
+            slots: slots.to_vec(),
+        })
+    }
+}
+
+impl On {
+    fn new(
+        backend: &Backend,
+        heads: Heads,
+        spans: &[AttentionSpan],
+        plan: &AttentionPlan,
+        positions: &[u32],
+        slots: &[u32],
+        angles: &Angles,
+    ) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = backend.gpu() {
+            let plan = GpuPlan::new(
+                gpu,
+                heads.into(),
+                &plan.pieces,
+                &plan.seen,
+                positions,
+                slots,
+            );
+            return Ok(Self::Device {
+                plan: plan.map_err(gpu_error)?,
+                angles: angles.clone(),
+            });
+        }
+        let _ = plan; // the rows' own op has it
+        let device = backend.device();
+        let index = Tensor::new(positions, device)?;
+        let cos = angles.cos.index_select(&index, 0)?;
+        let sin = angles.sin.index_select(&index, 0)?;
+        if !backend.is_composite() {
+            return Ok(Self::Tensors { cos, sin });
+        }
+        let values = value_dim(heads.head_dim);
+        let step = CompositeStep::new(heads, spans, slots, values, device)?;
+        Ok(Self::Composite { cos, sin, step })
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl From<Heads> for HeadCounts {
+    fn from(heads: Heads) -> Self {
+        Self {
+            n_heads: heads.n_heads,
+            n_kv_heads: heads.n_kv_heads,
+            head_dim: heads.head_dim,
+        }
+    }
+}
