@@ -98,11 +98,14 @@ impl WorkArgs {
         model: &ModelArgs,
         sandbox: &SandboxArgs,
     ) -> anyhow::Result<Vec<EvalRow>> {
-        let sandbox = sandbox.open(Path::new("."))?;
         let n_workers = match self.alone || self.verbose {
             true => 1,
             false => self.batch,
         };
+        let mut sandbox = sandbox.open(Path::new("."))?;
+        if n_workers > 1 {
+            sandbox = sandbox.beside_work();
+        }
         let mut opened = model.open_for(n_workers)?;
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
         let dialect = dialect(&opened)?;
