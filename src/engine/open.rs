@@ -6,7 +6,7 @@ use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
-use crate::ops::Backend;
+use crate::ops::{Backend, Heads};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,6 +71,13 @@ pub fn open_checkpoint(
             limit: config.context_max,
         });
     }
+    let heads = Heads {
+        n_heads: config.n_heads,
+        n_kv_heads: config.n_kv_heads,
+        head_dim: config.head_dim,
+    };
+    let inputs = [config.hidden, config.n_heads * config.head_dim, config.ffn];
+    let backend = &backend.for_model(heads, &inputs);
     let plan = MemoryPlan::new(
         checkpoint,
         backend,
