@@ -16,7 +16,10 @@ const TARGETS: [&str; 3] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=cuda");
+    println!("cargo::rerun-if-changed=cuda/common.cuh");
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed=cuda/{source}.cu");
+    }
     println!("cargo::rerun-if-env-changed=CUDA_HOME");
     if std::env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;

@@ -22,7 +22,11 @@ const SAME_DEVICE_NMSE: f64 = 1e-4;
 const SHAPES: [&str; 2] = ["tiny", "tiny3"];
 
 /// Each check by name; the arguments choose those that contain one of them.
-const CHECKS: [(&str, fn()); 4] = [
+const CHECKS: [(&str, fn()); 5] = [
+    (
+        "candles_operations_alone_give_what_the_cpus_kernels_give",
+        candles_operations_alone_give_what_the_cpus_kernels_give,
+    ),
     (
         "logits_of_a_whole_model_equal_the_cpus",
         logits_of_a_whole_model_equal_the_cpus,
@@ -106,6 +110,32 @@ fn job(seq: SeqId, tokens: usize, sampler: SamplerSettings, stream: u64) -> Gene
         first_token_not: Vec::new(),
         distinct: None,
         purpose: PURPOSE,
+    }
+}
+
+/// f32 sums in another order, over three layers.
+const COMPOSITE_NMSE: f64 = 1e-9;
+
+/// Needs no GPU: what devices without kernels run, on the CPU.
+fn candles_operations_alone_give_what_the_cpus_kernels_give() {
+    for shape in SHAPES {
+        let [got, want] = [Backend::composite(), Backend::cpu()].map(|backend| {
+            let mut engine = engine(shape, &backend);
+            let trunk = sequence(&mut engine, &prompt(70, 5));
+            engine.compute(&[trunk], PURPOSE, &mut |_| {}).unwrap();
+            let forks = [0u32, 1, 2].map(|i| {
+                let fork = engine.fork(trunk, 70, PURPOSE);
+                engine.append(fork, &[5 + i, 9 * i], PURPOSE).unwrap();
+                fork
+            });
+            engine.compute(&forks, PURPOSE, &mut |_| {}).unwrap();
+            forks
+                .map(|fork| engine.logits(fork).unwrap().to_vec())
+                .concat()
+        });
+        let error = nmse(&got, &want);
+        println!("{shape}, candle's operations alone: NMSE {error:.2e}");
+        assert!(error < COMPOSITE_NMSE, "{shape}: {error:e}");
     }
 }
 

@@ -42,6 +42,8 @@ pub enum CheckpointError {
     Architecture { found: String },
     #[error("{} uses {what}, which this program does not run", path.display())]
     Unsupported { path: PathBuf, what: String },
+    #[error("random:{asked}: there is no such shape; there are: {known}")]
+    NoShape { asked: String, known: String },
     #[error("{}: {reason}", path.display())]
     Config { path: PathBuf, reason: String },
     #[error("{} has no tensor {name:?}; it is not a whole checkpoint of its architecture", path.display())]

@@ -75,14 +75,14 @@ impl Checkpoint {
     /// A model's shape by name (`qwen3-8b`, `tiny`, ...) with random weights and a
     /// vocabulary of single bytes.
     ///
-    /// Errors: `Missing` for a name that is none.
+    /// Errors: `NoShape` for a name that is none.
     pub fn random(name: &str) -> Result<Self, CheckpointError> {
         let path = PathBuf::from(format!("random:{name}"));
         match random::config(name) {
             Some(config) => Self::of(Source::Random(path), config),
-            None => Err(CheckpointError::Unsupported {
-                path,
-                what: format!("this shape; there are: {}", random::names()),
+            None => Err(CheckpointError::NoShape {
+                asked: name.to_owned(),
+                known: random::names(),
             }),
         }
     }

@@ -7,7 +7,7 @@ use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
-use crate::ops::Backend;
+use crate::ops::{Backend, Heads};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,6 +78,13 @@ pub fn open_checkpoint(
             limit: config.context_max,
         });
     }
+    let heads = Heads {
+        n_heads: config.n_heads,
+        n_kv_heads: config.n_kv_heads,
+        head_dim: config.head_dim,
+    };
+    let inputs = [config.hidden, config.n_heads * config.head_dim, config.ffn];
+    let backend = &backend.for_model(heads, &inputs);
     let plan_for = |n_engines: usize| {
         let n_steps = n_engines.min(SHARED_STEPS_MAX);
         MemoryPlan::new(

@@ -1,7 +1,8 @@
 //! Where a model runs.
+use super::Heads;
 use candle_core::Device;
 #[cfg(feature = "cuda")]
-use egss_kernels::cuda::Gpu;
+use egss_kernels::cuda::{Gpu, HeadCounts};
 #[cfg(feature = "cuda")]
 use std::sync::Arc;
 
@@ -51,6 +52,21 @@ impl Backend {
             kernels: false,
             ..Self::cpu()
         }
+    }
+
+    /// The same device for a model of such heads, whose matrices have so many inputs: with
+    /// its kernels if they take them, else by candle's operations alone.
+    pub fn for_model(&self, heads: Heads, inputs: &[usize]) -> Self {
+        #[cfg(feature = "cuda")]
+        if self.has_kernels() {
+            let takes_all = inputs.iter().all(|&k| Gpu::takes_inputs(k));
+            return Self {
+                kernels: takes_all && HeadCounts::from(heads).is_supported(),
+                ..self.clone()
+            };
+        }
+        let _ = (heads, inputs); // a CPU's kernels choose matrix by matrix
+        self.clone()
     }
 
     /// A device by its name on the command line: `cpu`, `cuda` or `metal`.
@@ -153,7 +169,7 @@ impl Backend {
     pub fn has_kernels(&self) -> bool {
         #[cfg(feature = "cuda")]
         {
-            self.gpu.is_some()
+            self.gpu().is_some()
         }
         #[cfg(not(feature = "cuda"))]
         {
@@ -184,7 +200,7 @@ impl Backend {
 
     #[cfg(feature = "cuda")]
     pub(super) fn gpu(&self) -> Option<&Arc<Gpu>> {
-        self.gpu.as_ref()
+        self.gpu.as_ref().filter(|_| self.kernels)
     }
 }
 
