@@ -38,7 +38,7 @@ pub struct WithinTask {
 /// Intervals over fewer tasks than this are not relied on: that all of six lie on one
 /// side of a half by chance happens in 2^-6 = 1.6 % of cases, less than the 2.5 % beyond
 /// an end of an interval; of five in 3.1 %.
-const TASKS_MIN: usize = 6;
+pub(super) const TASKS_MIN: usize = 6;
 
 impl WithinTask {
     /// True where there are tasks enough to rely on the interval.

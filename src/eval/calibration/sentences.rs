@@ -1,4 +1,5 @@
 //! A calibration in sentences.
+use super::discrimination::TASKS_MIN;
 use super::score::{Level, Score};
 use super::{Analysis, Calibration, CurveBin};
 use crate::eval::statistics::Estimate;
@@ -111,14 +112,18 @@ fn told(a: &Analysis, what: &str) -> String {
 /// What it adds to length and syntax.
 fn added(a: &Analysis) -> Option<String> {
     let held_out = a.held_out.as_ref()?;
-    held_out.gain.map(|gain| {
-        format!(
-            "On tasks that it was not fitted on, a logistic model of length and share of syntax has {}; {} adds {}.",
-            shown(held_out.without_score),
-            a.score.name(),
-            shown_difference(Some(gain))
-        )
-    })
+    let gain = held_out.gain?;
+    let fewest = held_out.directions.iter().map(|d| d.tried_tasks).min()?;
+    let caution = match fewest < TASKS_MIN {
+        true => ", over too few tasks to rely on the interval",
+        false => "",
+    };
+    Some(format!(
+        "On tasks that it was not fitted on, a logistic model of length and share of syntax has {}; {} adds {}{caution}.",
+        shown(held_out.without_score),
+        a.score.name(),
+        shown_difference(Some(gain))
+    ))
 }
 
 fn not_measured(c: &Calibration) -> Option<String> {
