@@ -18,7 +18,7 @@ use std::path::Path;
 const ISSUE: &str = "Notes are missing.";
 
 /// An engine that says what `say` makes of the text so far.
-fn engine(say: impl Fn(&str) -> Vec<(String, f64)> + 'static) -> ScriptedEngine {
+fn engine(say: impl Fn(&str) -> Vec<(String, f64)> + Send + 'static) -> ScriptedEngine {
     let vocabulary = ByteVocabulary::chat_ml();
     let policy = move |tokens: &[u32]| say(&vocabulary.decode(tokens));
     ScriptedEngine::from_policy(policy).with_context_max(100_000)
@@ -29,7 +29,7 @@ fn run(
     strategy: &Strategy,
     gate: Option<Gate>,
     budget: Budget,
-    say: impl Fn(&str) -> Vec<(String, f64)> + 'static,
+    say: impl Fn(&str) -> Vec<(String, f64)> + Send + 'static,
 ) -> (RunState, ScriptedEngine) {
     let mut engine = engine(say);
     let state = run_with(&mut engine, Others::default(), strategy, gate, budget);

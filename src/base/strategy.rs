@@ -30,6 +30,10 @@ pub struct Strategy {
     #[serde(default)]
     pub revisions: u32,
     pub stop: StopRule,
+    /// Where the check decides, edits are carried out in copies before siblings are
+    /// decoded and before any is judged: one that passes is taken.
+    #[serde(default)]
+    pub evidence_first: bool,
     /// Of the first candidate of a step.
     pub sampler: SamplerSettings,
     pub siblings: SiblingSettings,

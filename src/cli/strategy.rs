@@ -48,6 +48,10 @@ pub struct StrategyArgs {
     /// How candidates are scored.
     #[arg(long, value_enum)]
     judge: Option<JudgeArg>,
+    /// Judge candidates before any is carried out, also where the example
+    /// would tell which one is right.
+    #[arg(long)]
+    judge_first: bool,
     /// Judge candidates with what came of them, each carried out in a copy.
     #[arg(long)]
     judge_after: bool,
@@ -138,6 +142,7 @@ impl StrategyArgs {
         if let Some(revisions) = self.revisions {
             strategy.revisions = revisions;
         }
+        strategy.evidence_first &= !self.judge_first;
         strategy.siblings.distinct &= !self.siblings_alike;
         strategy.siblings.nudge |= self.nudge;
         let judge = &mut strategy.judge;

@@ -1,6 +1,8 @@
 //! Rows for tests.
+use super::candidate::JudgedCandidate;
 use super::row::EvalRow;
-use crate::base::UsageByPurpose;
+use crate::base::{BranchId, UsageByPurpose};
+use crate::select::CandidatePatch;
 
 /// A run in which some patch is right, and whose judge took 5 computed tokens.
 pub(super) fn row(task: &str, strategy: &str, seed: u64, resolved: bool, decoded: u64) -> EvalRow {
@@ -23,4 +25,24 @@ pub(super) fn row(task: &str, strategy: &str, seed: u64, resolved: bool, decoded
         selected: None,
         candidates: Vec::new(),
     }
+}
+
+/// The same run with one candidate, which is selected.
+pub(super) fn with_patch(mut row: EvalRow, patch: &str) -> EvalRow {
+    row.selected = Some(BranchId(0));
+    row.candidates = vec![JudgedCandidate {
+        seen: CandidatePatch {
+            branch: BranchId(0),
+            patch: patch.to_owned(),
+            score: None,
+            pass_rate: None,
+            written_rate: None,
+            entropy_mean_nats: None,
+            fault: None,
+        },
+        right: row.resolved,
+        repository_pass_rate: None,
+        votes: Vec::new(),
+    }];
+    row
 }

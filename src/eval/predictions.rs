@@ -43,16 +43,13 @@ pub fn write_predictions(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::row;
+    use super::super::fixtures::{row, with_patch};
     use super::*;
 
     #[test]
     fn a_file_a_strategy_and_seed_holds_a_line_a_task() {
         let out = tempfile::tempdir().unwrap();
-        let patched = EvalRow {
-            patch: "diff --git a/x b/x\n".into(),
-            ..row("a__1", "egss", 0, true, 1)
-        };
+        let patched = with_patch(row("a__1", "egss", 0, true, 1), "diff --git a/x b/x\n");
         let rows = [
             patched,
             row("b__2", "egss", 0, false, 1),

@@ -131,6 +131,16 @@ pub struct Candidate {
     pub tried: Option<Tried>,
 }
 
+impl Candidate {
+    /// True for an edit that was carried out in a copy, and did not apply or left a
+    /// test that fails.
+    pub fn has_failed(&self) -> bool {
+        self.tried
+            .as_ref()
+            .is_some_and(|tried| tried.outcome.is_failed_edit())
+    }
+}
+
 /// A candidate that was carried out to be judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tried {
@@ -188,6 +198,11 @@ pub enum StepOutcome {
 }
 
 impl StepOutcome {
+    /// True of an edit that did not apply, or after which a test fails.
+    pub fn is_failed_edit(self) -> bool {
+        matches!(self, Self::EditFailed | Self::TestsFailed)
+    }
+
     /// What a reader is told, in a clause.
     pub fn clause(self) -> &'static str {
         match self {

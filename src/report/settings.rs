@@ -14,6 +14,11 @@ pub fn settings(strategy: &Strategy) -> Vec<(&'static str, String)> {
         all.push(("Rolls out", policy(strategy.policy)));
         all.push(("Siblings", siblings(strategy)));
         all.push(("Forks at", fork_at(strategy.fork_at).into()));
+        let evidence = match strategy.evidence_first {
+            true => "edits are carried out first, where an example of the issue tells",
+            false => "when a candidate is taken",
+        };
+        all.push(("Evidence", evidence.into()));
         all.push(("Judge", judge(&strategy.judge)));
         all.push(("Beam", strategy.beam.to_string()));
     }

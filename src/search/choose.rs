@@ -4,9 +4,9 @@ use super::draft::Draft;
 use super::judge::{JUDGE_CALL, JUDGE_RESULT, judge};
 use super::propose::JUDGE_TOKENS_MAX;
 use super::start::Start;
-use crate::agent::Transcript;
+use crate::agent::{EDIT_TOOLS, Transcript};
 use crate::base::{JudgeMethod, JudgeWhen, Purpose, SeqId};
-use crate::record::{JudgeScore, Tried};
+use crate::record::{JudgeScore, StepOutcome, Tried};
 
 impl Controller<'_> {
     /// Judges the candidates, if there is more than one, and takes the best.
@@ -18,6 +18,16 @@ impl Controller<'_> {
         start: &Start,
         drafts: &mut [Draft],
     ) -> Result<usize, SearchError> {
+        for (index, draft) in drafts.iter_mut().enumerate() {
+            if self.passes_check(start, draft, index)? {
+                return Ok(index);
+            }
+        }
+        if drafts.iter().all(|d| d.is_copy || d.has_failed()) {
+            // Which one is shown to have failed makes no difference worth a judge.
+            let first = drafts.iter().position(|draft| !draft.is_copy);
+            return Ok(first.unwrap_or(0));
+        }
         let context_left = self.engine.context_max() - start.len;
         let lens = drafts.iter().map(|draft| draft.tokens().len());
         let n_real = drafts.iter().filter(|draft| !draft.is_copy).count();
@@ -37,6 +47,8 @@ impl Controller<'_> {
                 -2.0
             } else if draft.is_copy {
                 -1.0
+            } else if draft.has_failed() && self.strategy.evidence_first {
+                -0.5
             } else {
                 judged.map_or(0.0, |judge| judge.score)
             }
@@ -98,6 +110,27 @@ impl Controller<'_> {
             scores.extend(score.map_err(|error| other.no_room(error))?);
         }
         Ok(scores)
+    }
+
+    /// Carries an edit out in a copy, once, where evidence comes first and the check
+    /// decides. True if it passes.
+    pub(super) fn passes_check(
+        &mut self,
+        start: &Start,
+        draft: &mut Draft,
+        index: usize,
+    ) -> Result<bool, SearchError> {
+        let tool = draft.candidate.tool.as_deref();
+        let is_edit = tool.is_some_and(|tool| EDIT_TOOLS.contains(&tool));
+        let decides = self.strategy.evidence_first && self.recorder.state.is_check_decisive();
+        if !decides || !is_edit || draft.is_copy {
+            return Ok(false);
+        }
+        if draft.candidate.tried.is_none() {
+            draft.candidate.tried = Some(self.try_out(start, draft, index)?);
+        }
+        let tried = draft.candidate.tried.as_ref();
+        Ok(tried.is_some_and(|tried| tried.outcome == StepOutcome::TestsPassed))
     }
 
     /// Carries a candidate out in a workspace of its own.

@@ -23,6 +23,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// True for an edit that was carried out in a copy and speaks against itself.
+    pub fn has_failed(&self) -> bool {
+        self.candidate.has_failed()
+    }
+
     /// The action's tokens.
     pub fn tokens(&self) -> &[TokenEntropy] {
         &self.candidate.tokens

@@ -134,6 +134,17 @@ impl Controller<'_> {
                 ..asked
             };
         }
+        if decision.branch && rolled.is_none() && self.passes_check(start, &mut lead, 0)? {
+            decision = BranchDecision {
+                branch: false,
+                candidates: 1,
+                reason: format!(
+                    "{}; the action passes the check, so there is no need",
+                    decision.reason
+                ),
+                ..decision
+            };
+        }
         if decision.branch && rolled.is_none() {
             rolled = Some(siblings(self, &lead, decision.candidates - 1)?);
         }

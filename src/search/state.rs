@@ -218,16 +218,12 @@ impl RunState {
 
     /// Canonical forms of edits that failed, or after which a test fails.
     pub fn failed_edits(&self) -> impl Iterator<Item = &str> {
-        let failed = |s: &&StepFinished| {
-            matches!(
-                s.outcome,
-                StepOutcome::EditFailed | StepOutcome::TestsFailed
-            )
-        };
-        self.steps
-            .iter()
-            .filter(failed)
-            .map(|s| s.candidates[s.chosen].canonical.as_str())
+        let failed = |s: &&StepFinished| s.outcome.is_failed_edit();
+        let taken = self.steps.iter().filter(failed);
+        let taken = taken.map(|s| &s.candidates[s.chosen]);
+        let tried = self.steps.iter().flat_map(|s| &s.candidates);
+        let tried = tried.filter(|candidate| candidate.has_failed());
+        taken.chain(tried).map(|c| c.canonical.as_str())
     }
 
     /// Ended branches that left a patch.
@@ -272,16 +268,22 @@ impl RunState {
         tokens
     }
 
-    /// Canonical actions already executed from the same point as `step`: by the
-    /// step itself and by branches that forked there.
+    /// Canonical actions already executed from the same point as `step`, by the step
+    /// itself and by branches that forked there, and those that failed in a copy.
     pub fn tried_at(&self, step: StepId) -> Vec<&str> {
         let first = self.step(step);
         let siblings = self
             .steps
             .iter()
             .filter(|other| self.is_same_point(other, first));
+        let carried_out =
+            |s: &'_ StepFinished, at: usize| at == s.chosen || s.candidates[at].has_failed();
         siblings
-            .map(|s| s.candidates[s.chosen].canonical.as_str())
+            .flat_map(|s| {
+                let all = s.candidates.iter().enumerate();
+                all.filter(move |(at, _)| carried_out(s, *at))
+            })
+            .map(|(_, candidate)| candidate.canonical.as_str())
             .collect()
     }
 

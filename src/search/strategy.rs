@@ -80,6 +80,7 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
         // of 20 revisions passed (the demo, seeds 2 and 3), each as dear as four tries.
         revisions: 0,
         stop: StopRule::NEVER,
+        evidence_first: false,
         sampler: SamplerSettings::GREEDY,
         siblings: SiblingSettings {
             sampler: SamplerSettings {
@@ -115,6 +116,9 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
             on_pass: true,
             on_agreement: 2,
         },
+        // The check costs no token; three siblings and the judge's questions cost
+        // twice what the first action did, which often passes.
+        evidence_first: true,
         ..single.clone()
     };
     let control = |policy| Strategy {

@@ -201,6 +201,7 @@ fn candles_operations_alone_give_what_the_kernels_give() {
     let settings = EngineSettings {
         context_max: 512,
         kv_bytes_max: 64 << 20,
+        engines_max: 1,
     };
     for shape in ["tiny", "tiny3"] {
         let [got, want] = [Backend::composite(), Backend::cpu()].map(|backend| {
