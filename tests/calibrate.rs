@@ -137,15 +137,31 @@ fn folded(events: &[Event]) -> RunState {
     state
 }
 
-/// A row of `results.jsonl`.
-fn row(task: &str, resolved: bool, oracle: bool) -> Value {
+/// A row of `results.jsonl`: the first patch was selected; each with whether it is right.
+fn row(task: &str, patches: &[(u32, &str, bool)]) -> Value {
+    let candidate = |&(branch, patch, right): &(u32, &str, bool)| {
+        json!({
+            "branch": branch,
+            "patch": patch,
+            "score": null,
+            "pass_rate": null,
+            "written_rate": null,
+            "entropy_mean_nats": null,
+            "fault": null,
+            "right": right,
+            "repository_pass_rate": null,
+            "votes": [],
+        })
+    };
     json!({
         "instance_id": task,
         "strategy": STRATEGY,
         "seed": 0,
         "settings": "00c0ffee",
-        "resolved": resolved,
-        "oracle": oracle,
+        "resolved": patches[0].2,
+        "oracle": patches.iter().any(|patch| patch.2),
+        "selected": patches[0].0,
+        "candidates": patches.iter().map(candidate).collect::<Vec<_>>(),
         "n_trajectories": 4,
         "n_branches": 4,
         "n_steps": 8,
@@ -227,17 +243,15 @@ fn what_a_row_does_not_tell_of_a_patch_is_left_to_the_judge() {
         selected(Some(0)),
     ]);
     assert_eq!(trajectories(&state).count(), 4);
-    let outcomes = |resolved, oracle| {
-        let row = serde_json::from_value(row("a", resolved, oracle)).unwrap();
+    let outcomes = |right| {
+        let row = serde_json::from_value(row("a", &[(0, "same", right)])).unwrap();
         let known: BTreeMap<u32, bool> = (known_outcomes(&row, &state).into_iter())
             .map(|(branch, resolved)| (branch.0, resolved))
             .collect();
         known.into_iter().collect::<Vec<_>>()
     };
-    assert_eq!(outcomes(true, true), [(0, true), (1, false), (3, true)]);
-    assert_eq!(outcomes(false, true), [(0, false), (1, false), (3, false)]);
-    let all_fail = [(0, false), (1, false), (2, false), (3, false)];
-    assert_eq!(outcomes(false, false), all_fail);
+    assert_eq!(outcomes(true), [(0, true), (1, false), (3, true)]);
+    assert_eq!(outcomes(false), [(0, false), (1, false), (3, false)]);
 }
 
 /// What `egss eval` leaves of some tasks: of four trajectories two pass, those whose
@@ -277,7 +291,7 @@ impl Evaluation {
                 })
             });
             std::fs::write(run.join(RECORD_FILE), lines.collect::<String>()).unwrap();
-            rows += &line(&row(&name, true, true));
+            rows += &line(&row(&name, &[(0, "right", true), (1, "right", true)]));
             tasks += &line(&json!({
                 "instance_id": name, "repo": "demo", "problem_statement": "It fails.",
                 "files": {"a.py": ""}, "patch": "", "test_patch": "",
@@ -434,7 +448,7 @@ fn bad_input_gets_one_sentence() {
     );
     refused(&made.calibrate(&["--model", "some.gguf"]), "add --no-write");
     let rows: String = (0..3)
-        .map(|t| line(&row(&format!("task__{t}"), false, false)))
+        .map(|t| line(&row(&format!("task__{t}"), &[(0, "right", false)])))
         .collect();
     std::fs::write(made.out().join("results.jsonl"), rows).unwrap();
     refused(&made.calibrate(&[]), "none passes the hidden tests");
