@@ -436,7 +436,9 @@ fn a_pool_too_small_for_a_step_ends_its_branch_by_name() {
 #[test]
 fn as_long_as_no_patch_passes_the_whole_budget_of_branches_is_used() {
     let dir = tempfile::tempdir().unwrap();
-    let wrong = (b'a'..=b'z').map(|c| (edit(&format!("sum(xs) - {}", c as char)), 1.0 / 26.0));
+    // More than the budget lets it carry out.
+    let letters = (b'a'..=b'z').flat_map(|c| ["-", "+"].map(|sign| (sign, c as char)));
+    let wrong = letters.map(|(sign, c)| (edit(&format!("sum(xs) {sign} {c}")), 1.0 / 52.0));
     let said: Vec<_> = wrong.collect();
     let mut engine = ScriptedEngine::from_policy(move |_| said.clone()).with_context_max(100_000);
     let budget = Budget {

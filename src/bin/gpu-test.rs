@@ -64,6 +64,7 @@ fn engine(shape: &str, backend: &Backend) -> LocalEngine {
     let settings = EngineSettings {
         context_max: 2_048,
         kv_bytes_max: 512 << 20,
+        engines_max: 1,
     };
     let checkpoint = Checkpoint::random(shape).unwrap();
     let opened = open_checkpoint(&checkpoint, &settings, backend, &mut |_| {});
