@@ -39,8 +39,8 @@ impl OpenPoint {
 
 impl RunState {
     /// The open point of the highest value over all branches; the newest of
-    /// equals. A point at which `tries_max` actions were tried is not open, nor
-    /// one where nothing new was found.
+    /// equals. A point from which `tries_max` branches went is not open, nor one
+    /// where nothing new was found.
     ///
     /// Steps at which the harness, not the model, was at fault cannot be told
     /// apart; every step is a candidate, the failed one included.
@@ -112,7 +112,7 @@ impl RunState {
         path.len() - shared
     }
 
-    /// False for a step at which `tries_max` actions were tried, where siblings were
+    /// False for a step from which `tries_max` branches went, where siblings were
     /// rolled out and none was new, or that revises a failure.
     fn is_open(&self, step: &StepFinished, tries_max: usize) -> bool {
         if step.outcome == StepOutcome::Submitted && step.depth == 0 {
@@ -123,7 +123,7 @@ impl RunState {
         if before.any(|&s| self.step(s).new_failure.is_some()) {
             return false;
         }
-        self.tried_at(step.step).len() < tries_max && !self.is_exhausted(step)
+        self.same_point(step).count() < tries_max && !self.is_exhausted(step)
     }
 
     /// True when a branch was opened at this point and found no other action, or

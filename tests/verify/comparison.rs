@@ -2,9 +2,10 @@
 use crate::judge::task;
 use crate::support::sandbox;
 use egss::agent::ChatMl;
-use egss::base::{Budget, Strategy};
+use egss::base::{Budget, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::eval::{EvalError, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, rescore};
+use egss::record::Voted;
 use egss::search::{NoWatcher, Others, strategy_named};
 use std::path::Path;
 
@@ -188,11 +189,22 @@ fn stored_candidates_are_picked_from_again_without_an_engine() {
     assert_eq!(share("one drawn"), right as f64 / n as f64);
     let first_is_right = rows[0].candidates[0].right;
     assert_eq!(share("the first"), f64::from(u8::from(first_is_right)));
-    assert!(
-        rescored
-            .iter()
-            .any(|r| r.rule.starts_with("tests, then maintainer"))
-    );
+    // One who sees what is right is a rule of his own.
+    let mut voted = rows.clone();
+    for candidate in &mut voted[0].candidates {
+        candidate.seen.score = None;
+        candidate.votes = vec![Voted {
+            voter: "seer".into(),
+            branch: candidate.seen.branch,
+            dimensions: Vec::new(),
+            total: if candidate.right { 18.0 } else { 0.0 },
+            gated: false,
+            usage: UsageByPurpose::default(),
+        }];
+    }
+    let rescored = rescore(&voted, &["best-of-n"]);
+    let by_seer = rescored.iter().find(|r| r.rule == "tests, then seer");
+    assert_eq!(by_seer.map(|r| r.right.value), Some(1.0));
     // Where all are right there is nothing to pick.
     let mut all_right = rows;
     all_right[0]
