@@ -128,13 +128,24 @@ pub(super) fn run(
         return Ok(output.stdout);
     }
     let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if stderr.contains("No space left on device") || stderr.contains("Disk quota exceeded") {
+    let says_so = ["No space left on device", "Disk quota exceeded"];
+    if says_so.iter().any(|said| stderr.contains(said)) || is_full(git_dir) {
         return Err(WorkspaceError::DiskFull(git_dir.to_owned()));
     }
     Err(WorkspaceError::Git {
         what: what.to_owned(),
         stderr,
     })
+}
+
+/// Whether a disk has no room: a checkout that fails for it does not say why.
+fn is_full(dir: &Path) -> bool {
+    let written = tempfile::tempfile_in(dir).and_then(|mut file| file.write_all(&[0; 1 << 16]));
+    let kind = written.err().map(|error| error.kind());
+    matches!(
+        kind,
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    )
 }
 
 /// A directory, with those above it, that only the user can enter: what is
