@@ -5,7 +5,7 @@ use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::StrategyArgs;
 use crate::base::Strategy;
 use crate::eval::{
-    Comparison, EvalRequest, EvalRow, compare, comparison_table, markdown_table, rescore,
+    Comparison, EvalRequest, EvalRow, Prefixes, compare, comparison_table, markdown_table, rescore,
     rescored_table, summarise, write_predictions,
 };
 use crate::report::comparison_html;
@@ -79,6 +79,9 @@ impl EvalArgs {
             out: &self.out,
         };
         let rows = self.work.run(&request, &self.model, &self.sandbox)?;
+        if request.prefixes == Prefixes::Charge {
+            eprintln!("seconds are of runs that shared work: compare those of --alone only");
+        }
         let summaries = summarise(&rows, &strategies);
         let comparisons = comparisons(&rows, &strategies);
         let several = strategies.iter().filter(|s| self.rescore && s.n > 1);

@@ -53,14 +53,7 @@ impl Rows {
                 Ok(Self::Tensor(tensor.index_select(&numbers, 0)?))
             }
             #[cfg(feature = "cuda")]
-            Self::Device(rows) => {
-                if let Some(number) = numbers.iter().find(|&&n| n as usize >= rows.t) {
-                    candle_core::bail!("row {number} of {}", rows.t);
-                }
-                let taken = rows.gpu.take_rows(rows.floats()?, rows.width, numbers);
-                let taken = taken.map_err(gpu_error)?;
-                Ok(Self::Device(DeviceRows::f32(&rows.gpu, taken, rows.width)))
-            }
+            Self::Device(rows) => Ok(Self::Device(device_rows(&rows, numbers)?)),
         }
     }
 
@@ -73,13 +66,8 @@ impl Rows {
             }
             #[cfg(feature = "cuda")]
             Self::Device(rows) => {
-                if range.end > rows.t {
-                    candle_core::bail!("rows {range:?} of {}", rows.t);
-                }
                 let numbers: Vec<u32> = range.map(|row| row as u32).collect();
-                let taken = rows.gpu.take_rows(rows.floats()?, rows.width, &numbers);
-                let taken = taken.map_err(gpu_error)?;
-                Ok(Self::Device(DeviceRows::f32(&rows.gpu, taken, rows.width)))
+                Ok(Self::Device(device_rows(rows, &numbers)?))
             }
         }
     }
@@ -101,4 +89,15 @@ impl Rows {
             Self::Device(rows) => rows.to_host(),
         }
     }
+}
+
+/// A copy of some rows, by their numbers.
+#[cfg(feature = "cuda")]
+fn device_rows(rows: &DeviceRows, numbers: &[u32]) -> Result<DeviceRows> {
+    if let Some(number) = numbers.iter().find(|&&n| n as usize >= rows.t) {
+        candle_core::bail!("row {number} of {}", rows.t);
+    }
+    let taken = rows.gpu.take_rows(rows.floats()?, rows.width, numbers);
+    let taken = taken.map_err(gpu_error)?;
+    Ok(DeviceRows::f32(&rows.gpu, taken, rows.width))
 }
