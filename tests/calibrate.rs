@@ -118,6 +118,7 @@ fn ended(branch: u32, status: BranchStatus, patch: &str) -> Event {
         patch: patch.into(),
         score: None,
         entropy_mean_nats: None,
+        code: None,
         usage: UsageByPurpose::default(),
     })
 }

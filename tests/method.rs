@@ -9,7 +9,8 @@ use egss::engine::scripted::{ByteVocabulary, ScriptedEngine};
 use egss::engine::{Engine, Vocabulary};
 use egss::record::{BranchStatus, StepFinished, StepOutcome};
 use egss::search::{
-    JUDGE_CALL, NoWatcher, OtherModel, Others, RunState, SolveRequest, Tools, solve, strategy_named,
+    JUDGE_CALL, NoWatcher, OtherModel, Others, RunState, SolveRequest, Tools, end_anew, solve,
+    strategy_named,
 };
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
@@ -38,15 +39,30 @@ fn run(
 
 fn run_with(
     engine: &mut ScriptedEngine,
-    mut others: Others<'_>,
+    others: Others<'_>,
     strategy: &Strategy,
     gate: Option<Gate>,
     budget: Budget,
 ) -> RunState {
+    let out = tempfile::tempdir().unwrap();
+    asked(engine, others, strategy, gate, budget, |request, tools| {
+        solve(out.path(), request, tools).unwrap()
+    })
+}
+
+/// Does `work` with what is asked of a package of one line.
+fn asked<T>(
+    engine: &mut ScriptedEngine,
+    mut others: Others<'_>,
+    strategy: &Strategy,
+    gate: Option<Gate>,
+    budget: Budget,
+    work: impl FnOnce(&SolveRequest<'_>, Tools<'_>) -> T,
+) -> T {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     let sandbox = Sandbox::new(SandboxMode::Bubblewrap, &python)
         .expect("scripts/setup makes .venv and installs bubblewrap");
-    let (repo, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("notes.py"), "notes = []\n").unwrap();
     let request = SolveRequest {
         repo: repo.path(),
@@ -65,7 +81,7 @@ fn run_with(
         sandbox: &sandbox,
         watcher: &NoWatcher,
     };
-    solve(out.path(), &request, tools).unwrap()
+    work(&request, tools)
 }
 
 /// A call that writes a new file of one line.
@@ -524,8 +540,73 @@ fn trajectories_that_agree_end_the_run() {
 }
 
 #[test]
+fn a_finished_run_is_ended_another_way_without_another_token() {
+    let never = Strategy {
+        stop: StopRule::NEVER,
+        select: SelectBy::Tests,
+        ..strategy_named("best-of-4-stop", 4, 1).unwrap()
+    };
+    let say = |text: &str| {
+        if text.contains("all the work above") {
+            rate(2)
+        } else if text.contains(".py\"}") {
+            vec![(SUBMIT.into(), 1.0)]
+        } else {
+            vec![(write("a1"), 0.5), (write("b1"), 0.5)]
+        }
+    };
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut engine = engine(say);
+    let mut work = |strategy: &Strategy, to: &Path, from: Option<&Path>| {
+        let (others, budget) = (Others::default(), Budget::default());
+        asked(
+            &mut engine,
+            others,
+            strategy,
+            None,
+            budget,
+            |request, tools| match from {
+                None => Some(solve(to, request, tools).unwrap()),
+                Some(from) => end_anew(from, to, request, tools).unwrap(),
+            },
+        )
+    };
+    let before = work(&never, old.path(), None).unwrap();
+    assert!(before.usage[Purpose::Judge].spent_tokens() > 0);
+    let stopping = strategy_named("best-of-4-stop", 4, 1).unwrap();
+    let dir = new.path().join("run");
+    let after = work(&stopping, &dir, Some(old.path())).expect("the same search");
+    // Of four draws between two patches some two agree before the fourth.
+    assert!(after.branches.len() < 4, "{}", after.branches.len());
+    let ended = |state: &RunState, n: usize| {
+        let branches = state.branches[..n].iter();
+        let patches = branches.map(|branch| branch.ended.clone().unwrap().patch);
+        patches.collect::<Vec<_>>()
+    };
+    let n = after.branches.len();
+    assert_eq!(ended(&after, n), ended(&before, n));
+    assert_eq!(after.usage[Purpose::Judge].spent_tokens(), 0);
+    let agent = |state: &RunState| state.usage[Purpose::Agent].spent_tokens();
+    assert!(agent(&after) < agent(&before));
+    let selected = after.selected.as_ref().unwrap();
+    assert!(selected.reason.contains("agreement"), "{}", selected.reason);
+    // Another search is not the same with another end.
+    let hotter = Strategy {
+        sampler: egss::base::SamplerSettings::GREEDY,
+        ..stopping
+    };
+    assert!(work(&hotter, &new.path().join("other"), Some(old.path())).is_none());
+    assert!(!new.path().join("other").exists());
+    let again = work(&never, &new.path().join("asks"), Some(old.path()));
+    assert!(again.is_none(), "a judge would have to be asked");
+}
+
+#[test]
 fn voters_of_one_question_share_its_cost_and_unjudged_trajectories_are_judged_whole() {
-    let strategy = strategy_named("best-of-2", 2, 1).unwrap();
+    let strategy = Strategy {
+        select: SelectBy::Preference,
+        ..strategy_named("best-of-2", 2, 1).unwrap()
+    };
     let rated = |digit: u8| -> Vec<(String, f64)> {
         let names = [
             "requirement relevance",

@@ -40,7 +40,7 @@ pub struct Strategy {
     pub judge: JudgeSettings,
     /// What the model adds to the suite that patches are tested by.
     pub augment: AugmentSettings,
-    /// Who votes on the shortlisted patches.
+    /// Who votes on the shortlisted patches, where that decides.
     pub voters: Vec<Voter>,
     pub select: SelectBy,
 }
@@ -88,7 +88,7 @@ pub struct StopRule {
     /// With the first trajectory whose checks all pass, a test among them that
     /// fails on the base.
     pub on_pass: bool,
-    /// With this many trajectories, if all have the same patch; 0: never.
+    /// With this many trajectories that came to the same code; 0: never.
     pub on_agreement: u32,
 }
 
@@ -219,10 +219,13 @@ pub enum SelectBy {
     First,
     /// One drawn by the run's seed.
     Random,
+    /// Pass rate, then how many trajectories came to the same code (self-consistency,
+    /// Wang et al. 2022, arXiv 2203.11171), then the smaller patch. Nobody is asked.
+    #[default]
+    Agreement,
     /// Pass rate, then trajectory score.
     Tests,
     /// The same, then the voters (section 2.3).
-    #[default]
     Preference,
 }
 
@@ -231,6 +234,7 @@ impl SelectBy {
         match self {
             Self::First => "first",
             Self::Random => "random",
+            Self::Agreement => "agreement",
             Self::Tests => "tests",
             Self::Preference => "preference",
         }

@@ -18,6 +18,9 @@ use clap::{Parser, Subcommand};
 /// Entropy-aware local inference, and entropy-guided search for software engineering.
 #[derive(Parser)]
 #[command(name = "egss", version, about, disable_help_subcommand = true)]
+// Of an option that is given twice the last one counts, as with most tools: scripts set
+// their own and let others be added.
+#[command(args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

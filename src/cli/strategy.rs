@@ -64,12 +64,13 @@ pub struct StrategyArgs {
     /// Sources of tests that the model adds to the suite.
     #[arg(long, value_name = "N")]
     augment: Option<u32>,
-    /// What decides between patches.
+    /// What decides between patches that pass as many tests.
     #[arg(long, value_enum)]
     select: Option<SelectArg>,
     /// A voter: maintainer or sceptic, then how it reads digits (`:0` the
     /// likeliest, `:1.0` drawn at that temperature, nothing the expectation),
-    /// then `@MODEL` for another model. Several times for several voters.
+    /// then `@MODEL` for another model. Several times for several voters. Without
+    /// --select, they decide.
     #[arg(long = "voter", value_name = "PROMPT[:T][@MODEL]", value_parser = parse_voter)]
     voters: Vec<Voter>,
 }
@@ -99,6 +100,7 @@ enum JudgeArg {
 enum SelectArg {
     First,
     Random,
+    Agreement,
     Tests,
     Preference,
 }
@@ -166,12 +168,16 @@ impl StrategyArgs {
             strategy.select = match select {
                 SelectArg::First => SelectBy::First,
                 SelectArg::Random => SelectBy::Random,
+                SelectArg::Agreement => SelectBy::Agreement,
                 SelectArg::Tests => SelectBy::Tests,
                 SelectArg::Preference => SelectBy::Preference,
             };
         }
         if !self.voters.is_empty() {
             strategy.voters = self.voters.clone();
+            if self.select.is_none() {
+                strategy.select = SelectBy::Preference;
+            }
         }
         Ok(strategy)
     }

@@ -38,6 +38,7 @@ pub(super) fn with_patch(mut row: EvalRow, patch: &str) -> EvalRow {
             pass_rate: None,
             written_rate: None,
             entropy_mean_nats: None,
+            code: None,
             fault: None,
         },
         right: row.resolved,

@@ -92,6 +92,14 @@ fn rules(tasks: &[Vec<&EvalRow>]) -> Vec<Rule> {
     let mut rules = vec![
         named("as run", Box::new(as_run)),
         named(
+            "tests, then agreement",
+            Box::new(|row| by(SelectBy::Agreement, row, |_| {})),
+        ),
+        named(
+            "tests, then all voters",
+            Box::new(|row| by(SelectBy::Preference, row, |_| {})),
+        ),
+        named(
             "the first",
             Box::new(|row| by(SelectBy::First, row, |_| {})),
         ),

@@ -9,7 +9,7 @@ use crate::agent::Dialect;
 use crate::base::{BranchId, Budget, Gate, Strategy};
 use crate::engine::Engine;
 use crate::record::{RECORD_FILE, read_record};
-use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, solve};
+use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, end_anew, solve};
 use crate::verify::{RunnerLimits, TestRunner};
 use crate::workspace::Sandbox;
 use sha2::{Digest, Sha256};
@@ -74,7 +74,9 @@ struct Run<'a> {
 ///
 /// A worker takes a task and does all its runs, then the next task that nobody has
 /// taken. Finished rows are kept whatever happens. A run that was killed is begun anew:
-/// what a resumed one computes a second time would be charged to its strategy.
+/// what a resumed one computes a second time would be charged to its strategy. A finished
+/// run of which only the stop rule or the way to pick is asked for otherwise is ended
+/// anew from its record, as far as that asks no model.
 /// After an error the other workers end the run in hand, and the first error is told.
 /// Panics if there is no worker.
 pub fn evaluate(
@@ -161,12 +163,15 @@ impl EvalRequest<'_> {
     }
 }
 
-/// Eight hexadecimal digits over all that a result hangs on beside task and seed.
+/// Hexadecimal digits of a digest of settings.
+const SETTINGS_DIGITS: usize = 8;
+
+/// A few hexadecimal digits over all that a result hangs on beside task and seed.
 fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
     let all = (strategy, &request.gate, request.budget, request.model);
     let text = serde_json::to_vec(&all).expect("plain data serialises");
     let digest = Sha256::digest(text);
-    digest[..4]
+    digest[..SETTINGS_DIGITS / 2]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
@@ -175,33 +180,74 @@ fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
 impl EvalWorker<'_> {
     fn run(&mut self, request: &EvalRequest<'_>, run: &Run<'_>) -> Result<EvalRow, EvalError> {
         let run_dir = request.out.join("runs").join(run.name());
-        self.begin(request.prefixes);
-        let tools = Tools {
+        let repo = tempfile::tempdir()
+            .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
+        let solve_request = SolveRequest {
+            repo: repo.path(),
+            issue: &run.task.problem_statement,
+            model: request.model,
+            strategy: run.strategy,
+            seed: run.seed,
+            budget: request.budget,
+            gate: request.gate.clone(),
+            test_cmd: None,
+        };
+        let state = match ended_run(&run_dir)? {
+            Some(ended) => ended,
+            None => match self.ended_anew(request, run, &solve_request, &run_dir)? {
+                Some(ended) => ended,
+                None => {
+                    run.task.materialise(repo.path())?;
+                    self.begin(request.prefixes);
+                    solve(&run_dir, &solve_request, self.tools())?
+                }
+            },
+        };
+        judged(run, &state, self.sandbox)
+    }
+
+    fn tools(&mut self) -> Tools<'_> {
+        Tools {
             engine: self.engine,
             others: self.others.reborrow(),
             dialect: self.dialect,
             sandbox: self.sandbox,
             watcher: self.watcher,
+        }
+    }
+
+    /// An earlier run of the same search that only ended or was picked from otherwise:
+    /// nothing of it is decoded again.
+    fn ended_anew(
+        &mut self,
+        request: &EvalRequest<'_>,
+        run: &Run<'_>,
+        solve_request: &SolveRequest<'_>,
+        run_dir: &Path,
+    ) -> Result<Option<RunState>, EvalError> {
+        let (task, strategy) = (&run.task.instance_id, &run.strategy.name);
+        let alike = run_name(task, strategy, run.seed, "");
+        let runs = request.out.join("runs");
+        let entries = match std::fs::read_dir(&runs) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            entries => entries.map_err(|e| EvalError::io("list", &runs, e))?,
         };
-        let state = if let Some(ended) = ended_run(&run_dir)? {
-            ended
-        } else {
-            let repo = tempfile::tempdir()
-                .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
-            run.task.materialise(repo.path())?;
-            let solve_request = SolveRequest {
-                repo: repo.path(),
-                issue: &run.task.problem_statement,
-                model: request.model,
-                strategy: run.strategy,
-                seed: run.seed,
-                budget: request.budget,
-                gate: request.gate.clone(),
-                test_cmd: None,
-            };
-            solve(&run_dir, &solve_request, tools)?
-        };
-        judged(run, &state, self.sandbox)
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_settings = |rest: &str| rest.len() == SETTINGS_DIGITS;
+            if name.strip_prefix(&alike).is_some_and(is_settings) && entry.path() != run_dir {
+                // A record that cannot be read is of no help.
+                if read_record(&entry.path().join(RECORD_FILE)).is_err() {
+                    continue;
+                }
+                self.begin(request.prefixes);
+                let ended = end_anew(&entry.path(), run_dir, solve_request, self.tools())?;
+                if ended.is_some() {
+                    return Ok(ended);
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Nobody profits from what another strategy or an earlier seed has paid for.

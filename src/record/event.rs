@@ -303,6 +303,10 @@ pub struct BranchEnded {
     pub score: Option<f32>,
     /// Mean of the steps' gate signal, nats.
     pub entropy_mean_nats: Option<f32>,
+    /// A digest of what the patch makes of the code: equal ones are the same code, an
+    /// empty one is the base's. `None` where it was not asked for or cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// What was spent since the event before (siblings that were rolled out and
     /// found nothing new).
     #[serde(default)]
@@ -455,6 +459,9 @@ pub struct Ranked {
     pub written_rate: Option<f32>,
     pub score: Option<f32>,
     pub vote_total: Option<f32>,
+    /// Branches whose patch makes the same code, this one among them; 0: unknown.
+    #[serde(default)]
+    pub agreeing: u32,
     pub patch_lines: u32,
     /// Empty if it stayed in, else why it was dropped.
     #[serde(default, skip_serializing_if = "String::is_empty")]

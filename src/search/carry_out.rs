@@ -1,6 +1,6 @@
 //! Executes a proposed step, shows its result, and ends branches.
 use super::controller::{Controller, SearchError};
-use super::patch::patch_of;
+use super::patch::{code_of, patch_of};
 use super::propose::Proposal;
 use crate::agent::{Executor, Observation, RepoView, Transcript, Verdict, changes_nothing, parse};
 use crate::base::{BranchId, Purpose, Recovery, StepId};
@@ -182,6 +182,11 @@ impl Controller<'_> {
         let usage = self.take_usage();
         let state = &self.recorder.state;
         let patch = patch_of(self.bench, &state.start.repo_prefix, state.tree(branch))?;
+        // Of one trajectory there is nothing to compare it with.
+        let code = match patch.is_empty() || self.strategy.n == 1 {
+            true => None,
+            false => code_of(self.bench, state.tree(branch))?,
+        };
         let signal = state.start.gate.as_ref().map(|gate| gate.signal);
         let ended = BranchEnded {
             branch,
@@ -189,6 +194,7 @@ impl Controller<'_> {
             patch,
             score: state.judge_mean(branch),
             entropy_mean_nats: signal.and_then(|signal| state.signal_mean(branch, signal)),
+            code,
             usage,
         };
         self.emit(Event::BranchEnded(ended))?;

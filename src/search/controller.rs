@@ -8,7 +8,6 @@ use crate::agent::{AfterEdit, AgentConfig, AgentError, Dialect, Memory, ToolSet}
 use crate::base::{BranchId, GateSignal, PointWeights, Recovery, StepId, Strategy, UsageByPurpose};
 use crate::engine::{Engine, EngineError, Finish};
 use crate::record::{BranchStarted, BranchStatus, Event, ForkPoint, RecordError};
-use crate::select::normalise_patch;
 use crate::verify::{Bench, VerifyError};
 use crate::workspace::{Sandbox, TreeId, WorkspaceError};
 use std::path::{Path, PathBuf};
@@ -223,23 +222,7 @@ impl Controller<'_> {
 
     /// True when the strategy stops early and there is reason to.
     pub(super) fn is_satisfied(&self) -> bool {
-        let state = &self.recorder.state;
-        let stop = self.strategy.stop;
-        stop.on_pass && state.has_passed() || stop.on_agreement > 0 && self.agree(stop.on_agreement)
-    }
-
-    /// True when there are `wanted` trajectories, all with the same patch, and
-    /// no check speaks against it.
-    fn agree(&self, wanted: u32) -> bool {
-        let state = &self.recorder.state;
-        let finished = state.finished();
-        let mut patches = finished.iter().map(|ended| normalise_patch(&ended.patch));
-        let Some(first) = patches.next() else {
-            return false;
-        };
-        finished.len() >= wanted as usize
-            && patches.all(|patch| patch == first)
-            && finished.iter().all(|ended| state.has_work(ended.branch))
+        self.recorder.state.satisfies(self.strategy.stop)
     }
 
     /// What all engines of the run have counted.

@@ -132,8 +132,8 @@ impl Controller<'_> {
             .filter(|ended| ended.score.is_none())
             .map(|ended| ended.branch)
             .collect();
-        let blind = matches!(self.strategy.select, SelectBy::First | SelectBy::Random);
-        let judges = self.strategy.judge.method != JudgeMethod::None && !blind;
+        let looks = matches!(self.strategy.select, SelectBy::Tests | SelectBy::Preference);
+        let judges = self.strategy.judge.method != JudgeMethod::None && looks;
         if trajectories.len() < 2 || unjudged.is_empty() || !judges {
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl Controller<'_> {
         candidates: &[CandidatePatch],
         runs: &[SuiteRun],
     ) -> Result<(), SearchError> {
-        let staying: Vec<BranchId> = shortlist(candidates)
+        let staying: Vec<BranchId> = shortlist(self.strategy.select, candidates)
             .iter()
             .filter(|row| row.dropped.is_empty())
             .map(|row| row.branch)

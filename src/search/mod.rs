@@ -7,6 +7,7 @@ mod check;
 mod choose;
 mod controller;
 mod draft;
+mod end_anew;
 mod finish;
 mod fitted;
 mod forkpoint;
@@ -24,6 +25,7 @@ mod strategy;
 mod watch;
 
 pub use controller::{Controller, SearchError};
+pub use end_anew::end_anew;
 pub use judge::{JUDGE_CALL, judge};
 pub use others::{OtherModel, Others};
 pub use recorder::Recorder;

@@ -15,6 +15,12 @@ pub fn patch_of(bench: &Bench<'_>, prefix: &str, tree: &str) -> Result<String, V
         .diff_below(prefix, bench.base, &tree, &without)?)
 }
 
+/// A digest of what `tree` makes of the code, without the tests and debug files.
+pub fn code_of(bench: &Bench<'_>, tree: &str) -> Result<Option<String>, VerifyError> {
+    let tree = TreeId(tree.to_owned());
+    bench.code_of(&tree, &written_tests(bench, &tree)?)
+}
+
 /// Test and debug files of `tree` that the base does not have.
 pub fn written_tests(bench: &Bench<'_>, tree: &TreeId) -> Result<Vec<String>, VerifyError> {
     let base = bench.shadow.files(bench.base)?;

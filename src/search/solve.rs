@@ -126,40 +126,59 @@ pub fn solve(
 
 /// Goes on with a killed run from its last finished agent step.
 pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError> {
-    let places = Places::at(run_dir);
-    let recorder = Recorder::resume(&places.record)?;
-    let places = Places::make(run_dir)?;
+    let recorder = Recorder::resume(&run_dir.join(RECORD_FILE))?;
     let start = recorder.state.start.clone();
-    let strategy = start.strategy.clone();
+    with_bench(run_dir, &start, tools.sandbox, |places, bench| {
+        go_on(places, bench, recorder, &start, tools)
+    })
+}
+
+/// Does `work` with the run's folder and its base, as they are on disk.
+pub(super) fn with_bench<T>(
+    run_dir: &Path,
+    start: &RunStarted,
+    sandbox: &Sandbox,
+    work: impl FnOnce(&Places, &Bench<'_>) -> Result<T, SearchError>,
+) -> Result<T, SearchError> {
+    let places = Places::make(run_dir)?;
     let shadow = Shadow::open(&places.shadow)?;
     let base = TreeId(start.base_tree.clone());
     let runner = TestRunner::for_files(
-        tools.sandbox,
+        sandbox,
         RunnerLimits::default(),
         start.test_cmd.clone(),
         &shadow.files(&base)?,
     )?;
-    let bench = places.bench(&shadow, &runner, &base);
+    work(&places, &places.bench(&shadow, &runner, &base))
+}
+
+fn go_on(
+    places: &Places,
+    bench: &Bench<'_>,
+    mut recorder: Recorder,
+    start: &RunStarted,
+    tools: Tools<'_>,
+) -> Result<RunState, SearchError> {
+    let strategy = start.strategy.clone();
     let mut config = agent_config(&strategy, start.test_cmd.as_deref());
     if !start.tools.is_empty() {
         let names: Vec<&str> = start.tools.iter().map(String::as_str).collect();
         config.tools = config.tools.only(&names);
     }
-    let mut recorder = recorder;
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
-        let mut suite = plan(&bench, &[], &start.issue)?;
+        let mut suite = plan(bench, &[], &start.issue)?;
         suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
         recorder.emit(Event::SuiteBuilt(suite.suite))?;
         recorder.emit(Event::SuiteRun(suite.base))?;
     }
-    let view = base_view(&bench, &places)?;
+    let view = base_view(bench, places)?;
     let suite = recorder
         .state
         .suite
         .as_ref()
         .expect("the suite comes first");
     config.scope = Scope::of(&view, suite);
-    run(&places, recorder, &strategy, &config, &bench, &view, tools)
+    run(places, recorder, &strategy, &config, bench, &view, tools)
 }
 
 fn run(
@@ -233,7 +252,7 @@ fn agent_config(strategy: &Strategy, test_cmd: Option<&str>) -> AgentConfig {
 }
 
 /// Where things lie in a run's directory.
-struct Places {
+pub(super) struct Places {
     record: PathBuf,
     shadow: PathBuf,
     /// Workspaces of living branches; gone when the run has ended.

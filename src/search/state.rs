@@ -1,12 +1,21 @@
 //! A run as a fold over its events: what the controller decides from, and what
 //! a killed run resumes with.
-use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
+use crate::base::{BranchId, GateSignal, StepId, StopRule, UsageByPurpose};
 use crate::record::{
     BranchEnded, BranchStatus, Event, ForkPoint, RecordLine, RunStarted, Selected, StepFinished,
     StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
 };
-use crate::select::CandidatePatch;
+use crate::select::{CandidatePatch, normalise_patch};
 use crate::verify::{is_stated, pass_rate, written_rate};
+
+/// What trajectories that came to the same code share; `None` where it is the base's.
+fn code_key(ended: &BranchEnded) -> Option<String> {
+    let key = match &ended.code {
+        Some(code) => code.clone(),
+        None => normalise_patch(&ended.patch),
+    };
+    Some(key).filter(|key| !key.is_empty())
+}
 
 /// A branch: its steps from the prompt on, those inherited at its fork included.
 #[derive(Clone, Debug, Default)]
@@ -153,6 +162,7 @@ impl RunState {
                 pass_rate: run.and_then(|run| pass_rate(run, classes)),
                 written_rate: run.and_then(|run| written_rate(run, classes)),
                 entropy_mean_nats: ended.entropy_mean_nats,
+                code: ended.code.clone(),
                 fault: ranked.and_then(|row| row.fault.clone()),
             }
         };
@@ -214,6 +224,21 @@ impl RunState {
         self.patches()
             .filter(|ended| !ended.status.is_left())
             .collect()
+    }
+
+    /// True when a run that stops early has reason to.
+    pub fn satisfies(&self, stop: StopRule) -> bool {
+        stop.on_pass && self.has_passed() || stop.on_agreement > 0 && self.agree(stop.on_agreement)
+    }
+
+    /// True when `wanted` trajectories came to the same code, and no check speaks
+    /// against them.
+    fn agree(&self, wanted: u32) -> bool {
+        let finished = self.finished().into_iter();
+        let finished = finished.filter(|ended| self.has_work(ended.branch));
+        let keys: Vec<String> = finished.filter_map(code_key).collect();
+        let same = |key: &String| keys.iter().filter(|other| *other == key).count();
+        keys.iter().any(|key| same(key) >= wanted as usize)
     }
 
     /// Canonical forms of edits that failed, or after which a test fails.

@@ -24,6 +24,10 @@ pub struct CandidatePatch {
     /// it ranks patches of the same pass rate.
     pub written_rate: Option<f32>,
     pub entropy_mean_nats: Option<f32>,
+    /// A digest of what the patch makes of the code: equal ones are the same code, an
+    /// empty one is the base's. `None`: not known.
+    #[serde(default)]
+    pub code: Option<String>,
     /// Why the patch cannot be used: it does not apply, or does not compile.
     pub fault: Option<String>,
 }
@@ -32,6 +36,19 @@ impl CandidatePatch {
     /// False for one that changes nothing, does not apply or does not compile.
     pub fn is_usable(&self) -> bool {
         self.fault().is_none()
+    }
+
+    /// What patches that are the same have in common.
+    pub fn key(&self) -> String {
+        match &self.code {
+            Some(code) => code.clone(),
+            None => normalise_patch(&self.patch),
+        }
+    }
+
+    /// False where only comments, layout or documentation change.
+    fn changes_code(&self) -> bool {
+        self.code.as_deref() != Some("")
     }
 
     fn fault(&self) -> Option<String> {
@@ -45,17 +62,33 @@ impl CandidatePatch {
 /// One row for each candidate, in the order of preference: those that stay
 /// (at most [`SHORTLIST_MAX`], `dropped` empty) first, then the dropped ones.
 ///
-/// Dropped are: empty patches, those with a fault, exact duplicates (the better
-/// of them stays), trajectory scores of at most [`TRAJECTORY_SCORE_MIN`] (the
+/// Dropped are: empty patches, those with a fault, those that make the same code (the
+/// better of them stays), trajectory scores of at most [`TRAJECTORY_SCORE_MIN`] (the
 /// best stays if all fall), and what comes after the fourth.
-pub fn shortlist(candidates: &[CandidatePatch]) -> Vec<Ranked> {
-    let mut order: Vec<&CandidatePatch> = candidates.iter().collect();
-    order.sort_by(|a, b| by_merit(a, b));
-    let mut rows: Vec<Ranked> = order.iter().map(|candidate| row(candidate)).collect();
+pub fn shortlist(by: SelectBy, candidates: &[CandidatePatch]) -> Vec<Ranked> {
+    let usable: Vec<String> = candidates
+        .iter()
+        .filter(|c| c.is_usable())
+        .map(CandidatePatch::key)
+        .collect();
+    let agreeing = |candidate: &CandidatePatch| {
+        let key = candidate.key();
+        usable.iter().filter(|other| **other == key).count() as u32
+    };
+    let mut order: Vec<(&CandidatePatch, u32)> =
+        candidates.iter().map(|c| (c, agreeing(c))).collect();
+    order.sort_by(|a, b| match by {
+        SelectBy::Agreement => by_agreement(*a, *b),
+        _ => by_merit(a.0, b.0),
+    });
+    let mut rows: Vec<Ranked> = order
+        .iter()
+        .map(|&(c, agreeing)| row(c, agreeing))
+        .collect();
 
     let mut seen: Vec<(String, BranchId)> = Vec::new();
-    for (candidate, row) in order.iter().zip(&mut rows) {
-        let text = normalise_patch(&candidate.patch);
+    for ((candidate, _), row) in order.iter().zip(&mut rows) {
+        let text = candidate.key();
         if let Some(fault) = &row.fault {
             row.dropped = fault.clone();
         } else if let Some((_, twin)) = seen.iter().find(|(other, _)| *other == text) {
@@ -76,6 +109,9 @@ pub fn shortlist(candidates: &[CandidatePatch]) -> Vec<Ranked> {
 /// The final choice among `candidates`, given the voters' views of those that
 /// [`shortlist`] let stay.
 ///
+/// By agreement: of those that pass as many tests, one that changes code before one that
+/// does not, then the one whose code the most candidates came to, the smaller patch, the
+/// lower entropy.
 /// By preference: each voter votes for the candidate of its highest total, one that passes
 /// every counted test before any that does not; equal totals are a vote each.
 /// The majority wins, then the higher total, the smaller patch, the lower entropy;
@@ -87,7 +123,7 @@ pub fn select(
     votes: &[Voted],
     key: RngKey,
 ) -> Selected {
-    let mut ranking = shortlist(candidates);
+    let mut ranking = shortlist(by, candidates);
     let n_staying = ranking.iter().filter(|row| row.dropped.is_empty()).count();
     if n_staying == 0 {
         return Selected {
@@ -103,7 +139,10 @@ pub fn select(
     if matches!(by, SelectBy::First | SelectBy::Random) {
         return blind(by, candidates, ranking, key);
     }
-    let votes = if by == SelectBy::Tests { &[] } else { votes };
+    let votes = match by {
+        SelectBy::Preference => votes,
+        _ => &[],
+    };
     let staying: Vec<BranchId> = ranking[..n_staying].iter().map(|row| row.branch).collect();
     let tally = Tally::of(&staying, votes);
     for row in &mut ranking[..n_staying] {
@@ -124,7 +163,10 @@ pub fn select(
                 .then(a.branch.cmp(&b.branch))
         });
     }
-    let reason = reason(&ranking[..n_staying], &tally, entropy);
+    let reason = match by {
+        SelectBy::Agreement => agreement_reason(&ranking[..n_staying], entropy),
+        _ => reason(&ranking[..n_staying], &tally, entropy),
+    };
     Selected {
         branch: Some(ranking[0].branch),
         reason,
@@ -175,13 +217,28 @@ fn by_merit(a: &CandidatePatch, b: &CandidatePatch) -> Ordering {
         .then(a.branch.cmp(&b.branch))
 }
 
-fn row(candidate: &CandidatePatch) -> Ranked {
+/// Pass rate, then that of written tests, then how many agree; then as the voters' ties.
+fn by_agreement(
+    (a, a_agreeing): (&CandidatePatch, u32),
+    (b, b_agreeing): (&CandidatePatch, u32),
+) -> Ordering {
+    descending(a.pass_rate, b.pass_rate)
+        .then(descending(a.written_rate, b.written_rate))
+        .then(b.changes_code().cmp(&a.changes_code()))
+        .then(b_agreeing.cmp(&a_agreeing))
+        .then(patch_lines(&a.patch).cmp(&patch_lines(&b.patch)))
+        .then(ascending(a.entropy_mean_nats, b.entropy_mean_nats))
+        .then(a.branch.cmp(&b.branch))
+}
+
+fn row(candidate: &CandidatePatch, agreeing: u32) -> Ranked {
     Ranked {
         branch: candidate.branch,
         pass_rate: candidate.pass_rate,
         written_rate: candidate.written_rate,
         score: candidate.score,
         vote_total: None,
+        agreeing,
         patch_lines: patch_lines(&candidate.patch),
         dropped: String::new(),
         fault: candidate.fault(),
@@ -280,13 +337,41 @@ fn ascending(a: Option<f32>, b: Option<f32>) -> Ordering {
     }
 }
 
+/// What the counted tests say of the first.
+fn tests_clause(winner: &Ranked) -> String {
+    match winner.pass_rate {
+        Some(rate) => format!("passes {:.0} % of the counted tests", rate * 100.0),
+        None => "no test counts".to_owned(),
+    }
+}
+
+/// Why the first of `staying` is first, where agreement decides.
+fn agreement_reason(staying: &[Ranked], entropy: impl Fn(BranchId) -> Option<f32>) -> String {
+    let winner = &staying[0];
+    let (branch, tests) = (winner.branch, tests_clause(winner));
+    let Some(second) = staying.get(1) else {
+        return format!("branch {branch} has the only code left: {tests}");
+    };
+    let by = if winner.pass_rate != second.pass_rate {
+        "pass rate".to_owned()
+    } else if winner.written_rate != second.written_rate {
+        "tests that a model wrote, at the same pass rate".to_owned()
+    } else if winner.agreeing != second.agreeing {
+        format!("agreement: {} branches came to its code", winner.agreeing)
+    } else if winner.patch_lines != second.patch_lines {
+        "size of the patch, at the same pass rate and agreement".to_owned()
+    } else if entropy(branch) != entropy(second.branch) {
+        "entropy, at the same pass rate, agreement and size".to_owned()
+    } else {
+        "order: nothing tells it from the next".to_owned()
+    };
+    format!("branch {branch} is first by {by}: {tests}")
+}
+
 /// Why the first of `staying` is first.
 fn reason(staying: &[Ranked], tally: &Tally, entropy: impl Fn(BranchId) -> Option<f32>) -> String {
     let winner = &staying[0];
-    let tests = match winner.pass_rate {
-        Some(rate) => format!("passes {:.0} % of the counted tests", rate * 100.0),
-        None => "no test counts".to_owned(),
-    };
+    let tests = tests_clause(winner);
     let Some(second) = staying.get(1) else {
         return format!("branch {} has the only patch left: {tests}", winner.branch);
     };
@@ -334,6 +419,7 @@ mod tests {
             pass_rate: Some(1.0),
             written_rate: None,
             entropy_mean_nats: Some(0.5),
+            code: None,
             fault: None,
         }
     }
@@ -356,6 +442,10 @@ mod tests {
             votes,
             RngKey::from_seed(1),
         )
+    }
+
+    fn shortlist(candidates: &[CandidatePatch]) -> Vec<Ranked> {
+        super::shortlist(SelectBy::Preference, candidates)
     }
 
     fn staying(rows: &[Ranked]) -> Vec<u32> {
@@ -507,6 +597,37 @@ mod tests {
             selected.reason,
             "none of the 1 branches left a patch that can be used"
         );
+    }
+
+    #[test]
+    fn the_code_that_most_came_to_wins_among_those_that_pass_as_many_tests() {
+        let coded = |branch, text: &str, code: &str| CandidatePatch {
+            code: Some(code.to_owned()),
+            ..candidate(branch, text)
+        };
+        let agree =
+            |all: &[CandidatePatch]| select(SelectBy::Agreement, all, &[], RngKey::from_seed(1));
+        // Two that differ in a comment, one of its own, two that change a comment alone.
+        let mut all = [
+            coded(0, "a", ""),
+            coded(1, "b", ""),
+            coded(2, "short", "one"),
+            coded(3, "two # words", "two"),
+            coded(4, "two", "two"),
+        ];
+        all[2].score = Some(1.0);
+        let selected = agree(&all);
+        assert_eq!(selected.branch, Some(BranchId(3)), "{}", selected.reason);
+        assert!(selected.reason.contains("2 branches came to its code"));
+        assert_eq!(staying(&selected.ranking), [3, 2, 0]);
+        assert_eq!(selected.ranking[3].dropped, "the same patch as branch 3's");
+        all[2].pass_rate = Some(1.0);
+        for other in [0, 1, 3, 4] {
+            all[other].pass_rate = Some(0.5);
+        }
+        assert_eq!(agree(&all).branch, Some(BranchId(2)));
+        // Where nothing but comments change, one of those is all there is.
+        assert_eq!(agree(&all[..2]).branch, Some(BranchId(0)));
     }
 
     #[test]

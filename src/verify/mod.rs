@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod changed;
 mod classes;
+mod code;
 mod compile;
 mod evaluate;
 mod examples;

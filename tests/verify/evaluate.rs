@@ -61,6 +61,42 @@ fn flaky(world: &std::path::Path) -> String {
 }
 
 #[test]
+fn patches_are_the_same_code_whatever_they_are_written_like() {
+    let repository = Repository::new(&[("mod.py", BASE), ("notes.txt", "a\n")]);
+    let sandbox = sandbox();
+    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let bench = repository.bench(&runner);
+    let code = |files: &[(&str, &str)]| {
+        let tree = repository.tree(files);
+        bench.code_of(&tree, &["debug.py".to_owned()]).unwrap()
+    };
+    let fixed = BASE.replace("x + 2", "x * 2");
+    let of_fixed = code(&[("mod.py", &fixed)]);
+    assert!(of_fixed.as_ref().is_some_and(|code| !code.is_empty()));
+    let remarks = fixed.replace(
+        "    return x *",
+        "    \"\"\"Twice.\"\"\"\n\n    return x *  ",
+    );
+    assert_eq!(code(&[("mod.py", &remarks)]), of_fixed);
+    assert_eq!(
+        code(&[("mod.py", &fixed), ("debug.py", "print(1)\n")]),
+        of_fixed
+    );
+    let none = Some(String::new());
+    assert_eq!(code(&[("mod.py", &format!("# Sums.\n{BASE}"))]), none);
+    assert_ne!(
+        code(&[("mod.py", &BASE.replace("x + 2", "2 * x"))]),
+        of_fixed
+    );
+    // What is no Python counts as it stands, and so does what does not parse.
+    let others = [
+        code(&[("notes.txt", "b\n")]),
+        code(&[("mod.py", "def (\n")]),
+    ];
+    assert!(others.iter().all(|code| *code != none && *code != of_fixed));
+}
+
+#[test]
 fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides() {
     let world = tempfile::tempdir().unwrap();
     std::fs::write(world.path().join("weather"), "fair").unwrap();
@@ -166,6 +202,7 @@ fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides()
             pass_rate: pass_rate(run, classified),
             written_rate: written_rate(run, classified),
             entropy_mean_nats: None,
+            code: None,
             fault: None,
         })
         .collect();

@@ -261,6 +261,7 @@ impl Synthetic {
 
     pub fn end_branch(&mut self, branch: u32, status: BranchStatus, patch: &str, score: f32) {
         self.push(Event::BranchEnded(BranchEnded {
+            code: None,
             usage: UsageByPurpose::default(),
             branch: BranchId(branch),
             status,

@@ -209,6 +209,7 @@ pub fn realistic() -> Synthetic {
         written_rate: None,
         score: Some(score),
         vote_total: Some(total),
+        agreeing: 1,
         patch_lines: 2,
         dropped: String::new(),
         fault: None,
