@@ -67,7 +67,7 @@ fn gguf_and_safetensors_give_the_same_configuration_and_tensors() {
             values(from_dir.linear(name, &device).unwrap())
         );
     }
-    let bias = from_dir.vector("blk.0.attn_k.bias", &device).unwrap();
+    let bias = from_dir.floats("blk.0.attn_k.bias", &device).unwrap();
     assert_eq!(
         bias.to_vec1::<f32>().unwrap(),
         tiny::tensor(8, &[tiny::KV]).to_vec1::<f32>().unwrap()
@@ -87,7 +87,7 @@ fn progress_ends_at_the_sum_of_all_tensors() {
         .with_progress(move |done, total| sender.send((done, total)).unwrap());
     checkpoint.embedding(&Device::Cpu).unwrap();
     checkpoint
-        .vector("output_norm.weight", &Device::Cpu)
+        .floats("output_norm.weight", &Device::Cpu)
         .unwrap();
     let seen: Vec<(u64, u64)> = receiver.try_iter().collect();
     let embedding = (tiny::VOCAB * tiny::HIDDEN * 4) as u64;

@@ -22,7 +22,7 @@ fn a_real_gguf_opens_and_gives_its_tensors() {
     let q = checkpoint.linear("blk.0.attn_q.weight", &device).unwrap();
     assert!(matches!(q, Weight::Quantized(_)));
     assert_eq!(q.dims2().unwrap(), (c.n_heads * c.head_dim, c.hidden));
-    let norm = checkpoint.vector("output_norm.weight", &device).unwrap();
+    let norm = checkpoint.floats("output_norm.weight", &device).unwrap();
     assert_eq!(norm.dims(), [c.hidden]);
     assert_eq!(checkpoint.eos_token_ids().unwrap(), [151_645, 151_643]);
     assert_eq!(checkpoint.bos_token_id().unwrap(), None);

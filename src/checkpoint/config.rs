@@ -3,31 +3,28 @@ use super::CheckpointError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Architectures whose decoder this program has.
-pub const SUPPORTED_ARCHITECTURES: [&str; 1] = ["qwen2"];
-
 /// What a decoder needs to know of a checkpoint; validated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// `qwen2`, ...: one of [`SUPPORTED_ARCHITECTURES`].
+    /// The family's name in the checkpoint: `qwen2`, `glm4`, ...
     pub architecture: String,
     pub n_layers: usize,
     /// Hidden size, E.
     pub hidden: usize,
     /// Query heads, H.
     pub n_heads: usize,
-    /// Key/value heads, K; divides H.
+    /// Key/value heads that are cached, K; divides H. One where latents are.
     pub n_kv_heads: usize,
-    /// Head dimension, D; even, since RoPE turns it by halves.
+    /// Dimension of a cached head, D; even.
     pub head_dim: usize,
-    /// Inner size of the feed-forward layers.
+    /// Inner size of the dense feed-forward layers, F.
     pub ffn: usize,
     /// Rows of the embedding and of the logits, V; may exceed the number of
     /// tokens that the tokenizer knows.
     pub vocab: usize,
     /// Tokens that the model was trained to hold in one sequence.
     pub context_max: usize,
-    pub rope_theta: f32,
+    pub rotary: Rotary,
     /// Added to the mean square in RMSNorm.
     pub rms_eps: f32,
     /// True when the LM head is the embedding: there is no `output.weight`.
@@ -35,24 +32,130 @@ pub struct ModelConfig {
     /// True when the q, k and v projections carry a bias.
     pub qkv_bias: bool,
     /// True when each head of the queries and keys is normalised (Qwen3).
-    #[serde(default)]
     pub head_norms: bool,
+    /// True when what attention and feed-forward give is normalised before it is
+    /// added to the residual (GLM-4's sandwich).
+    pub post_norms: bool,
+    /// True when files have the gate and the up matrix of a layer in one (GLM-4).
+    pub fused_gate_up: bool,
+    /// Feed-forward layers that are mixtures of experts.
+    pub experts: Option<ExpertsConfig>,
+    /// Attention over latents (MLA) instead of keys and values.
+    pub latent: Option<LatentConfig>,
+}
+
+/// How positions turn queries and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rotary {
+    /// Numbers of a head that are turned, from its first on; even, at most D.
+    pub dims: usize,
+    pub theta: f32,
+    /// True where neighbours are turned together, as the file has them; else the halves
+    /// are. Rows of interleaved projections are put in the order of halves when they
+    /// are read.
+    pub interleaved: bool,
+    pub scaling: RopeScaling,
+}
+
+/// How a base of shorter contexts is stretched.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RopeScaling {
+    None,
+    /// Llama 3.1's: slow frequencies are divided, fast ones kept, linear between.
+    Llama3 {
+        factor: f32,
+        low_freq_factor: f32,
+        high_freq_factor: f32,
+        original_context: usize,
+    },
+    /// YaRN (Peng et al. 2023, arXiv 2309.00071).
+    Yarn {
+        factor: f32,
+        beta_fast: f32,
+        beta_slow: f32,
+        original_context: usize,
+        /// Cosines and sines are multiplied by it.
+        magnitude: f32,
+    },
+}
+
+/// A mixture of experts in place of a feed-forward layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpertsConfig {
+    /// Experts that are chosen from, X.
+    pub n: usize,
+    /// Chosen for a token.
+    pub n_used: usize,
+    /// Inner size of one.
+    pub ffn: usize,
+    /// Inner size of what every token goes through beside them; 0: nothing.
+    pub shared_ffn: usize,
+    /// Layers with a dense feed-forward, ascending.
+    pub dense_layers: Vec<usize>,
+    pub router: RouterConfig,
+}
+
+/// How experts are chosen and weighed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouterConfig {
+    pub scores: RouterScores,
+    /// True where a learnt bias is added to the scores for the choice alone.
+    pub corrected: bool,
+    /// Groups of neighbouring experts, and how many of them are chosen from; a group
+    /// counts as its two best.
+    pub n_groups: usize,
+    pub n_groups_used: usize,
+    /// True where the chosen weights are divided by their sum.
+    pub normalised: bool,
+    /// What they are multiplied by.
+    pub scale: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouterScores {
+    Softmax,
+    Sigmoid,
+}
+
+/// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434).
+///
+/// A cached head is the turned part, then the latent: D = `rotary.dims` + `kv_rank`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatentConfig {
+    /// Rank of the queries' projection; `None` where it is whole.
+    pub q_rank: Option<usize>,
+    /// Size of the latent that keys and values are made of.
+    pub kv_rank: usize,
+    /// Numbers of a query's head that are not turned.
+    pub still_dims: usize,
+    /// Numbers of a value's head.
+    pub value_dims: usize,
+    /// What scores are multiplied by, once a query has met a key.
+    pub score_scale: f32,
 }
 
 impl ModelConfig {
-    /// Refuses architectures that this program does not run, by name.
-    pub(super) fn check_architecture(found: &str) -> Result<(), CheckpointError> {
-        if SUPPORTED_ARCHITECTURES.contains(&found) {
-            Ok(())
-        } else {
-            Err(CheckpointError::Architecture {
-                found: found.to_owned(),
-            })
-        }
+    /// True when layer `index` is a mixture of experts.
+    pub fn is_mixture(&self, index: usize) -> bool {
+        let experts = self.experts.as_ref();
+        experts.is_some_and(|experts| !experts.dense_layers.contains(&index))
     }
 
     /// Hands the configuration on if its numbers fit together.
     pub(super) fn validated(self, path: &Path) -> Result<Self, CheckpointError> {
+        match self.misfit() {
+            None => Ok(self),
+            Some(reason) => Err(CheckpointError::Config {
+                path: path.to_owned(),
+                reason,
+            }),
+        }
+    }
+
+    /// What does not fit together, if anything.
+    fn misfit(&self) -> Option<String> {
         let reason = if let Some(name) = self.zero_size() {
             format!("{name} is 0")
         } else if !self.n_heads.is_multiple_of(self.n_kv_heads) {
@@ -62,17 +165,19 @@ impl ModelConfig {
             )
         } else if !self.head_dim.is_multiple_of(2) {
             format!("a head dimension of {} is odd", self.head_dim)
-        } else if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
-            format!("a RoPE base of {} is not positive", self.rope_theta)
+        } else if !self.rotary.dims.is_multiple_of(2) || self.rotary.dims > self.head_dim {
+            format!(
+                "{} numbers of a head of {} cannot be turned in pairs",
+                self.rotary.dims, self.head_dim
+            )
+        } else if !(self.rotary.theta.is_finite() && self.rotary.theta > 0.0) {
+            format!("a RoPE base of {} is not positive", self.rotary.theta)
         } else if !(self.rms_eps.is_finite() && self.rms_eps >= 0.0) {
             format!("an RMSNorm epsilon of {} is negative", self.rms_eps)
         } else {
-            return Ok(self);
+            return self.experts.as_ref().and_then(ExpertsConfig::misfit);
         };
-        Err(CheckpointError::Config {
-            path: path.to_owned(),
-            reason,
-        })
+        Some(reason)
     }
 
     fn zero_size(&self) -> Option<&'static str> {
@@ -82,12 +187,42 @@ impl ModelConfig {
             (self.n_heads, "the number of query heads"),
             (self.n_kv_heads, "the number of key/value heads"),
             (self.head_dim, "the head dimension"),
+            (self.rotary.dims, "the number of rotary dimensions"),
             (self.ffn, "the feed-forward size"),
             (self.vocab, "the vocabulary size"),
             (self.context_max, "the context length"),
         ]
         .into_iter()
         .find_map(|(size, name)| (size == 0).then_some(name))
+    }
+}
+
+impl ExpertsConfig {
+    fn misfit(&self) -> Option<String> {
+        let router = &self.router;
+        if self.ffn == 0 {
+            Some("the experts' feed-forward size is 0".into())
+        } else if self.n_used == 0 || self.n_used > self.n {
+            Some(format!(
+                "{} of {} experts cannot be chosen",
+                self.n_used, self.n
+            ))
+        } else if router.n_groups == 0 || !self.n.is_multiple_of(router.n_groups) {
+            Some(format!(
+                "{} experts do not fall into {} groups",
+                self.n, router.n_groups
+            ))
+        } else if router.n_groups_used == 0
+            || router.n_groups_used > router.n_groups
+            || router.n_groups_used * (self.n / router.n_groups) < self.n_used
+        {
+            Some(format!(
+                "{} experts cannot be chosen from {} of {} groups",
+                self.n_used, router.n_groups_used, router.n_groups
+            ))
+        } else {
+            None
+        }
     }
 }
 
@@ -103,11 +238,20 @@ pub(super) fn tiny() -> ModelConfig {
         ffn: 16,
         vocab: 10,
         context_max: 32,
-        rope_theta: 10_000.0,
+        rotary: Rotary {
+            dims: 2,
+            theta: 10_000.0,
+            interleaved: false,
+            scaling: RopeScaling::None,
+        },
         rms_eps: 1e-6,
         tied_embeddings: true,
         qkv_bias: true,
         head_norms: false,
+        post_norms: false,
+        fused_gate_up: false,
+        experts: None,
+        latent: None,
     }
 }
 
@@ -140,19 +284,11 @@ mod tests {
             refusal(no_heads),
             "config.json: the number of key/value heads is 0"
         );
-        let nan = ModelConfig {
-            rope_theta: f32::NAN,
-            ..tiny()
-        };
+        let mut nan = tiny();
+        nan.rotary.theta = f32::NAN;
         assert!(refusal(nan).contains("RoPE base"));
-    }
-
-    #[test]
-    fn an_unknown_architecture_is_refused_by_name() {
-        let error = ModelConfig::check_architecture("foo").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "architecture \"foo\" is not supported; this program runs: qwen2"
-        );
+        let mut wide = tiny();
+        wide.rotary.dims = 4;
+        assert!(refusal(wide).contains("4 numbers of a head of 2"));
     }
 }

@@ -37,7 +37,7 @@ pub enum CheckpointError {
     NoFile { dir: PathBuf, file: &'static str },
     #[error(
         "architecture {found:?} is not supported; this program runs: {}",
-        super::SUPPORTED_ARCHITECTURES.join(", ")
+        super::families::names()
     )]
     Architecture { found: String },
     #[error("{} uses {what}, which this program does not run", path.display())]

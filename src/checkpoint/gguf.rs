@@ -1,10 +1,13 @@
 //! A GGUF file: one file with metadata, tokenizer and (quantised) tensors.
+use super::config::{RopeScaling, Rotary};
+use super::names::Place;
 use super::{CheckpointError, ModelConfig};
 use candle_core::Device;
-use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::{QStorage, QTensor};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -69,38 +72,67 @@ impl GgufFile {
         self.extent(name).map_or(0, |(start, end)| end - start)
     }
 
-    /// Reads one tensor onto the device.
-    pub fn tensor(&self, name: &str, device: &Device) -> Result<QTensor, CheckpointError> {
-        // A poisoned lock guards nothing but a file position, set anew by each read.
-        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
-        self.content
-            .tensor(&mut *file, name, device)
+    /// Reads one tensor, or some of its rows, onto the device.
+    pub fn tensor(
+        &self,
+        place: &Place,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<QTensor, CheckpointError> {
+        let name = &place.tensor;
+        let (Some(info), Some((start, end))) =
+            (self.content.tensor_infos.get(name), self.extent(name))
+        else {
+            return Err(self.no_tensor(name));
+        };
+        let row_bytes = (end - start) as usize / place.n_rows.max(1);
+        let bytes = self.read(start, &place.runs(row_bytes));
+        let bytes = bytes.map_err(|source| CheckpointError::Io {
+            what: "read",
+            path: self.path.clone(),
+            source,
+        })?;
+        QStorage::from_data(bytes.into(), device, info.ggml_dtype)
+            .and_then(|storage| QTensor::new(storage, shape))
             .map_err(|source| CheckpointError::Tensor {
                 name: name.to_owned(),
                 source,
             })
     }
 
-    /// The configuration in the metadata, validated.
-    pub fn config(&self) -> Result<ModelConfig, CheckpointError> {
+    /// Bytes of ranges that count from `start` of the file on, one behind the other.
+    fn read(&self, start: u64, runs: &[Range<usize>]) -> std::io::Result<Vec<u8>> {
+        // A poisoned lock guards nothing but a file position, set anew by each read.
+        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
+        let mut bytes = vec![0; runs.iter().map(Range::len).sum()];
+        let mut rest = bytes.as_mut_slice();
+        for run in runs {
+            let (here, behind) = rest.split_at_mut(run.len());
+            file.seek(SeekFrom::Start(start + run.start as u64))?;
+            file.read_exact(here)?;
+            rest = behind;
+        }
+        Ok(bytes)
+    }
+
+    /// What the metadata of all families says alike: a dense decoder with grouped
+    /// queries and neither biases nor norms of its own.
+    pub fn common_config(&self) -> Result<ModelConfig, CheckpointError> {
         let architecture = self.require_str("general.architecture")?.to_owned();
-        ModelConfig::check_architecture(&architecture)?;
         self.check_attention(&architecture)?;
-        let size = |key: &str| self.require_size(&format!("{architecture}.{key}"));
+        let size = |key: &str| self.require_own_size(key);
         let real = |key: &str| self.require_f32(&format!("{architecture}.{key}"));
         let hidden = size("embedding_length")?;
         let n_heads = size("attention.head_count")?;
-        let head_dim = match self.size(&format!("{architecture}.attention.key_length")) {
+        let head_dim = match self.own_size("attention.key_length") {
             Some(head_dim) => head_dim,
             None => hidden.checked_div(n_heads).unwrap_or(0),
         };
-        ModelConfig {
+        Ok(ModelConfig {
             n_layers: size("block_count")?,
             hidden,
             n_heads,
-            n_kv_heads: self
-                .size(&format!("{architecture}.attention.head_count_kv"))
-                .unwrap_or(n_heads),
+            n_kv_heads: self.own_size("attention.head_count_kv").unwrap_or(n_heads),
             head_dim,
             ffn: size("feed_forward_length")?,
             vocab: match self.shape("token_embd.weight") {
@@ -108,14 +140,44 @@ impl GgufFile {
                 None => return Err(self.no_tensor("token_embd.weight")),
             },
             context_max: size("context_length")?,
-            rope_theta: real("rope.freq_base")?,
+            rotary: Rotary {
+                dims: self.own_size("rope.dimension_count").unwrap_or(head_dim),
+                theta: real("rope.freq_base")?,
+                interleaved: false,
+                scaling: RopeScaling::None,
+            },
             rms_eps: real("attention.layer_norm_rms_epsilon")?,
             tied_embeddings: self.shape("output.weight").is_none(),
-            qkv_bias: self.shape("blk.0.attn_q.bias").is_some(),
+            qkv_bias: false,
             head_norms: false,
+            post_norms: false,
+            fused_gate_up: false,
+            experts: None,
+            latent: None,
             architecture,
+        })
+    }
+
+    /// Refuses a file that has a tensor which says `what`.
+    pub fn refuse_tensor(&self, name: &str, what: &str) -> Result<(), CheckpointError> {
+        match self.shape(name) {
+            None => Ok(()),
+            Some(_) => Err(CheckpointError::Unsupported {
+                path: self.path.clone(),
+                what: format!("{what} ({name})"),
+            }),
         }
-        .validated(&self.path)
+    }
+
+    /// A number under the architecture's own name.
+    pub fn own_size(&self, key: &str) -> Option<usize> {
+        let architecture = self.str("general.architecture")?;
+        self.size(&format!("{architecture}.{key}"))
+    }
+
+    pub fn require_own_size(&self, key: &str) -> Result<usize, CheckpointError> {
+        let architecture = self.require_str("general.architecture")?;
+        self.require_size(&format!("{architecture}.{key}"))
     }
 
     /// Refuses position encodings and attention masks that the decoder lacks.
@@ -167,7 +229,7 @@ impl GgufFile {
         Some(self.content.metadata.get(key)?.to_vec().ok()?)
     }
 
-    fn require_str(&self, key: &str) -> Result<&str, CheckpointError> {
+    pub fn require_str(&self, key: &str) -> Result<&str, CheckpointError> {
         self.str(key).ok_or_else(|| self.no_key(key))
     }
 

@@ -6,6 +6,8 @@
 mod config;
 mod ends;
 mod error;
+mod families;
+mod fields;
 mod gguf;
 mod hub;
 mod manifest;
@@ -16,7 +18,9 @@ mod safetensors_dir;
 mod template;
 mod tokenizer;
 
-pub use config::{ModelConfig, SUPPORTED_ARCHITECTURES};
+pub use config::{
+    ExpertsConfig, LatentConfig, ModelConfig, RopeScaling, Rotary, RouterConfig, RouterScores,
+};
 pub use error::CheckpointError;
 pub(crate) use error::Grouped;
 pub use hub::{pull, sha256_of};

@@ -1,95 +1,462 @@
-//! One name for each tensor, whatever file it lies in.
+//! Every tensor that a decoder takes, by one name whatever file it lies in, and where
+//! that is: a file may have several of them in one, or their rows in another order.
 //!
-//! The canonical names are GGUF's: `token_embd.weight`, `output_norm.weight`,
-//! `output.weight`, and in layer `i` `blk.i.PART.weight` with PART one of
-//! `attn_norm`, `attn_q`, `attn_k`, `attn_v`, `attn_output`, `ffn_norm`,
-//! `ffn_gate`, `ffn_up`, `ffn_down`; biases are `blk.i.attn_{q,k,v}.bias`.
-//! Weights are `[out, in]`, as in both kinds of file. Qwen2's q and k rows are
-//! in the same order in both (unlike Llama's, which GGUF permutes).
+//! The names are GGUF's: `token_embd.weight`, `output_norm.weight`, `output.weight`,
+//! and in layer `i` `blk.i.PART.weight`. Expert `e` of a layer has parts of its own:
+//! `ffn_gate.e`. Matrices are `[out, in]`, as in both kinds of file.
 use super::ModelConfig;
+use super::config::{ExpertsConfig, LatentConfig};
+use std::ops::Range;
+
+/// The two kinds of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    Gguf,
+    Safetensors,
+}
+
+/// One tensor that a decoder takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub name: String,
+    /// `[out, in]`, or `[n]` of a vector.
+    pub shape: Vec<usize>,
+    pub place: Place,
+}
+
+/// Where a tensor lies in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The file's name of the tensor that holds it.
+    pub tensor: String,
+    /// Rows that the file's tensor has, all its dimensions but the last taken together.
+    pub n_rows: usize,
+    /// Those of them that are wanted, in this order; `None`: all, as they are.
+    pub rows: Option<Vec<Range<usize>>>,
+}
+
+impl Place {
+    /// The wanted rows as ranges of the tensor's bytes, neighbours joined.
+    pub fn runs(&self, row_bytes: usize) -> Vec<Range<usize>> {
+        let whole = vec![0..self.n_rows];
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for rows in self.rows.as_ref().unwrap_or(&whole) {
+            let run = rows.start * row_bytes..rows.end * row_bytes;
+            match runs.last_mut() {
+                Some(last) if last.end == run.start => last.end = run.end,
+                _ => runs.push(run),
+            }
+        }
+        runs
+    }
+}
 
 /// GGUF's part of a layer beside that of the safetensors published for the
 /// `transformers` package.
-const PARTS: [(&str, &str); 11] = [
+const PARTS: [(&str, &str); 25] = [
     ("attn_norm", "input_layernorm"),
     ("attn_q", "self_attn.q_proj"),
     ("attn_k", "self_attn.k_proj"),
     ("attn_v", "self_attn.v_proj"),
     ("attn_q_norm", "self_attn.q_norm"),
     ("attn_k_norm", "self_attn.k_norm"),
+    ("attn_q_a", "self_attn.q_a_proj"),
+    ("attn_q_a_norm", "self_attn.q_a_layernorm"),
+    ("attn_q_b", "self_attn.q_b_proj"),
+    ("attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa"),
+    ("attn_kv_a_norm", "self_attn.kv_a_layernorm"),
+    ("attn_kv_b", "self_attn.kv_b_proj"),
     ("attn_output", "self_attn.o_proj"),
+    ("post_attention_norm", "post_self_attn_layernorm"),
     ("ffn_norm", "post_attention_layernorm"),
+    ("post_ffw_norm", "post_mlp_layernorm"),
     ("ffn_gate", "mlp.gate_proj"),
     ("ffn_up", "mlp.up_proj"),
+    ("ffn_gate_up", "mlp.gate_up_proj"),
     ("ffn_down", "mlp.down_proj"),
+    ("ffn_gate_inp", "mlp.gate"),
+    ("exp_probs_b", "mlp.gate.e_score_correction_bias"),
+    ("ffn_gate_shexp", "mlp.shared_experts.gate_proj"),
+    ("ffn_up_shexp", "mlp.shared_experts.up_proj"),
+    ("ffn_down_shexp", "mlp.shared_experts.down_proj"),
 ];
 
-/// The safetensors name of a canonical one; `None` for a name that is not canonical.
-pub(super) fn safetensors_name(canonical: &str) -> Option<String> {
-    match canonical {
+/// Every tensor of a checkpoint of this configuration.
+pub(super) fn wanted(config: &ModelConfig, layout: Layout) -> Vec<Wanted> {
+    let c = config;
+    let mut all = List {
+        layout,
+        wanted: Vec::new(),
+    };
+    all.whole("token_embd.weight", &[c.vocab, c.hidden]);
+    all.whole("output_norm.weight", &[c.hidden]);
+    if !c.tied_embeddings {
+        all.whole("output.weight", &[c.vocab, c.hidden]);
+    }
+    for index in 0..c.n_layers {
+        let mut layer = Layer {
+            index,
+            config,
+            all: &mut all,
+        };
+        layer.norms();
+        match &c.latent {
+            None => layer.attention(),
+            Some(latent) => layer.latent_attention(latent),
+        }
+        match &c.experts {
+            Some(experts) if c.is_mixture(index) => layer.mixture(experts),
+            _ => layer.feed_forward(),
+        }
+    }
+    all.wanted
+}
+
+struct List {
+    layout: Layout,
+    wanted: Vec<Wanted>,
+}
+
+impl List {
+    /// A tensor that the file has as it is wanted.
+    fn whole(&mut self, name: &str, shape: &[usize]) {
+        let tensor = self.file_name(name);
+        self.push(name, shape, tensor, leading(shape), None);
+    }
+
+    fn push(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        tensor: String,
+        n_rows: usize,
+        rows: Option<Vec<Range<usize>>>,
+    ) {
+        self.wanted.push(Wanted {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            place: Place {
+                tensor,
+                n_rows,
+                rows,
+            },
+        });
+    }
+
+    /// The file's name of a tensor.
+    fn file_name(&self, name: &str) -> String {
+        match self.layout {
+            Layout::Gguf => name.to_owned(),
+            Layout::Safetensors => safetensors_name(name).expect("a name of this module"),
+        }
+    }
+}
+
+/// All dimensions but the last together; all of a vector.
+fn leading(shape: &[usize]) -> usize {
+    match shape {
+        [n] => *n,
+        shape => shape[..shape.len() - 1].iter().product(),
+    }
+}
+
+struct Layer<'a> {
+    index: usize,
+    config: &'a ModelConfig,
+    all: &'a mut List,
+}
+
+impl Layer<'_> {
+    fn name(&self, part: &str) -> String {
+        format!("blk.{}.{part}", self.index)
+    }
+
+    fn whole(&mut self, part: &str, shape: &[usize]) {
+        let name = self.name(part);
+        self.all.whole(&name, shape);
+    }
+
+    /// `part` as some rows of the file's `holder`, which has `n_rows`.
+    fn rows(
+        &mut self,
+        part: &str,
+        shape: &[usize],
+        holder: &str,
+        n_rows: usize,
+        rows: Vec<Range<usize>>,
+    ) {
+        let tensor = self.all.file_name(&self.name(holder));
+        let name = self.name(part);
+        self.all.push(&name, shape, tensor, n_rows, Some(rows));
+    }
+
+    fn norms(&mut self) {
+        let hidden = self.config.hidden;
+        self.whole("attn_norm.weight", &[hidden]);
+        self.whole("ffn_norm.weight", &[hidden]);
+        if self.config.post_norms {
+            self.whole("post_attention_norm.weight", &[hidden]);
+            self.whole("post_ffw_norm.weight", &[hidden]);
+        }
+    }
+
+    fn attention(&mut self) {
+        let c = self.config;
+        let (q, kv) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
+        for (part, n) in [("attn_q", q), ("attn_k", kv), ("attn_v", kv)] {
+            let turned = part != "attn_v";
+            self.turned(&format!("{part}.weight"), &[n, c.hidden], turned);
+            if c.qkv_bias {
+                self.turned(&format!("{part}.bias"), &[n], turned);
+            }
+        }
+        if c.head_norms {
+            self.whole("attn_q_norm.weight", &[c.head_dim]);
+            self.whole("attn_k_norm.weight", &[c.head_dim]);
+        }
+        self.whole("attn_output.weight", &[c.hidden, q]);
+    }
+
+    /// Rows of heads, each in the order that turns halves.
+    fn turned(&mut self, part: &str, shape: &[usize], turned: bool) {
+        let rotary = &self.config.rotary;
+        if !(turned && rotary.interleaved) {
+            return self.whole(part, shape);
+        }
+        let (n, d) = (shape[0], self.config.head_dim);
+        let mut rows = Vec::new();
+        for first in (0..n).step_by(d) {
+            rows.extend(halves(first, rotary.dims));
+            rows.push(first + rotary.dims..first + d);
+        }
+        self.rows(part, shape, part, n, rows);
+    }
+
+    fn latent_attention(&mut self, latent: &LatentConfig) {
+        let c = self.config;
+        let (h, turned, still) = (c.n_heads, c.rotary.dims, latent.still_dims);
+        let order = |first: usize| -> Vec<Range<usize>> {
+            match c.rotary.interleaved {
+                true => halves(first, turned).collect(),
+                false => std::iter::once(first..first + turned).collect(),
+            }
+        };
+        // Queries: of each head what stands still, then what is turned.
+        let (q_in, holder) = match latent.q_rank {
+            Some(rank) => {
+                self.whole("attn_q_a.weight", &[rank, c.hidden]);
+                self.whole("attn_q_a_norm.weight", &[rank]);
+                (rank, "attn_q_b.weight")
+            }
+            None => (c.hidden, "attn_q.weight"),
+        };
+        let n_rows = h * (still + turned);
+        let heads = (0..n_rows).step_by(still + turned);
+        let rows = heads.clone().flat_map(|head| order(head + still)).collect();
+        self.rows(
+            "attn_q_turned.weight",
+            &[h * turned, q_in],
+            holder,
+            n_rows,
+            rows,
+        );
+        let rows = heads.map(|head| head..head + still).collect();
+        self.rows(
+            "attn_q_still.weight",
+            &[h * still, q_in],
+            holder,
+            n_rows,
+            rows,
+        );
+        // The latent, then the one key's turned part.
+        let (rank, holder) = (latent.kv_rank, "attn_kv_a_mqa.weight");
+        let n_rows = rank + turned;
+        self.rows(
+            "attn_k_turned.weight",
+            &[turned, c.hidden],
+            holder,
+            n_rows,
+            order(rank),
+        );
+        let rows = std::iter::once(0..rank).collect();
+        self.rows(
+            "attn_latent.weight",
+            &[rank, c.hidden],
+            holder,
+            n_rows,
+            rows,
+        );
+        self.whole("attn_kv_a_norm.weight", &[rank]);
+        // What makes keys of a latent, and values: of each head one, then the other.
+        let (holder, value) = ("attn_kv_b.weight", latent.value_dims);
+        let n_rows = h * (still + value);
+        let heads = (0..n_rows).step_by(still + value);
+        let rows = heads.clone().map(|head| head..head + still).collect();
+        self.rows("attn_k_b.weight", &[h * still, rank], holder, n_rows, rows);
+        let rows = heads
+            .map(|head| head + still..head + still + value)
+            .collect();
+        self.rows("attn_v_b.weight", &[h * value, rank], holder, n_rows, rows);
+        self.whole("attn_output.weight", &[c.hidden, h * value]);
+    }
+
+    fn feed_forward(&mut self) {
+        let (hidden, ffn) = (self.config.hidden, self.config.ffn);
+        let shape = [ffn, hidden];
+        self.whole("ffn_down.weight", &[hidden, ffn]);
+        if !self.config.fused_gate_up {
+            self.whole("ffn_gate.weight", &shape);
+            self.whole("ffn_up.weight", &shape);
+            return;
+        }
+        let holder = match self.all.layout {
+            Layout::Gguf => "ffn_up.weight",
+            Layout::Safetensors => "ffn_gate_up.weight",
+        };
+        for (part, first) in [("ffn_gate.weight", 0), ("ffn_up.weight", ffn)] {
+            let rows = std::iter::once(first..first + ffn).collect();
+            self.rows(part, &shape, holder, 2 * ffn, rows);
+        }
+    }
+
+    fn mixture(&mut self, experts: &ExpertsConfig) {
+        let (hidden, n, ffn) = (self.config.hidden, experts.n, experts.ffn);
+        self.whole("ffn_gate_inp.weight", &[n, hidden]);
+        if experts.router.corrected {
+            self.whole("exp_probs_b.bias", &[n]);
+        }
+        if experts.shared_ffn > 0 {
+            let shared = [experts.shared_ffn, hidden];
+            self.whole("ffn_gate_shexp.weight", &shared);
+            self.whole("ffn_up_shexp.weight", &shared);
+            self.whole("ffn_down_shexp.weight", &[hidden, experts.shared_ffn]);
+        }
+        for expert in 0..n {
+            self.expert("ffn_gate", expert, n, &[ffn, hidden]);
+            self.expert("ffn_up", expert, n, &[ffn, hidden]);
+            self.expert("ffn_down", expert, n, &[hidden, ffn]);
+        }
+    }
+
+    /// A matrix of one expert: GGUF has those of all in one.
+    fn expert(&mut self, part: &str, expert: usize, n: usize, shape: &[usize; 2]) {
+        let of_expert = format!("{part}.{expert}.weight");
+        match self.all.layout {
+            Layout::Safetensors => self.whole(&of_expert, shape),
+            Layout::Gguf => {
+                let rows = expert * shape[0]..(expert + 1) * shape[0];
+                let rows = std::iter::once(rows).collect();
+                let holder = format!("{part}_exps.weight");
+                self.rows(&of_expert, shape, &holder, n * shape[0], rows);
+            }
+        }
+    }
+}
+
+/// The rows of `n` numbers of a head from `first` on, so that pairs of neighbours become
+/// pairs of halves.
+fn halves(first: usize, n: usize) -> impl Iterator<Item = Range<usize>> {
+    let evens = (0..n).step_by(2);
+    let odds = (1..n).step_by(2);
+    evens.chain(odds).map(move |i| first + i..first + i + 1)
+}
+
+/// The safetensors name of one of GGUF's, or of an expert's part.
+fn safetensors_name(name: &str) -> Option<String> {
+    match name {
         "token_embd.weight" => return Some("model.embed_tokens.weight".into()),
         "output_norm.weight" => return Some("model.norm.weight".into()),
         "output.weight" => return Some("lm_head.weight".into()),
         _ => {}
     }
-    let (layer, rest) = canonical.strip_prefix("blk.")?.split_once('.')?;
-    let (part, kind) = rest.split_once('.')?;
-    let (_, theirs) = PARTS.iter().find(|(ours, _)| *ours == part)?;
-    Some(format!("model.layers.{layer}.{theirs}.{kind}"))
-}
-
-/// Every tensor that a checkpoint of this configuration holds, with its shape.
-pub(super) fn expected_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
-    let c = config;
-    let (q, kv) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
-    let mut shapes = vec![
-        ("token_embd.weight".to_owned(), vec![c.vocab, c.hidden]),
-        ("output_norm.weight".to_owned(), vec![c.hidden]),
-    ];
-    if !c.tied_embeddings {
-        shapes.push(("output.weight".to_owned(), vec![c.vocab, c.hidden]));
-    }
-    for layer in 0..c.n_layers {
-        let mut push = |name: &str, shape: &[usize]| {
-            shapes.push((format!("blk.{layer}.{name}"), shape.to_vec()));
-        };
-        push("attn_norm.weight", &[c.hidden]);
-        push("ffn_norm.weight", &[c.hidden]);
-        push("attn_q.weight", &[q, c.hidden]);
-        push("attn_k.weight", &[kv, c.hidden]);
-        push("attn_v.weight", &[kv, c.hidden]);
-        if c.qkv_bias {
-            push("attn_q.bias", &[q]);
-            push("attn_k.bias", &[kv]);
-            push("attn_v.bias", &[kv]);
+    let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
+    let (part, kind) = rest.rsplit_once('.')?;
+    let theirs = |part: &str| {
+        let found = PARTS.iter().find(|(ours, _)| *ours == part);
+        found.map(|(_, theirs)| *theirs)
+    };
+    Some(match part.split_once('.') {
+        Some((part, expert)) => {
+            let theirs = theirs(part)?.strip_prefix("mlp.")?;
+            format!("model.layers.{layer}.mlp.experts.{expert}.{theirs}.{kind}")
         }
-        if c.head_norms {
-            push("attn_q_norm.weight", &[c.head_dim]);
-            push("attn_k_norm.weight", &[c.head_dim]);
-        }
-        push("attn_output.weight", &[c.hidden, q]);
-        push("ffn_gate.weight", &[c.ffn, c.hidden]);
-        push("ffn_up.weight", &[c.ffn, c.hidden]);
-        push("ffn_down.weight", &[c.hidden, c.ffn]);
-    }
-    shapes
+        None if part == "exp_probs_b" => format!("model.layers.{layer}.{}", theirs(part)?),
+        None => format!("model.layers.{layer}.{}.{kind}", theirs(part)?),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::{RouterConfig, RouterScores, tiny};
     use super::*;
 
+    fn place<'a>(wanted: &'a [Wanted], name: &str) -> &'a Place {
+        let found = wanted.iter().find(|w| w.name == name);
+        &found.expect(name).place
+    }
+
     #[test]
-    fn every_expected_tensor_has_one_safetensors_name() {
-        let shapes = expected_shapes(&super::super::config::tiny());
-        let theirs: std::collections::HashSet<_> = shapes
-            .iter()
-            .map(|(name, _)| safetensors_name(name).expect(name))
-            .collect();
-        assert_eq!(theirs.len(), shapes.len());
-        assert!(theirs.contains("model.layers.0.self_attn.q_proj.bias"));
-        assert!(theirs.contains("model.layers.0.post_attention_layernorm.weight"));
+    fn every_tensor_of_a_dense_model_lies_whole_under_a_name_of_its_own() {
+        let all = wanted(&tiny(), Layout::Safetensors);
+        let theirs: std::collections::HashSet<_> = all.iter().map(|w| &w.place.tensor).collect();
+        assert_eq!(theirs.len(), all.len());
+        let bias = place(&all, "blk.0.attn_q.bias");
+        assert_eq!(bias.tensor, "model.layers.0.self_attn.q_proj.bias");
+        assert!(all.iter().all(|w| w.place.rows.is_none()));
         assert_eq!(safetensors_name("blk.0.rope.weight"), None);
         assert_eq!(safetensors_name("blk.0"), None);
+    }
+
+    #[test]
+    fn neighbours_of_a_head_become_halves() {
+        let mut config = tiny();
+        config.head_dim = 6;
+        config.rotary.dims = 4;
+        config.rotary.interleaved = true;
+        let all = wanted(&config, Layout::Gguf);
+        let rows = place(&all, "blk.0.attn_k.weight").rows.clone().unwrap();
+        let rows: Vec<usize> = rows.into_iter().flatten().collect();
+        assert_eq!(rows, [0, 2, 1, 3, 4, 5, 6, 8, 7, 9, 10, 11]);
+        assert_eq!(place(&all, "blk.0.attn_v.weight").rows, None);
+    }
+
+    #[test]
+    fn an_experts_matrix_is_a_tensor_of_its_own_or_a_part_of_one() {
+        let config = ModelConfig {
+            experts: Some(ExpertsConfig {
+                n: 4,
+                n_used: 2,
+                ffn: 6,
+                shared_ffn: 0,
+                dense_layers: vec![],
+                router: RouterConfig {
+                    scores: RouterScores::Softmax,
+                    corrected: true,
+                    n_groups: 1,
+                    n_groups_used: 1,
+                    normalised: true,
+                    scale: 1.0,
+                },
+            }),
+            ..tiny()
+        };
+        let all = wanted(&config, Layout::Safetensors);
+        let of_three = place(&all, "blk.0.ffn_down.3.weight");
+        assert_eq!(
+            of_three.tensor,
+            "model.layers.0.mlp.experts.3.down_proj.weight"
+        );
+        let bias = place(&all, "blk.0.exp_probs_b.bias");
+        assert_eq!(
+            bias.tensor,
+            "model.layers.0.mlp.gate.e_score_correction_bias"
+        );
+        let all = wanted(&config, Layout::Gguf);
+        let of_three = place(&all, "blk.0.ffn_up.3.weight");
+        assert_eq!(of_three.tensor, "blk.0.ffn_up_exps.weight");
+        assert_eq!(
+            (of_three.n_rows, of_three.rows.clone()),
+            (24, Some(vec![18..24]))
+        );
     }
 }

@@ -1,10 +1,12 @@
 //! A checkpoint opened for reading, whichever kind it is.
 use super::gguf::GgufFile;
+use super::names::{Layout, Place, Wanted, wanted};
 use super::safetensors_dir::SafetensorsDir;
-use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, names, random};
+use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, families, random};
 use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +45,8 @@ type OnProgress = Box<dyn Fn(u64, u64) + Send + Sync>;
 pub struct Checkpoint {
     source: Source,
     config: ModelConfig,
+    /// What the decoder takes, by name.
+    wanted: HashMap<String, Wanted>,
     on_progress: Option<OnProgress>,
     /// Bytes of weights handed out so far, and in all.
     bytes_done: AtomicU64,
@@ -65,7 +69,7 @@ impl Checkpoint {
             });
         };
         let config = match &source {
-            Source::Gguf(gguf) => gguf.config()?,
+            Source::Gguf(gguf) => families::from_gguf(gguf)?,
             Source::Safetensors(dir) => dir.config()?,
             Source::Random(_) => unreachable!("a path is no random checkpoint"),
         };
@@ -88,16 +92,25 @@ impl Checkpoint {
     }
 
     fn of(source: Source, config: ModelConfig) -> Result<Self, CheckpointError> {
+        let layout = match &source {
+            Source::Gguf(_) | Source::Random(_) => Layout::Gguf,
+            Source::Safetensors(_) => Layout::Safetensors,
+        };
+        let wanted = wanted(&config, layout).into_iter();
         let mut open = Self {
             source,
             config,
+            wanted: wanted.map(|w| (w.name.clone(), w)).collect(),
             on_progress: None,
             bytes_done: AtomicU64::new(0),
             bytes_total: 0,
         };
-        for (name, expected) in names::expected_shapes(&open.config) {
-            open.check_shape(&name, &expected)?;
-            open.bytes_total += open.tensor_bytes(&name);
+        // By name, so that the same file is refused for the same tensor each time.
+        let mut all: Vec<&Wanted> = open.wanted.values().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        for wanted in all {
+            open.check_shape(wanted)?;
+            open.bytes_total += open.wanted_bytes(wanted);
         }
         Ok(open)
     }
@@ -127,15 +140,16 @@ impl Checkpoint {
         self.bytes_total
     }
 
-    /// A matrix by canonical name (`blk.0.attn_q.weight`, `output.weight`),
-    /// `[out, in]`: quantised or floats, as the file has it (GGUF's floats as f32).
+    /// A matrix by name (`blk.0.attn_q.weight`, `output.weight`), `[out, in]`: quantised
+    /// or floats, as the file has it (GGUF's floats as f32).
     ///
     /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
     /// tied: use [`Checkpoint::embedding`] again there.
     pub fn linear(&self, name: &str, device: &Device) -> Result<Weight, CheckpointError> {
+        let Wanted { place, shape, .. } = self.find(name)?;
         let weight = match &self.source {
             Source::Gguf(gguf) => {
-                let tensor = self.gguf_tensor(gguf, name, device)?;
+                let tensor = gguf.tensor(place, shape, device)?;
                 match tensor.dtype() {
                     GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
                         Weight::Plain(dequantized(name, &tensor, device)?)
@@ -143,22 +157,21 @@ impl Checkpoint {
                     _ => Weight::Quantized(Arc::new(tensor)),
                 }
             }
-            Source::Safetensors(dir) => Weight::Plain(dir.plain_tensor(name, device)?),
-            Source::Random(_) => Weight::Plain(self.random_tensor(name, device)?),
+            Source::Safetensors(dir) => Weight::Plain(dir.plain_tensor(place, shape, device)?),
+            Source::Random(_) => Weight::Plain(random_tensor(name, shape, device)?),
         };
         self.report(name);
         Ok(weight)
     }
 
-    /// A norm's weight or a bias by canonical name, f32.
-    pub fn vector(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
-        let vector = match &self.source {
-            Source::Gguf(gguf) => {
-                dequantized(name, &self.gguf_tensor(gguf, name, device)?, device)?
-            }
-            Source::Safetensors(dir) => dir.tensor(name, device)?,
-            Source::Random(_) => self
-                .random_tensor(name, device)?
+    /// A norm's weight, a bias, or a matrix that goes into no product of rows, by name:
+    /// f32.
+    pub fn floats(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
+        let Wanted { place, shape, .. } = self.find(name)?;
+        let floats = match &self.source {
+            Source::Gguf(gguf) => dequantized(name, &gguf.tensor(place, shape, device)?, device)?,
+            Source::Safetensors(dir) => dir.tensor(place, shape, device)?,
+            Source::Random(_) => random_tensor(name, shape, device)?
                 .to_dtype(candle_core::DType::F32)
                 .map_err(|source| CheckpointError::Tensor {
                     name: name.to_owned(),
@@ -166,7 +179,7 @@ impl Checkpoint {
                 })?,
         };
         self.report(name);
-        Ok(vector)
+        Ok(floats)
     }
 
     /// The embedding, `[V, E]`; with tied embeddings also the LM head.
@@ -245,79 +258,83 @@ impl Checkpoint {
 
     /// Numbers of all weights.
     pub fn n_weights(&self) -> u64 {
-        let shapes = names::expected_shapes(&self.config).into_iter();
-        shapes
-            .map(|(_, shape)| shape.iter().product::<usize>() as u64)
-            .sum()
+        let sizes = self.wanted.values().map(|w| w.shape.iter().product());
+        sizes.map(|n: usize| n as u64).sum()
     }
 
-    fn shape_of(&self, name: &str) -> Option<Vec<usize>> {
-        let mut shapes = names::expected_shapes(&self.config).into_iter();
-        shapes.find_map(|(other, shape)| (other == name).then_some(shape))
-    }
-
-    fn random_tensor(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
-        let shape = self
-            .shape_of(name)
+    fn find(&self, name: &str) -> Result<&Wanted, CheckpointError> {
+        self.wanted
+            .get(name)
             .ok_or_else(|| CheckpointError::NoTensor {
                 path: self.path().to_owned(),
                 name: name.to_owned(),
-            })?;
-        random::tensor(name, &shape, device).map_err(|source| CheckpointError::Tensor {
-            name: name.to_owned(),
-            source,
-        })
+            })
     }
 
-    fn gguf_tensor(
-        &self,
-        gguf: &GgufFile,
-        name: &str,
-        device: &Device,
-    ) -> Result<QTensor, CheckpointError> {
-        if gguf.shape(name).is_none() {
-            return Err(gguf.no_tensor(name));
-        }
-        gguf.tensor(name, device)
-    }
-
-    fn check_shape(&self, name: &str, expected: &[usize]) -> Result<(), CheckpointError> {
+    /// Refuses a tensor that is not there, or that is of other sizes.
+    fn check_shape(&self, wanted: &Wanted) -> Result<(), CheckpointError> {
+        let Place {
+            tensor,
+            n_rows,
+            rows,
+        } = &wanted.place;
         let found = match &self.source {
-            Source::Gguf(gguf) => gguf.shape(name),
-            Source::Safetensors(dir) => dir.shape(name),
-            Source::Random(_) => Some(expected),
+            Source::Gguf(gguf) => gguf.shape(tensor),
+            Source::Safetensors(dir) => dir.shape(tensor),
+            Source::Random(_) => return Ok(()),
         };
         let path = self.path().to_owned();
-        let name = name.to_owned();
-        match found {
-            None => Err(CheckpointError::NoTensor { path, name }),
-            Some(found) if found != expected => Err(CheckpointError::Shape {
+        let Some(found) = found else {
+            let name = tensor.to_owned();
+            return Err(CheckpointError::NoTensor { path, name });
+        };
+        let mut expected = wanted.shape.clone();
+        if rows.is_some() {
+            expected[0] = *n_rows;
+        }
+        let fits = match (found, expected.as_slice()) {
+            // The matrices of all experts one behind the other.
+            ([outer @ .., last], [rows, columns]) if outer.len() > 1 => {
+                last == columns && outer.iter().product::<usize>() == *rows
+            }
+            (found, expected) => found == expected,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(CheckpointError::Shape {
                 path,
-                name,
+                name: tensor.to_owned(),
                 found: found.to_vec(),
-                expected: expected.to_vec(),
+                expected,
             }),
-            Some(_) => Ok(()),
         }
     }
 
-    fn tensor_bytes(&self, name: &str) -> u64 {
-        match &self.source {
-            Source::Gguf(gguf) => gguf.tensor_bytes(name),
-            Source::Safetensors(dir) => dir.tensor_bytes(name),
-            Source::Random(_) => self
-                .shape_of(name)
-                .map_or(0, |s| 2 * s.iter().product::<usize>() as u64),
-        }
+    /// Bytes that a tensor takes in the file.
+    fn wanted_bytes(&self, wanted: &Wanted) -> u64 {
+        let Place { tensor, n_rows, .. } = &wanted.place;
+        let whole = match &self.source {
+            Source::Gguf(gguf) => gguf.tensor_bytes(tensor),
+            Source::Safetensors(dir) => dir.tensor_bytes(tensor),
+            Source::Random(_) => return 2 * wanted.shape.iter().product::<usize>() as u64,
+        };
+        whole / (*n_rows).max(1) as u64 * wanted.shape[0] as u64
     }
 
     fn report(&self, name: &str) {
-        let bytes = self.tensor_bytes(name);
+        let bytes = self.wanted.get(name).map_or(0, |w| self.wanted_bytes(w));
         let done = self.bytes_done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(on_progress) = &self.on_progress {
             on_progress(done, self.bytes_total);
         }
     }
+}
+
+fn random_tensor(name: &str, shape: &[usize], device: &Device) -> Result<Tensor, CheckpointError> {
+    random::tensor(name, shape, device).map_err(|source| CheckpointError::Tensor {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 fn dequantized(name: &str, tensor: &QTensor, device: &Device) -> Result<Tensor, CheckpointError> {

@@ -1,6 +1,7 @@
 //! Checkpoints that nobody trained: a model's shape with random weights, made where they
 //! are wanted. For measuring speed and holding devices against each other.
 use super::ModelConfig;
+use super::config::{RopeScaling, Rotary};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// A shape by name.
@@ -87,7 +88,11 @@ const SHAPES: [Shape; 5] = [
 pub(super) fn config(name: &str) -> Option<ModelConfig> {
     let shape = SHAPES.iter().find(|shape| shape.name == name)?;
     Some(ModelConfig {
-        architecture: "qwen2".into(),
+        architecture: match shape.head_norms {
+            true => "qwen3",
+            false => "qwen2",
+        }
+        .into(),
         n_layers: shape.n_layers,
         hidden: shape.hidden,
         n_heads: shape.n_heads,
@@ -96,11 +101,20 @@ pub(super) fn config(name: &str) -> Option<ModelConfig> {
         ffn: shape.ffn,
         vocab: shape.vocab,
         context_max: 32_768,
-        rope_theta: 1e6,
+        rotary: Rotary {
+            dims: shape.head_dim,
+            theta: 1e6,
+            interleaved: false,
+            scaling: RopeScaling::None,
+        },
         rms_eps: 1e-6,
         tied_embeddings: shape.tied,
         qkv_bias: !shape.head_norms,
         head_norms: shape.head_norms,
+        post_norms: false,
+        fused_gate_up: false,
+        experts: None,
+        latent: None,
     })
 }
 

@@ -1,13 +1,14 @@
 //! A directory as published for the `transformers` package: config.json,
 //! `*.safetensors` (one, or several with an index), tokenizer.json.
-use super::{CheckpointError, ModelConfig, names};
+use super::names::Place;
+use super::{CheckpointError, ModelConfig, families};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -30,23 +31,6 @@ pub(super) struct SafetensorsDir {
     shards: Vec<Shard>,
     /// Safetensors name -> (index into `shards`, where and what).
     tensors: HashMap<String, (usize, TensorInfo)>,
-}
-
-/// The fields of config.json that a decoder needs.
-#[derive(Deserialize)]
-struct HfConfig {
-    num_hidden_layers: usize,
-    hidden_size: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    intermediate_size: usize,
-    vocab_size: usize,
-    max_position_embeddings: usize,
-    rope_theta: Option<f32>,
-    rms_norm_eps: f32,
-    #[serde(default)]
-    tie_word_embeddings: bool,
 }
 
 impl SafetensorsDir {
@@ -85,53 +69,58 @@ impl SafetensorsDir {
         &self.config
     }
 
-    /// The shape of a tensor by canonical name; `None` if it is not there.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        Some(&self.find(name)?.1.shape)
+    /// The shape of a tensor by the files' own name; `None` if it is not there.
+    pub fn shape(&self, tensor: &str) -> Option<&[usize]> {
+        Some(&self.tensors.get(tensor)?.1.shape)
     }
 
     /// Bytes that a tensor takes in the file; 0 if it is not there.
-    pub fn tensor_bytes(&self, name: &str) -> u64 {
-        self.find(name).map_or(0, |(_, info)| {
+    pub fn tensor_bytes(&self, tensor: &str) -> u64 {
+        self.tensors.get(tensor).map_or(0, |(_, info)| {
             (info.data_offsets.1 - info.data_offsets.0) as u64
         })
     }
 
-    /// Reads one tensor onto the device as f32.
-    pub fn tensor(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
-        let tensor = self.plain_tensor(name, device)?;
+    /// Reads one tensor, or some of its rows, onto the device as f32.
+    pub fn tensor(
+        &self,
+        place: &Place,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<Tensor, CheckpointError> {
+        let tensor = self.plain_tensor(place, shape, device)?;
         tensor
             .to_dtype(DType::F32)
             .map_err(|source| CheckpointError::Tensor {
-                name: name.to_owned(),
+                name: place.tensor.clone(),
                 source,
             })
     }
 
-    /// Reads one tensor onto the device as the file has it: f32, f16 or bf16.
-    pub fn plain_tensor(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
-        let (shard, info) = self.find(name).ok_or_else(|| CheckpointError::NoTensor {
-            path: self.dir.clone(),
-            name: name.to_owned(),
-        })?;
-        let (start, end) = info.data_offsets;
-        let mut bytes = vec![0; end - start];
-        let shard = &self.shards[*shard];
-        {
-            // A poisoned lock guards nothing but a file position, set anew by each read.
-            let mut file = shard.file.lock().unwrap_or_else(|e| e.into_inner());
-            file.seek(SeekFrom::Start(shard.data_start + start as u64))
-                .and_then(|_| file.read_exact(&mut bytes))
-                .map_err(|source| CheckpointError::Io {
-                    what: "read",
-                    path: self.dir.clone(),
-                    source,
-                })?;
-        }
+    /// Reads one tensor, or some of its rows, onto the device as the file has it: f32,
+    /// f16 or bf16. FP8 becomes f32, each number times its block's scale.
+    pub fn plain_tensor(
+        &self,
+        place: &Place,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<Tensor, CheckpointError> {
+        let name = &place.tensor;
+        let (shard, info) = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| CheckpointError::NoTensor {
+                path: self.dir.clone(),
+                name: name.to_owned(),
+            })?;
+        let bytes = self.bytes(*shard, info, place)?;
         let dtype = match info.dtype {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
+            Dtype::F8_E4M3 => {
+                return self.scaled(place, &bytes, shape, device);
+            }
             other => {
                 return Err(CheckpointError::Unsupported {
                     path: self.dir.clone(),
@@ -139,7 +128,7 @@ impl SafetensorsDir {
                 });
             }
         };
-        Tensor::from_raw_buffer(&bytes, dtype, &info.shape, device).map_err(|source| {
+        Tensor::from_raw_buffer(&bytes, dtype, shape, device).map_err(|source| {
             CheckpointError::Tensor {
                 name: name.to_owned(),
                 source,
@@ -147,79 +136,114 @@ impl SafetensorsDir {
         })
     }
 
-    /// The configuration in config.json, validated.
-    pub fn config(&self) -> Result<ModelConfig, CheckpointError> {
-        let path = self.dir.join("config.json");
-        let architecture = self.config["model_type"].as_str().unwrap_or("").to_owned();
-        ModelConfig::check_architecture(&architecture)?;
-        self.check_attention(&path)?;
-        let invalid = |reason: String| CheckpointError::Config {
-            path: path.clone(),
-            reason,
-        };
-        let c = HfConfig::deserialize(&self.config).map_err(|e| invalid(e.to_string()))?;
-        // Since version 5, transformers nests the base in `rope_parameters`.
-        let nested = self.config["rope_parameters"]["rope_theta"].as_f64();
-        let rope_theta = c
-            .rope_theta
-            .or(nested.map(|theta| theta as f32))
-            .ok_or_else(|| invalid("missing field `rope_theta`".into()))?;
-        ModelConfig {
-            architecture,
-            n_layers: c.num_hidden_layers,
-            hidden: c.hidden_size,
-            n_heads: c.num_attention_heads,
-            n_kv_heads: c.num_key_value_heads.unwrap_or(c.num_attention_heads),
-            head_dim: match c.head_dim {
-                Some(head_dim) => head_dim,
-                None => c
-                    .hidden_size
-                    .checked_div(c.num_attention_heads)
-                    .unwrap_or(0),
-            },
-            ffn: c.intermediate_size,
-            vocab: c.vocab_size,
-            context_max: c.max_position_embeddings,
-            rope_theta,
-            rms_eps: c.rms_norm_eps,
-            tied_embeddings: c.tie_word_embeddings,
-            qkv_bias: self.shape("blk.0.attn_q.bias").is_some(),
-            head_norms: false,
+    /// The bytes of the wanted rows.
+    fn bytes(
+        &self,
+        shard: usize,
+        info: &TensorInfo,
+        place: &Place,
+    ) -> Result<Vec<u8>, CheckpointError> {
+        let (start, end) = info.data_offsets;
+        let runs = place.runs((end - start) / place.n_rows.max(1));
+        let shard = &self.shards[shard];
+        let mut bytes = vec![0; runs.iter().map(Range::len).sum()];
+        let mut rest = bytes.as_mut_slice();
+        // A poisoned lock guards nothing but a file position, set anew by each read.
+        let mut file = shard.file.lock().unwrap_or_else(|e| e.into_inner());
+        for run in runs {
+            let (here, behind) = rest.split_at_mut(run.len());
+            let at = shard.data_start + (start + run.start) as u64;
+            file.seek(SeekFrom::Start(at))
+                .and_then(|_| file.read_exact(here))
+                .map_err(|source| CheckpointError::Io {
+                    what: "read",
+                    path: self.dir.clone(),
+                    source,
+                })?;
+            rest = behind;
         }
-        .validated(&path)
+        Ok(bytes)
     }
 
-    /// Refuses activations, position encodings and masks that the decoder lacks.
-    fn check_attention(&self, path: &Path) -> Result<(), CheckpointError> {
+    /// FP8 numbers times their scales: one scale for each block of rows and
+    /// columns (DeepSeek-V3, arXiv 2412.19437, section 3.3).
+    fn scaled(
+        &self,
+        place: &Place,
+        bytes: &[u8],
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<Tensor, CheckpointError> {
+        let name = &place.tensor;
+        let of_tensor = |source| CheckpointError::Tensor {
+            name: name.to_owned(),
+            source,
+        };
         let unsupported = |what: String| CheckpointError::Unsupported {
-            path: path.to_owned(),
+            path: self.dir.clone(),
             what,
         };
-        let c = &self.config;
-        for key in ["rope_scaling", "rope_parameters"] {
-            let kind = c[key]["rope_type"].as_str().or(c[key]["type"].as_str());
-            match kind {
-                None | Some("default") => {}
-                Some(kind) => {
-                    return Err(unsupported(format!("RoPE scaling of type {kind:?}")));
-                }
+        let block = self.config["quantization_config"]["weight_block_size"].as_array();
+        let block: Option<Vec<u64>> =
+            block.and_then(|sizes| sizes.iter().map(Value::as_u64).collect());
+        let (Some([rows, columns]), [_, n_columns]) = (block.as_deref(), shape) else {
+            return Err(unsupported(format!(
+                "an FP8 tensor without blocks of scales ({name})"
+            )));
+        };
+        let (block_rows, block_columns) = (*rows as usize, *columns as usize);
+        if block_rows == 0 || block_columns == 0 {
+            return Err(unsupported("blocks of no weights".into()));
+        }
+        let scales_name = format!("{name}_scale_inv");
+        let (n_scale_rows, n_scale_columns) = (
+            place.n_rows.div_ceil(block_rows),
+            n_columns.div_ceil(block_columns),
+        );
+        match self.shape(&scales_name) {
+            Some([a, b]) if (*a, *b) == (n_scale_rows, n_scale_columns) => {}
+            _ => {
+                return Err(CheckpointError::NoTensor {
+                    path: self.dir.clone(),
+                    name: scales_name,
+                });
             }
         }
-        if c["use_sliding_window"] == true {
-            return Err(unsupported(format!(
-                "a sliding window of {} tokens",
-                c["sliding_window"]
-            )));
+        let scales = Place {
+            tensor: scales_name,
+            n_rows: n_scale_rows,
+            rows: None,
+        };
+        let shape_of_scales = [n_scale_rows, n_scale_columns];
+        let scales = self.tensor(&scales, &shape_of_scales, &Device::Cpu)?;
+        let scales = scales.to_vec2::<f32>().map_err(of_tensor)?;
+        let all = vec![0..place.n_rows];
+        let rows = place.rows.as_ref().unwrap_or(&all).iter().cloned();
+        let mut values = Vec::with_capacity(bytes.len());
+        for (row, bytes) in rows.flatten().zip(bytes.chunks_exact(*n_columns)) {
+            let scales = &scales[row / block_rows];
+            let scaled =
+                |(column, &byte): (usize, &u8)| e4m3(byte) * scales[column / block_columns];
+            values.extend(bytes.iter().enumerate().map(scaled));
         }
-        match c["hidden_act"].as_str() {
-            None | Some("silu") => Ok(()),
-            Some(act) => Err(unsupported(format!("the activation {act:?}"))),
-        }
+        Tensor::from_vec(values, shape, device).map_err(of_tensor)
     }
 
-    fn find(&self, canonical: &str) -> Option<&(usize, TensorInfo)> {
-        self.tensors.get(&names::safetensors_name(canonical)?)
+    /// The configuration in config.json, validated.
+    pub fn config(&self) -> Result<ModelConfig, CheckpointError> {
+        families::from_json(&self.dir.join("config.json"), &self.config)
     }
+}
+
+/// A number of FP8's E4M3 (arXiv 2209.05433): no infinities, NaN by all ones.
+fn e4m3(byte: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
+    let size = match (exponent, byte & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => mantissa * 2f32.powi(-9),
+        _ => (8.0 + mantissa) * 2f32.powi(exponent - 10),
+    };
+    if byte & 128 == 0 { size } else { -size }
 }
 
 /// The shards that the index names, or every `*.safetensors` where there is none.

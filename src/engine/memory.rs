@@ -39,7 +39,7 @@ impl MemoryPlan {
         let config = checkpoint.config();
         let block = cache_shape(config).block_bytes(backend) as u64;
         let kv_blocks = (kv_bytes_max / block) as usize;
-        let row = 4 * config.hidden + 3 * config.ffn + 3 * config.n_heads * config.head_dim;
+        let row = 4 * config.hidden + 3 * ffn_width(config) + 3 * config.n_heads * config.head_dim;
         let activations = ACTIVATION_COPIES * 4 * batch_rows * row;
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
@@ -86,6 +86,15 @@ pub(super) fn cache_shape(config: &ModelConfig) -> CacheShape {
         n_kv_heads: config.n_kv_heads,
         head_dim: config.head_dim,
     }
+}
+
+/// Inner numbers of a row in the widest feed-forward layer: what all its experts have.
+fn ffn_width(config: &ModelConfig) -> usize {
+    let experts = config.experts.as_ref();
+    let mixture = experts.map_or(0, |experts| {
+        experts.n_used * (experts.ffn + config.hidden) + experts.shared_ffn
+    });
+    config.ffn.max(mixture)
 }
 
 /// A row's activations as often as the allocator may end up holding them. Measured

@@ -82,6 +82,7 @@ pub fn open_checkpoint(
         n_heads: config.n_heads,
         n_kv_heads: config.n_kv_heads,
         head_dim: config.head_dim,
+        rotary_dims: config.rotary.dims,
     };
     let inputs = [config.hidden, config.n_heads * config.head_dim, config.ffn];
     let backend = &backend.for_model(heads, &inputs);

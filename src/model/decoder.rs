@@ -1,11 +1,12 @@
 //! The config-driven decoder: embedding, layers, norm, head.
-use super::layer::{Layer, StepContext};
+use super::layer::{Attention, FeedForward, Layer, PostNorms, StepContext};
 use super::rotary;
 use super::{BatchStep, CausalLm, ModelError};
-use crate::checkpoint::{Checkpoint, ModelConfig};
+use crate::checkpoint::{Checkpoint, ExpertsConfig, LatentConfig, ModelConfig};
 use crate::kv::KvStorage;
 use crate::ops::{
-    Angles, Backend, HeadNorms, Heads, Input, Matrix, Projection, RmsNorm, Rows, Step,
+    Angles, Backend, Expert, HeadNorms, Heads, Input, LatentAttention, Matrix, Mixture, Projection,
+    RmsNorm, Rows, Step,
 };
 use candle_core::{Result, Tensor};
 
@@ -43,26 +44,7 @@ impl Decoder {
             true => None,
             false => Some(load.projection(&["output"], false)?),
         };
-        let layer = |index: usize| -> std::result::Result<Layer, ModelError> {
-            let name = |part: &str| format!("blk.{index}.{part}");
-            let qkv = ["attn_q", "attn_k", "attn_v"].map(name);
-            let gate_up = ["ffn_gate", "ffn_up"].map(name);
-            Ok(Layer {
-                attention_norm: load.norm(&name("attn_norm"))?,
-                qkv: load.projection(&qkv, config.qkv_bias)?,
-                head_norms: match config.head_norms {
-                    true => Some(HeadNorms {
-                        queries: load.norm(&name("attn_q_norm"))?,
-                        keys: load.norm(&name("attn_k_norm"))?,
-                    }),
-                    false => None,
-                },
-                o: load.projection(&[name("attn_output")], false)?,
-                ffn_norm: load.norm(&name("ffn_norm"))?,
-                gate_up: load.projection(&gate_up, false)?,
-                down: load.projection(&[name("ffn_down")], false)?,
-            })
-        };
+        let layer = |index| load.layer(index);
         let layers = (0..config.n_layers)
             .map(layer)
             .collect::<std::result::Result<_, _>>()?;
@@ -71,12 +53,7 @@ impl Decoder {
             layers,
             norm: load.norm("output_norm")?,
             head,
-            angles: rotary::angles(
-                f64::from(config.rope_theta),
-                config.head_dim,
-                context,
-                backend.device(),
-            )?,
+            angles: rotary::angles(&config.rotary, context, backend.device())?,
             config,
             backend: backend.clone(),
         })
@@ -92,6 +69,13 @@ impl Decoder {
     }
 }
 
+/// Of the norms within latent attention, whatever the others have: published code has
+/// no other.
+const LATENT_EPS: f32 = 1e-6;
+
+/// The name of a layer's part.
+type Name<'a> = &'a dyn Fn(&str) -> String;
+
 /// Takes parts of a checkpoint by name.
 struct Load<'a> {
     checkpoint: &'a Checkpoint,
@@ -99,6 +83,120 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
+    fn layer(&self, index: usize) -> std::result::Result<Layer, ModelError> {
+        let config = self.checkpoint.config();
+        let name = |part: &str| format!("blk.{index}.{part}");
+        Ok(Layer {
+            attention_norm: self.norm(&name("attn_norm"))?,
+            attention: match &config.latent {
+                None => self.grouped(&name)?,
+                Some(latent) => Attention::Latent(self.latent(latent, &name)?),
+            },
+            ffn_norm: self.norm(&name("ffn_norm"))?,
+            ffn: match &config.experts {
+                Some(experts) if config.is_mixture(index) => {
+                    FeedForward::Mixture(self.mixture(experts, &name)?)
+                }
+                _ => {
+                    let Expert { gate_up, down } = self.expert("", &name)?;
+                    FeedForward::Dense { gate_up, down }
+                }
+            },
+            post_norms: match config.post_norms {
+                true => Some(PostNorms {
+                    attention: self.norm(&name("post_attention_norm"))?,
+                    ffn: self.norm(&name("post_ffw_norm"))?,
+                }),
+                false => None,
+            },
+        })
+    }
+
+    fn grouped(&self, name: Name<'_>) -> std::result::Result<Attention, ModelError> {
+        let config = self.checkpoint.config();
+        Ok(Attention::Grouped {
+            qkv: self.projection(&["attn_q", "attn_k", "attn_v"].map(name), config.qkv_bias)?,
+            head_norms: match config.head_norms {
+                true => Some(HeadNorms {
+                    queries: self.norm(&name("attn_q_norm"))?,
+                    keys: self.norm(&name("attn_k_norm"))?,
+                }),
+                false => None,
+            },
+            o: self.projection(&[name("attn_output")], false)?,
+        })
+    }
+
+    fn latent(
+        &self,
+        latent: &LatentConfig,
+        name: Name<'_>,
+    ) -> std::result::Result<LatentAttention, ModelError> {
+        let queries = ["attn_q_turned", "attn_q_still"].map(name);
+        let mut down = match latent.q_rank {
+            Some(_) => vec![name("attn_q_a")],
+            None => queries.to_vec(),
+        };
+        down.extend(["attn_k_turned", "attn_latent"].map(name));
+        let queries = match latent.q_rank {
+            Some(_) => Some((
+                RmsNorm::new(self.floats(&name("attn_q_a_norm"))?, LATENT_EPS),
+                self.projection(&queries, false)?,
+            )),
+            None => None,
+        };
+        let [keys, values] = ["attn_k_b", "attn_v_b"].map(|part| self.floats(&name(part)));
+        Ok(LatentAttention::new(
+            *latent,
+            self.projection(&down, false)?,
+            queries,
+            RmsNorm::new(self.floats(&name("attn_kv_a_norm"))?, LATENT_EPS),
+            (&keys?, &values?),
+            self.projection(&[name("attn_output")], false)?,
+        )?)
+    }
+
+    fn mixture(
+        &self,
+        experts: &ExpertsConfig,
+        name: Name<'_>,
+    ) -> std::result::Result<Mixture, ModelError> {
+        let all = (0..experts.n).map(|expert| self.expert(&format!(".{expert}"), name));
+        let correction = match experts.router.corrected {
+            true => {
+                let device = self.backend.device();
+                Some(self.checkpoint.floats(&name("exp_probs_b.bias"), device)?)
+            }
+            false => None,
+        };
+        let shared = match experts.shared_ffn {
+            0 => None,
+            _ => Some(self.expert("_shexp", name)?),
+        };
+        Ok(Mixture::new(
+            experts.clone(),
+            &self.floats(&name("ffn_gate_inp"))?,
+            correction.as_ref(),
+            all.collect::<std::result::Result<_, _>>()?,
+            shared,
+        )?)
+    }
+
+    /// A feed-forward layer, or one expert of a mixture: the one that `which` says.
+    fn expert(&self, which: &str, name: Name<'_>) -> std::result::Result<Expert, ModelError> {
+        let part = |part: &str| name(&format!("{part}{which}"));
+        Ok(Expert {
+            gate_up: self.projection(&["ffn_gate", "ffn_up"].map(part), false)?,
+            down: self.projection(&[part("ffn_down")], false)?,
+        })
+    }
+
+    /// A matrix that goes into no product of rows.
+    fn floats(&self, name: &str) -> std::result::Result<Tensor, ModelError> {
+        let name = format!("{name}.weight");
+        Ok(self.checkpoint.floats(&name, self.backend.device())?)
+    }
+
     fn projection<S: AsRef<str>>(
         &self,
         names: &[S],
@@ -112,7 +210,7 @@ impl Load<'_> {
             let bias = match biased {
                 true => Some(
                     self.checkpoint
-                        .vector(&format!("{name}.bias"), self.backend.device())?,
+                        .floats(&format!("{name}.bias"), self.backend.device())?,
                 ),
                 false => None,
             };
@@ -126,10 +224,8 @@ impl Load<'_> {
     }
 
     fn norm(&self, name: &str) -> std::result::Result<RmsNorm, ModelError> {
-        let weight = self
-            .checkpoint
-            .vector(&format!("{name}.weight"), self.backend.device())?;
-        Ok(RmsNorm::new(weight, self.checkpoint.config().rms_eps))
+        let eps = self.checkpoint.config().rms_eps;
+        Ok(RmsNorm::new(self.floats(name)?, eps))
     }
 }
 
@@ -139,6 +235,7 @@ impl CausalLm for Decoder {
             n_heads: self.config.n_heads,
             n_kv_heads: self.config.n_kv_heads,
             head_dim: self.config.head_dim,
+            rotary_dims: self.config.rotary.dims,
         };
         let step = Step::new(
             &self.backend,
@@ -164,6 +261,6 @@ impl CausalLm for Decoder {
 
     fn step_bytes(&self) -> usize {
         let head = self.head.as_ref().unwrap_or(&self.embedding);
-        head.bytes() + self.layers.iter().map(Layer::bytes).sum::<usize>()
+        head.bytes() + self.layers.iter().map(Layer::step_bytes).sum::<usize>()
     }
 }

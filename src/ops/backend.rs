@@ -60,8 +60,9 @@ impl Backend {
         #[cfg(feature = "cuda")]
         if self.has_kernels() {
             let takes_all = inputs.iter().all(|&k| Gpu::takes_inputs(k));
+            let turns_all = heads.rotary_dims == heads.head_dim;
             return Self {
-                kernels: takes_all && HeadCounts::from(heads).is_supported(),
+                kernels: takes_all && turns_all && HeadCounts::from(heads).is_supported(),
                 ..self.clone()
             };
         }

@@ -73,7 +73,7 @@ impl CompositeStep {
     }
 }
 
-/// As [`super::mix`]: `qkv: [T, (H + 2 K) D]`, `cos` and `sin: [T, D / 2]`, caches as
+/// As [`super::mix`]: `qkv: [T, (H + 2 K) D]`, `cos` and `sin: [T, R / 2]`, caches as
 /// [`super::store_kv`] has them, to `[T, H D]`.
 pub(super) fn mix_composite(
     qkv: &Tensor,
@@ -87,6 +87,7 @@ pub(super) fn mix_composite(
         n_heads: h,
         n_kv_heads: k,
         head_dim: d,
+        ..
     } = heads;
     let part = |first: usize, n: usize, norm: Option<&RmsNorm>| {
         let part = qkv.narrow(1, first * d, n * d)?.contiguous()?;
@@ -120,14 +121,16 @@ pub(super) fn mix_composite(
     }
 }
 
-/// `(a cos - b sin, b cos + a sin)` for the halves a, b of each head of `x: [T, n, D]`.
+/// `(a cos - b sin, b cos + a sin)` for the halves a, b of the first R numbers of each
+/// head of `x: [T, n, D]`.
 fn turned(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
-    let half = x.dim(2)? / 2;
+    let (half, d) = (cos.dim(1)?, x.dim(2)?);
     let (a, b) = (x.narrow(2, 0, half)?, x.narrow(2, half, half)?);
     let (cos, sin) = (cos.unsqueeze(1)?, sin.unsqueeze(1)?);
     let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
     let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
-    Tensor::cat(&[first, second], 2)?.contiguous()
+    let rest = x.narrow(2, 2 * half, d - 2 * half)?;
+    Tensor::cat(&[first, second, rest], 2)?.contiguous()
 }
 
 /// One span's rows over its blocks: `q: [R, H, D]` to `[R, H D]`.

@@ -35,7 +35,8 @@ pub fn mix(
                 normalise_heads(qkv, 0, heads.n_heads, &norms.queries)?;
                 normalise_heads(qkv, heads.n_heads, heads.n_kv_heads, &norms.keys)?;
             }
-            rotate(qkv, heads.n_heads + heads.n_kv_heads, cos, sin)?;
+            let n_turned = heads.n_heads + heads.n_kv_heads;
+            rotate(qkv, n_turned, heads.head_dim, cos, sin)?;
             let first_key = heads.n_heads * heads.head_dim;
             store_kv(keys, values, qkv, first_key, &step.slots)?;
             let mixed = paged_attention(qkv, heads.n_heads, keys, values, &step.plan)?;

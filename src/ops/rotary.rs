@@ -3,24 +3,32 @@ use super::slice::host;
 use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor, bail};
 
 /// Turns `n_heads` heads of D from column 0 of `rows` on by each row's position,
-/// in place: `(a, b) -> (a cos - b sin, b cos + a sin)` for the halves a, b of a head.
+/// in place: `(a, b) -> (a cos - b sin, b cos + a sin)` for the halves a, b of a head's
+/// first R numbers.
 ///
-/// Shapes: `rows: [T, width]` f32, `cos` and `sin: [T, D/2]`.
-pub fn rotate(rows: &Tensor, n_heads: usize, cos: &Tensor, sin: &Tensor) -> Result<()> {
+/// Shapes: `rows: [T, width]` f32, `cos` and `sin: [T, R/2]`.
+pub fn rotate(
+    rows: &Tensor,
+    n_heads: usize,
+    head_dim: usize,
+    cos: &Tensor,
+    sin: &Tensor,
+) -> Result<()> {
     let (t, width) = rows.dims2()?;
     let (ct, half) = cos.dims2()?;
-    if ct != t || sin.dims() != cos.dims() || n_heads * 2 * half > width {
+    if ct != t || sin.dims() != cos.dims() || 2 * half > head_dim || n_heads * head_dim > width {
         bail!(
-            "rotate: {n_heads} heads of rows [{t}, {width}], cos {:?}, sin {:?}",
+            "rotate: {n_heads} heads of {head_dim} of rows [{t}, {width}], cos {:?}, sin {:?}",
             cos.dims(),
             sin.dims()
         );
     }
-    rows.inplace_op3(cos, sin, &Rotate { n_heads })
+    rows.inplace_op3(cos, sin, &Rotate { n_heads, head_dim })
 }
 
 struct Rotate {
     n_heads: usize,
+    head_dim: usize,
 }
 
 impl InplaceOp3 for Rotate {
@@ -47,8 +55,8 @@ impl InplaceOp3 for Rotate {
             .chunks_exact(half)
             .zip(host(sin, sin_layout)?.chunks_exact(half));
         for (row, (cos, sin)) in values[start..end].chunks_exact_mut(width).zip(angles) {
-            for head in row[..self.n_heads * 2 * half].chunks_exact_mut(2 * half) {
-                let (first, second) = head.split_at_mut(half);
+            for head in row[..self.n_heads * self.head_dim].chunks_exact_mut(self.head_dim) {
+                let (first, second) = head[..2 * half].split_at_mut(half);
                 for i in 0..half {
                     let (a, b) = (first[i], second[i]);
                     first[i] = a * cos[i] - b * sin[i];

@@ -41,6 +41,11 @@ impl Rows {
         }
     }
 
+    /// The sum with rows of the same sizes.
+    pub fn plus(&self, other: &Self) -> Result<Self> {
+        Ok((self.tensor()? + other.tensor()?)?.into())
+    }
+
     /// Some of the rows, by their numbers, ascending.
     pub fn take(self, numbers: &[u32]) -> Result<Self> {
         let (t, _) = self.dims2()?;

@@ -12,18 +12,20 @@ use egss_kernels::value_dim;
 /// limit. Cloning shares them.
 #[derive(Clone)]
 pub struct Angles {
-    /// `[context, D / 2]`
+    /// `[context, R / 2]` for R turned numbers of a head
     pub cos: Tensor,
-    /// `[context, D / 2]`
+    /// `[context, R / 2]`
     pub sin: Tensor,
 }
 
-/// Sizes of one layer's attention: H, K and D.
+/// Sizes of one layer's attention: H, K, D and R.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
     pub n_heads: usize,
     pub n_kv_heads: usize,
     pub head_dim: usize,
+    /// Numbers of a head that are turned.
+    pub rotary_dims: usize,
 }
 
 /// A batch as its layers see it.
@@ -36,7 +38,7 @@ pub struct Step {
 
 /// What depends on the device.
 pub(super) enum On {
-    /// Cosines and sines of the batch's rows, `[T, D / 2]`.
+    /// Cosines and sines of the batch's rows, `[T, R / 2]`.
     Tensors { cos: Tensor, sin: Tensor },
     /// The same for candle's operations alone.
     Composite {

@@ -1,0 +1,48 @@
+//! GLM-4-0414, and GLM-4.5 and 4.6 with experts.
+use super::super::config::{ExpertsConfig, RouterConfig, RouterScores};
+use super::super::fields::Fields;
+use super::super::{CheckpointError, ModelConfig};
+use super::common;
+use super::rope::rotary;
+
+/// The share of a head that is turned where config.json does not say.
+const TURNED: f32 = 0.5;
+
+pub(super) fn glm4(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
+    let mut config = common(fields)?;
+    config.rotary = rotary(fields, config.head_dim, TURNED)?;
+    config.rotary.interleaved = true;
+    config.qkv_bias = fields.flag("attention_bias", false)?;
+    config.post_norms = true;
+    config.fused_gate_up = true;
+    Ok(config)
+}
+
+pub(super) fn glm4_moe(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
+    let mut config = common(fields)?;
+    config.rotary = rotary(fields, config.head_dim, TURNED)?;
+    config.qkv_bias = fields.flag("attention_bias", false)?;
+    config.head_norms = fields.flag("use_qk_norm", false)?;
+    config.experts = Some(sigmoid_experts(fields)?);
+    Ok(config)
+}
+
+/// Experts that sigmoids choose, as GLM and DeepSeek write them down.
+pub(super) fn sigmoid_experts(fields: &Fields<'_>) -> Result<ExpertsConfig, CheckpointError> {
+    let ffn = fields.size("moe_intermediate_size")?;
+    Ok(ExpertsConfig {
+        n: fields.size("n_routed_experts")?,
+        n_used: fields.size("num_experts_per_tok")?,
+        ffn,
+        shared_ffn: ffn * fields.maybe_size("n_shared_experts")?.unwrap_or(0),
+        dense_layers: (0..fields.size("first_k_dense_replace")?).collect(),
+        router: RouterConfig {
+            scores: RouterScores::Sigmoid,
+            corrected: true,
+            n_groups: fields.maybe_size("n_group")?.unwrap_or(1),
+            n_groups_used: fields.maybe_size("topk_group")?.unwrap_or(1),
+            normalised: fields.flag("norm_topk_prob", true)?,
+            scale: fields.maybe_real("routed_scaling_factor")?.unwrap_or(1.0),
+        },
+    })
+}

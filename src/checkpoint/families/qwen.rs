@@ -1,0 +1,86 @@
+//! Qwen 2 and 2.5, Qwen 3, and Qwen 3 with experts.
+use super::super::config::{ExpertsConfig, RouterConfig, RouterScores};
+use super::super::fields::Fields;
+use super::super::gguf::GgufFile;
+use super::super::{CheckpointError, ModelConfig};
+use super::{FromGguf, common};
+
+pub(super) fn qwen2(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
+    Ok(ModelConfig {
+        qkv_bias: true,
+        ..common(fields)?
+    })
+}
+
+pub(super) fn qwen2_gguf(_: &GgufFile, config: ModelConfig) -> FromGguf {
+    Ok(ModelConfig {
+        qkv_bias: true,
+        ..config
+    })
+}
+
+pub(super) fn qwen3(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
+    // It would be that of the output as well.
+    fields.only("attention_bias", false)?;
+    Ok(ModelConfig {
+        head_norms: true,
+        ..common(fields)?
+    })
+}
+
+pub(super) fn qwen3_gguf(_: &GgufFile, config: ModelConfig) -> FromGguf {
+    Ok(ModelConfig {
+        head_norms: true,
+        ..config
+    })
+}
+
+pub(super) fn qwen3_moe(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
+    let config = qwen3(fields)?;
+    let every = fields.maybe_size("decoder_sparse_step")?.unwrap_or(1);
+    let listed = fields.sizes("mlp_only_layers")?;
+    let is_dense = |i: &usize| listed.contains(i) || every == 0 || !(i + 1).is_multiple_of(every);
+    let experts = ExpertsConfig {
+        // transformers 5 has another name for it.
+        n: match fields.maybe_size("num_experts")? {
+            Some(n) => n,
+            None => fields.size("num_local_experts")?,
+        },
+        n_used: fields.size("num_experts_per_tok")?,
+        ffn: fields.size("moe_intermediate_size")?,
+        shared_ffn: 0,
+        dense_layers: (0..config.n_layers).filter(is_dense).collect(),
+        router: router(fields.flag("norm_topk_prob", false)?),
+    };
+    Ok(ModelConfig {
+        experts: Some(experts),
+        ..config
+    })
+}
+
+/// All layers have experts, and the weights of the chosen add up to one.
+pub(super) fn qwen3_moe_gguf(gguf: &GgufFile, config: ModelConfig) -> FromGguf {
+    let experts = ExpertsConfig {
+        n: gguf.require_own_size("expert_count")?,
+        n_used: gguf.require_own_size("expert_used_count")?,
+        ffn: gguf.require_own_size("expert_feed_forward_length")?,
+        shared_ffn: 0,
+        dense_layers: Vec::new(),
+        router: router(true),
+    };
+    Ok(ModelConfig {
+        experts: Some(experts),
+        ..qwen3_gguf(gguf, config)?
+    })
+}
+
+fn router(normalised: bool) -> RouterConfig {
+    RouterConfig {
+        scores: RouterScores::Softmax,
+        corrected: false,
+        n_groups: 1,
+        n_groups_used: 1,
+        normalised,
+        scale: 1.0,
+    }
+}

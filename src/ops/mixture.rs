@@ -1,0 +1,110 @@
+//! A mixture of experts: each token goes through a few of many feed-forward layers.
+use super::router::choose;
+use super::{Input, Projection, RmsNorm, Rows};
+use crate::checkpoint::ExpertsConfig;
+use candle_core::{Result, Tensor};
+
+/// A gated feed-forward layer without norm and residual.
+pub struct Expert {
+    /// Gate, up.
+    pub gate_up: Projection,
+    pub down: Projection,
+}
+
+/// All experts of one layer.
+pub struct Mixture {
+    config: ExpertsConfig,
+    /// Scores every expert: `[E, X]` f32.
+    router: Tensor,
+    /// Added to the scores for the choice only.
+    correction: Option<Vec<f32>>,
+    experts: Vec<Expert>,
+    /// What every token goes through.
+    shared: Option<Expert>,
+}
+
+impl Mixture {
+    /// `router: [X, E]` and `correction: [X]`, f32.
+    pub fn new(
+        config: ExpertsConfig,
+        router: &Tensor,
+        correction: Option<&Tensor>,
+        experts: Vec<Expert>,
+        shared: Option<Expert>,
+    ) -> Result<Self> {
+        if router.dims2()?.0 != experts.len() || config.n != experts.len() {
+            candle_core::bail!("a router {:?} of {} experts", router, experts.len());
+        }
+        Ok(Self {
+            config,
+            router: router.t()?.contiguous()?,
+            correction: correction.map(Tensor::to_vec1).transpose()?,
+            experts,
+            shared,
+        })
+    }
+
+    /// What is added to `x: [T, E]` for its norm, `[T, E]`, and `onto` where it is given.
+    ///
+    /// Cost: only the experts that some row chooses are read, each once.
+    pub fn forward(&self, x: &Rows, norm: &RmsNorm, onto: Option<&Rows>) -> Result<Rows> {
+        let x = norm.forward_tensor(x.tensor()?)?;
+        let (t, width) = x.dims2()?;
+        let device = x.device();
+        let mut rows_of = vec![Vec::new(); self.experts.len()];
+        let mut weights = Vec::with_capacity(t * self.config.n_used);
+        for (row, logits) in x.matmul(&self.router)?.to_vec2::<f32>()?.iter().enumerate() {
+            let chosen = choose(logits, self.correction.as_deref(), &self.config);
+            for (nth, (expert, weight)) in chosen.into_iter().enumerate() {
+                rows_of[expert].push((row as u32, row * self.config.n_used + nth));
+                weights.push(weight);
+            }
+        }
+        // Expert after expert, then back to the order of the rows.
+        let mut parts = Vec::new();
+        let mut place = vec![0u32; weights.len()];
+        let mut n_done = 0;
+        for (expert, rows) in self.experts.iter().zip(&rows_of) {
+            if rows.is_empty() {
+                continue;
+            }
+            let numbers: Vec<u32> = rows.iter().map(|(row, _)| *row).collect();
+            parts.push(expert.forward(&x.index_select(&Tensor::new(numbers, device)?, 0)?)?);
+            for (_, at) in rows {
+                place[*at] = n_done;
+                n_done += 1;
+            }
+        }
+        let parts = Tensor::cat(&parts, 0)?; // [T used, E]
+        let parts = parts.index_select(&Tensor::new(place, device)?, 0)?;
+        let parts = parts.reshape((t, self.config.n_used, width))?;
+        let weights = Tensor::from_vec(weights, (t, self.config.n_used, 1), device)?;
+        let mut y = parts.broadcast_mul(&weights)?.sum(1)?;
+        if let Some(shared) = &self.shared {
+            y = (y + shared.forward(&x)?)?;
+        }
+        match onto {
+            Some(onto) => Ok((onto.tensor()? + y)?.into()),
+            None => Ok(y.into()),
+        }
+    }
+
+    /// Bytes that a step of one row reads of it.
+    pub fn step_bytes(&self) -> usize {
+        let all: usize = self.experts.iter().map(Expert::bytes).sum();
+        let shared = self.shared.as_ref().map_or(0, Expert::bytes);
+        4 * self.router.elem_count() + all / self.config.n * self.config.n_used + shared
+    }
+}
+
+impl Expert {
+    /// `x: [T, E]` to `[T, E]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let inner = self.gate_up.forward_tensor(x, Input::Plain, None)?;
+        self.down.forward_tensor(&inner, Input::Gated, None)
+    }
+
+    fn bytes(&self) -> usize {
+        self.gate_up.bytes() + self.down.bytes()
+    }
+}
