@@ -186,7 +186,7 @@ fn the_gate_decides_as_a_hand_computed_table_says() {
         (GateSignal::Vote, 1.39, false),
     ];
     for (signal, threshold, branches) in table {
-        let strategy = strategy_named("egss", 1, 4).unwrap();
+        let strategy = strategy_named("egss-judged", 1, 4).unwrap();
         let step = first_step(&strategy, Some(gate(signal, threshold)));
         let decision = &step.decision;
         assert_eq!(decision.branch, branches, "{}", decision.reason);
@@ -277,7 +277,7 @@ fn garden_strategy(beam: u32) -> Strategy {
         beam,
         policy: BranchPolicy::Always,
         select: SelectBy::Tests,
-        ..strategy_named("egss", beam, 2).unwrap()
+        ..strategy_named("egss-judged", beam, 2).unwrap()
     }
 }
 
@@ -510,7 +510,7 @@ fn a_second_trajectory_that_appends_corrections_is_not_the_first_again() {
     let strategy = Strategy {
         recovery: egss::base::Recovery::Append,
         stop: StopRule::NEVER,
-        ..strategy_named("egss", 6, 1).unwrap()
+        ..strategy_named("egss-judged", 6, 1).unwrap()
     };
     let (state, _) = run(&strategy, None, Budget::default(), garden);
     assert_eq!(state.branches.len(), 6);

@@ -267,6 +267,7 @@ fn a_beam_leaves_no_branch_open_when_a_patch_passes() {
     let mut engine = engine();
     let mut strategy = strategy_named("branch-always", 4, 4).unwrap();
     strategy.beam = 3;
+    strategy.judge = egss::base::JudgeSettings::default();
     let state = run_strategy(&mut engine, &strategy, Budget::default(), dir.path());
     assert!(state.has_passed());
     assert!(state.living().is_empty(), "{:?}", statuses(&state));

@@ -45,7 +45,8 @@ pub struct StrategyArgs {
     /// Siblings are asked for another way than the first.
     #[arg(long)]
     nudge: bool,
-    /// How candidates are scored.
+    /// How candidates are scored. Default: not at all, unless another option here needs
+    /// scores.
     #[arg(long, value_enum)]
     judge: Option<JudgeArg>,
     /// Judge candidates before any is carried out, also where the example
@@ -148,6 +149,15 @@ impl StrategyArgs {
         strategy.siblings.distinct &= !self.siblings_alike;
         strategy.siblings.nudge |= self.nudge;
         let judge = &mut strategy.judge;
+        // Who says how to judge, or wants a beam of the best, wants a judge.
+        let asks = strategy.beam > 1
+            || self.judge_first
+            || self.judge_after
+            || self.judge_prefill
+            || self.judge_model.is_some();
+        if asks && judge.method == JudgeMethod::None {
+            judge.method = JudgeMethod::Digits;
+        }
         match self.judge {
             Some(JudgeArg::Digits) => judge.method = JudgeMethod::Digits,
             Some(JudgeArg::Rationale) => judge.method = JudgeMethod::Rationale,

@@ -17,7 +17,7 @@ pub const STRATEGY_NAMES: [&str; 12] = [
     "branch-always",
     "branch-every-k",
     "branch-on-edit",
-    "egss-unjudged",
+    "egss-judged",
 ];
 
 /// Temperature of samples: what the first measurements of these models used.
@@ -120,6 +120,12 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
         // The check costs no token; three siblings and the judge's questions cost
         // twice what the first action did, which often passes.
         evidence_first: true,
+        // The order in which candidates are taken is the one they were decoded in: over
+        // 21 tasks the judge's cost 10 % more tokens and resolved the same.
+        judge: JudgeSettings {
+            method: JudgeMethod::None,
+            ..single.judge.clone()
+        },
         ..single.clone()
     };
     let control = |policy| Strategy {
@@ -153,11 +159,8 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
             period: CONTROL_PERIOD,
         }),
         "branch-on-edit" => control(BranchPolicy::OnEdit),
-        "egss-unjudged" => Strategy {
-            judge: JudgeSettings {
-                method: JudgeMethod::None,
-                ..egss.judge.clone()
-            },
+        "egss-judged" => Strategy {
+            judge: single.judge,
             ..egss
         },
         _ => return None,

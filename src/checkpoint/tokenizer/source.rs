@@ -5,6 +5,7 @@ use std::path::Path;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::unicode::NFC;
+use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::SplitDelimiterBehavior;
@@ -60,11 +61,15 @@ pub(super) fn of_bytes(end: &str) -> Result<Parts, String> {
 pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
     let model = gguf.str("tokenizer.ggml.model").unwrap_or("none");
     let pre = gguf.str("tokenizer.ggml.pre").unwrap_or("default");
-    if model != "gpt2" || pre != "qwen2" {
-        return Err(format!(
-            "it is of kind {model:?} with pre-tokenizer {pre:?}; this program reads \"gpt2\" with \"qwen2\""
-        ));
-    }
+    let pipeline = match (model, pre) {
+        ("gpt2", "qwen2") => qwen2,
+        ("gpt2", "smollm") => smollm,
+        _ => {
+            return Err(format!(
+                "it is of kind {model:?} with pre-tokenizer {pre:?}; this program reads \"gpt2\" with \"qwen2\" or \"smollm\""
+            ));
+        }
+    };
     let texts = strings(gguf, "tokenizer.ggml.tokens")?;
     let types = gguf
         .array("tokenizer.ggml.token_type")
@@ -98,7 +103,7 @@ pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
         })
         .collect::<Result<_, String>>()?;
     Ok(Parts {
-        bpe: qwen2(vocab, merges).map_err(|e| e.to_string())?,
+        bpe: pipeline(vocab, merges).map_err(|e| e.to_string())?,
         added,
     })
 }
@@ -116,6 +121,20 @@ fn qwen2(vocab: Vocab, merges: Vec<(String, String)>) -> tokenizers::Result<toke
     tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
         split.into(),
         ByteLevel::new(false, false, false).into(),
+    ])));
+    Ok(tokenizer)
+}
+
+/// SmolLM2's pipeline: digits apart, GPT-2's split, bytes, BPE.
+fn smollm(
+    vocab: Vocab,
+    merges: Vec<(String, String)>,
+) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let bpe = BPE::builder().vocab_and_merges(vocab, merges).build()?;
+    let mut tokenizer = tokenizers::Tokenizer::new(bpe);
+    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
+        Digits::new(true).into(),
+        ByteLevel::new(false, false, true).into(),
     ])));
     Ok(tokenizer)
 }

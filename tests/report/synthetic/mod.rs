@@ -79,7 +79,7 @@ impl Synthetic {
             egss_version: "0.0.0-synthetic".into(),
             model: "synthetic-model".into(),
             device: "cpu".into(),
-            strategy: strategy_named("egss", 4, 4).unwrap(),
+            strategy: strategy_named("egss-judged", 4, 4).unwrap(),
             seed: 1,
             ctx_tokens: 8_192,
             budget: Budget::default(),
