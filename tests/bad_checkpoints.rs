@@ -156,7 +156,7 @@ fn what_the_decoder_does_not_run_is_refused_by_name() {
     });
     check_refusal(
         &path,
-        "architecture \"foo\" is not supported; this program runs: qwen2",
+        "architecture \"foo\" is not supported; this program runs: llama, qwen2, ",
     );
     let (_keep, path) = gguf(|metadata, _| {
         metadata.insert("qwen2.rope.scaling.type", Value::String("yarn".into()));
@@ -169,23 +169,39 @@ fn what_the_decoder_does_not_run_is_refused_by_name() {
     for (key, value, expected) in [
         (
             "model_type",
-            serde_json::json!("llama"),
-            "architecture \"llama\"",
+            serde_json::json!("mamba"),
+            "architecture \"mamba\"",
         ),
         (
             "rope_scaling",
             serde_json::json!({"type": "dynamic"}),
-            "RoPE scaling of type \"dynamic\"",
+            "rope_scaling.type: \"dynamic\"",
         ),
         (
             "use_sliding_window",
             serde_json::json!(true),
-            "a sliding window of 32 tokens",
+            "use_sliding_window: true",
         ),
         (
             "hidden_act",
             serde_json::json!("gelu"),
-            "the activation \"gelu\"",
+            "hidden_act: \"gelu\"",
+        ),
+        (
+            "layer_types",
+            serde_json::json!(["full_attention", "sliding_attention"]),
+            "layer_types: \"sliding_attention\"",
+        ),
+        (
+            "quantization_config",
+            serde_json::json!({"quant_method": "awq", "bits": 4}),
+            "quantization_config.quant_method: \"awq\"",
+        ),
+        // What no version of this program has heard of.
+        (
+            "attention_sinks",
+            serde_json::json!(4),
+            "attention_sinks: 4",
         ),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -193,6 +209,43 @@ fn what_the_decoder_does_not_run_is_refused_by_name() {
         let message = refusal(dir.path());
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn an_unknown_router_or_stretched_positions_of_a_family_are_refused_by_name() {
+    let changed = |fixture: &str, key: &str, value: serde_json::Value| {
+        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(fixture);
+        let dir = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        assert!(Checkpoint::open(dir.path()).is_ok(), "{fixture}");
+        let path = dir.path().join("config.json");
+        let mut config: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config[key] = value;
+        std::fs::write(&path, config.to_string()).unwrap();
+        refusal(dir.path())
+    };
+    for (fixture, key, value) in [
+        ("kimi-k2-tiny", "scoring_func", serde_json::json!("softmax")),
+        ("kimi-k2-tiny", "topk_method", serde_json::json!("greedy")),
+        ("kimi-k2-tiny", "moe_layer_freq", serde_json::json!(2)),
+        ("qwen3-tiny", "attention_bias", serde_json::json!(true)),
+        ("llama-tiny", "mlp_bias", serde_json::json!(true)),
+    ] {
+        let message = changed(fixture, key, value.clone());
+        assert!(message.contains(&format!("{key}: {value}")), "{message}");
+    }
+    let message = changed(
+        "deepseek-v3-tiny",
+        "rope_parameters",
+        serde_json::json!({"rope_type": "longrope", "rope_theta": 1e4}),
+    );
+    assert!(message.contains("rope_parameters.rope_type"), "{message}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn a_real_gguf_opens_and_gives_its_tensors() {
     assert_eq!(c.architecture, "qwen2");
     assert_eq!((c.vocab, c.context_max), (151_936, 32_768));
     assert_eq!(c.hidden, c.n_heads * c.head_dim);
-    assert_eq!(c.rope_theta, 1e6);
+    assert_eq!(c.rotary.theta, 1e6);
     assert!(c.qkv_bias && !c.tied_embeddings);
     let device = Device::Cpu;
     let q = checkpoint.linear("blk.0.attn_q.weight", &device).unwrap();

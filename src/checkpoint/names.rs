@@ -36,11 +36,18 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The wanted rows as ranges of the tensor's bytes, neighbours joined.
+    /// The wanted rows, in their order.
+    pub fn ranges(&self) -> Vec<Range<usize>> {
+        match &self.rows {
+            Some(rows) => rows.clone(),
+            None => std::iter::once(0..self.n_rows).collect(),
+        }
+    }
+
+    /// The same as ranges of the tensor's bytes, neighbours joined.
     pub fn runs(&self, row_bytes: usize) -> Vec<Range<usize>> {
-        let whole = vec![0..self.n_rows];
         let mut runs: Vec<Range<usize>> = Vec::new();
-        for rows in self.rows.as_ref().unwrap_or(&whole) {
+        for rows in self.ranges() {
             let run = rows.start * row_bytes..rows.end * row_bytes;
             match runs.last_mut() {
                 Some(last) if last.end == run.start => last.end = run.end,
@@ -454,9 +461,7 @@ mod tests {
         let all = wanted(&config, Layout::Gguf);
         let of_three = place(&all, "blk.0.ffn_up.3.weight");
         assert_eq!(of_three.tensor, "blk.0.ffn_up_exps.weight");
-        assert_eq!(
-            (of_three.n_rows, of_three.rows.clone()),
-            (24, Some(vec![18..24]))
-        );
+        assert_eq!(of_three.n_rows, 24);
+        assert_eq!(of_three.runs(1).first(), Some(&(18..24)));
     }
 }

@@ -217,8 +217,7 @@ impl SafetensorsDir {
         let shape_of_scales = [n_scale_rows, n_scale_columns];
         let scales = self.tensor(&scales, &shape_of_scales, &Device::Cpu)?;
         let scales = scales.to_vec2::<f32>().map_err(of_tensor)?;
-        let all = vec![0..place.n_rows];
-        let rows = place.rows.as_ref().unwrap_or(&all).iter().cloned();
+        let rows = place.ranges().into_iter();
         let mut values = Vec::with_capacity(bytes.len());
         for (row, bytes) in rows.flatten().zip(bytes.chunks_exact(*n_columns)) {
             let scales = &scales[row / block_rows];

@@ -112,13 +112,14 @@ impl EvalArgs {
     }
 }
 
-/// Each strategy against each baseline that was run beside it.
+/// Each strategy against each baseline that was run beside it, and `egss` against all.
 fn comparisons(rows: &[EvalRow], strategies: &[Strategy]) -> Vec<Comparison> {
     let is_baseline = |name: &str| name == "single" || name.starts_with("best-of-");
     let mut found = Vec::new();
     for first in strategies {
         for against in strategies {
-            if first.name != against.name && is_baseline(&against.name) {
+            let is_asked = is_baseline(&against.name) || first.name == "egss";
+            if first.name != against.name && is_asked {
                 found.extend(compare(rows, &first.name, &against.name));
             }
         }

@@ -30,10 +30,12 @@ pub fn end_anew(
             match &mut line.event {
                 Event::RunStarted(start) => start.strategy = request.strategy.clone(),
                 // Older records have no digests.
-                Event::BranchEnded(ended) if !ended.patch.is_empty() => {
-                    if ended.code.is_none() && request.strategy.n > 1 {
-                        ended.code = code_of(bench, old.tree(ended.branch))?;
-                    }
+                Event::BranchEnded(ended)
+                    if ended.code.is_none()
+                        && !ended.patch.is_empty()
+                        && request.strategy.n > 1 =>
+                {
+                    ended.code = code_of(bench, old.tree(ended.branch))?;
                 }
                 _ => {}
             }

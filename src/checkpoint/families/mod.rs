@@ -18,10 +18,11 @@ struct Family {
     model_type: &'static str,
     from_json: fn(&Fields<'_>) -> Result<ModelConfig, CheckpointError>,
     /// `general.architecture` of GGUF, and what its metadata leaves to be known.
-    gguf: Option<(&'static str, fn(&GgufFile, ModelConfig) -> FromGguf)>,
+    gguf: Option<(&'static str, ReadGguf)>,
 }
 
 type FromGguf = Result<ModelConfig, CheckpointError>;
+type ReadGguf = fn(&GgufFile, ModelConfig) -> FromGguf;
 
 const FAMILIES: [Family; 8] = [
     Family {
