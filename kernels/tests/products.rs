@@ -106,6 +106,13 @@ fn products_equal_sums_in_f64_for_every_format_and_number_of_rows() {
                 let error = largest_error(isa, format, 40, 512, t);
                 assert!(error < TOLERANCE, "{isa:?} {format:?} {t} rows: {error}");
             }
+            // Whole blocks of 32 that are no whole blocks of 64 or 128.
+            if matches!(format, Format::Q5_0 | Format::Q8_0) {
+                for (k, t) in [(96, 1), (576, 1), (576, 9)] {
+                    let error = largest_error(isa, format, 48, k, t);
+                    assert!(error < TOLERANCE, "{isa:?} {format:?} over {k}: {error}");
+                }
+            }
             let error = largest_error(isa, format, 16, 8960, 100);
             assert!(
                 error < TOLERANCE,
