@@ -5,17 +5,8 @@ use crate::record::{
     BranchEnded, BranchStatus, Event, ForkPoint, RecordLine, RunStarted, Selected, StepFinished,
     StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
 };
-use crate::select::{CandidatePatch, normalise_patch};
+use crate::select::{CandidatePatch, code_key};
 use crate::verify::{is_stated, pass_rate, written_rate};
-
-/// What trajectories that came to the same code share; `None` where it is the base's.
-fn code_key(ended: &BranchEnded) -> Option<String> {
-    let key = match &ended.code {
-        Some(code) => code.clone(),
-        None => normalise_patch(&ended.patch),
-    };
-    Some(key).filter(|key| !key.is_empty())
-}
 
 /// A branch: its steps from the prompt on, those inherited at its fork included.
 #[derive(Clone, Debug, Default)]
@@ -236,7 +227,8 @@ impl RunState {
     fn agree(&self, wanted: u32) -> bool {
         let finished = self.finished().into_iter();
         let finished = finished.filter(|ended| self.has_work(ended.branch));
-        let keys: Vec<String> = finished.filter_map(code_key).collect();
+        let keys = finished.map(|ended| code_key(ended.code.as_deref(), &ended.patch));
+        let keys: Vec<String> = keys.filter(|key| !key.is_empty()).collect();
         let same = |key: &String| keys.iter().filter(|other| *other == key).count();
         keys.iter().any(|key| same(key) >= wanted as usize)
     }

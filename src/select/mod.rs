@@ -4,6 +4,6 @@ mod patch;
 mod rank;
 mod vote;
 
-pub use patch::{normalise_patch, patch_lines};
+pub use patch::{code_key, normalise_patch, patch_lines};
 pub use rank::{CandidatePatch, SHORTLIST_MAX, TRAJECTORY_SCORE_MIN, select, shortlist};
 pub use vote::{Ballot, vote};

@@ -11,6 +11,12 @@ pub fn normalise_patch(patch: &str) -> String {
     text.trim_matches('\n').to_owned()
 }
 
+/// What patches that make the same code have in common: the digest of the code, or
+/// without one the patch itself. Empty where it is the base's.
+pub fn code_key(code: Option<&str>, patch: &str) -> String {
+    code.map_or_else(|| normalise_patch(patch), str::to_owned)
+}
+
 /// Lines that the patch adds and removes.
 pub fn patch_lines(patch: &str) -> u32 {
     let mut in_hunk = false;

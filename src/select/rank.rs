@@ -1,5 +1,5 @@
 //! The ranking of section 2.3, as pure functions over plain data.
-use super::patch::{normalise_patch, patch_lines};
+use super::patch::{code_key, normalise_patch, patch_lines};
 use crate::base::{BranchId, RngKey, SelectBy, UsageByPurpose};
 use crate::record::{Ranked, Selected, Voted};
 use serde::{Deserialize, Serialize};
@@ -38,12 +38,8 @@ impl CandidatePatch {
         self.fault().is_none()
     }
 
-    /// What patches that are the same have in common.
-    pub fn key(&self) -> String {
-        match &self.code {
-            Some(code) => code.clone(),
-            None => normalise_patch(&self.patch),
-        }
+    fn key(&self) -> String {
+        code_key(self.code.as_deref(), &self.patch)
     }
 
     /// False where only comments, layout or documentation change.
