@@ -6,11 +6,8 @@ use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-/// Memory that a run takes beside the file's size, as a factor of it: candle
-/// keeps Q4_K tensors a second time, widened from 4.5 to 6 bits a weight for
-/// AVX-512 (6 / 4.5 = 1.33), beside the original.
-const MEMORY_FACTOR: f64 = 2.33;
-/// KV pool, logits and work space of a small run, bytes.
+/// What a small run takes beside the weights, which stay at the file's width: KV pool,
+/// vocabulary, logits and work space, bytes.
 const MEMORY_WORK_BYTES: u64 = 512 << 20;
 
 /// Lists, shows and fetches models.
@@ -91,7 +88,7 @@ struct Listed {
 impl Listed {
     fn new(manifest: ModelManifest) -> anyhow::Result<Self> {
         let path = models_dir()?.join(&manifest.file);
-        let memory_bytes = (manifest.bytes as f64 * MEMORY_FACTOR) as u64 + MEMORY_WORK_BYTES;
+        let memory_bytes = manifest.bytes + MEMORY_WORK_BYTES;
         Ok(Self {
             present: path.exists(),
             fits: memory_available_bytes().map(|free| memory_bytes <= free),
@@ -125,14 +122,16 @@ fn list(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
         .unwrap_or(0);
     writeln!(
         out,
-        "{:width$}  {:10}  {:>8}  {:>8}  {:9}  PRESENT",
-        "NAME", "LICENCE", "FILE", "MEMORY", "HERE"
+        "{:width$}  {:8}  {:>7}  {:10}  {:>8}  {:>8}  {:9}  PRESENT",
+        "NAME", "FAMILY", "WEIGHTS", "LICENCE", "FILE", "MEMORY", "HERE"
     )?;
     for l in listed {
         writeln!(
             out,
-            "{:width$}  {:10}  {:>8}  {:>8}  {:9}  {}",
+            "{:width$}  {:8}  {:>7}  {:10}  {:>8}  {:>8}  {:9}  {}",
             l.manifest.name,
+            l.manifest.architecture,
+            format!("{} B", l.manifest.params_b),
             l.manifest.licence,
             gigabytes(l.manifest.bytes),
             gigabytes(l.memory_bytes),
@@ -254,6 +253,7 @@ mod tests {
         for manifest in manifests().unwrap() {
             let line = listed.lines().find(|l| l.contains(&manifest.name)).unwrap();
             assert!(line.contains(&manifest.licence), "{line}");
+            assert!(line.contains(&manifest.architecture), "{line}");
         }
         let json: serde_json::Value =
             serde_json::from_str(&output(&["list", "--json"]).unwrap()).unwrap();
