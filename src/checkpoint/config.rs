@@ -143,6 +143,12 @@ impl ModelConfig {
         experts.is_some_and(|experts| !experts.dense_layers.contains(&index))
     }
 
+    /// True for layers of grouped attention and one gated feed-forward, each added to the
+    /// residual as it comes: what a GPU's kernels take.
+    pub fn is_plain(&self) -> bool {
+        self.experts.is_none() && self.latent.is_none() && !self.post_norms
+    }
+
     /// Hands the configuration on if its numbers fit together.
     pub(super) fn validated(self, path: &Path) -> Result<Self, CheckpointError> {
         match self.misfit() {

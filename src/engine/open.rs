@@ -85,7 +85,7 @@ pub fn open_checkpoint(
         rotary_dims: config.rotary.dims,
     };
     let inputs = [config.hidden, config.n_heads * config.head_dim, config.ffn];
-    let backend = &backend.for_model(heads, &inputs);
+    let backend = &backend.for_model(heads, &inputs, config.is_plain());
     let plan_for = |n_engines: usize| {
         let n_steps = n_engines.min(SHARED_STEPS_MAX);
         MemoryPlan::new(

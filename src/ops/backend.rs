@@ -54,19 +54,20 @@ impl Backend {
         }
     }
 
-    /// The same device for a model of such heads, whose matrices have so many inputs: with
-    /// its kernels if they take them, else by candle's operations alone.
-    pub fn for_model(&self, heads: Heads, inputs: &[usize]) -> Self {
+    /// The same device for a model of such heads, whose matrices have so many inputs, and
+    /// whose layers are plain or not: with its kernels if they take them, else by candle's
+    /// operations alone.
+    pub fn for_model(&self, heads: Heads, inputs: &[usize], plain: bool) -> Self {
         #[cfg(feature = "cuda")]
         if self.has_kernels() {
             let takes_all = inputs.iter().all(|&k| Gpu::takes_inputs(k));
             let turns_all = heads.rotary_dims == heads.head_dim;
             return Self {
-                kernels: takes_all && turns_all && HeadCounts::from(heads).is_supported(),
+                kernels: plain && takes_all && turns_all && HeadCounts::from(heads).is_supported(),
                 ..self.clone()
             };
         }
-        let _ = (heads, inputs); // a CPU's kernels choose matrix by matrix
+        let _ = (heads, inputs, plain); // a CPU's kernels choose matrix by matrix
         self.clone()
     }
 
