@@ -7,7 +7,6 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::{QStorage, QTensor};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -85,8 +84,7 @@ impl GgufFile {
         else {
             return Err(self.no_tensor(name));
         };
-        let row_bytes = (end - start) as usize / place.n_rows.max(1);
-        let bytes = self.read(start, &place.runs(row_bytes));
+        let bytes = place.read(&self.file, start, (end - start) as usize);
         let bytes = bytes.map_err(|source| CheckpointError::Io {
             what: "read",
             path: self.path.clone(),
@@ -98,21 +96,6 @@ impl GgufFile {
                 name: name.to_owned(),
                 source,
             })
-    }
-
-    /// Bytes of ranges that count from `start` of the file on, one behind the other.
-    fn read(&self, start: u64, runs: &[Range<usize>]) -> std::io::Result<Vec<u8>> {
-        // A poisoned lock guards nothing but a file position, set anew by each read.
-        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
-        let mut bytes = vec![0; runs.iter().map(Range::len).sum()];
-        let mut rest = bytes.as_mut_slice();
-        for run in runs {
-            let (here, behind) = rest.split_at_mut(run.len());
-            file.seek(SeekFrom::Start(start + run.start as u64))?;
-            file.read_exact(here)?;
-            rest = behind;
-        }
-        Ok(bytes)
     }
 
     /// What the metadata of all families says alike: a dense decoder with grouped

@@ -6,7 +6,10 @@
 //! `ffn_gate.e`. Matrices are `[out, in]`, as in both kinds of file.
 use super::ModelConfig;
 use super::config::{ExpertsConfig, LatentConfig};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::Mutex;
 
 /// The two kinds of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +47,25 @@ impl Place {
         }
     }
 
-    /// The same as ranges of the tensor's bytes, neighbours joined.
-    pub fn runs(&self, row_bytes: usize) -> Vec<Range<usize>> {
+    /// The wanted rows' bytes, one behind the other, of a tensor that takes `bytes` of the
+    /// file from `start` on.
+    pub fn read(&self, file: &Mutex<File>, start: u64, bytes: usize) -> std::io::Result<Vec<u8>> {
+        let runs = self.runs(bytes / self.n_rows.max(1));
+        let mut read = vec![0; runs.iter().map(Range::len).sum()];
+        let mut rest = read.as_mut_slice();
+        // A poisoned lock guards nothing but a file position, set anew by each read.
+        let mut file = file.lock().unwrap_or_else(|e| e.into_inner());
+        for run in runs {
+            let (here, behind) = rest.split_at_mut(run.len());
+            file.seek(SeekFrom::Start(start + run.start as u64))?;
+            file.read_exact(here)?;
+            rest = behind;
+        }
+        Ok(read)
+    }
+
+    /// The wanted rows as ranges of the tensor's bytes, neighbours joined.
+    fn runs(&self, row_bytes: usize) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for rows in self.ranges() {
             let run = rows.start * row_bytes..rows.end * row_bytes;

@@ -7,8 +7,7 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -113,7 +112,15 @@ impl SafetensorsDir {
                 path: self.dir.clone(),
                 name: name.to_owned(),
             })?;
-        let bytes = self.bytes(*shard, info, place)?;
+        let shard = &self.shards[*shard];
+        let (start, end) = info.data_offsets;
+        let start_in_file = shard.data_start + start as u64;
+        let bytes = place.read(&shard.file, start_in_file, end - start);
+        let bytes = bytes.map_err(|source| CheckpointError::Io {
+            what: "read",
+            path: self.dir.clone(),
+            source,
+        })?;
         let dtype = match info.dtype {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
@@ -134,35 +141,6 @@ impl SafetensorsDir {
                 source,
             }
         })
-    }
-
-    /// The bytes of the wanted rows.
-    fn bytes(
-        &self,
-        shard: usize,
-        info: &TensorInfo,
-        place: &Place,
-    ) -> Result<Vec<u8>, CheckpointError> {
-        let (start, end) = info.data_offsets;
-        let runs = place.runs((end - start) / place.n_rows.max(1));
-        let shard = &self.shards[shard];
-        let mut bytes = vec![0; runs.iter().map(Range::len).sum()];
-        let mut rest = bytes.as_mut_slice();
-        // A poisoned lock guards nothing but a file position, set anew by each read.
-        let mut file = shard.file.lock().unwrap_or_else(|e| e.into_inner());
-        for run in runs {
-            let (here, behind) = rest.split_at_mut(run.len());
-            let at = shard.data_start + (start + run.start) as u64;
-            file.seek(SeekFrom::Start(at))
-                .and_then(|_| file.read_exact(here))
-                .map_err(|source| CheckpointError::Io {
-                    what: "read",
-                    path: self.dir.clone(),
-                    source,
-                })?;
-            rest = behind;
-        }
-        Ok(bytes)
     }
 
     /// FP8 numbers times their scales: one scale for each block of rows and
