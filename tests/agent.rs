@@ -7,7 +7,7 @@
 mod real;
 
 use egss::agent::{
-    AgentConfig, ChatMl, Dialect, Executor, GrammarContext, Memory, RepoView, Segment,
+    AgentConfig, CallFormat, ChatMl, Dialect, Executor, GrammarContext, Memory, RepoView, Segment,
     SplicedDialect, Thought, ToolSet, Transcript, Verdict, call_span, encode, first_prompt,
     grammar, locate_call, parse,
 };
@@ -91,15 +91,15 @@ fn rendered_suffixes_are_the_tokens_of_the_whole() {
 #[test]
 fn a_tools_name_starts_at_a_token_and_its_delimiter_ends_one() {
     let vocabulary: &dyn Vocabulary = &*REAL.tokenizer;
-    for (name, with_delimiter) in ToolSet::full().tool_names_with_delimiter() {
+    for (name, with_delimiter) in ToolSet::full().tool_names_with_delimiter(CallFormat::Hermes) {
         let text = FIX.replace("\"edit\"", &format!("\"{name}\""));
         let tokens = vocabulary.encode_special(&text);
-        let call = locate_call(vocabulary, &tokens).unwrap();
+        let call = locate_call(vocabulary, CallFormat::Hermes, &tokens).unwrap();
         let tail = &tokens[call.name_at..];
         let path = vocabulary.encode(&with_delimiter);
         assert_eq!(&tail[..path.len()], path, "{name}");
         assert_eq!(call.arguments.start, call.name_at + path.len());
-        let span = call_span(&text).unwrap();
+        let span = call_span(CallFormat::Hermes, &text).unwrap();
         assert_eq!(
             vocabulary.decode(&tokens[call.arguments]),
             text[span.arguments]
@@ -112,8 +112,8 @@ fn the_grammar_forces_all_that_is_not_a_choice() {
     let dir = repository();
     let view = RepoView::read(dir.path()).unwrap();
     let vocabulary: &dyn Vocabulary = &*REAL.tokenizer;
-    let context = GrammarContext::of(&view, vocabulary);
-    assert!(context.call_tokens);
+    let context = GrammarContext::of(&view, vocabulary, CallFormat::Hermes);
+    assert_eq!(context.markers, CallFormat::Hermes.markers());
     let config = AgentConfig::agent();
     let lark = grammar::lark(&config.tools, Thought::None, &context);
     let mut grammar = REAL.grammars.compile(&lark).unwrap();
@@ -160,6 +160,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
         &view,
         "`total` is off by one.",
         engine.vocabulary(),
+        &dialect,
         60_000,
     )
     .unwrap();
@@ -175,7 +176,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
         let before = state();
         let tools = memory.tools(config, before != CART, 9 - memory.n_steps());
         let view = RepoView::read(dir.path()).unwrap();
-        let context = GrammarContext::of(&view, engine.vocabulary());
+        let context = GrammarContext::of(&view, engine.vocabulary(), CallFormat::Hermes);
         let job = GenerateJob {
             seq,
             sampler: SamplerSettings::GREEDY,
@@ -192,7 +193,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
         let said: Vec<u32> = said.tokens.iter().map(|t| t.token).collect();
         history.push_action(&said);
         let text = engine.vocabulary().decode(&said);
-        let action = parse(&config.tools, &text);
+        let action = parse(CallFormat::Hermes, &config.tools, &text);
         let observation = match &action {
             Err(error) => executor.unreadable(error),
             Ok(action) => match memory.review(action, &before, before != CART) {

@@ -1,5 +1,4 @@
 //! An action, read from what the model wrote.
-use super::tool::{ARGUMENTS_KEY, NAME_DELIMITER, NAME_OPENING};
 use serde_json::json;
 
 /// What a model asked for.
@@ -67,7 +66,7 @@ impl Action {
         matches!(self, Self::Edit { .. } | Self::Write { .. })
     }
 
-    /// The action written one way: two actions are the same if and only if
+    /// The action written one way, whatever format its call has: two actions are the same if and only if
     /// their canonical forms are equal strings. Keys stand in the table's
     /// order; a line's trailing whitespace and blank lines at the end of a
     /// block do not count.
@@ -97,7 +96,7 @@ impl Action {
             Self::Submit => (json!({}), vec![]),
         };
         let name = self.tool();
-        let mut text = format!("{NAME_OPENING}{name}{NAME_DELIMITER}{ARGUMENTS_KEY}{arguments}}}");
+        let mut text = format!("{{\"name\": \"{name}\", \"arguments\": {arguments}}}");
         for block in blocks {
             // A length, not a fence: no block's content can forge another's.
             let block = normal_code(block);

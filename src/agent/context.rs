@@ -14,6 +14,9 @@ const LISTED_MAX: usize = 60;
 /// the issue names are shown of it.
 const ONE_FILE_SHARE: f32 = 0.75;
 
+/// Of the call in the prompt's example: what it edits.
+const EXAMPLE_ARGUMENTS: [(&str, &str); 2] = [("path", "shapes.py"), ("symbol", "area")];
+
 /// What a run starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstPrompt {
@@ -47,6 +50,7 @@ pub fn first_prompt(
     view: &RepoView,
     issue: &str,
     vocabulary: &dyn Vocabulary,
+    dialect: &dyn Dialect,
     ctx_tokens: usize,
 ) -> Result<FirstPrompt, AgentError> {
     let issue = issue.trim();
@@ -54,16 +58,17 @@ pub fn first_prompt(
         return Err(AgentError::EmptyIssue);
     }
     let tools = config.tools.describe();
+    let call = dialect.calls().write("edit", &EXAMPLE_ARGUMENTS);
     let (system, closing) = match config.role {
         Role::Agent => (
-            fill(SYSTEM, &[("tools", &tools)]),
+            fill(SYSTEM, &[("tools", &tools), ("call", &call)]),
             format!(
                 "The tests are run with: {}\nMake the first call.",
                 config.test_cmd
             ),
         ),
         Role::OneTurn => (
-            fill(SYSTEM_ONE_TURN, &[("tools", &tools)]),
+            fill(SYSTEM_ONE_TURN, &[("tools", &tools), ("call", &call)]),
             "Make the call.".to_string(),
         ),
     };
@@ -237,6 +242,7 @@ fn listing(view: &RepoView, chosen: &Chosen) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::dialect::ChatMl;
     use crate::engine::scripted::ByteVocabulary;
 
     fn view(files: &[(&str, &str)]) -> RepoView {
@@ -255,7 +261,14 @@ mod tests {
         ctx: usize,
     ) -> Result<FirstPrompt, AgentError> {
         let vocabulary = ByteVocabulary::chat_ml();
-        first_prompt(config, view, "`total` is wrong.\n", &vocabulary, ctx)
+        first_prompt(
+            config,
+            view,
+            "`total` is wrong.\n",
+            &vocabulary,
+            &ChatMl::default(),
+            ctx,
+        )
     }
 
     const CART: &str = "def total(xs):\n    return sum(xs) + 1\n";
@@ -298,7 +311,15 @@ mod tests {
         let config = AgentConfig::agent();
         let refused = |issue: &str| {
             let view = RepoView::default();
-            first_prompt(&config, &view, issue, &vocabulary, 4_096).unwrap_err()
+            first_prompt(
+                &config,
+                &view,
+                issue,
+                &vocabulary,
+                &ChatMl::default(),
+                4_096,
+            )
+            .unwrap_err()
         };
         assert!(matches!(refused(" \n"), AgentError::EmptyIssue));
         assert!(matches!(

@@ -1,4 +1,5 @@
 //! A model family's chat markup, cut into what is markup and what is content.
+use super::call::CallFormat;
 use crate::checkpoint::{ChatTemplate, Message};
 use crate::engine::Vocabulary;
 
@@ -45,6 +46,10 @@ pub trait Dialect {
     /// From the end of an action to the opening of the next turn: closes the
     /// assistant's turn, gives it the program's own question.
     fn question(&self, text: &str) -> Vec<Segment>;
+    /// How the family writes a tool call.
+    fn calls(&self) -> CallFormat {
+        CallFormat::default()
+    }
     /// Special tokens that end a turn, the usual one first.
     fn stops(&self) -> &[String];
 
@@ -129,6 +134,7 @@ pub struct SplicedDialect {
     observation: [String; 2],
     /// The same for a question of the program's own.
     question: [String; 2],
+    calls: CallFormat,
     stops: Vec<String>,
 }
 
@@ -145,7 +151,11 @@ impl SplicedDialect {
                 .render(&messages, &[], true)
                 .map_err(|error| error.to_string())
         };
-        Self::new(render, stops)
+        let calls = CallFormat::of_template(&template.source());
+        Ok(Self {
+            calls,
+            ..Self::new(render, stops)?
+        })
     }
 }
 
@@ -154,7 +164,7 @@ const MARKS: [&str; 4] = ["@@system@@", "@@user@@", "@@action@@", "@@observed@@"
 
 impl SplicedDialect {
     /// Cuts the template behind `render`, which renders turns with the opening
-    /// of the assistant's next turn behind them.
+    /// of the assistant's next turn behind them. Calls are Hermes'.
     pub fn new(
         render: impl Fn(&[Turn]) -> Result<String, String>,
         stops: Vec<String>,
@@ -185,6 +195,7 @@ impl SplicedDialect {
             observation: after_action("tool").unwrap_or_else(|_: DialectError| question.clone()),
             prompt: [before.into(), between.into(), behind.into()],
             question,
+            calls: CallFormat::default(),
             stops,
         })
     }
@@ -223,6 +234,10 @@ impl Dialect for SplicedDialect {
     fn question(&self, text: &str) -> Vec<Segment> {
         let [before, behind] = &self.question;
         vec![Segment::Template(format!("{before}{text}{behind}"))]
+    }
+
+    fn calls(&self) -> CallFormat {
+        self.calls
     }
 
     fn stops(&self) -> &[String] {

@@ -3,14 +3,12 @@
 //! Besides the tools' shape it knows the repository: the paths, functions and
 //! lines that exist are the only ones that can be written where a call names
 //! one, so a small model cannot invent them.
+use super::call::{CallFormat, Piece};
 use super::config::Thought;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::python::{Symbol, symbols};
 use super::repo::RepoView;
-use super::tool::{
-    ARGUMENTS_KEY, Block, CALL_CLOSING, CALL_OPENING, Form, NAME_DELIMITER, NAME_OPENING,
-    ParamKind, ToolSet,
-};
+use super::tool::{Block, Form, ParamKind, ToolSet};
 use crate::engine::Vocabulary;
 use std::collections::BTreeSet;
 
@@ -49,14 +47,25 @@ pub struct FileFacts {
 pub struct GrammarContext {
     /// Files that can be viewed and edited; empty when there are too many.
     pub files: Vec<FileFacts>,
-    /// Whether the model has `<tool_call>` as one special token.
-    pub call_tokens: bool,
+    /// How the model writes a call.
+    pub calls: CallFormat,
+    /// Those of the format's markers that the model has as one special token
+    /// each: `<tool_call>`.
+    pub markers: Vec<&'static str>,
 }
 
 impl GrammarContext {
     /// True while some function or class can be named.
     pub fn has_symbols(&self) -> bool {
         self.files.iter().any(|file| !file.symbols.is_empty())
+    }
+
+    /// A string value as the model's format spells it, a Lark literal.
+    fn spelled(&self, value: &str) -> String {
+        match self.calls.layout().is_json {
+            true => quoted(&json_body(value)),
+            false => quoted(value),
+        }
     }
 
     /// The same without some functions and classes, given as `(path, name)`:
@@ -74,8 +83,9 @@ impl GrammarContext {
         self
     }
 
-    /// What `view`, the workspace as it now stands, allows.
-    pub fn of(view: &RepoView, vocabulary: &dyn Vocabulary) -> Self {
+    /// What `view`, the workspace as it now stands, allows to a model that
+    /// writes its calls as `calls`.
+    pub fn of(view: &RepoView, vocabulary: &dyn Vocabulary, calls: CallFormat) -> Self {
         let text_files = view.files.iter().filter(|f| f.text.is_some());
         let mut files: Vec<FileFacts> = text_files
             .take(FILES_LISTED_MAX + 1)
@@ -107,10 +117,12 @@ impl GrammarContext {
         if files.len() > FILES_LISTED_MAX || n_symbols > SYMBOLS_LISTED_MAX {
             files.clear();
         }
-        let single = |text: &str| vocabulary.encode_special(text).len() == 1;
+        let mut markers = calls.markers();
+        markers.retain(|text| vocabulary.encode_special(text).len() == 1);
         Self {
             files,
-            call_tokens: single(CALL_OPENING) && single(CALL_CLOSING),
+            calls,
+            markers,
         }
     }
 }
@@ -193,57 +205,77 @@ impl Writer<'_> {
     fn alternative(&self, name: &str, form: &Form, of: Option<(usize, &[SymbolFacts])>) -> String {
         let file = of.map(|(file, _)| file);
         let symbols = of.map_or(&[][..], |(_, symbols)| symbols);
-        let mut parts: Vec<String> = Vec::new();
-        let mut literal = format!("{name}{NAME_DELIMITER}{ARGUMENTS_KEY}{{");
+        let layout = self.context.calls.layout();
+        let mut call = self.right_hand_side();
+        call.text(name);
+        call.text(layout.name_delimiter);
+        call.pieces(layout.arguments_opening);
         for (index, param) in form.params.iter().enumerate() {
             if index > 0 {
-                literal += ", ";
+                call.text(layout.separator);
             }
-            literal += &format!("\"{}\": ", param.name);
-            let is_number = param.kind == ParamKind::Line;
-            if !is_number {
-                literal.push('"');
-            }
+            call.pieces(layout.key_opening);
+            call.text(param.name);
+            call.pieces(layout.key_closing);
+            let quote = match layout.is_json && param.kind != ParamKind::Line {
+                true => "\"",
+                false => "",
+            };
+            call.text(quote);
             if param.kind == ParamKind::Symbol && form.block == Block::Code && file.is_some() {
-                parts.push(quoted(&literal));
-                parts.push(self.symbol_tails(file, symbols));
-                return parts.join(" ");
+                call.rule(&self.symbol_tails(quote, file, symbols));
+                return call.finish();
             }
-            parts.push(quoted(&literal));
-            parts.push(self.value(param.kind, file, symbols));
-            literal = if is_number { "" } else { "\"" }.to_string();
+            call.rule(&self.value(param.kind, file, symbols));
+            call.text(quote);
+            call.pieces(layout.value_closing);
         }
-        literal += "}}\n";
-        parts.push(quoted(&literal));
-        parts.push(self.marker(CALL_CLOSING));
-        parts.extend(self.block(form.block, file));
-        parts.join(" ")
+        call.pieces(layout.closing);
+        for part in self.block(form.block, file) {
+            call.rule(&part);
+        }
+        call.finish()
     }
 
-    /// From a symbol's name to the end of the code that replaces it, for each of
-    /// a file's symbols. The code begins as the symbol does, so that a small
-    /// model cannot name one function and write another.
-    fn symbol_tails(&self, file: Option<usize>, symbols: &[SymbolFacts]) -> String {
-        let closing = self.marker(CALL_CLOSING);
+    /// From a symbol's name, the call's last argument, to the end of the code
+    /// that replaces it, for each of a file's symbols. The code begins as the
+    /// symbol does, so that a small model cannot name one function and write
+    /// another.
+    fn symbol_tails(&self, quote: &str, file: Option<usize>, symbols: &[SymbolFacts]) -> String {
+        let layout = self.context.calls.layout();
         let [fence, code]: [String; 2] = self
             .block(Block::Code, file)
             .try_into()
             .expect("a fence and the code");
         let tail = |symbol: &SymbolFacts| {
-            let named = quoted(&format!("{}\"}}}}\n", symbol.name));
-            let fence = match symbol.opening.is_empty() {
-                true => fence.clone(),
-                false => quoted(&format!("\n```python\n{}", symbol.opening)),
-            };
-            format!("{named} {closing} {fence} {code}")
+            let mut tail = self.right_hand_side();
+            tail.text(&symbol.name);
+            tail.text(quote);
+            tail.pieces(layout.value_closing);
+            tail.pieces(layout.closing);
+            match symbol.opening.is_empty() {
+                true => tail.rule(&fence),
+                false => tail.text(&format!("\n```python\n{}", symbol.opening)),
+            }
+            tail.rule(&code);
+            tail.finish()
         };
         let tails: Vec<String> = symbols.iter().map(tail).collect();
         format!("({})", tails.join("\n      | "))
     }
 
+    fn right_hand_side(&self) -> RightHandSide<'_> {
+        RightHandSide {
+            markers: &self.context.markers,
+            ..RightHandSide::default()
+        }
+    }
+
     fn value(&self, kind: ParamKind, file: Option<usize>, symbols: &[SymbolFacts]) -> String {
         match (kind, file) {
-            (ParamKind::ExistingPath, Some(at)) => quoted(&json_body(&self.context.files[at].path)),
+            (ParamKind::ExistingPath, Some(at)) => {
+                self.context.spelled(&self.context.files[at].path)
+            }
             (ParamKind::ExistingPath, None) if !self.context.files.is_empty() => "PATH".into(),
             (ParamKind::ExistingPath | ParamKind::AnyPath, _) => "ANY_PATH".into(),
             (ParamKind::Symbol, Some(_)) => {
@@ -279,19 +311,11 @@ impl Writer<'_> {
         }
     }
 
-    fn marker(&self, text: &str) -> String {
-        match self.context.call_tokens {
-            true => text.to_string(),
-            false => quoted(text),
-        }
-    }
-
     fn finish(mut self, thought: Thought) -> String {
-        let opening = format!(
-            "{} {}",
-            self.marker(CALL_OPENING),
-            quoted(&format!("\n{NAME_OPENING}"))
-        );
+        let layout = self.context.calls.layout();
+        let mut opening = self.right_hand_side();
+        opening.pieces(layout.opening);
+        let opening = opening.finish();
         let (before, chars_max) = match thought {
             Thought::None => (String::new(), 0),
             Thought::Optional { chars_max } => ("THOUGHT? ".into(), chars_max),
@@ -330,8 +354,12 @@ impl Writer<'_> {
             }
         };
         let files = &self.context.files;
-        let paths: Vec<String> = files.iter().map(|f| quoted(&json_body(&f.path))).collect();
+        let paths: Vec<String> = files
+            .iter()
+            .map(|f| self.context.spelled(&f.path))
+            .collect();
         rule("PATH", paths.join(" | "));
+        rule("INDEX", "/[0-9]{1,4}/".into());
         rule(
             "ANY_PATH",
             "/[A-Za-z0-9_][A-Za-z0-9_.\\-]*(\\/[A-Za-z0-9_][A-Za-z0-9_.\\-]*)*/".into(),
@@ -341,12 +369,20 @@ impl Writer<'_> {
             "/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/".into(),
         );
         rule("LINE", "/[1-9][0-9]{0,4}/".into());
+        // Raw text ends where a closing tag could begin.
+        let (first, more) = match layout.is_json {
+            true => (
+                "([^ \"\\\\\\x00-\\x1F\\x7F]|\\\\[\"\\\\])",
+                "([^\"\\\\\\x00-\\x1F\\x7F]|\\\\[\"\\\\nt])",
+            ),
+            false => (
+                "([^ <\\x00-\\x1F\\x7F]|<[^<\\/\\x00-\\x1F\\x7F])",
+                "([^<\\x00-\\x1F\\x7F]|<[^<\\/\\x00-\\x1F\\x7F])",
+            ),
+        };
         rule(
             "TEXT",
-            format!(
-                "/([^ \"\\\\\\x00-\\x1F\\x7F]|\\\\[\"\\\\])([^\"\\\\\\x00-\\x1F\\x7F]|\\\\[\"\\\\nt]){{0,{}}}/",
-                TEXT_CHARS_MAX - 1
-            ),
+            format!("/{first}{more}{{0,{}}}/", TEXT_CHARS_MAX - 1),
         );
         rule("FENCE", "/\\n```[a-z]{0,12}\\n/".into());
         // Never a fence at once: that would be an empty block. No line begins
@@ -383,6 +419,50 @@ impl Writer<'_> {
             text += &format!("THOUGHT: / ?[^`<\\s]{PROSE}{{0,{more}}}\\n/\n");
         }
         text
+    }
+}
+
+/// A rule's right-hand side, put together from what may be written one after
+/// the other.
+#[derive(Default)]
+struct RightHandSide<'a> {
+    /// Texts that are one special token each.
+    markers: &'a [&'static str],
+    parts: Vec<String>,
+    /// Text that is not in `parts` yet.
+    literal: String,
+}
+
+impl RightHandSide<'_> {
+    fn text(&mut self, text: &str) {
+        self.literal += text;
+    }
+
+    fn pieces(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            match piece {
+                Piece::Marker(marker) if self.markers.contains(marker) => self.rule(marker),
+                Piece::Marker(text) | Piece::Text(text) => self.text(text),
+                Piece::Index => self.rule("INDEX"),
+            }
+        }
+    }
+
+    /// A rule's name, a group, or a special token.
+    fn rule(&mut self, rule: &str) {
+        self.close_literal();
+        self.parts.push(rule.to_owned());
+    }
+
+    fn close_literal(&mut self) {
+        if !self.literal.is_empty() {
+            self.parts.push(quoted(&std::mem::take(&mut self.literal)));
+        }
+    }
+
+    fn finish(mut self) -> String {
+        self.close_literal();
+        self.parts.join(" ")
     }
 }
 

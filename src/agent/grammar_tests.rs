@@ -1,5 +1,5 @@
 use super::*;
-use crate::agent::{AgentConfig, RepoFile, parse};
+use crate::agent::{AgentConfig, CallFormat, RepoFile, parse};
 use crate::decode::GrammarFactory;
 use crate::engine::scripted::ByteVocabulary;
 use std::sync::Arc;
@@ -30,8 +30,11 @@ fn factory(vocabulary: &ByteVocabulary) -> GrammarFactory {
 
 /// True when the whole text follows the grammar and may end there.
 fn accepts(lark: &str, text: &str) -> bool {
-    let vocabulary = ByteVocabulary::chat_ml();
-    let mut grammar = factory(&vocabulary).compile(lark).expect(lark);
+    accepts_of(&ByteVocabulary::chat_ml(), lark, text)
+}
+
+fn accepts_of(vocabulary: &ByteVocabulary, lark: &str, text: &str) -> bool {
+    let mut grammar = factory(vocabulary).compile(lark).expect(lark);
     let all = vocabulary.encode_special(text);
     all.iter().all(|&token| grammar.accept(token).is_ok())
         && (grammar.is_finished() || grammar.can_stop())
@@ -42,7 +45,7 @@ fn call(json: &str) -> String {
 }
 
 fn full() -> String {
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
     lark(
         &ToolSet::full(),
         Thought::Optional { chars_max: 40 },
@@ -74,7 +77,7 @@ fn calls_that_can_be_carried_out_are_accepted_and_parse() {
         for thought in ["", "The sum is off by one.\n"] {
             let text = format!("{thought}{text}");
             assert!(accepts(&lark, &text), "{text}\n{lark}");
-            parse(&ToolSet::full(), &text).unwrap();
+            parse(CallFormat::Hermes, &ToolSet::full(), &text).unwrap();
         }
     }
 }
@@ -113,7 +116,7 @@ fn what_does_not_exist_cannot_be_written() {
 
 #[test]
 fn tools_that_are_withheld_cannot_be_called() {
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
     let submit = call(r#"{"name": "submit", "arguments": {}}"#);
     let reduced = lark(&ToolSet::one_turn(), Thought::None, &context);
     assert!(!accepts(&reduced, &submit));
@@ -141,7 +144,7 @@ fn an_edit_goes_where_the_thought_says_that_the_cause_is() {
         opening: "Cause:",
         chars_max: 80,
     };
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
     let code = "\n```python\ndef totals():\n    return 2\n```";
     let edit = call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "totals"}}"#);
     let text = |place: &str| format!("Cause: {place} is off.\n{edit}{code}");
@@ -152,7 +155,11 @@ fn an_edit_goes_where_the_thought_says_that_the_cause_is() {
         assert!(!accepts(&lark, &text("It")));
     }
     // Where no function can be named the thought is free.
-    let context = GrammarContext::of(&RepoView::default(), &ByteVocabulary::chat_ml());
+    let context = GrammarContext::of(
+        &RepoView::default(),
+        &ByteVocabulary::chat_ml(),
+        CallFormat::Hermes,
+    );
     let lark = lark(&ToolSet::full(), required, &context);
     let submit = call(r#"{"name": "submit", "arguments": {}}"#);
     assert!(accepts(&lark, &format!("Cause: A thought.\n{submit}")));
@@ -167,7 +174,7 @@ fn a_repository_with_too_many_files_takes_any_path() {
     let view = RepoView {
         files: files.collect(),
     };
-    let context = GrammarContext::of(&view, &ByteVocabulary::chat_ml());
+    let context = GrammarContext::of(&view, &ByteVocabulary::chat_ml(), CallFormat::Hermes);
     assert!(context.files.is_empty());
     let lark = lark(&ToolSet::full(), Thought::None, &context);
     let text = call(r#"{"name": "edit", "arguments": {"path": "pkg/m.py", "symbol": "A.f"}}"#)
@@ -177,8 +184,8 @@ fn a_repository_with_too_many_files_takes_any_path() {
 
 #[test]
 fn a_model_without_call_tokens_spells_the_markers() {
-    let mut context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
-    context.call_tokens = false;
+    let mut context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
+    context.markers.clear();
     let lark = lark(&ToolSet::full(), Thought::None, &context);
     let vocabulary = ByteVocabulary::chat_ml();
     let mut grammar = factory(&vocabulary).compile(&lark).unwrap();
@@ -189,10 +196,48 @@ fn a_model_without_call_tokens_spells_the_markers() {
 
 #[test]
 fn names_are_forced_up_to_where_the_tool_is_chosen() {
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml());
+    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
     let lark = lark(&ToolSet::full(), Thought::None, &context);
     let vocabulary = ByteVocabulary::chat_ml();
     let mut grammar = factory(&vocabulary).compile(&lark).unwrap();
     let forced = grammar.forced();
     assert_eq!(vocabulary.decode(&forced), "<tool_call>\n{\"name\": \"");
+}
+
+#[test]
+fn every_format_is_held_to_what_can_be_carried_out() {
+    let required = Thought::Required {
+        opening: "Cause:",
+        chars_max: 80,
+    };
+    let code = "\n```python\ndef totals():\n    return 2\n```";
+    let thought = "Cause: `totals` in cart.py is off.\n";
+    for calls in CallFormat::ALL {
+        let vocabulary = ByteVocabulary::chat_ml().with(calls.markers());
+        let context = GrammarContext::of(&view(), &vocabulary, calls);
+        assert_eq!(context.markers, calls.markers());
+        let lark = lark(&ToolSet::full(), required, &context);
+        let follows = |call: &str| accepts_of(&vocabulary, &lark, &format!("{thought}{call}"));
+        let named = |symbol| calls.write("edit", &[("path", "cart.py"), ("symbol", symbol)]);
+        let good = [
+            named("totals") + code,
+            calls.write("write", &[("path", "new.py")]) + code,
+            calls.write("run", &[("command", "python3 -m pytest -q > a")]),
+            calls.write("view", &[("path", "cart.py")]),
+            calls.write("submit", &[]),
+        ];
+        for call in good {
+            assert!(follows(&call), "{call}\n{lark}");
+            parse(calls, &ToolSet::full(), &call).unwrap();
+        }
+        let bad = [
+            named("sums") + code,
+            named("totals"),
+            calls.write("view", &[("path", "carts.py")]),
+            calls.write("viewer", &[("path", "cart.py")]),
+        ];
+        for call in bad {
+            assert!(!follows(&call), "{call}");
+        }
+    }
 }

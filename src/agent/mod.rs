@@ -9,6 +9,7 @@
 //! names that exist are the only ones that can be written, an edit that finds
 //! no place shows the nearest real text, and a repeated action is withheld.
 mod action;
+mod call;
 mod check;
 mod config;
 mod context;
@@ -33,6 +34,8 @@ mod tool;
 mod transcript;
 
 pub use action::{Action, Change, Hunk};
+pub use call::CallFormat;
+pub(crate) use call::call_start;
 pub use check::{AfterEdit, CheckReport};
 pub use config::{AgentConfig, EDIT_TOOLS, Role, Thought};
 pub use context::{FirstPrompt, first_prompt};
@@ -47,7 +50,6 @@ pub use rubric::{Digits, ask, digits};
 pub use scope::Scope;
 pub use span::{CallSpan, CallTokens, call_span, locate_call, token_ends};
 pub use step::{Memory, Verdict};
-pub(crate) use tool::CALL_OPENING;
 pub use tool::{Block, Form, Param, ParamKind, Tool, ToolSet};
 pub use transcript::{StepTokens, Transcript};
 

@@ -3,7 +3,8 @@
 //! The grammar makes calls well-formed where the engine can hold the model to
 //! it; the parser is a little more tolerant, for engines that cannot.
 use super::action::{Action, Change, Hunk};
-use super::tool::{Block, CALL_CLOSING, CALL_OPENING, Form, Param, ParamKind, ToolSet};
+use super::call::{Call, CallFormat};
+use super::tool::{Block, Form, Param, ParamKind, ToolSet};
 use serde_json::{Map, Value};
 
 /// Why a text holds no action: one sentence, written for the model.
@@ -16,40 +17,29 @@ pub(crate) const SEARCH_MARK: &str = "<<<<<<< SEARCH";
 pub(crate) const DIVIDER_MARK: &str = "=======";
 pub(crate) const REPLACE_MARK: &str = ">>>>>>> REPLACE";
 
-/// The action that `text` asks for, of the tools in `tools`.
+/// The action that `text` asks for, of the tools in `tools`, in a call as
+/// `calls` writes it.
 ///
 /// What stands before the call is the model's thought, what stands after it is
 /// passed over. Errors: one sentence that says what is wrong and what to do.
-pub fn parse(tools: &ToolSet, text: &str) -> Result<Action, ParseError> {
-    let Some((_, rest)) = text.split_once(CALL_OPENING) else {
-        return fail(format!(
-            "That was no tool call. Answer with {CALL_OPENING}, a line of JSON, and {CALL_CLOSING}."
-        ));
-    };
-    let Some((call, after)) = rest.split_once(CALL_CLOSING) else {
-        return fail(format!("The call was not closed with {CALL_CLOSING}."));
-    };
-    let call: Value = serde_json::from_str(call.trim())
-        .map_err(|e| ParseError(format!("The call is not valid JSON: {e}.")))?;
-    let name = call.get("name").and_then(Value::as_str).unwrap_or("");
-    let empty = Map::new();
-    let arguments = match call.get("arguments") {
-        Some(Value::Object(arguments)) => arguments,
-        None => &empty,
-        Some(_) => return fail("\"arguments\" must be a JSON object.".into()),
-    };
+pub fn parse(calls: CallFormat, tools: &ToolSet, text: &str) -> Result<Action, ParseError> {
+    let Call {
+        name,
+        arguments,
+        after,
+    } = calls.read(text)?;
     let Some((tool, forms)) = tools.tools().find(|(n, _)| *n == name) else {
         return fail(format!(
             "There is no tool \"{name}\" to call now. The tools are: {}.",
             tools.names().join(", ")
         ));
     };
-    let form = choose_form(tool, forms, arguments)?;
+    let form = choose_form(tool, forms, &arguments)?;
     let block = match form.block {
         Block::None => String::new(),
         Block::Code | Block::Hunks => fenced(after, tool)?,
     };
-    build(tool, form, arguments, block)
+    build(tool, form, &arguments, block)
 }
 
 fn fail<T>(sentence: String) -> Result<T, ParseError> {
@@ -240,6 +230,7 @@ mod tests {
 
     fn call(json: &str, rest: &str) -> Result<Action, ParseError> {
         parse(
+            CallFormat::Hermes,
             &ToolSet::full(),
             &format!("Look.\n<tool_call>\n{json}\n</tool_call>{rest}"),
         )
@@ -297,10 +288,31 @@ mod tests {
     }
 
     #[test]
+    fn every_format_of_a_call_gives_the_same_action() {
+        let arguments = [("path", "./a.py"), ("start", "3"), ("end", "9")];
+        let code = "\n```python\nx = 1\n```";
+        for calls in CallFormat::ALL {
+            let text = format!("Look.\n{}{code}", calls.write("edit", &arguments));
+            assert_eq!(
+                parse(calls, &ToolSet::full(), &text),
+                Ok(Action::Edit {
+                    path: "a.py".into(),
+                    change: Change::Lines {
+                        start: 3,
+                        end: 9,
+                        code: "x = 1\n".into()
+                    }
+                })
+            );
+        }
+    }
+
+    #[test]
     fn each_mistake_gets_one_sentence() {
+        let unread = |text: &str| parse(CallFormat::Hermes, &ToolSet::full(), text);
         let cases = [
-            (parse(&ToolSet::full(), "I think so."), "no tool call"),
-            (parse(&ToolSet::full(), "<tool_call>\n{"), "not closed"),
+            (unread("I think so."), "no tool call"),
+            (unread("<tool_call>\n{"), "not closed"),
             (call("{\"name\": ", ""), "not valid JSON"),
             (
                 call(r#"{"name": "fix", "arguments": {}}"#, ""),
@@ -352,7 +364,7 @@ mod tests {
         let text =
             "<tool_call>{\"name\": \"run\", \"arguments\": {\"command\": \"ls\"}}</tool_call>";
         assert!(
-            parse(&reduced, text)
+            parse(CallFormat::Hermes, &reduced, text)
                 .unwrap_err()
                 .0
                 .contains("no tool \"run\" to call now")

@@ -1,5 +1,5 @@
 //! Where in an action's text and tokens the tool's name and arguments stand.
-use super::tool::{CALL_CLOSING, CALL_OPENING, NAME_DELIMITER, NAME_OPENING};
+use super::call::{CallFormat, Piece};
 use crate::engine::Vocabulary;
 use std::ops::Range;
 
@@ -27,22 +27,34 @@ pub struct CallTokens {
     /// The first token of the tool's name: what stands before it is the
     /// context of the exact tool entropy.
     pub name_at: usize,
+    /// What that token holds before the name (`.` of `functions.edit`): an
+    /// allowed name is spelled with it.
+    pub name_opening: String,
     /// The tokens of the arguments, code block included.
     pub arguments: Range<usize>,
     /// The tokens of the code block's lines; empty where there is none.
     pub code: Range<usize>,
 }
 
-/// The spans of the call in `text`; `None` if its name is not there whole.
-pub fn call_span(text: &str) -> Option<CallSpan> {
-    let call = text.find(CALL_OPENING)?;
-    let name_start = call + text[call..].find(NAME_OPENING)? + NAME_OPENING.len();
-    let name_end = name_start + text[name_start..].find(NAME_DELIMITER)?;
-    let arguments_start = name_end + NAME_DELIMITER.len();
+/// The spans of the call in `text`, written as `calls` does; `None` if its name
+/// is not there whole.
+pub fn call_span(calls: CallFormat, text: &str) -> Option<CallSpan> {
+    let layout = calls.layout();
+    let call = text.find(calls.first_marker())?;
+    let mut name_start = call;
+    for piece in layout.opening {
+        let (Piece::Marker(piece) | Piece::Text(piece)) = piece else {
+            continue;
+        };
+        name_start += text[name_start..].find(piece)? + piece.len();
+    }
+    let name_end = name_start + text[name_start..].find(layout.name_delimiter)?;
+    let arguments_start = name_end + layout.name_delimiter.len();
     let tail = &text[arguments_start..];
+    let closing = calls.last_marker();
     let closed = tail
-        .find(CALL_CLOSING)
-        .map_or(tail.len(), |at| at + CALL_CLOSING.len());
+        .find(closing)
+        .map_or(tail.len(), |at| at + closing.len());
     let (code, block_end) = block(&tail[closed..]).unwrap_or((0..0, 0));
     let end = arguments_start + closed;
     Some(CallSpan {
@@ -88,17 +100,25 @@ fn block(text: &str) -> Option<(Range<usize>, usize)> {
 }
 
 /// The token positions of the call in an action's tokens.
-pub fn locate_call(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> Option<CallTokens> {
+pub fn locate_call(
+    vocabulary: &dyn Vocabulary,
+    calls: CallFormat,
+    tokens: &[u32],
+) -> Option<CallTokens> {
     let ends = token_ends(vocabulary, tokens);
-    let span = call_span(&vocabulary.decode(tokens))?;
+    let text = vocabulary.decode(tokens);
+    let span = call_span(calls, &text)?;
     // The token that holds byte `at`: the first that ends behind it.
     let holder = |at: usize| ends.partition_point(|&end| end <= at);
+    let name_at = holder(span.name.start);
+    let name_token_start = name_at.checked_sub(1).map_or(0, |before| ends[before]);
     Some(CallTokens {
         place: 0..match span.place.end {
             0 => 0,
             end => holder(end - 1) + 1,
         },
-        name_at: holder(span.name.start),
+        name_at,
+        name_opening: text[name_token_start..span.name.start].to_owned(),
         arguments: holder(span.arguments.start)..holder(span.arguments.end - 1) + 1,
         code: holder(span.code.start)..match span.code.is_empty() {
             true => holder(span.code.start),
@@ -134,34 +154,49 @@ mod tests {
 
     #[test]
     fn spans_cover_name_and_arguments_with_the_code() {
-        let span = call_span(EDIT).unwrap();
+        let span = call_span(CallFormat::Hermes, EDIT).unwrap();
         assert_eq!(&EDIT[span.name], "edit");
         assert_eq!(&EDIT[span.code], "x = 1\n");
         let arguments = &EDIT[span.arguments];
         assert!(arguments.starts_with(" \"arguments\": {") && arguments.ends_with("x = 1\n```"));
         assert!(span.place.is_empty());
         let placed = format!("Cause: `A.f` in a.py adds.\n{}", &EDIT[5..]);
-        let place = call_span(&placed).unwrap().place;
+        let place = call_span(CallFormat::Hermes, &placed).unwrap().place;
         assert_eq!(&placed[place], "Cause: `A.f` in a.py");
         let submit =
             "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</tool_call><|im_end|>";
-        let span = call_span(submit).unwrap();
+        let span = call_span(CallFormat::Hermes, submit).unwrap();
         assert_eq!(&submit[span.arguments], " \"arguments\": {}}\n</tool_call>");
         assert!(span.code.is_empty());
-        assert_eq!(call_span("no call"), None);
+        assert_eq!(call_span(CallFormat::Hermes, "no call"), None);
         let cut = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {}}\n</tool_call>\n```é";
-        assert!(call_span(cut).unwrap().code.is_empty());
+        assert!(call_span(CallFormat::Hermes, cut).unwrap().code.is_empty());
+    }
+
+    #[test]
+    fn every_format_has_its_spans() {
+        for calls in CallFormat::ALL {
+            let call = calls.write("edit", &[("path", "a.py")]);
+            let text = format!("Cause: `f` in a.py adds.\n{call}\n```python\nx = 1\n```");
+            let span = call_span(calls, &text).unwrap();
+            assert_eq!(&text[span.name], "edit", "{calls:?}");
+            assert_eq!(&text[span.code], "x = 1\n");
+            assert_eq!(&text[span.place], "Cause: `f` in a.py");
+            let arguments = &text[span.arguments];
+            assert!(arguments.contains("a.py") && arguments.ends_with("x = 1\n```"));
+        }
     }
 
     #[test]
     fn token_positions_agree_with_byte_positions() {
         let vocabulary = ByteVocabulary::chat_ml();
         let tokens = vocabulary.encode_special(EDIT);
-        let call = locate_call(&vocabulary, &tokens).unwrap();
+        let call = locate_call(&vocabulary, CallFormat::Hermes, &tokens).unwrap();
         let opening = vocabulary.decode(&tokens[..call.name_at]);
         assert!(opening.ends_with("{\"name\": \""), "{opening}");
         let arguments = vocabulary.decode(&tokens[call.arguments]);
         assert!(arguments.starts_with(" \"arg") && arguments.ends_with("\n```"));
         assert_eq!(vocabulary.decode(&tokens[call.code]), "x = 1\n");
+        assert_eq!(call.name_opening, "");
     }
 }

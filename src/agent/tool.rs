@@ -1,5 +1,6 @@
 //! The tools as one table: the prompt's list, the grammar and the parser are
 //! all made from it, so that they cannot differ.
+use super::call::CallFormat;
 
 /// What an argument is, for the grammar and for the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,10 +226,11 @@ impl ToolSet {
     /// Each open tool's name, and the text that starts where the name starts
     /// and ends with its closing delimiter: what exact tool entropy is read
     /// over. The delimiter keeps a name apart from a longer one.
-    pub fn tool_names_with_delimiter(&self) -> Vec<(String, String)> {
+    pub fn tool_names_with_delimiter(&self, calls: CallFormat) -> Vec<(String, String)> {
+        let delimiter = calls.layout().name_delimiter;
         self.tools
             .iter()
-            .map(|(name, _)| (name.to_string(), format!("{name}{NAME_DELIMITER}")))
+            .map(|(name, _)| (name.to_string(), format!("{name}{delimiter}")))
             .collect()
     }
 
@@ -250,28 +252,21 @@ impl ToolSet {
     }
 }
 
-/// What stands before a tool's name in a call.
-pub(crate) const NAME_OPENING: &str = "{\"name\": \"";
-/// What closes a tool's name, in Qwen's JSON spacing.
-pub(crate) const NAME_DELIMITER: &str = "\",";
-/// What stands between a name's delimiter and its arguments' opening brace.
-pub(crate) const ARGUMENTS_KEY: &str = " \"arguments\": ";
-/// The special tokens around a call.
-pub(crate) const CALL_OPENING: &str = "<tool_call>";
-pub(crate) const CALL_CLOSING: &str = "</tool_call>";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_name_that_begins_another_is_told_apart_by_its_delimiter() {
-        let names = ToolSet::full().tool_names_with_delimiter();
-        for (a, a_text) in &names {
-            for (b, b_text) in &names {
-                assert!(a == b || !b_text.starts_with(a_text.as_str()));
+        for calls in CallFormat::ALL {
+            let names = ToolSet::full().tool_names_with_delimiter(calls);
+            for (a, a_text) in &names {
+                for (b, b_text) in &names {
+                    assert!(a == b || !b_text.starts_with(a_text.as_str()));
+                }
             }
         }
+        let names = ToolSet::full().tool_names_with_delimiter(CallFormat::Hermes);
         assert_eq!(names[0], ("view".into(), "view\",".into()));
     }
 

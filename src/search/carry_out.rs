@@ -97,7 +97,7 @@ impl Controller<'_> {
         let executor = Executor::new(self.sandbox, self.config, self.check);
         let state = &self.recorder.state;
         let tree = state.tree(branch);
-        let action = match parse(&self.tools_of(branch), text) {
+        let action = match parse(self.dialect.calls(), &self.tools_of(branch), text) {
             Ok(action) => action,
             Err(error) => return Ok(executor.unreadable(&error)),
         };

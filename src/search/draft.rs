@@ -108,8 +108,9 @@ impl Controller<'_> {
         let tokens = [origin.shared, tail].concat();
         let ids: Vec<u32> = tokens.iter().map(|token| token.token).collect();
         let text = vocabulary.decode(&ids);
-        let parsed = parse(&start.tools, &text);
-        let call = locate_call(vocabulary, &ids);
+        let calls = self.dialect.calls();
+        let parsed = parse(calls, &start.tools, &text);
+        let call = locate_call(vocabulary, calls, &ids);
         let arguments = call
             .as_ref()
             .map_or(0..ids.len(), |call| call.arguments.clone());
@@ -180,10 +181,13 @@ impl Controller<'_> {
         let Some(call) = &draft.call else {
             return Ok(None);
         };
-        let names = start.tools.tool_names_with_delimiter();
+        let names = start.tools.tool_names_with_delimiter(self.dialect.calls());
         let names: Vec<(String, Vec<u32>)> = names
             .into_iter()
-            .map(|(name, text)| (name, self.engine.vocabulary().encode(&text)))
+            .map(|(name, text)| {
+                let text = format!("{}{text}", call.name_opening);
+                (name, self.engine.vocabulary().encode(&text))
+            })
             .collect();
         if names.len() < 2 {
             return Ok(None);

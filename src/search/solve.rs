@@ -69,7 +69,14 @@ pub fn solve(
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
         let ctx_tokens = tools.engine.context_max();
-        first_prompt(config, &view, request.issue, vocabulary, ctx_tokens)
+        first_prompt(
+            config,
+            &view,
+            request.issue,
+            vocabulary,
+            tools.dialect,
+            ctx_tokens,
+        )
     };
     let mut prompt = prompt_for(&config)?;
     // What is shown whole need not be looked for; of what lies outside the scope

@@ -25,7 +25,7 @@ impl Controller<'_> {
     pub(super) fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
         let dir = self.workspace(branch)?;
         let view = RepoView::read(&dir)?;
-        let everything = GrammarContext::of(&view, self.engine.vocabulary());
+        let everything = GrammarContext::of(&view, self.engine.vocabulary(), self.dialect.calls());
         let grammar = everything
             .clone()
             .without_symbols(&self.config.scope.closed);

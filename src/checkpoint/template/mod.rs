@@ -65,6 +65,12 @@ impl ChatTemplate {
         Ok(template)
     }
 
+    /// The template as it came with the checkpoint.
+    pub fn source(&self) -> String {
+        let template = self.env.get_template(NAME).expect("compiled when made");
+        template.source().to_owned()
+    }
+
     /// The text of a whole conversation. `tools` are JSON schemas of the
     /// program's own; their text counts as the template's.
     pub fn render(

@@ -26,6 +26,17 @@ impl ByteVocabulary {
         }
     }
 
+    /// The same with more special tokens; those that are there are passed over.
+    #[must_use]
+    pub fn with<'a>(mut self, special: impl IntoIterator<Item = &'a str>) -> Self {
+        for text in special {
+            if !self.special.iter().any(|known| known == text) {
+                self.special.push(text.to_owned());
+            }
+        }
+        self
+    }
+
     /// The token that ends a turn.
     pub fn end_of_turn(&self) -> u32 {
         FIRST_SPECIAL

@@ -1,7 +1,7 @@
 //! Entropy as colour: seven steps, the same for tokens and for the tree.
 use super::super::figures::one_line;
 use super::markup::Markup;
-use crate::agent::CALL_OPENING;
+use crate::agent::call_start;
 use crate::base::TokenEntropy;
 use crate::record::Candidate;
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub fn heat(nats: Option<f32>) -> &'static str {
 /// A candidate's text in its two parts, its tokens coloured where their text is
 /// known: the thought, where there is one, then the call.
 pub fn answer(out: &mut Markup, candidate: &Candidate) {
-    let call_at = candidate.text.find(CALL_OPENING).unwrap_or(0);
+    let call_at = call_start(&candidate.text).unwrap_or(0);
     if !has_pieces(candidate) {
         let (thought, call) = candidate.text.split_at(call_at);
         part(out, "Thought", thought, |out| out.text(thought));
