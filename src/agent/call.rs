@@ -5,6 +5,7 @@
 //! one [`Layout`], so that they cannot differ. The code of an edit is no argument
 //! in any of them: it travels raw in a fenced block behind the call.
 use super::parse::ParseError;
+use super::reasoning::answer_start;
 use serde_json::{Map, Value};
 
 /// The formats that the known families were trained to write.
@@ -206,7 +207,8 @@ impl CallFormat {
     /// Errors: one sentence for the model.
     pub(crate) fn read(self, text: &str) -> Result<Call<'_>, ParseError> {
         let [first, last] = [self.first_marker(), self.last_marker()];
-        let Some((_, rest)) = text.split_once(first) else {
+        let answer = &text[answer_start(text)..];
+        let Some((_, rest)) = answer.split_once(first) else {
             return Err(ParseError(format!(
                 "That was no tool call. Answer with {first}, {}, and {last}.",
                 match self {
@@ -283,8 +285,9 @@ impl CallFormat {
 
 /// Where the first call of any format begins; `None` where there is none.
 pub(crate) fn call_start(text: &str) -> Option<usize> {
-    let starts = CallFormat::ALL.map(|format| text.find(format.first_marker()));
-    starts.into_iter().flatten().min()
+    let answer = answer_start(text);
+    let starts = CallFormat::ALL.map(|format| text[answer..].find(format.first_marker()));
+    Some(answer + starts.into_iter().flatten().min()?)
 }
 
 /// `{"name": ..., "arguments": {...}}`.

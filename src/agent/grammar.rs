@@ -7,6 +7,7 @@ use super::call::{CallFormat, Piece};
 use super::config::Thought;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::python::{Symbol, symbols};
+use super::reasoning::{REASONING_CLOSING, REASONING_OPENING};
 use super::repo::RepoView;
 use super::tool::{Block, Form, ParamKind, ToolSet};
 use crate::engine::Vocabulary;
@@ -52,6 +53,8 @@ pub struct GrammarContext {
     /// Those of the format's markers that the model has as one special token
     /// each: `<tool_call>`.
     pub markers: Vec<&'static str>,
+    /// Tokens that it may reason with before its answer; 0: none.
+    pub reasoning_tokens_max: usize,
 }
 
 impl GrammarContext {
@@ -66,6 +69,14 @@ impl GrammarContext {
             true => quoted(&json_body(value)),
             false => quoted(value),
         }
+    }
+
+    /// The same for a model that reasons first, with this many tokens at most: it
+    /// must have the reasoning's marks as one special token each.
+    #[must_use]
+    pub fn with_reasoning(mut self, tokens_max: usize) -> Self {
+        self.reasoning_tokens_max = tokens_max;
+        self
     }
 
     /// The same without some functions and classes, given as `(path, name)`:
@@ -123,6 +134,7 @@ impl GrammarContext {
             files,
             calls,
             markers,
+            reasoning_tokens_max: 0,
         }
     }
 }
@@ -135,6 +147,7 @@ fn is_plain(line: &str) -> bool {
 /// The grammar of one answer, in llguidance's Lark: a line of thought where it
 /// may be, then a call of one of `tools`, then its code block. A thought that is
 /// [required](Thought::Required) names a function, and an edit by name that one.
+/// Before all of it, a thinking model's reasoning.
 ///
 /// A code block ends with the first line that starts with a fence. Forms for
 /// which the context leaves nothing to name are left out.
@@ -323,8 +336,10 @@ impl Writer<'_> {
                 (format!("{} THOUGHT ", quoted(opening)), chars_max)
             }
         };
+        let n_reasoning = self.context.reasoning_tokens_max;
+        let reasoning = if n_reasoning > 0 { "reasoning " } else { "" };
         let mut text = if self.placed.is_empty() {
-            format!("start: {before}{opening} tool\n")
+            format!("start: {reasoning}{before}{opening} tool\n")
         } else {
             let other = if self.forms.is_empty() { "" } else { " | tool" };
             let placed = self
@@ -335,7 +350,8 @@ impl Writer<'_> {
             let Thought::Required { opening, .. } = thought else {
                 unreachable!("only such a thought names a place")
             };
-            format!("start: {} ({})\n", quoted(opening), placed.join("\n    | "))
+            let placed = placed.join("\n    | ");
+            format!("start: {reasoning}{} ({placed})\n", quoted(opening))
         };
         if !self.forms.is_empty() || self.placed.is_empty() {
             text += &format!("tool: {}\n", self.forms.join("\n    | "));
@@ -409,6 +425,12 @@ impl Writer<'_> {
             );
         }
         text += &self.rules;
+        if n_reasoning > 0 {
+            text += &format!(
+                "reasoning: {REASONING_OPENING} thinking {REASONING_CLOSING} /\\n{{1,2}}/\n\
+                 thinking[max_tokens={n_reasoning}]: /(.|\\n)*/\n"
+            );
+        }
         // Prose: what looks like a call or data has its place behind it.
         const PROSE: &str = "[^<{}\\[\\]|\\n]";
         if !self.placed.is_empty() {

@@ -241,3 +241,28 @@ fn every_format_is_held_to_what_can_be_carried_out() {
         }
     }
 }
+
+#[test]
+fn a_thinking_model_reasons_first_and_no_longer_than_it_may() {
+    let vocabulary = ByteVocabulary::chat_ml().with([REASONING_OPENING, REASONING_CLOSING]);
+    let context = GrammarContext::of(&view(), &vocabulary, CallFormat::Hermes);
+    let submit = call(r#"{"name": "submit", "arguments": {}}"#);
+    let lark = lark(&ToolSet::full(), Thought::None, &context.with_reasoning(8));
+    let follows = |text: &str| accepts_of(&vocabulary, &lark, text);
+    for reasoning in ["", "\nA <b>.\n", "12345678"] {
+        let text = format!("<think>{reasoning}</think>\n\n{submit}");
+        assert!(follows(&text), "{text}\n{lark}");
+        assert_eq!(
+            parse(CallFormat::Hermes, &ToolSet::full(), &text),
+            Ok(crate::agent::Action::Submit)
+        );
+    }
+    assert!(!follows(&format!("<think>123456789</think>\n\n{submit}")));
+    assert!(!follows(&submit));
+    // With all of them spent the mark is the only way on.
+    let mut grammar = factory(&vocabulary).compile(&lark).unwrap();
+    for token in vocabulary.encode_special("<think>12345678") {
+        grammar.accept(token).unwrap();
+    }
+    assert_eq!(grammar.forced(), vocabulary.encode_special("</think>\n"));
+}

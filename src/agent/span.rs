@@ -1,5 +1,6 @@
 //! Where in an action's text and tokens the tool's name and arguments stand.
 use super::call::{CallFormat, Piece};
+use super::reasoning::answer_start;
 use crate::engine::Vocabulary;
 use std::ops::Range;
 
@@ -40,7 +41,8 @@ pub struct CallTokens {
 /// is not there whole.
 pub fn call_span(calls: CallFormat, text: &str) -> Option<CallSpan> {
     let layout = calls.layout();
-    let call = text.find(calls.first_marker())?;
+    let answer = answer_start(text);
+    let call = answer + text[answer..].find(calls.first_marker())?;
     let mut name_start = call;
     for piece in layout.opening {
         let (Piece::Marker(piece) | Piece::Text(piece)) = piece else {
@@ -58,7 +60,7 @@ pub fn call_span(calls: CallFormat, text: &str) -> Option<CallSpan> {
     let (code, block_end) = block(&tail[closed..]).unwrap_or((0..0, 0));
     let end = arguments_start + closed;
     Some(CallSpan {
-        place: 0..place_end(&text[..call]),
+        place: answer..answer + place_end(&text[answer..call]),
         name: name_start..name_end,
         arguments: arguments_start..end + block_end,
         code: end + code.start..end + code.end,
@@ -99,6 +101,12 @@ fn block(text: &str) -> Option<(Range<usize>, usize)> {
     })
 }
 
+/// How many of a decoded text's tokens are reasoning, its tokens included.
+pub fn n_reasoning_tokens(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> usize {
+    let end = answer_start(&vocabulary.decode(tokens));
+    token_ends(vocabulary, tokens).partition_point(|&token_end| token_end <= end)
+}
+
 /// The token positions of the call in an action's tokens.
 pub fn locate_call(
     vocabulary: &dyn Vocabulary,
@@ -113,9 +121,9 @@ pub fn locate_call(
     let name_at = holder(span.name.start);
     let name_token_start = name_at.checked_sub(1).map_or(0, |before| ends[before]);
     Some(CallTokens {
-        place: 0..match span.place.end {
-            0 => 0,
-            end => holder(end - 1) + 1,
+        place: holder(span.place.start)..match span.place.is_empty() {
+            true => holder(span.place.start),
+            false => holder(span.place.end - 1) + 1,
         },
         name_at,
         name_opening: text[name_token_start..span.name.start].to_owned(),
@@ -185,6 +193,28 @@ mod tests {
             let arguments = &text[span.arguments];
             assert!(arguments.contains("a.py") && arguments.ends_with("x = 1\n```"));
         }
+    }
+
+    #[test]
+    fn reasoning_stands_before_the_place_and_no_call_in_it_counts() {
+        let vocabulary = ByteVocabulary::chat_ml().with(["<think>", "</think>"]);
+        let reasoning = "<think>\nA <tool_call>\n{\"name\": \"view\",\n</think>";
+        let text = format!("{reasoning}\n\nCause: `f` in a.py adds.\n{}", &EDIT[5..]);
+        let tokens = vocabulary.encode_special(&text);
+        let n = n_reasoning_tokens(&vocabulary, &tokens);
+        assert_eq!(vocabulary.decode(&tokens[..n]), reasoning);
+        let call = locate_call(&vocabulary, CallFormat::Hermes, &tokens).unwrap();
+        let place = vocabulary.decode(&tokens[call.place]);
+        assert_eq!(place, "\n\nCause: `f` in a.py");
+        assert!(
+            vocabulary
+                .decode(&tokens[call.name_at..])
+                .starts_with("edit")
+        );
+        assert_eq!(
+            n_reasoning_tokens(&vocabulary, &vocabulary.encode_special(EDIT)),
+            0
+        );
     }
 
     #[test]

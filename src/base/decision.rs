@@ -3,7 +3,9 @@
 use super::ActionEntropy;
 use serde::{Deserialize, Serialize};
 
-/// Which signal a gate looks at.
+/// Which signal a gate looks at, and so which span of what was decoded: the
+/// tool's name, the arguments with the code, the reasoning before both, or the
+/// action as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateSignal {
@@ -16,11 +18,19 @@ pub enum GateSignal {
     /// [`ActionEntropy::vote_nats`](super::ActionEntropy::vote_nats): every
     /// step is sampled k times for it.
     Vote,
+    /// [`ActionEntropy::reasoning_mean_nats`](super::ActionEntropy::reasoning_mean_nats).
+    ReasoningMean,
 }
 
 impl GateSignal {
     /// Every signal, in the order in which they are listed.
-    pub const ALL: [Self; 4] = [Self::Tool, Self::ArgsMean, Self::ArgsMax, Self::Vote];
+    pub const ALL: [Self; 5] = [
+        Self::Tool,
+        Self::ArgsMean,
+        Self::ArgsMax,
+        Self::Vote,
+        Self::ReasoningMean,
+    ];
 
     /// The signal's value in an action's figures, nats; `None` if it was not measured.
     pub fn of(self, entropy: &ActionEntropy) -> Option<f32> {
@@ -29,6 +39,7 @@ impl GateSignal {
             Self::ArgsMean => entropy.args_mean_nats,
             Self::ArgsMax => entropy.args_max_nats,
             Self::Vote => entropy.vote_nats,
+            Self::ReasoningMean => entropy.reasoning_mean_nats,
         }
     }
 
@@ -39,6 +50,7 @@ impl GateSignal {
             Self::ArgsMean => "args_mean",
             Self::ArgsMax => "args_max",
             Self::Vote => "vote",
+            Self::ReasoningMean => "reasoning_mean",
         }
     }
 }

@@ -59,6 +59,10 @@ pub struct Budget {
     pub branches_max: u32,
     /// Tokens of one action.
     pub action_tokens_max: usize,
+    /// Tokens that a thinking model may reason with before each action, beside
+    /// the action's own; 0: it answers at once.
+    #[serde(default)]
+    pub reasoning_tokens_max: usize,
     /// Wall time over the whole run, seconds.
     pub wall_s_max: u64,
 }
@@ -70,6 +74,7 @@ impl Default for Budget {
             steps_max: 12,
             branches_max: 32,
             action_tokens_max: 512,
+            reasoning_tokens_max: 0,
             wall_s_max: 3_600,
         }
     }

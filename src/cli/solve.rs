@@ -96,6 +96,10 @@ pub struct BudgetArgs {
     /// Tokens of one action at most.
     #[arg(long, default_value_t = Budget::default().action_tokens_max)]
     action_tokens_max: usize,
+    /// Tokens that a thinking model may reason with before each action, beside
+    /// the action's own; 0: it answers at once.
+    #[arg(long, default_value_t = Budget::default().reasoning_tokens_max)]
+    reasoning_tokens_max: usize,
     /// Seconds at most.
     #[arg(long, default_value_t = Budget::default().wall_s_max)]
     wall_s_max: u64,
@@ -108,6 +112,7 @@ impl BudgetArgs {
             steps_max: self.steps_max,
             branches_max: self.branches_max,
             action_tokens_max: self.action_tokens_max,
+            reasoning_tokens_max: self.reasoning_tokens_max,
             wall_s_max: self.wall_s_max,
         };
         let limits = [

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 /// Mean and maximum of the raw token entropy over the free tokens of
-/// `args_span`, beside the tool's entropy. Tokens that the grammar forced say
-/// nothing about the model's doubt and are left out.
+/// `args_span`, beside the tool's entropy, and the mean over those of the
+/// `n_reasoning` tokens that stand before the action. Tokens that the grammar
+/// forced say nothing about the model's doubt and are left out.
 ///
 /// `args_span` indexes `tokens` and is cut to their length (an action that ran
 /// out of tokens has a short one). A NaN among the tokens makes both signals
@@ -14,12 +15,21 @@ pub fn action_entropy(
     tokens: &[TokenEntropy],
     tool: Option<ToolEntropy>,
     args_span: Range<usize>,
+    n_reasoning: usize,
 ) -> ActionEntropy {
-    let end = args_span.end.min(tokens.len());
-    let free: Vec<(usize, f32)> = (args_span.start..end)
-        .filter(|&i| !tokens[i].forced)
-        .map(|i| (i, tokens[i].entropy_nats))
-        .collect();
+    let free_of = |span: Range<usize>| -> Vec<(usize, f32)> {
+        (span.start..span.end.min(tokens.len()))
+            .filter(|&i| !tokens[i].forced)
+            .map(|i| (i, tokens[i].entropy_nats))
+            .collect()
+    };
+    let mean = |free: &[(usize, f32)]| {
+        let sum: f64 = free.iter().map(|&(_, nats)| f64::from(nats)).sum();
+        (!free.is_empty()).then(|| (sum / free.len() as f64) as f32)
+    };
+    let n_reasoning = n_reasoning.min(tokens.len());
+    let free = free_of(args_span);
+    let action = &tokens[n_reasoning..];
     // The first of equal ones; NaN stands above all numbers in `total_cmp`.
     let max = (free.iter().copied()).reduce(|best, next| {
         if next.1.total_cmp(&best.1).is_gt() {
@@ -28,15 +38,16 @@ pub fn action_entropy(
             best
         }
     });
-    let sum: f64 = free.iter().map(|&(_, nats)| f64::from(nats)).sum();
     ActionEntropy {
         tool,
-        args_mean_nats: max.map(|_| (sum / free.len() as f64) as f32),
+        args_mean_nats: mean(&free),
         args_max_nats: max.map(|(_, nats)| nats),
         args_max_at: max.map(|(at, _)| at),
         vote_nats: None,
-        n_free_tokens: tokens.iter().filter(|token| !token.forced).count(),
-        n_tokens: tokens.len(),
+        reasoning_mean_nats: mean(&free_of(0..n_reasoning)),
+        n_free_tokens: action.iter().filter(|token| !token.forced).count(),
+        n_tokens: action.len(),
+        n_reasoning_tokens: n_reasoning,
     }
 }
 
@@ -90,7 +101,7 @@ mod tests {
             token(2.5, false),
             token(6.0, false), // behind the arguments
         ];
-        let entropy = action_entropy(&tokens, None, 1..6);
+        let entropy = action_entropy(&tokens, None, 1..6, 0);
         assert_eq!(entropy.args_mean_nats, Some(2.0));
         assert_eq!(entropy.args_max_nats, Some(2.5));
         assert_eq!(
@@ -102,22 +113,38 @@ mod tests {
     }
 
     #[test]
+    fn reasoning_is_measured_and_counted_apart() {
+        let tokens = [
+            token(9.0, true), // <think>
+            token(3.0, false),
+            token(1.0, false),
+            token(9.0, true), // </think>
+            token(0.5, false),
+        ];
+        let entropy = action_entropy(&tokens, None, 4..5, 4);
+        assert_eq!(entropy.reasoning_mean_nats, Some(2.0));
+        assert_eq!(entropy.args_mean_nats, Some(0.5));
+        assert_eq!((entropy.n_free_tokens, entropy.n_tokens), (1, 1));
+        assert_eq!(entropy.n_reasoning_tokens, 4);
+    }
+
+    #[test]
     fn an_action_without_free_arguments_has_no_signal() {
         let tokens = [token(1.0, false), token(2.0, true)];
         for span in [1..2, 2..2, 5..9] {
-            let entropy = action_entropy(&tokens, None, span);
+            let entropy = action_entropy(&tokens, None, span, 0);
             assert_eq!(entropy.args_mean_nats, None);
             assert_eq!(entropy.args_max_nats, None);
             assert_eq!(entropy.args_max_at, None);
         }
-        assert_eq!(action_entropy(&tokens, None, 0..99).args_max_at, Some(0));
-        assert_eq!(action_entropy(&[], None, 0..0), ActionEntropy::default());
+        assert_eq!(action_entropy(&tokens, None, 0..99, 0).args_max_at, Some(0));
+        assert_eq!(action_entropy(&[], None, 0..0, 0), ActionEntropy::default());
     }
 
     #[test]
     fn a_nan_token_is_not_hidden() {
         let tokens = [token(1.0, false), token(f32::NAN, false), token(3.0, false)];
-        let entropy = action_entropy(&tokens, None, 0..3);
+        let entropy = action_entropy(&tokens, None, 0..3, 0);
         assert!(entropy.args_mean_nats.unwrap().is_nan());
         assert!(entropy.args_max_nats.unwrap().is_nan());
     }

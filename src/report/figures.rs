@@ -123,6 +123,7 @@ pub fn signal(signal: GateSignal) -> &'static str {
         GateSignal::ArgsMean => "mean argument entropy",
         GateSignal::ArgsMax => "largest argument entropy",
         GateSignal::Vote => "vote entropy",
+        GateSignal::ReasoningMean => "mean reasoning entropy",
     }
 }
 

@@ -1,7 +1,7 @@
 //! A decoded action with its figures, and the sequence that ends with it.
 use super::controller::{Controller, SearchError};
 use super::start::Start;
-use crate::agent::{CallTokens, changes_nothing, locate_call, parse};
+use crate::agent::{CallTokens, changes_nothing, locate_call, n_reasoning_tokens, parse};
 use crate::base::{Purpose, SeqId, TokenEntropy, ToolEntropy};
 use crate::decode::{ToolPaths, action_entropy};
 use crate::engine::{EngineError, Finish, ScoreJob};
@@ -111,9 +111,10 @@ impl Controller<'_> {
         let calls = self.dialect.calls();
         let parsed = parse(calls, &start.tools, &text);
         let call = locate_call(vocabulary, calls, &ids);
+        let n_reasoning = n_reasoning_tokens(vocabulary, &ids);
         let arguments = call
             .as_ref()
-            .map_or(0..ids.len(), |call| call.arguments.clone());
+            .map_or(n_reasoning..ids.len(), |call| call.arguments.clone());
         let is_copy = !self.recorder.state.has_work(start.branch)
             && parsed
                 .as_ref()
@@ -124,7 +125,7 @@ impl Controller<'_> {
                 Ok(action) => action.canonical(),
                 Err(_) => format!("unreadable: {}", text.trim()),
             },
-            entropy: action_entropy(&tokens, None, arguments),
+            entropy: action_entropy(&tokens, None, arguments, n_reasoning),
             pieces: token_pieces(&ids, |tokens| vocabulary.decode(tokens)),
             tokens,
             judge: None,

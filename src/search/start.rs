@@ -25,7 +25,9 @@ impl Controller<'_> {
     pub(super) fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
         let dir = self.workspace(branch)?;
         let view = RepoView::read(&dir)?;
-        let everything = GrammarContext::of(&view, self.engine.vocabulary(), self.dialect.calls());
+        let budget = self.recorder.state.start.budget;
+        let everything = GrammarContext::of(&view, self.engine.vocabulary(), self.dialect.calls())
+            .with_reasoning(budget.reasoning_tokens_max);
         let grammar = everything
             .clone()
             .without_symbols(&self.config.scope.closed);
@@ -66,11 +68,12 @@ impl Controller<'_> {
         candidate: usize,
         sampler: SamplerSettings,
     ) -> GenerateJob {
+        let budget = &self.recorder.state.start.budget;
         GenerateJob {
             seq,
             sampler,
             rng: self.key(start).split(candidate as u64),
-            tokens_max: self.recorder.state.start.budget.action_tokens_max,
+            tokens_max: budget.action_tokens_max + budget.reasoning_tokens_max,
             grammar: Some(grammar::lark(
                 &start.tools,
                 self.config.thought,

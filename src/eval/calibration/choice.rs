@@ -163,6 +163,7 @@ mod tests {
                     Some(uniform(t, i, 1)),
                     Some(lift + uniform(t, i, 2)),
                     None,
+                    None,
                 ],
                 n_tokens: 10,
                 ..ActionFigures::default()

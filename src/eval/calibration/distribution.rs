@@ -111,7 +111,7 @@ mod tests {
 
     fn step(nats: f64, is_first: bool, resolved: Option<bool>) -> StepSample {
         let taken = ActionFigures {
-            signals_nats: [None, None, Some(nats), None],
+            signals_nats: [None, None, Some(nats), None, None],
             ..ActionFigures::default()
         };
         StepSample {

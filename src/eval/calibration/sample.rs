@@ -21,7 +21,7 @@ pub struct TaskSamples {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ActionFigures {
     /// By [`GateSignal::ALL`], nats; `None` where it was not measured.
-    pub signals_nats: [Option<f64>; 4],
+    pub signals_nats: [Option<f64>; GateSignal::ALL.len()],
     pub n_tokens: usize,
     /// Tokens that the grammar did not force, and those of them that are syntax. None
     /// of either where the record lacks the text of tokens.
@@ -101,10 +101,11 @@ impl ActionFigures {
         });
         let mut figures = Self {
             signals_nats,
-            n_tokens: candidate.tokens.len(),
+            n_tokens: candidate.entropy.n_tokens,
             ..Self::default()
         };
-        for (token, piece) in candidate.tokens.iter().zip(&candidate.pieces) {
+        let tokens = candidate.tokens.iter().zip(&candidate.pieces);
+        for (token, piece) in tokens.skip(candidate.entropy.n_reasoning_tokens) {
             match (token.forced, is_syntax(piece)) {
                 (true, _) => continue,
                 (false, true) => figures.n_syntax += 1,
@@ -123,6 +124,7 @@ impl ActionFigures {
             Score::ArgsMean => signal(1),
             Score::ArgsMax => signal(2),
             Score::Vote => signal(3),
+            Score::ReasoningMean => signal(4),
             Score::ContentMean => (n_content > 0 && self.content_nats.is_finite())
                 .then(|| self.content_nats / n_content as f64),
             Score::Length => Some(self.n_tokens as f64),

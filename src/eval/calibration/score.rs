@@ -10,7 +10,8 @@ pub enum Score {
     ArgsMean,
     ArgsMax,
     Vote,
-    /// Mean entropy of the free tokens that are no syntax, thought included.
+    ReasoningMean,
+    /// Mean entropy of the free tokens that are no syntax, thought included and reasoning not.
     ContentMean,
     /// Tokens: a control.
     Length,
@@ -19,11 +20,12 @@ pub enum Score {
 }
 
 impl Score {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tool,
         Self::ArgsMean,
         Self::ArgsMax,
         Self::Vote,
+        Self::ReasoningMean,
         Self::ContentMean,
         Self::Length,
         Self::SyntaxShare,
@@ -39,6 +41,7 @@ impl Score {
             Self::ArgsMean => GateSignal::ArgsMean.name(),
             Self::ArgsMax => GateSignal::ArgsMax.name(),
             Self::Vote => GateSignal::Vote.name(),
+            Self::ReasoningMean => GateSignal::ReasoningMean.name(),
         }
     }
 
@@ -55,6 +58,7 @@ impl From<GateSignal> for Score {
             GateSignal::ArgsMean => Self::ArgsMean,
             GateSignal::ArgsMax => Self::ArgsMax,
             GateSignal::Vote => Self::Vote,
+            GateSignal::ReasoningMean => Self::ReasoningMean,
         }
     }
 }

@@ -177,9 +177,9 @@ impl Synthetic {
                 args_mean_nats: Some(peak_nats * 0.18),
                 args_max_nats: Some(peak_nats),
                 args_max_at: Some(peak_at),
-                vote_nats: None,
                 n_free_tokens: tokens.len().saturating_sub(6),
                 n_tokens: tokens.len(),
+                ..ActionEntropy::default()
             },
             tokens,
             pieces,
