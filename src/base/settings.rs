@@ -61,10 +61,15 @@ pub struct Budget {
     pub action_tokens_max: usize,
     /// Tokens that a thinking model may reason with before each action, beside
     /// the action's own; 0: it answers at once.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub reasoning_tokens_max: usize,
     /// Wall time over the whole run, seconds.
     pub wall_s_max: u64,
+}
+
+/// A limit of 0 is left out of a record: it is what older ones mean.
+fn is_zero(limit: &usize) -> bool {
+    *limit == 0
 }
 
 impl Default for Budget {

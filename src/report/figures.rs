@@ -21,6 +21,14 @@ pub fn two(value: Option<f32>) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.2}"))
 }
 
+/// A count, or a dash for the 0 that stands for an unknown one.
+pub fn known(count: u32) -> String {
+    match count {
+        0 => "–".into(),
+        count => count.to_string(),
+    }
+}
+
 /// A share as a percentage: `97.5%`.
 pub fn percent(share: f32) -> String {
     format!("{:.1}%", share * 100.0)

@@ -35,6 +35,7 @@ pub fn json(view: &RunView) -> Value {
         "started_at_s": start.started_at_s,
         "wall_ms": view.wall_ms(),
         "usage": usage(&view.usage()),
+        "reasoning_tokens": view.reasoning_tokens(),
         "baselines": baselines(view),
         "branches": view.branches.iter().map(|branch| json!({
             "branch": branch.id,

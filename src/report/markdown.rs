@@ -1,7 +1,7 @@
 //! The report as short Markdown.
 use super::baseline::comparison;
 use super::figures::{
-    action, class, count, diff_stat, duration, issue_title, one_line, thousands, two,
+    action, class, count, diff_stat, duration, issue_title, known, one_line, thousands, two,
 };
 use super::sentence::{branch_end, branch_origin, run_outcome};
 use super::settings::settings;
@@ -210,7 +210,7 @@ fn selection(out: &mut String, view: &RunView) -> Result {
     };
     writeln!(
         out,
-        "\n## Selection\n\n| rank | branch | pass rate | score | votes | patch lines | |\n|---:|---:|---:|---:|---:|---:|---|"
+        "\n## Selection\n\n| rank | branch | pass rate | agreeing | score | votes | patch lines | |\n|---:|---:|---:|---:|---:|---:|---:|---|"
     )?;
     for (rank, row) in selected.ranking.iter().enumerate() {
         let note = if selected.branch == Some(row.branch) {
@@ -222,10 +222,11 @@ fn selection(out: &mut String, view: &RunView) -> Result {
         };
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {note} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {note} |",
             rank + 1,
             row.branch,
             two(row.pass_rate),
+            known(row.agreeing),
             two(row.score),
             two(row.vote_total),
             row.patch_lines
@@ -274,6 +275,13 @@ fn usage(out: &mut String, view: &RunView) -> Result {
             thousands(row.forks),
             thousands(row.blocks_copied),
             duration(row.wall_ms)
+        )?;
+    }
+    if view.reasoning_tokens() > 0 {
+        let reasoning = thousands(view.reasoning_tokens());
+        writeln!(
+            out,
+            "\nOf the agent's decoded tokens {reasoning} are reasoning."
         )?;
     }
     let found = comparison(view);

@@ -232,6 +232,15 @@ impl RunView {
         self.ended.as_ref().map_or(self.spent, |ended| ended.usage)
     }
 
+    /// Decoded tokens that were reasoning; what a sibling shares with the action
+    /// that it left was decoded once.
+    pub fn reasoning_tokens(&self) -> u64 {
+        let candidates = self.steps.iter().flat_map(|step| &step.candidates);
+        candidates
+            .map(|c| c.entropy.n_reasoning_tokens.saturating_sub(c.forked_at) as u64)
+            .sum()
+    }
+
     /// Wall time of the run, or of its record so far, ms.
     pub fn wall_ms(&self) -> u64 {
         self.ended

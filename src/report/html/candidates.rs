@@ -112,6 +112,13 @@ fn figures(out: &mut Markup, candidate: &Candidate) {
         entropy.n_free_tokens,
         candidate.temperature
     )];
+    if entropy.n_reasoning_tokens > 0 {
+        parts.push(format!(
+            "reasoned first: {}, mean {} nats",
+            count(entropy.n_reasoning_tokens, "token"),
+            two(entropy.reasoning_mean_nats)
+        ));
+    }
     if let Some(vote) = entropy.vote_nats {
         parts.push(format!("vote {vote:.2} nats"));
     }

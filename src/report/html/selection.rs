@@ -1,5 +1,5 @@
 //! The selector's ranking and its voters' scores.
-use super::super::figures::two;
+use super::super::figures::{known, two};
 use super::super::view::RunView;
 use super::markup::Markup;
 use crate::base::BranchId;
@@ -18,7 +18,7 @@ pub fn selection(out: &mut Markup, view: &RunView) {
     }
     let ranked = view.selected.as_ref().filter(|s| !s.ranking.is_empty());
     if let Some(selected) = ranked {
-        out.raw("<div class=\"wide\"><table><thead><tr><th class=\"n\">Rank</th><th class=\"n\">Branch</th><th class=\"n\">Pass rate</th><th class=\"n\">Score</th><th class=\"n\">Votes</th><th class=\"n\">Patch lines</th><th></th></tr></thead><tbody>");
+        out.raw("<div class=\"wide\"><table><thead><tr><th class=\"n\">Rank</th><th class=\"n\">Branch</th><th class=\"n\">Pass rate</th><th class=\"n\">Agreeing</th><th class=\"n\">Score</th><th class=\"n\">Votes</th><th class=\"n\">Patch lines</th><th></th></tr></thead><tbody>");
         for (rank, row) in selected.ranking.iter().enumerate() {
             let is_selected = selected.branch == Some(row.branch);
             out.raw(match (is_selected, row.dropped.is_empty()) {
@@ -27,7 +27,8 @@ pub fn selection(out: &mut Markup, view: &RunView) {
                 (false, false) => "<tr class=\"dropped\">",
             });
             out.figure(rank + 1).figure(row.branch);
-            out.figure(two(row.pass_rate)).figure(two(row.score));
+            out.figure(two(row.pass_rate)).figure(known(row.agreeing));
+            out.figure(two(row.score));
             out.figure(two(row.vote_total)).figure(row.patch_lines);
             if is_selected {
                 out.cell("selected");
