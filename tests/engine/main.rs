@@ -4,6 +4,7 @@ mod common;
 mod contract;
 mod judge;
 mod lanes;
+mod llama_cpp;
 mod parity;
 mod prefix;
 mod property;

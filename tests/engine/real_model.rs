@@ -53,12 +53,17 @@ fn open_real() -> Real {
     open_real_for(1)
 }
 
-fn open_real_for(engines_max: usize) -> Real {
+/// The right to use the cores: one model at a time.
+pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     // A test that failed beside this one has broken nothing.
-    let alone = ALONE
+    ALONE
         .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn open_real_for(engines_max: usize) -> Real {
+    let alone = alone();
     let settings = EngineSettings {
         context_max: 2_048,
         kv_bytes_max: 256 << 20,
