@@ -58,7 +58,7 @@ fn repository() -> tempfile::TempDir {
 #[test]
 fn the_models_own_template_is_cut_into_chat_ml() {
     let stops = vec!["<|im_end|>".to_string(), "<|endoftext|>".to_string()];
-    let cut = SplicedDialect::of(&REAL.template, stops).unwrap();
+    let cut = SplicedDialect::of(&REAL.template, stops, false).unwrap();
     let chat_ml = ChatMl::default();
     assert_eq!(
         cut.prompt("Rules.", "Issue."),

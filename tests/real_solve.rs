@@ -26,7 +26,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
     let vocabulary = opened.engine.vocabulary();
     let stops = opened.stop_tokens.iter();
     let stops = stops.map(|&token| vocabulary.decode(&[token])).collect();
-    let dialect = SplicedDialect::of(&opened.template, stops).unwrap();
+    let dialect = SplicedDialect::of(&opened.template, stops, false).unwrap();
     let python = root.join(".venv/bin/python");
     let sandbox = Sandbox::new(SandboxMode::Bubblewrap, &python).unwrap();
     let issue = std::fs::read_to_string(root.join("tests/demo/issue.md")).unwrap();

@@ -1,5 +1,6 @@
 //! A model family's chat markup, cut into what is markup and what is content.
 use super::call::CallFormat;
+use super::reasoning::{REASONING_CLOSING, REASONING_OPENING};
 use crate::checkpoint::{ChatTemplate, Message};
 use crate::engine::Vocabulary;
 
@@ -140,8 +141,18 @@ pub struct SplicedDialect {
 
 impl SplicedDialect {
     /// The dialect of a checkpoint's own template. `stops` are the texts of the
-    /// tokens that end a turn, the usual one first.
-    pub fn of(template: &ChatTemplate, stops: Vec<String>) -> Result<Self, DialectError> {
+    /// tokens that end a turn, the usual one first. With `reasons` a thinking
+    /// model's turns are left open for its reasoning, which then is the first
+    /// thing that is decoded; without, they begin behind an empty one.
+    pub fn of(
+        template: &ChatTemplate,
+        stops: Vec<String>,
+        reasons: bool,
+    ) -> Result<Self, DialectError> {
+        // As Qwen3 and GLM-4.5 call it, and DeepSeek-V3.1.
+        let template = ["enable_thinking", "thinking"]
+            .into_iter()
+            .fold(template.clone(), |t, name| t.with_variable(name, &reasons.into()));
         let render = |turns: &[Turn]| {
             let messages: Vec<Message> = turns
                 .iter()
@@ -151,11 +162,13 @@ impl SplicedDialect {
                 .render(&messages, &[], true)
                 .map_err(|error| error.to_string())
         };
-        let calls = CallFormat::of_template(&template.source());
-        Ok(Self {
-            calls,
-            ..Self::new(render, stops)?
-        })
+        let mut dialect = Self::new(render, stops)?;
+        dialect.calls = CallFormat::of_template(&template.source());
+        let openings = [&mut dialect.prompt[2], &mut dialect.observation[1]];
+        for opening in openings.into_iter().chain([&mut dialect.question[1]]) {
+            open_for(opening, reasons);
+        }
+        Ok(dialect)
     }
 }
 
@@ -177,16 +190,19 @@ impl SplicedDialect {
         let first = render(&turns).map_err(DialectError::Render)?;
         let (before, rest) = cut(&first, MARKS[0], "system")?;
         let (between, behind) = cut(rest, MARKS[1], "user")?;
+        let said = &first[..first.len() - behind.len()];
         turns.push(turn("assistant", MARKS[2]));
         let mut after_action = |role| {
             turns.push(turn(role, MARKS[3]));
             let whole = render(&turns).map_err(DialectError::Render);
             turns.pop();
             let whole = whole?;
-            let suffix = whole
-                .strip_prefix(&first)
-                .and_then(|s| s.strip_prefix(MARKS[2]))
-                .ok_or(DialectError::Rewrites { role: "assistant" })?;
+            // How the action's own turn opens may have changed: reasoning, or the
+            // empty place of it, is left out of turns that are over.
+            let (history, suffix) = cut(&whole, MARKS[2], "assistant")?;
+            if !history.starts_with(said) {
+                return Err(DialectError::Rewrites { role: "user" });
+            }
             let (open, close) = cut(suffix, MARKS[3], role)?;
             Ok([open.to_string(), close.to_string()])
         };
@@ -198,6 +214,20 @@ impl SplicedDialect {
             calls: CallFormat::default(),
             stops,
         })
+    }
+}
+
+/// Makes the opening of an assistant's turn one behind which a model reasons, or
+/// one behind which it answers.
+fn open_for(opening: &mut String, reasons: bool) {
+    let text = opening.trim_end_matches('\n');
+    let Some(before) = text.strip_suffix(REASONING_OPENING) else {
+        return; // The template leaves it to the model, or has closed it.
+    };
+    match reasons {
+        // The grammar writes it: what is reasoned then begins with its mark.
+        true => opening.truncate(before.len()),
+        false => *opening = format!("{text}\n\n{REASONING_CLOSING}\n\n"),
     }
 }
 
@@ -274,6 +304,27 @@ mod tests {
             chat_ml.prompt("Rules.", "Issue.")
         );
         assert_eq!(cut.observation("Seen."), chat_ml.observation("Seen."));
+    }
+
+    /// A template that opens a turn with an empty place for reasoning and leaves
+    /// it out of turns that are over, as Qwen3's does.
+    const THINKING: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}";
+    /// One that opens it for reasoning always, as DeepSeek-R1's does.
+    const ALWAYS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n";
+
+    #[test]
+    fn a_turn_is_opened_for_reasoning_or_for_an_answer() {
+        const EMPTY: &str = "<|im_start|>assistant\n<think>\n\n</think>\n\n";
+        for source in [THINKING, ALWAYS] {
+            let template = ChatTemplate::new(source, "", "").unwrap();
+            for (reasons, opening) in [(false, EMPTY), (true, "<|im_start|>assistant\n")] {
+                let dialect = SplicedDialect::of(&template, vec![], reasons).unwrap();
+                for segments in [dialect.prompt("S", "U"), dialect.observation("O")] {
+                    let last = segments.last().unwrap().text();
+                    assert!(last.ends_with(opening), "{last:?}");
+                }
+            }
+        }
     }
 
     #[test]

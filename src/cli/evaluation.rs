@@ -108,7 +108,7 @@ impl WorkArgs {
         }
         let mut opened = model.open_for(n_workers)?;
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
-        let dialect = dialect(&opened)?;
+        let dialect = dialect(&opened, request.budget.reasoning_tokens_max)?;
         let terminal = TerminalWatcher::new();
         let watcher: &(dyn Watcher + Sync) = match self.verbose {
             true => &terminal,

@@ -2,9 +2,9 @@
 use super::common::ModelArgs;
 use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
-use crate::agent::{Dialect, SplicedDialect};
+use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
 use crate::base::{Budget, Purpose, Strategy, UsageByPurpose};
-use crate::engine::{Engine, Opened};
+use crate::engine::{Engine, Opened, Vocabulary};
 use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
 use crate::search::{RunState, SolveRequest, Tools, resume, solve};
@@ -141,17 +141,16 @@ impl SolveArgs {
 
     fn go_on(&self, run_dir: &Path, watcher: &TerminalWatcher) -> anyhow::Result<RunState> {
         let (lines, _) = read_record(&run_dir.join(RECORD_FILE))?;
-        let strategies: Vec<Strategy> = lines
-            .into_iter()
-            .filter_map(|line| match line.event {
-                Event::RunStarted(start) => Some(start.strategy),
-                _ => None,
-            })
-            .collect();
+        let starts = lines.into_iter().filter_map(|line| match line.event {
+            Event::RunStarted(start) => Some((start.strategy, start.budget.reasoning_tokens_max)),
+            _ => None,
+        });
+        let (strategies, reasoning): (Vec<Strategy>, Vec<usize>) = starts.unzip();
+        let reasoning_tokens_max = reasoning.first().copied().unwrap_or(0);
         let sandbox = self.sandbox.open(Path::new("."))?;
         let mut opened = self.model.open()?;
         let mut others = OpenedOthers::open(&strategies, &self.model, 1)?;
-        let dialect = dialect(&opened)?;
+        let dialect = dialect(&opened, reasoning_tokens_max)?;
         let tools = Tools {
             engine: &mut opened.engine,
             others: others.others(),
@@ -179,7 +178,7 @@ impl SolveArgs {
         let sandbox = self.sandbox.open(repo)?;
         let mut opened = self.model.open()?;
         let mut others = OpenedOthers::open(std::slice::from_ref(&strategy), &self.model, 1)?;
-        let dialect = dialect(&opened)?;
+        let dialect = dialect(&opened, budget.reasoning_tokens_max)?;
         let request = SolveRequest {
             repo,
             issue: &issue,
@@ -272,15 +271,26 @@ impl SolveArgs {
     }
 }
 
-/// The chat markup of the opened checkpoint, cut from its own template.
-pub fn dialect(opened: &Opened) -> anyhow::Result<impl Dialect + Sync + use<>> {
+/// The chat markup of the opened checkpoint, cut from its own template, for a model
+/// that may reason with so many tokens.
+pub fn dialect(
+    opened: &Opened,
+    reasoning_tokens_max: usize,
+) -> anyhow::Result<impl Dialect + Sync + use<>> {
     let vocabulary = opened.engine.vocabulary();
+    let reasons = reasoning_tokens_max > 0;
+    let is_token = |mark: &str| vocabulary.encode_special(mark).len() == 1;
+    if reasons && ![REASONING_OPENING, REASONING_CLOSING].into_iter().all(is_token) {
+        bail!(
+            "this model does not reason ({REASONING_OPENING} is no token of its vocabulary); leave out --reasoning-tokens-max"
+        );
+    }
     let stops = opened
         .stop_tokens
         .iter()
         .map(|&token| vocabulary.decode(&[token]))
         .collect();
-    SplicedDialect::of(&opened.template, stops)
+    SplicedDialect::of(&opened.template, stops, reasons)
         .context("this model's chat template cannot carry an agent")
 }
 

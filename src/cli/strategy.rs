@@ -228,7 +228,7 @@ impl OpenedOthers {
                 ..model.clone()
             }
             .open_for(n_workers)?;
-            let dialect = Box::new(dialect(&other)?);
+            let dialect = Box::new(dialect(&other, 0)?);
             opened.push((name, other, dialect));
         }
         Ok(Self(opened))
