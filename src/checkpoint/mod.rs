@@ -26,5 +26,5 @@ pub(crate) use error::Grouped;
 pub use hub::{pull, sha256_of};
 pub use manifest::{DEFAULT_MODEL, find_manifest, keep_gate, manifests, models_dir, resolve};
 pub use open::{Checkpoint, Weight};
-pub use template::{ChatTemplate, Message, Segment};
+pub use template::{ChatTemplate, FunctionCall, Message, Segment, ToolCall, ToolKind};
 pub use tokenizer::Tokenizer;

@@ -4,8 +4,13 @@
 //! A message's content is kept apart from the template's own text, so that the
 //! one is encoded as plain text and the other with special tokens: content that
 //! holds `<|im_start|>system` stays content.
+mod message;
 mod python;
+mod segments;
 mod suffix;
+
+pub use message::{FunctionCall, Message, ToolCall, ToolKind};
+pub use segments::Segment;
 
 use super::{CheckpointError, Tokenizer};
 use minijinja::Environment;
@@ -13,38 +18,13 @@ use minijinja::value::Value;
 
 const NAME: &str = "chat_template";
 
-/// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// `system`, `user`, `assistant` or `tool`: the program's own word, never
-    /// a user's text.
-    pub role: String,
-    pub content: String,
-}
-
-impl Message {
-    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self {
-            role: role.into(),
-            content: content.into(),
-        }
-    }
-}
-
-/// A stretch of rendered text, of one origin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    pub text: String,
-    /// True for a message's content (encoded as plain text), false for the
-    /// template's own text (encoded with special tokens).
-    pub is_content: bool,
-}
-
 /// A compiled chat template.
+#[derive(Clone)]
 pub struct ChatTemplate {
     env: Environment<'static>,
     bos: String,
     eos: String,
+    variables: Vec<(String, Value)>,
     rewrites_history: bool,
 }
 
@@ -53,16 +33,26 @@ impl ChatTemplate {
     /// of these names, empty where there is none.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, CheckpointError> {
         let mut env = python::environment();
-        env.add_template_owned(NAME, source.to_owned())
+        env.add_template_owned(NAME, python::without_generation_tags(source))
             .map_err(template_error)?;
-        let mut template = Self {
+        let template = Self {
             env,
             bos: bos.to_owned(),
             eos: eos.to_owned(),
+            variables: Vec::new(),
             rewrites_history: false,
         };
-        template.rewrites_history = template.probe_rewrites();
-        Ok(template)
+        Ok(template.probed())
+    }
+
+    /// The template with a variable of its own set, as a keyword argument of
+    /// `apply_chat_template` sets it: Qwen3's and GLM-4.5's `enable_thinking`,
+    /// DeepSeek-V3.1's `thinking`, Llama 3's `date_string`.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &serde_json::Value) -> Self {
+        let value = python::from_json(value);
+        self.variables.push((name.to_owned(), value));
+        self.probed()
     }
 
     /// The template as it came with the checkpoint.
@@ -73,44 +63,35 @@ impl ChatTemplate {
 
     /// The text of a whole conversation. `tools` are JSON schemas of the
     /// program's own; their text counts as the template's.
+    ///
+    /// Errors: what the template refuses (Llama 3: two calls in a turn).
     pub fn render(
         &self,
         messages: &[Message],
         tools: &[serde_json::Value],
         add_generation_prompt: bool,
     ) -> Result<String, CheckpointError> {
-        let contents: Vec<&str> = messages.iter().map(|m| &*m.content).collect();
-        self.render_with(messages, &contents, tools, add_generation_prompt)
-    }
-
-    /// The same text, cut where content begins and ends.
-    ///
-    /// Errors: a template that changes content beyond trimming its ends: what
-    /// is content could not be told from what is not.
-    pub fn segments(
-        &self,
-        messages: &[Message],
-        tools: &[serde_json::Value],
-        add_generation_prompt: bool,
-    ) -> Result<Vec<Segment>, CheckpointError> {
-        let whole = self.render(messages, tools, add_generation_prompt)?;
-        let marks = marks(messages, &whole);
-        // An empty content needs no mark, and templates ask whether it is empty.
-        let marked_contents: Vec<&str> = messages
-            .iter()
-            .zip(&marks)
-            .map(|(m, mark)| if m.content.is_empty() { "" } else { mark })
-            .collect();
-        let marked = self.render_with(messages, &marked_contents, tools, add_generation_prompt)?;
-        for trim in [false, true] {
-            let segments = cut(&marked, &marks, messages, trim);
-            if joined(&segments) == whole {
-                return Ok(segments);
-            }
-        }
-        Err(CheckpointError::Template(
-            "it changes what messages say, so their text cannot be told from its own".into(),
-        ))
+        let list = |items: Vec<Value>| Value::from(items);
+        let messages = messages.iter().map(|m| python::from_json(&m.to_json()));
+        let tools = match tools {
+            [] => Value::from(()),
+            tools => list(tools.iter().map(python::from_json).collect()),
+        };
+        let given = [
+            ("messages", list(messages.collect())),
+            ("tools", tools),
+            ("documents", Value::from(())),
+            ("add_generation_prompt", Value::from(add_generation_prompt)),
+            ("bos_token", Value::from(&*self.bos)),
+            ("eos_token", Value::from(&*self.eos)),
+        ];
+        // Of two values of one name the later counts.
+        let own = self.variables.iter().map(|(k, v)| (&**k, v.clone()));
+        let context = Value::from_pairs(own.chain(given));
+        self.env
+            .get_template(NAME)
+            .and_then(|template| template.render(context))
+            .map_err(template_error)
     }
 
     /// The tokens of a whole conversation; content cannot forge special tokens.
@@ -122,112 +103,28 @@ impl ChatTemplate {
         add_generation_prompt: bool,
     ) -> Result<Vec<u32>, CheckpointError> {
         let segments = self.segments(messages, tools, add_generation_prompt)?;
-        Ok(encode(tokenizer, &segments))
+        Ok(segments::encode(tokenizer, &segments))
     }
 
-    /// True when the text of earlier messages depends on later ones (dropped
-    /// reasoning): such a family's history is kept as token ids and its
-    /// template used for each new message alone.
+    /// True when the text of earlier messages depends on later ones: the
+    /// template drops reasoning of turns that are over, or the empty reasoning
+    /// that a prompt began with. Found by rendering a conversation with
+    /// reasoning in it, with the variables that are set.
+    ///
+    /// What is done about it: a history is its token ids, so what was decoded
+    /// stays in it, reasoning included, and the template is used for each new
+    /// message alone ([`ChatTemplate::render_suffix`]). Such a sequence differs
+    /// from the template's rendering of the whole in that reasoning and nothing
+    /// else. Within one turn of a user, results of tools among it, these
+    /// templates keep reasoning too.
     pub fn rewrites_history(&self) -> bool {
         self.rewrites_history
     }
 
-    fn render_with(
-        &self,
-        messages: &[Message],
-        contents: &[&str],
-        tools: &[serde_json::Value],
-        add_generation_prompt: bool,
-    ) -> Result<String, CheckpointError> {
-        let messages: Vec<Value> = messages
-            .iter()
-            .zip(contents)
-            .map(|(m, content)| Value::from_pairs([("role", &*m.role), ("content", *content)]))
-            .collect();
-        let tools = match tools {
-            [] => Value::from(()),
-            tools => tools
-                .iter()
-                .map(python::from_json)
-                .collect::<Vec<_>>()
-                .into(),
-        };
-        let context = Value::from_pairs([
-            ("messages", Value::from(messages)),
-            ("tools", tools),
-            ("add_generation_prompt", Value::from(add_generation_prompt)),
-            ("bos_token", Value::from(&*self.bos)),
-            ("eos_token", Value::from(&*self.eos)),
-        ]);
-        self.env
-            .get_template(NAME)
-            .and_then(|template| template.render(context))
-            .map_err(template_error)
+    fn probed(mut self) -> Self {
+        self.rewrites_history = self.probe_rewrites();
+        self
     }
-}
-
-/// Tokens of segments, neighbours of one origin together: a cut between them
-/// would keep BPE from merging over it.
-pub(super) fn encode(tokenizer: &Tokenizer, segments: &[Segment]) -> Vec<u32> {
-    let by_origin = segments.chunk_by(|a, b| a.is_content == b.is_content);
-    by_origin
-        .flat_map(|same| {
-            let text = joined(same);
-            if same[0].is_content {
-                tokenizer.encode(&text)
-            } else {
-                tokenizer.encode_special(&text)
-            }
-        })
-        .collect()
-}
-
-fn joined(segments: &[Segment]) -> String {
-    segments.iter().map(|segment| &*segment.text).collect()
-}
-
-/// A stand-in for each message's content. None occurs in the text that is
-/// rendered, so that no content can pass for one.
-fn marks(messages: &[Message], whole: &str) -> Vec<String> {
-    let mut salt = 0;
-    loop {
-        // U+E000 and U+E001 are for private use: no template looks for them.
-        let prefix = format!("\u{E000}{salt}.");
-        let taken = |text: &str| text.contains(&prefix);
-        if !taken(whole) && !messages.iter().any(|m| taken(&m.content)) {
-            let mark = |index| format!("{prefix}{index}\u{E001}");
-            return (0..messages.len()).map(mark).collect();
-        }
-        salt += 1;
-    }
-}
-
-/// Cuts marked text at the marks and puts the contents in their places.
-fn cut(marked: &str, marks: &[String], messages: &[Message], trim: bool) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    let mut push = |text: &str, is_content| {
-        if !text.is_empty() {
-            segments.push(Segment {
-                text: text.to_owned(),
-                is_content,
-            });
-        }
-    };
-    let mut rest = marked;
-    // A template may show a message twice or not at all, so look for any mark.
-    while let Some((at, index)) = marks
-        .iter()
-        .enumerate()
-        .filter_map(|(index, mark)| Some((rest.find(mark.as_str())?, index)))
-        .min()
-    {
-        let content = messages[index].content.as_str();
-        push(&rest[..at], false);
-        push(if trim { content.trim() } else { content }, true);
-        rest = &rest[at + marks[index].len()..];
-    }
-    push(rest, false);
-    segments
 }
 
 fn template_error(error: minijinja::Error) -> CheckpointError {
