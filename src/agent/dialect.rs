@@ -152,7 +152,9 @@ impl SplicedDialect {
         // As Qwen3 and GLM-4.5 call it, and DeepSeek-V3.1.
         let template = ["enable_thinking", "thinking"]
             .into_iter()
-            .fold(template.clone(), |t, name| t.with_variable(name, &reasons.into()));
+            .fold(template.clone(), |t, name| {
+                t.with_variable(name, &reasons.into())
+            });
         let render = |turns: &[Turn]| {
             let messages: Vec<Message> = turns
                 .iter()
@@ -162,7 +164,7 @@ impl SplicedDialect {
                 .render(&messages, &[], true)
                 .map_err(|error| error.to_string())
         };
-        let mut dialect = Self::new(render, stops)?;
+        let mut dialect = Self::of_render(render, stops, reasons)?;
         dialect.calls = CallFormat::of_template(&template.source());
         let openings = [&mut dialect.prompt[2], &mut dialect.observation[1]];
         for opening in openings.into_iter().chain([&mut dialect.question[1]]) {
@@ -182,6 +184,14 @@ impl SplicedDialect {
         render: impl Fn(&[Turn]) -> Result<String, String>,
         stops: Vec<String>,
     ) -> Result<Self, DialectError> {
+        Self::of_render(render, stops, false)
+    }
+
+    fn of_render(
+        render: impl Fn(&[Turn]) -> Result<String, String>,
+        stops: Vec<String>,
+        reasons: bool,
+    ) -> Result<Self, DialectError> {
         let turn = |role, mark: &str| Turn {
             role,
             content: mark.into(),
@@ -191,8 +201,11 @@ impl SplicedDialect {
         let (before, rest) = cut(&first, MARKS[0], "system")?;
         let (between, behind) = cut(rest, MARKS[1], "user")?;
         let said = &first[..first.len() - behind.len()];
+        // What a model that answers at once writes first, where the template leaves
+        // that to it: GLM's line end.
+        let mut written = String::new();
         turns.push(turn("assistant", MARKS[2]));
-        let mut after_action = |role| {
+        let mut after_action = |role: &'static str| {
             turns.push(turn(role, MARKS[3]));
             let whole = render(&turns).map_err(DialectError::Render);
             turns.pop();
@@ -200,17 +213,26 @@ impl SplicedDialect {
             // How the action's own turn opens may have changed: reasoning, or the
             // empty place of it, is left out of turns that are over.
             let (history, suffix) = cut(&whole, MARKS[2], "assistant")?;
-            if !history.starts_with(said) {
-                return Err(DialectError::Rewrites { role: "user" });
+            let opening = history
+                .strip_prefix(said)
+                .ok_or(DialectError::Rewrites { role: "user" })?;
+            if let Some(more) = opening.strip_prefix(behind).filter(|_| !reasons) {
+                written = more.to_owned();
             }
             let (open, close) = cut(suffix, MARKS[3], role)?;
             Ok([open.to_string(), close.to_string()])
         };
         let question = after_action("user")?;
+        // GLM-4 calls the role otherwise; a template that knows neither is asked as
+        // the user.
+        let observation = after_action("tool")
+            .or_else(|_: DialectError| after_action("observation"))
+            .unwrap_or_else(|_| question.clone());
+        let with_written = |[open, close]: [String; 2]| [open, close + &written];
         Ok(Self {
-            observation: after_action("tool").unwrap_or_else(|_: DialectError| question.clone()),
-            prompt: [before.into(), between.into(), behind.into()],
-            question,
+            observation: with_written(observation),
+            prompt: [before.into(), between.into(), format!("{behind}{written}")],
+            question: with_written(question),
             calls: CallFormat::default(),
             stops,
         })
@@ -324,6 +346,23 @@ mod tests {
                     assert!(last.ends_with(opening), "{last:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_a_template_leaves_to_the_model_is_written_for_it() {
+        // GLM-4.5's shape: nothing behind the role, a line end before what was said.
+        const SOURCE: &str = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+        let template = ChatTemplate::new(SOURCE, "", "").unwrap();
+        for (reasons, opening) in [(false, "<|assistant|>\n"), (true, "<|assistant|>")] {
+            let dialect = SplicedDialect::of(&template, vec![], reasons).unwrap();
+            let said: String = [dialect.prompt("S", "U"), dialect.observation("O")]
+                .concat()
+                .iter()
+                .map(Segment::text)
+                .collect();
+            let whole = format!("<|system|>\nS<|user|>\nU{opening}<|tool|>\nO{opening}");
+            assert_eq!(said, whole);
         }
     }
 

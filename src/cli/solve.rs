@@ -4,7 +4,7 @@ use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
 use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
 use crate::base::{Budget, Purpose, Strategy, UsageByPurpose};
-use crate::engine::{Engine, Opened, Vocabulary};
+use crate::engine::{Engine, Opened};
 use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
 use crate::search::{RunState, SolveRequest, Tools, resume, solve};
@@ -280,7 +280,11 @@ pub fn dialect(
     let vocabulary = opened.engine.vocabulary();
     let reasons = reasoning_tokens_max > 0;
     let is_token = |mark: &str| vocabulary.encode_special(mark).len() == 1;
-    if reasons && ![REASONING_OPENING, REASONING_CLOSING].into_iter().all(is_token) {
+    if reasons
+        && ![REASONING_OPENING, REASONING_CLOSING]
+            .into_iter()
+            .all(is_token)
+    {
         bail!(
             "this model does not reason ({REASONING_OPENING} is no token of its vocabulary); leave out --reasoning-tokens-max"
         );

@@ -3,6 +3,7 @@
 //! Expected texts are those of `scripts/dump-conversations`; the templates are
 //! not part of the repository (`scripts/fetch-templates`).
 use crate::real;
+use egss::agent::{self, CallFormat, Dialect, SplicedDialect};
 use egss::checkpoint::{ChatTemplate, Checkpoint, Message};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -212,10 +213,50 @@ fn without_thoughts(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// Two tests a family: its renderings, and its suffixes with the variables, the
-/// role of a tool's result, and what its template does to history.
+/// The dialect that an agent cuts from the template writes what the template does,
+/// but for thoughts, and calls as the family was trained to.
+fn carries_an_agent(family: &str, tool: &str, calls: CallFormat) {
+    let template = template(family);
+    for reasons in [false, true] {
+        let dialect = SplicedDialect::of(&template, vec![], reasons)
+            .unwrap_or_else(|error| panic!("{family}: {error}"));
+        assert_eq!(dialect.calls(), calls, "{family}");
+        let text = |segments: Vec<agent::Segment>| -> String {
+            segments.iter().map(agent::Segment::text).collect()
+        };
+        let opening = text(dialect.prompt("Rules.", "An issue."));
+        if !reasons {
+            assert!(!opening.trim_end().ends_with("<think>"), "{family}");
+        }
+        let seen = text(dialect.observation("Seen."));
+        let asked = text(dialect.question("Another way?"));
+        let joined = format!("{opening}One.{seen}Two.{asked}");
+        let history = [
+            ("system", "Rules."),
+            ("user", "An issue."),
+            ("assistant", "One."),
+            (tool, "Seen."),
+            ("assistant", "Two."),
+            ("user", "Another way?"),
+        ];
+        let variables =
+            ["enable_thinking", "thinking"].map(|name| (name.to_owned(), Value::from(reasons)));
+        let whole = with_variables(&template, &variables.into())
+            .render(&crate::messages(&history), &[], true)
+            .unwrap();
+        assert_eq!(
+            without_thoughts(&joined),
+            without_thoughts(&whole),
+            "{family}, reasons: {reasons}"
+        );
+    }
+}
+
+/// Three tests a family: its renderings, its suffixes with the variables, the role
+/// of a tool's result and what its template does to history, and an agent's turns
+/// with the format of its calls.
 macro_rules! families {
-    ($($module:ident: $name:literal, [$($variable:expr),*], $tool:literal, $history:ident;)*) => {$(
+    ($($module:ident: $name:literal, [$($variable:expr),*], $tool:literal, $history:ident, $calls:ident;)*) => {$(
         mod $module {
             #[test]
             fn conversations_are_rendered_as_by_transformers() {
@@ -226,6 +267,11 @@ macro_rules! families {
             fn suffixes_joined_are_the_whole_but_for_what_it_says_it_drops() {
                 super::suffixes_join_to_the_whole($name, &[$($variable),*], $tool, super::$history);
             }
+
+            #[test]
+            fn an_agent_speaks_it() {
+                super::carries_an_agent($name, $tool, super::CallFormat::$calls);
+            }
         }
     )*};
 }
@@ -234,19 +280,19 @@ const KEPT: bool = false;
 const REWRITTEN: bool = true;
 
 families! {
-    qwen2_5: "qwen2.5", [], "tool", KEPT;
-    qwen3: "qwen3", [], "tool", REWRITTEN;
-    qwen3_coder: "qwen3-coder", [], "tool", KEPT;
-    glm_4_0414: "glm-4-0414", [], "observation", KEPT;
-    glm_4_5: "glm-4.5", [], "tool", REWRITTEN;
-    glm_4_6: "glm-4.6", [], "tool", REWRITTEN;
-    glm_4_7_flash: "glm-4.7-flash", [], "tool", REWRITTEN;
-    llama_3_1: "llama-3.1", [], "tool", KEPT;
-    llama_3_2: "llama-3.2", [], "tool", KEPT;
-    smollm2: "smollm2", [], "tool", KEPT;
-    deepseek_v3_0324: "deepseek-v3-0324", [], "tool", KEPT;
-    deepseek_v3_1: "deepseek-v3.1", [("thinking", true.into())], "tool", REWRITTEN;
-    kimi_k2: "kimi-k2", [], "tool", KEPT;
+    qwen2_5: "qwen2.5", [], "tool", KEPT, Hermes;
+    qwen3: "qwen3", [], "tool", REWRITTEN, Hermes;
+    qwen3_coder: "qwen3-coder", [], "tool", KEPT, QwenXml;
+    glm_4_0414: "glm-4-0414", [], "observation", KEPT, Hermes;
+    glm_4_5: "glm-4.5", [], "tool", REWRITTEN, Glm;
+    glm_4_6: "glm-4.6", [], "tool", REWRITTEN, Glm;
+    glm_4_7_flash: "glm-4.7-flash", [], "tool", REWRITTEN, Glm;
+    llama_3_1: "llama-3.1", [], "tool", KEPT, Hermes;
+    llama_3_2: "llama-3.2", [], "tool", KEPT, Hermes;
+    smollm2: "smollm2", [], "tool", KEPT, Hermes;
+    deepseek_v3_0324: "deepseek-v3-0324", [], "tool", KEPT, Hermes;
+    deepseek_v3_1: "deepseek-v3.1", [("thinking", true.into())], "tool", REWRITTEN, Hermes;
+    kimi_k2: "kimi-k2", [], "tool", KEPT, Kimi;
 }
 
 #[test]
