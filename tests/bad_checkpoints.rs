@@ -159,13 +159,13 @@ fn what_the_decoder_does_not_run_is_refused_by_name() {
         "architecture \"foo\" is not supported; this program runs: llama, qwen2, ",
     );
     let (_keep, path) = gguf(|metadata, _| {
-        metadata.insert("qwen2.rope.scaling.type", Value::String("yarn".into()));
+        metadata.insert("qwen2.rope.scaling.type", Value::String("longrope".into()));
     });
-    check_refusal(&path, "RoPE scaling of type \"yarn\"");
+    check_refusal(&path, "uses qwen2.rope.scaling.type: \"longrope\"");
     let (_keep, path) = gguf(|metadata, _| {
         metadata.insert("qwen2.attention.sliding_window", Value::U32(4096));
     });
-    check_refusal(&path, "a sliding window of 4096 tokens");
+    check_refusal(&path, "uses qwen2.attention.sliding_window: 4096");
     for (key, value, expected) in [
         (
             "model_type",

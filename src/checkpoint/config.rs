@@ -187,6 +187,14 @@ impl ModelConfig {
     }
 
     fn zero_size(&self) -> Option<&'static str> {
+        let latent = self.latent.iter().flat_map(|latent| {
+            [
+                (latent.q_rank.unwrap_or(1), "the rank of the queries"),
+                (latent.kv_rank, "the size of the latent"),
+                (latent.still_dims, "the part of a query that is not turned"),
+                (latent.value_dims, "the dimension of a value's head"),
+            ]
+        });
         [
             (self.n_layers, "the number of layers"),
             (self.hidden, "the hidden size"),
@@ -199,6 +207,7 @@ impl ModelConfig {
             (self.context_max, "the context length"),
         ]
         .into_iter()
+        .chain(latent)
         .find_map(|(size, name)| (size == 0).then_some(name))
     }
 }

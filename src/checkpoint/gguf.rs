@@ -1,10 +1,10 @@
 //! A GGUF file: one file with metadata, tokenizer and (quantised) tensors.
-use super::config::{RopeScaling, Rotary};
+use super::CheckpointError;
 use super::names::Place;
-use super::{CheckpointError, ModelConfig};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::{QStorage, QTensor};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -98,47 +98,39 @@ impl GgufFile {
             })
     }
 
-    /// What the metadata of all families says alike: a dense decoder with grouped
-    /// queries and neither biases nor norms of its own.
-    pub fn common_config(&self) -> Result<ModelConfig, CheckpointError> {
-        let architecture = self.require_str("general.architecture")?.to_owned();
-        self.check_attention(&architecture)?;
-        let size = |key: &str| self.require_own_size(key);
-        let real = |key: &str| self.require_f32(&format!("{architecture}.{key}"));
-        let hidden = size("embedding_length")?;
-        let n_heads = size("attention.head_count")?;
-        let head_dim = match self.own_size("attention.key_length") {
-            Some(head_dim) => head_dim,
-            None => hidden.checked_div(n_heads).unwrap_or(0),
+    /// True where the file has the tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.content.tensor_infos.contains_key(name)
+    }
+
+    /// Refuses tensors that nobody wants, by name: they may change what the model
+    /// computes. Those of blocks behind the `n_layers` of the decoder predict tokens
+    /// further ahead (NextN), from which the others take nothing.
+    pub fn refuse_others(
+        &self,
+        wanted: &HashSet<&str>,
+        n_layers: usize,
+    ) -> Result<(), CheckpointError> {
+        let architecture = self.str("general.architecture").unwrap_or_default();
+        let n_blocks = self.size(&format!("{architecture}.block_count"));
+        let n_blocks = n_blocks.unwrap_or(n_layers);
+        let is_further = |name: &str| {
+            let layer = name
+                .strip_prefix("blk.")
+                .and_then(|name| name.split('.').next());
+            let layer = layer.and_then(|layer| layer.parse().ok());
+            layer.is_some_and(|layer| (n_layers..n_blocks).contains(&layer))
         };
-        Ok(ModelConfig {
-            n_layers: size("block_count")?,
-            hidden,
-            n_heads,
-            n_kv_heads: self.own_size("attention.head_count_kv").unwrap_or(n_heads),
-            head_dim,
-            ffn: size("feed_forward_length")?,
-            vocab: match self.shape("token_embd.weight") {
-                Some(shape) => shape[0],
-                None => return Err(self.no_tensor("token_embd.weight")),
-            },
-            context_max: size("context_length")?,
-            rotary: Rotary {
-                dims: self.own_size("rope.dimension_count").unwrap_or(head_dim),
-                theta: real("rope.freq_base")?,
-                interleaved: false,
-                scaling: RopeScaling::None,
-            },
-            rms_eps: real("attention.layer_norm_rms_epsilon")?,
-            tied_embeddings: self.shape("output.weight").is_none(),
-            qkv_bias: false,
-            head_norms: false,
-            post_norms: false,
-            fused_gate_up: false,
-            experts: None,
-            latent: None,
-            architecture,
-        })
+        let names = self.content.tensor_infos.keys().map(String::as_str);
+        let others = names.filter(|name| !wanted.contains(name) && !is_further(name));
+        // By name, so that the same file is refused for the same tensor each time.
+        match others.min() {
+            None => Ok(()),
+            Some(name) => Err(CheckpointError::Unsupported {
+                path: self.path.clone(),
+                what: format!("the tensor {name:?}"),
+            }),
+        }
     }
 
     /// Refuses a file that has a tensor which says `what`.
@@ -152,34 +144,24 @@ impl GgufFile {
         }
     }
 
-    /// A number under the architecture's own name.
-    pub fn own_size(&self, key: &str) -> Option<usize> {
-        let architecture = self.str("general.architecture")?;
-        self.size(&format!("{architecture}.{key}"))
-    }
-
-    pub fn require_own_size(&self, key: &str) -> Result<usize, CheckpointError> {
-        let architecture = self.require_str("general.architecture")?;
-        self.require_size(&format!("{architecture}.{key}"))
-    }
-
-    /// Refuses position encodings and attention masks that the decoder lacks.
-    fn check_attention(&self, architecture: &str) -> Result<(), CheckpointError> {
-        let unsupported = |what: String| CheckpointError::Unsupported {
-            path: self.path.clone(),
-            what,
-        };
-        if let Some(kind) = self.str(&format!("{architecture}.rope.scaling.type"))
-            && kind != "none"
-        {
-            return Err(unsupported(format!("RoPE scaling of type {kind:?}")));
-        }
-        match self.size(&format!("{architecture}.attention.sliding_window")) {
-            Some(window) if window > 0 => {
-                Err(unsupported(format!("a sliding window of {window} tokens")))
-            }
+    /// Refuses one of several files that a checkpoint is split over.
+    pub fn refuse_split(&self) -> Result<(), CheckpointError> {
+        match self.size("split.count") {
+            Some(files) if files > 1 => Err(CheckpointError::Unsupported {
+                path: self.path.clone(),
+                what: format!("weights split over {files} files"),
+            }),
             _ => Ok(()),
         }
+    }
+
+    /// The keys of the metadata, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.content.metadata.keys().map(String::as_str)
+    }
+
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.content.metadata.get(key)
     }
 
     pub fn str(&self, key: &str) -> Option<&str> {
@@ -195,44 +177,12 @@ impl GgufFile {
 
     /// A metadata integer of any width; `None` if absent or negative.
     pub fn size(&self, key: &str) -> Option<usize> {
-        let value = self.content.metadata.get(key)?;
-        let wide = match value {
-            Value::Bool(_) => return None,
-            Value::I8(v) => u64::try_from(*v).ok()?,
-            Value::I16(v) => u64::try_from(*v).ok()?,
-            Value::I32(v) => u64::try_from(*v).ok()?,
-            Value::I64(v) => u64::try_from(*v).ok()?,
-            other => other.to_u64().ok()?,
-        };
-        usize::try_from(wide).ok()
+        size_of(self.value(key)?)
     }
 
     /// A metadata array; `None` if absent.
     pub fn array(&self, key: &str) -> Option<&[Value]> {
         Some(self.content.metadata.get(key)?.to_vec().ok()?)
-    }
-
-    pub fn require_str(&self, key: &str) -> Result<&str, CheckpointError> {
-        self.str(key).ok_or_else(|| self.no_key(key))
-    }
-
-    fn require_size(&self, key: &str) -> Result<usize, CheckpointError> {
-        self.size(key).ok_or_else(|| self.no_key(key))
-    }
-
-    fn require_f32(&self, key: &str) -> Result<f32, CheckpointError> {
-        match self.content.metadata.get(key) {
-            Some(Value::F32(v)) => Ok(*v),
-            Some(Value::F64(v)) => Ok(*v as f32),
-            _ => Err(self.no_key(key)),
-        }
-    }
-
-    fn no_key(&self, key: &str) -> CheckpointError {
-        CheckpointError::Config {
-            path: self.path.clone(),
-            reason: format!("the metadata has no usable {key:?}"),
-        }
     }
 
     pub fn no_tensor(&self, name: &str) -> CheckpointError {
@@ -272,6 +222,19 @@ impl GgufFile {
         }
         Ok(last)
     }
+}
+
+/// An integer of any width; `None` where it is negative or something else.
+pub(super) fn size_of(value: &Value) -> Option<usize> {
+    let wide = match value {
+        Value::Bool(_) => return None,
+        Value::I8(v) => u64::try_from(*v).ok()?,
+        Value::I16(v) => u64::try_from(*v).ok()?,
+        Value::I32(v) => u64::try_from(*v).ok()?,
+        Value::I64(v) => u64::try_from(*v).ok()?,
+        other => other.to_u64().ok()?,
+    };
+    usize::try_from(wide).ok()
 }
 
 /// Checks magic and version, which say in a sentence what candle's reader says in hex.

@@ -11,6 +11,7 @@ mod fields;
 mod gguf;
 mod hub;
 mod manifest;
+mod metadata;
 mod names;
 mod open;
 mod random;

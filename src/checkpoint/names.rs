@@ -12,9 +12,11 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 /// The two kinds of file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    Gguf,
+#[derive(Clone, Copy)]
+pub(super) enum Layout<'a> {
+    /// With what says whether the file has a tensor: a few have other names, or other
+    /// forms by age.
+    Gguf(&'a dyn Fn(&str) -> bool),
     Safetensors,
 }
 
@@ -32,25 +34,46 @@ pub(super) struct Wanted {
 pub(super) struct Place {
     /// The file's name of the tensor that holds it.
     pub tensor: String,
-    /// Rows that the file's tensor has, all its dimensions but the last taken together.
-    pub n_rows: usize,
-    /// Those of them that are wanted, in this order; `None`: all, as they are.
+    /// That tensor's shape there.
+    pub shape: Vec<usize>,
+    /// Its rows that are wanted, in this order; `None`: all, as they are.
     pub rows: Option<Vec<Range<usize>>>,
+    /// True where it holds several matrices, each on its side.
+    pub transposed: bool,
 }
 
 impl Place {
+    /// A tensor of this shape as it is.
+    pub fn whole(tensor: String, shape: &[usize]) -> Self {
+        Self {
+            tensor,
+            shape: shape.to_vec(),
+            rows: None,
+            transposed: false,
+        }
+    }
+
+    /// Rows that the file's tensor has, all its dimensions but the last taken together;
+    /// all numbers of a vector.
+    pub fn n_rows(&self) -> usize {
+        match self.shape.as_slice() {
+            [n] => *n,
+            shape => shape[..shape.len() - 1].iter().product(),
+        }
+    }
+
     /// The wanted rows, in their order.
     pub fn ranges(&self) -> Vec<Range<usize>> {
         match &self.rows {
             Some(rows) => rows.clone(),
-            None => std::iter::once(0..self.n_rows).collect(),
+            None => std::iter::once(0..self.n_rows()).collect(),
         }
     }
 
     /// The wanted rows' bytes, one behind the other, of a tensor that takes `bytes` of the
     /// file from `start` on.
     pub fn read(&self, file: &Mutex<File>, start: u64, bytes: usize) -> std::io::Result<Vec<u8>> {
-        let runs = self.runs(bytes / self.n_rows.max(1));
+        let runs = self.runs(bytes / self.n_rows().max(1));
         let mut read = vec![0; runs.iter().map(Range::len).sum()];
         let mut rest = read.as_mut_slice();
         // A poisoned lock guards nothing but a file position, set anew by each read.
@@ -109,7 +132,7 @@ const PARTS: [(&str, &str); 25] = [
 ];
 
 /// Every tensor of a checkpoint of this configuration.
-pub(super) fn wanted(config: &ModelConfig, layout: Layout) -> Vec<Wanted> {
+pub(super) fn wanted(config: &ModelConfig, layout: Layout<'_>) -> Vec<Wanted> {
     let c = config;
     let mut all = List {
         layout,
@@ -139,61 +162,42 @@ pub(super) fn wanted(config: &ModelConfig, layout: Layout) -> Vec<Wanted> {
     all.wanted
 }
 
-struct List {
-    layout: Layout,
+struct List<'a> {
+    layout: Layout<'a>,
     wanted: Vec<Wanted>,
 }
 
-impl List {
+impl List<'_> {
     /// A tensor that the file has as it is wanted.
     fn whole(&mut self, name: &str, shape: &[usize]) {
-        let tensor = self.file_name(name);
-        self.push(name, shape, tensor, leading(shape), None);
+        let place = Place::whole(self.file_name(name), shape);
+        self.push(name, shape, place);
     }
 
-    fn push(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        tensor: String,
-        n_rows: usize,
-        rows: Option<Vec<Range<usize>>>,
-    ) {
+    fn push(&mut self, name: &str, shape: &[usize], place: Place) {
         self.wanted.push(Wanted {
             name: name.to_owned(),
             shape: shape.to_vec(),
-            place: Place {
-                tensor,
-                n_rows,
-                rows,
-            },
+            place,
         });
     }
 
     /// The file's name of a tensor.
     fn file_name(&self, name: &str) -> String {
         match self.layout {
-            Layout::Gguf => name.to_owned(),
+            Layout::Gguf(_) => name.to_owned(),
             Layout::Safetensors => safetensors_name(name).expect("a name of this module"),
         }
     }
 }
 
-/// All dimensions but the last together; all of a vector.
-fn leading(shape: &[usize]) -> usize {
-    match shape {
-        [n] => *n,
-        shape => shape[..shape.len() - 1].iter().product(),
-    }
-}
-
-struct Layer<'a> {
+struct Layer<'a, 'l> {
     index: usize,
     config: &'a ModelConfig,
-    all: &'a mut List,
+    all: &'a mut List<'l>,
 }
 
-impl Layer<'_> {
+impl Layer<'_, '_> {
     fn name(&self, part: &str) -> String {
         format!("blk.{}.{part}", self.index)
     }
@@ -203,27 +207,50 @@ impl Layer<'_> {
         self.all.whole(&name, shape);
     }
 
-    /// `part` as some rows of the file's `holder`, which has `n_rows`.
+    /// `part` as some rows of the file's `holder`.
     fn rows(
         &mut self,
         part: &str,
         shape: &[usize],
-        holder: &str,
-        n_rows: usize,
+        (holder, holder_shape): (&str, &[usize]),
         rows: Vec<Range<usize>>,
     ) {
-        let tensor = self.all.file_name(&self.name(holder));
+        let place = Place {
+            rows: Some(rows),
+            ..Place::whole(self.all.file_name(&self.name(holder)), holder_shape)
+        };
         let name = self.name(part);
-        self.all.push(&name, shape, tensor, n_rows, Some(rows));
+        self.all.push(&name, shape, place);
+    }
+
+    /// `part` as all that the file's `holder` has, by other dimensions.
+    fn reshaped(&mut self, part: &str, shape: &[usize], holder: &str, holder_shape: &[usize]) {
+        let place = Place::whole(self.all.file_name(&self.name(holder)), holder_shape);
+        let name = self.name(part);
+        self.all.push(&name, shape, place);
+    }
+
+    /// True for a GGUF file that has this part of the layer.
+    fn gguf_has(&self, part: &str) -> bool {
+        match self.all.layout {
+            Layout::Gguf(has) => has(&self.name(part)),
+            Layout::Safetensors => false,
+        }
     }
 
     fn norms(&mut self) {
         let hidden = self.config.hidden;
         self.whole("attn_norm.weight", &[hidden]);
-        self.whole("ffn_norm.weight", &[hidden]);
+        let after_attention = "post_attention_norm.weight";
         if self.config.post_norms {
-            self.whole("post_attention_norm.weight", &[hidden]);
+            self.whole("ffn_norm.weight", &[hidden]);
+            self.whole(after_attention, &[hidden]);
             self.whole("post_ffw_norm.weight", &[hidden]);
+        } else if self.gguf_has(after_attention) {
+            // GLM-4.5's GGUF calls the norm before the feed-forward by what it follows.
+            self.reshaped("ffn_norm.weight", &[hidden], after_attention, &[hidden]);
+        } else {
+            self.whole("ffn_norm.weight", &[hidden]);
         }
     }
 
@@ -256,7 +283,7 @@ impl Layer<'_> {
             rows.extend(halves(first, rotary.dims));
             rows.push(first + rotary.dims..first + d);
         }
-        self.rows(part, shape, part, n, rows);
+        self.rows(part, shape, (part, shape), rows);
     }
 
     fn latent_attention(&mut self, latent: &LatentConfig) {
@@ -278,53 +305,51 @@ impl Layer<'_> {
             None => (c.hidden, "attn_q.weight"),
         };
         let n_rows = h * (still + turned);
+        let holder_shape = [n_rows, q_in];
+        let holder = (holder, holder_shape.as_slice());
         let heads = (0..n_rows).step_by(still + turned);
         let rows = heads.clone().flat_map(|head| order(head + still)).collect();
-        self.rows(
-            "attn_q_turned.weight",
-            &[h * turned, q_in],
-            holder,
-            n_rows,
-            rows,
-        );
+        self.rows("attn_q_turned.weight", &[h * turned, q_in], holder, rows);
         let rows = heads.map(|head| head..head + still).collect();
-        self.rows(
-            "attn_q_still.weight",
-            &[h * still, q_in],
-            holder,
-            n_rows,
-            rows,
-        );
+        self.rows("attn_q_still.weight", &[h * still, q_in], holder, rows);
         // The latent, then the one key's turned part.
-        let (rank, holder) = (latent.kv_rank, "attn_kv_a_mqa.weight");
-        let n_rows = rank + turned;
-        self.rows(
-            "attn_k_turned.weight",
-            &[turned, c.hidden],
-            holder,
-            n_rows,
-            order(rank),
-        );
+        let rank = latent.kv_rank;
+        let holder_shape = [rank + turned, c.hidden];
+        let holder = ("attn_kv_a_mqa.weight", holder_shape.as_slice());
+        let shape = [turned, c.hidden];
+        self.rows("attn_k_turned.weight", &shape, holder, order(rank));
         let rows = std::iter::once(0..rank).collect();
-        self.rows(
-            "attn_latent.weight",
-            &[rank, c.hidden],
-            holder,
-            n_rows,
-            rows,
-        );
+        self.rows("attn_latent.weight", &[rank, c.hidden], holder, rows);
         self.whole("attn_kv_a_norm.weight", &[rank]);
-        // What makes keys of a latent, and values: of each head one, then the other.
-        let (holder, value) = ("attn_kv_b.weight", latent.value_dims);
-        let n_rows = h * (still + value);
-        let heads = (0..n_rows).step_by(still + value);
+        self.up_from_latent(latent);
+        self.whole("attn_output.weight", &[c.hidden, h * latent.value_dims]);
+    }
+
+    /// What makes keys of a latent, and what makes values.
+    fn up_from_latent(&mut self, latent: &LatentConfig) {
+        let (h, rank) = (self.config.n_heads, latent.kv_rank);
+        let (still, value) = (latent.still_dims, latent.value_dims);
+        let (keys, values) = ("attn_k_b.weight", "attn_v_b.weight");
+        let (keys_shape, values_shape) = ([h * still, rank], [h * value, rank]);
+        if self.gguf_has(keys) {
+            // A tensor each, with a matrix a head; those of the keys from the latent's side.
+            let place = Place {
+                transposed: true,
+                ..Place::whole(self.name(keys), &[h, rank, still])
+            };
+            let name = self.name(keys);
+            self.all.push(&name, &keys_shape, place);
+            self.reshaped(values, &values_shape, values, &[h, value, rank]);
+            return;
+        }
+        // Of each head one, then the other.
+        let holder_shape = [h * (still + value), rank];
+        let holder = ("attn_kv_b.weight", holder_shape.as_slice());
+        let heads = (0..h * (still + value)).step_by(still + value);
         let rows = heads.clone().map(|head| head..head + still).collect();
-        self.rows("attn_k_b.weight", &[h * still, rank], holder, n_rows, rows);
-        let rows = heads
-            .map(|head| head + still..head + still + value)
-            .collect();
-        self.rows("attn_v_b.weight", &[h * value, rank], holder, n_rows, rows);
-        self.whole("attn_output.weight", &[c.hidden, h * value]);
+        self.rows(keys, &keys_shape, holder, rows);
+        let rows = heads.map(|head| head + still..head + still + value);
+        self.rows(values, &values_shape, holder, rows.collect());
     }
 
     fn feed_forward(&mut self) {
@@ -337,12 +362,14 @@ impl Layer<'_> {
             return;
         }
         let holder = match self.all.layout {
-            Layout::Gguf => "ffn_up.weight",
+            Layout::Gguf(_) => "ffn_up.weight",
             Layout::Safetensors => "ffn_gate_up.weight",
         };
+        let holder_shape = [2 * ffn, hidden];
+        let holder = (holder, holder_shape.as_slice());
         for (part, first) in [("ffn_gate.weight", 0), ("ffn_up.weight", ffn)] {
             let rows = std::iter::once(first..first + ffn).collect();
-            self.rows(part, &shape, holder, 2 * ffn, rows);
+            self.rows(part, &shape, holder, rows);
         }
     }
 
@@ -370,11 +397,11 @@ impl Layer<'_> {
         let of_expert = format!("{part}.{expert}.weight");
         match self.all.layout {
             Layout::Safetensors => self.whole(&of_expert, shape),
-            Layout::Gguf => {
-                let rows = expert * shape[0]..(expert + 1) * shape[0];
-                let rows = std::iter::once(rows).collect();
+            Layout::Gguf(_) => {
+                let [out, inner] = *shape;
+                let rows = std::iter::once(expert * out..(expert + 1) * out).collect();
                 let holder = format!("{part}_exps.weight");
-                self.rows(&of_expert, shape, &holder, n * shape[0], rows);
+                self.rows(&of_expert, shape, (&holder, &[n, out, inner]), rows);
             }
         }
     }
@@ -440,7 +467,7 @@ mod tests {
         config.head_dim = 6;
         config.rotary.dims = 4;
         config.rotary.interleaved = true;
-        let all = wanted(&config, Layout::Gguf);
+        let all = wanted(&config, Layout::Gguf(&|_| false));
         let rows = place(&all, "blk.0.attn_k.weight").rows.clone().unwrap();
         let rows: Vec<usize> = rows.into_iter().flatten().collect();
         assert_eq!(rows, [0, 2, 1, 3, 4, 5, 6, 8, 7, 9, 10, 11]);
@@ -478,10 +505,10 @@ mod tests {
             bias.tensor,
             "model.layers.0.mlp.gate.e_score_correction_bias"
         );
-        let all = wanted(&config, Layout::Gguf);
+        let all = wanted(&config, Layout::Gguf(&|_| false));
         let of_three = place(&all, "blk.0.ffn_up.3.weight");
         assert_eq!(of_three.tensor, "blk.0.ffn_up_exps.weight");
-        assert_eq!(of_three.n_rows, 24);
+        assert_eq!(of_three.shape, [4, 6, 8]);
         assert_eq!(of_three.runs(1).first(), Some(&(18..24)));
     }
 }

@@ -5,8 +5,9 @@ use super::safetensors_dir::SafetensorsDir;
 use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, families, random};
 use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Tensor};
+use candle_core::{D, Device, Tensor};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,11 +93,17 @@ impl Checkpoint {
     }
 
     fn of(source: Source, config: ModelConfig) -> Result<Self, CheckpointError> {
-        let layout = match &source {
-            Source::Gguf(_) | Source::Random(_) => Layout::Gguf,
-            Source::Safetensors(_) => Layout::Safetensors,
+        let wanted = match &source {
+            Source::Gguf(gguf) => {
+                let wanted = wanted(&config, Layout::Gguf(&|name| gguf.has(name)));
+                let tensors = wanted.iter().map(|w| w.place.tensor.as_str()).collect();
+                gguf.refuse_others(&tensors, config.n_layers)?;
+                wanted
+            }
+            Source::Random(_) => wanted(&config, Layout::Gguf(&|_| false)),
+            Source::Safetensors(_) => wanted(&config, Layout::Safetensors),
         };
-        let wanted = wanted(&config, layout).into_iter();
+        let wanted = wanted.into_iter();
         let mut open = Self {
             source,
             config,
@@ -146,9 +153,10 @@ impl Checkpoint {
     /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
     /// tied: use [`Checkpoint::embedding`] again there.
     pub fn linear(&self, name: &str, device: &Device) -> Result<Weight, CheckpointError> {
-        let Wanted { place, shape, .. } = self.find(name)?;
+        let wanted = self.find(name)?;
+        let Wanted { place, shape, .. } = wanted;
         let weight = match &self.source {
-            Source::Gguf(gguf) => {
+            Source::Gguf(gguf) if !place.transposed => {
                 let tensor = gguf.tensor(place, shape, device)?;
                 match tensor.dtype() {
                     GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
@@ -157,6 +165,7 @@ impl Checkpoint {
                     _ => Weight::Quantized(Arc::new(tensor)),
                 }
             }
+            Source::Gguf(gguf) => Weight::Plain(gguf_floats(gguf, wanted, device)?),
             Source::Safetensors(dir) => Weight::Plain(dir.plain_tensor(place, shape, device)?),
             Source::Random(_) => Weight::Plain(random_tensor(name, shape, device)?),
         };
@@ -167,9 +176,10 @@ impl Checkpoint {
     /// A norm's weight, a bias, or a matrix that goes into no product of rows, by name:
     /// f32.
     pub fn floats(&self, name: &str, device: &Device) -> Result<Tensor, CheckpointError> {
-        let Wanted { place, shape, .. } = self.find(name)?;
+        let wanted = self.find(name)?;
+        let Wanted { place, shape, .. } = wanted;
         let floats = match &self.source {
-            Source::Gguf(gguf) => dequantized(name, &gguf.tensor(place, shape, device)?, device)?,
+            Source::Gguf(gguf) => gguf_floats(gguf, wanted, device)?,
             Source::Safetensors(dir) => dir.tensor(place, shape, device)?,
             Source::Random(_) => random_tensor(name, shape, device)?
                 .to_dtype(candle_core::DType::F32)
@@ -273,52 +283,37 @@ impl Checkpoint {
 
     /// Refuses a tensor that is not there, or that is of other sizes.
     fn check_shape(&self, wanted: &Wanted) -> Result<(), CheckpointError> {
-        let Place {
-            tensor,
-            n_rows,
-            rows,
-        } = &wanted.place;
+        let Place { tensor, shape, .. } = &wanted.place;
         let found = match &self.source {
             Source::Gguf(gguf) => gguf.shape(tensor),
             Source::Safetensors(dir) => dir.shape(tensor),
             Source::Random(_) => return Ok(()),
         };
         let path = self.path().to_owned();
-        let Some(found) = found else {
-            let name = tensor.to_owned();
-            return Err(CheckpointError::NoTensor { path, name });
-        };
-        let mut expected = wanted.shape.clone();
-        if rows.is_some() {
-            expected[0] = *n_rows;
-        }
-        let fits = match (found, expected.as_slice()) {
-            // The matrices of all experts one behind the other.
-            ([outer @ .., last], [rows, columns]) if outer.len() > 1 => {
-                last == columns && outer.iter().product::<usize>() == *rows
-            }
-            (found, expected) => found == expected,
-        };
-        match fits {
-            true => Ok(()),
-            false => Err(CheckpointError::Shape {
+        let name = tensor.to_owned();
+        match found {
+            None => Err(CheckpointError::NoTensor { path, name }),
+            Some(found) if found == shape.as_slice() => Ok(()),
+            Some(found) => Err(CheckpointError::Shape {
                 path,
-                name: tensor.to_owned(),
+                name,
                 found: found.to_vec(),
-                expected,
+                expected: shape.clone(),
             }),
         }
     }
 
     /// Bytes that a tensor takes in the file.
     fn wanted_bytes(&self, wanted: &Wanted) -> u64 {
-        let Place { tensor, n_rows, .. } = &wanted.place;
+        let place = &wanted.place;
+        let tensor = &place.tensor;
         let whole = match &self.source {
             Source::Gguf(gguf) => gguf.tensor_bytes(tensor),
             Source::Safetensors(dir) => dir.tensor_bytes(tensor),
             Source::Random(_) => return 2 * wanted.shape.iter().product::<usize>() as u64,
         };
-        whole / (*n_rows).max(1) as u64 * wanted.shape[0] as u64
+        let n_wanted: usize = place.ranges().iter().map(Range::len).sum();
+        whole / place.n_rows().max(1) as u64 * n_wanted as u64
     }
 
     fn report(&self, name: &str) {
@@ -335,6 +330,26 @@ fn random_tensor(name: &str, shape: &[usize], device: &Device) -> Result<Tensor,
         name: name.to_owned(),
         source,
     })
+}
+
+/// A tensor as f32 numbers, each of its matrices upright.
+fn gguf_floats(
+    gguf: &GgufFile,
+    wanted: &Wanted,
+    device: &Device,
+) -> Result<Tensor, CheckpointError> {
+    let Wanted { name, shape, place } = wanted;
+    if !place.transposed {
+        return dequantized(name, &gguf.tensor(place, shape, device)?, device);
+    }
+    let tensor = dequantized(name, &gguf.tensor(place, &place.shape, device)?, device)?;
+    tensor
+        .transpose(D::Minus2, D::Minus1)
+        .and_then(|upright| upright.contiguous()?.reshape(shape.as_slice()))
+        .map_err(|source| CheckpointError::Tensor {
+            name: name.to_owned(),
+            source,
+        })
 }
 
 fn dequantized(name: &str, tensor: &QTensor, device: &Device) -> Result<Tensor, CheckpointError> {

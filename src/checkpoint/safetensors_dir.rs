@@ -175,7 +175,7 @@ impl SafetensorsDir {
         }
         let scales_name = format!("{name}_scale_inv");
         let (n_scale_rows, n_scale_columns) = (
-            place.n_rows.div_ceil(block_rows),
+            place.n_rows().div_ceil(block_rows),
             n_columns.div_ceil(block_columns),
         );
         match self.shape(&scales_name) {
@@ -187,12 +187,8 @@ impl SafetensorsDir {
                 });
             }
         }
-        let scales = Place {
-            tensor: scales_name,
-            n_rows: n_scale_rows,
-            rows: None,
-        };
         let shape_of_scales = [n_scale_rows, n_scale_columns];
+        let scales = Place::whole(scales_name, &shape_of_scales);
         let scales = self.tensor(&scales, &shape_of_scales, &Device::Cpu)?;
         let scales = scales.to_vec2::<f32>().map_err(of_tensor)?;
         let rows = place.ranges().into_iter();

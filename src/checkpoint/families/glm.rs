@@ -1,9 +1,10 @@
 //! GLM-4-0414, and GLM-4.5 and 4.6 with experts.
 use super::super::config::{ExpertsConfig, RouterConfig, RouterScores};
 use super::super::fields::Fields;
+use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
-use super::common;
 use super::rope::rotary;
+use super::{common, gguf};
 
 /// The share of a head that is turned where config.json does not say.
 const TURNED: f32 = 0.5;
@@ -18,12 +19,33 @@ pub(super) fn glm4(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> 
     Ok(config)
 }
 
+/// What is turned of a head stays in the order of neighbours there.
+pub(super) fn glm4_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointError> {
+    let mut config = gguf::grouped(metadata)?;
+    config.rotary.interleaved = true;
+    config.qkv_bias = metadata.gguf().has("blk.0.attn_q.bias");
+    config.post_norms = true;
+    config.fused_gate_up = true;
+    Ok(config)
+}
+
 pub(super) fn glm4_moe(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
     let mut config = common(fields)?;
     config.rotary = rotary(fields, config.head_dim, TURNED)?;
     config.qkv_bias = fields.flag("attention_bias", false)?;
     config.head_norms = fields.flag("use_qk_norm", false)?;
     config.experts = Some(sigmoid_experts(fields)?);
+    Ok(config)
+}
+
+pub(super) fn glm4_moe_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointError> {
+    let mut config = gguf::grouped(metadata)?;
+    config.qkv_bias = metadata.gguf().has("blk.0.attn_q.bias");
+    config.head_norms = metadata.gguf().has("blk.0.attn_q_norm.weight");
+    // Sigmoids also where the file does not say.
+    gguf::check_scores(metadata, RouterScores::Sigmoid)?;
+    let experts = gguf::experts(metadata, RouterScores::Sigmoid, config.n_layers)?;
+    config.experts = Some(experts);
     Ok(config)
 }
 

@@ -1,8 +1,8 @@
 //! Llama and what is built like it (SmolLM2).
 use super::super::fields::Fields;
-use super::super::gguf::GgufFile;
+use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
-use super::{FromGguf, common};
+use super::{common, gguf};
 
 pub(super) fn from_json(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
     fields.only("attention_bias", false)?;
@@ -11,9 +11,11 @@ pub(super) fn from_json(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointEr
 }
 
 /// GGUF has the rows of q and k put in the order of neighbours.
-pub(super) fn from_gguf(gguf: &GgufFile, mut config: ModelConfig) -> FromGguf {
+pub(super) fn from_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointError> {
     // Llama 3.1's scaling lies in a tensor of its own there.
-    gguf.refuse_tensor("rope_freqs.weight", "RoPE scaling by a tensor of factors")?;
+    let file = metadata.gguf();
+    file.refuse_tensor("rope_freqs.weight", "RoPE scaling by a tensor of factors")?;
+    let mut config = gguf::grouped(metadata)?;
     config.rotary.interleaved = true;
     Ok(config)
 }

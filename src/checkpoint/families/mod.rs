@@ -1,6 +1,7 @@
 //! The model families, each a mapping from what its checkpoints say to a
 //! [`ModelConfig`]. All run on one decoder.
 mod deepseek;
+mod gguf;
 mod glm;
 mod llama;
 mod qwen;
@@ -8,6 +9,7 @@ mod rope;
 
 use super::fields::Fields;
 use super::gguf::GgufFile;
+use super::metadata::Metadata;
 use super::{CheckpointError, ModelConfig};
 use serde_json::Value;
 use std::path::Path;
@@ -17,53 +19,59 @@ struct Family {
     /// `model_type` of config.json.
     model_type: &'static str,
     from_json: fn(&Fields<'_>) -> Result<ModelConfig, CheckpointError>,
-    /// `general.architecture` of GGUF, and what its metadata leaves to be known.
-    gguf: Option<(&'static str, ReadGguf)>,
+    /// `general.architecture` of GGUF.
+    gguf_architecture: &'static str,
+    from_gguf: fn(&Metadata<'_>) -> Result<ModelConfig, CheckpointError>,
 }
-
-type FromGguf = Result<ModelConfig, CheckpointError>;
-type ReadGguf = fn(&GgufFile, ModelConfig) -> FromGguf;
 
 const FAMILIES: [Family; 8] = [
     Family {
         model_type: "llama",
         from_json: llama::from_json,
-        gguf: Some(("llama", llama::from_gguf)),
+        gguf_architecture: "llama",
+        from_gguf: llama::from_gguf,
     },
     Family {
         model_type: "qwen2",
         from_json: qwen::qwen2,
-        gguf: Some(("qwen2", qwen::qwen2_gguf)),
+        gguf_architecture: "qwen2",
+        from_gguf: qwen::qwen2_gguf,
     },
     Family {
         model_type: "qwen3",
         from_json: qwen::qwen3,
-        gguf: Some(("qwen3", qwen::qwen3_gguf)),
+        gguf_architecture: "qwen3",
+        from_gguf: qwen::qwen3_gguf,
     },
     Family {
         model_type: "qwen3_moe",
         from_json: qwen::qwen3_moe,
-        gguf: Some(("qwen3moe", qwen::qwen3_moe_gguf)),
+        gguf_architecture: "qwen3moe",
+        from_gguf: qwen::qwen3_moe_gguf,
     },
     Family {
         model_type: "glm4",
         from_json: glm::glm4,
-        gguf: None,
+        gguf_architecture: "glm4",
+        from_gguf: glm::glm4_gguf,
     },
     Family {
         model_type: "glm4_moe",
         from_json: glm::glm4_moe,
-        gguf: None,
+        gguf_architecture: "glm4moe",
+        from_gguf: glm::glm4_moe_gguf,
     },
     Family {
         model_type: "deepseek_v3",
         from_json: deepseek::from_json,
-        gguf: None,
+        gguf_architecture: "deepseek2",
+        from_gguf: deepseek::from_gguf,
     },
     Family {
         model_type: "kimi_k2",
         from_json: deepseek::from_json,
-        gguf: None,
+        gguf_architecture: "deepseek2",
+        from_gguf: deepseek::from_gguf,
     },
 ];
 
@@ -96,16 +104,21 @@ pub(super) fn from_json(path: &Path, json: &Value) -> Result<ModelConfig, Checkp
 }
 
 /// The configuration in a GGUF file's metadata, validated.
-pub(super) fn from_gguf(gguf: &GgufFile) -> FromGguf {
-    let found = gguf.require_str("general.architecture")?;
-    let of = |family: &&Family| family.gguf.is_some_and(|(name, _)| name == found);
-    let family = FAMILIES.iter().find(of);
-    let Some((_, read)) = family.and_then(|family| family.gguf) else {
-        return Err(CheckpointError::Architecture {
-            found: found.to_owned(),
-        });
-    };
-    read(gguf, gguf.common_config()?)?.validated(gguf.path())
+///
+/// Errors: a family or a key that this program does not run, by name.
+pub(super) fn from_gguf(gguf: &GgufFile) -> Result<ModelConfig, CheckpointError> {
+    let metadata = Metadata::of(gguf)?;
+    let found = metadata.architecture();
+    let family = FAMILIES
+        .iter()
+        .find(|family| family.gguf_architecture == found);
+    let family = family.ok_or_else(|| CheckpointError::Architecture {
+        found: found.to_owned(),
+    })?;
+    gguf.refuse_split()?;
+    let config = (family.from_gguf)(&metadata)?;
+    metadata.finish()?;
+    config.validated(gguf.path())
 }
 
 /// What all families say alike in config.json: a dense decoder with grouped queries.

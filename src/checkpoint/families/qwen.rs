@@ -1,9 +1,9 @@
 //! Qwen 2 and 2.5, Qwen 3, and Qwen 3 with experts.
 use super::super::config::{ExpertsConfig, RouterConfig, RouterScores};
 use super::super::fields::Fields;
-use super::super::gguf::GgufFile;
+use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
-use super::{FromGguf, common};
+use super::{common, gguf};
 
 pub(super) fn qwen2(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
     Ok(ModelConfig {
@@ -12,10 +12,10 @@ pub(super) fn qwen2(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError>
     })
 }
 
-pub(super) fn qwen2_gguf(_: &GgufFile, config: ModelConfig) -> FromGguf {
+pub(super) fn qwen2_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointError> {
     Ok(ModelConfig {
         qkv_bias: true,
-        ..config
+        ..gguf::grouped(metadata)?
     })
 }
 
@@ -28,10 +28,10 @@ pub(super) fn qwen3(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError>
     })
 }
 
-pub(super) fn qwen3_gguf(_: &GgufFile, config: ModelConfig) -> FromGguf {
+pub(super) fn qwen3_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointError> {
     Ok(ModelConfig {
         head_norms: true,
-        ..config
+        ..gguf::grouped(metadata)?
     })
 }
 
@@ -50,7 +50,14 @@ pub(super) fn qwen3_moe(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointEr
         ffn: fields.size("moe_intermediate_size")?,
         shared_ffn: 0,
         dense_layers: (0..config.n_layers).filter(is_dense).collect(),
-        router: router(fields.flag("norm_topk_prob", false)?),
+        router: RouterConfig {
+            scores: RouterScores::Softmax,
+            corrected: false,
+            n_groups: 1,
+            n_groups_used: 1,
+            normalised: fields.flag("norm_topk_prob", false)?,
+            scale: 1.0,
+        },
     };
     Ok(ModelConfig {
         experts: Some(experts),
@@ -59,28 +66,13 @@ pub(super) fn qwen3_moe(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointEr
 }
 
 /// All layers have experts, and the weights of the chosen add up to one.
-pub(super) fn qwen3_moe_gguf(gguf: &GgufFile, config: ModelConfig) -> FromGguf {
-    let experts = ExpertsConfig {
-        n: gguf.require_own_size("expert_count")?,
-        n_used: gguf.require_own_size("expert_used_count")?,
-        ffn: gguf.require_own_size("expert_feed_forward_length")?,
-        shared_ffn: 0,
-        dense_layers: Vec::new(),
-        router: router(true),
-    };
+pub(super) fn qwen3_moe_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointError> {
+    let config = qwen3_gguf(metadata)?;
+    gguf::check_scores(metadata, RouterScores::Softmax)?;
+    let mut experts = gguf::experts(metadata, RouterScores::Softmax, config.n_layers)?;
+    experts.router.normalised = true;
     Ok(ModelConfig {
         experts: Some(experts),
-        ..qwen3_gguf(gguf, config)?
+        ..config
     })
-}
-
-fn router(normalised: bool) -> RouterConfig {
-    RouterConfig {
-        scores: RouterScores::Softmax,
-        corrected: false,
-        n_groups: 1,
-        n_groups_used: 1,
-        normalised,
-        scale: 1.0,
-    }
 }
