@@ -1,6 +1,7 @@
 //! Text to token ids and back, exactly as the model was trained.
 mod byte_level;
 mod source;
+mod split;
 
 use super::CheckpointError;
 use super::gguf::GgufFile;

@@ -1,18 +1,10 @@
 //! Where a tokenizer comes from: GGUF metadata or a tokenizer.json.
 use super::super::gguf::GgufFile;
+use super::split::Pipeline;
 use candle_core::quantized::gguf_file::Value;
 use std::path::Path;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::normalizers::unicode::NFC;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::tokenizer::SplitDelimiterBehavior;
-
-/// How Qwen2 cuts text before BPE: as in the tokenizer.json published with the
-/// Qwen2.5 models. Each digit stands alone.
-const QWEN2_SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// GGUF's token types (llama.cpp's `llama_token_type`).
 const TOKEN_NORMAL: usize = 1;
@@ -61,15 +53,13 @@ pub(super) fn of_bytes(end: &str) -> Result<Parts, String> {
 pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
     let model = gguf.str("tokenizer.ggml.model").unwrap_or("none");
     let pre = gguf.str("tokenizer.ggml.pre").unwrap_or("default");
-    let pipeline = match (model, pre) {
-        ("gpt2", "qwen2") => qwen2,
-        ("gpt2", "smollm") => smollm,
-        _ => {
-            return Err(format!(
-                "it is of kind {model:?} with pre-tokenizer {pre:?}; this program reads \"gpt2\" with \"qwen2\" or \"smollm\""
-            ));
-        }
-    };
+    let pipeline = Pipeline::find(pre).filter(|_| model == "gpt2");
+    let pipeline = pipeline.ok_or_else(|| {
+        format!(
+            "it is of kind {model:?} with pre-tokenizer {pre:?}; this program reads \"gpt2\" with one of {}",
+            Pipeline::names()
+        )
+    })?;
     let texts = strings(gguf, "tokenizer.ggml.tokens")?;
     let types = gguf
         .array("tokenizer.ggml.token_type")
@@ -103,40 +93,9 @@ pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
         })
         .collect::<Result<_, String>>()?;
     Ok(Parts {
-        bpe: pipeline(vocab, merges).map_err(|e| e.to_string())?,
+        bpe: pipeline.build(vocab, merges).map_err(|e| e.to_string())?,
         added,
     })
-}
-
-/// Qwen2's pipeline: NFC, split, bytes, BPE.
-fn qwen2(vocab: Vocab, merges: Vec<(String, String)>) -> tokenizers::Result<tokenizers::Tokenizer> {
-    let bpe = BPE::builder().vocab_and_merges(vocab, merges).build()?;
-    let split = Split::new(
-        SplitPattern::Regex(QWEN2_SPLIT.into()),
-        SplitDelimiterBehavior::Isolated,
-        false,
-    )?;
-    let mut tokenizer = tokenizers::Tokenizer::new(bpe);
-    tokenizer.with_normalizer(Some(NFC))?;
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
-        split.into(),
-        ByteLevel::new(false, false, false).into(),
-    ])));
-    Ok(tokenizer)
-}
-
-/// SmolLM2's pipeline: digits apart, GPT-2's split, bytes, BPE.
-fn smollm(
-    vocab: Vocab,
-    merges: Vec<(String, String)>,
-) -> tokenizers::Result<tokenizers::Tokenizer> {
-    let bpe = BPE::builder().vocab_and_merges(vocab, merges).build()?;
-    let mut tokenizer = tokenizers::Tokenizer::new(bpe);
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
-        Digits::new(true).into(),
-        ByteLevel::new(false, false, true).into(),
-    ])));
-    Ok(tokenizer)
 }
 
 /// Reads a tokenizer.json whose model is a byte-level BPE. Errors: a sentence's end.
