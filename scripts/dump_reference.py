@@ -50,6 +50,9 @@ DECODE_STEPS = 16
 GAP_MIN = 0.01
 # Different tokens in a continuation; one that repeats itself would say little.
 DISTINCT_MIN = 4
+# Of the router's logits of the last expert chosen and the first that is not, where a
+# quantised file is compared as well: its products round activations.
+EXPERT_GAP_MIN = 0.05
 EAGER = dict(attn_implementation="eager", experts_implementation="eager")
 # Rows of logits; a few more than the tokenizer has tokens, as in real checkpoints.
 VOCAB = 320
@@ -189,6 +192,28 @@ FIXTURES = {
             tie_word_embeddings=False,
         ),
         [21, 200],
+    ),
+    # Every matrix of Q8_0's numbers, all layers with experts: what GGUF can hold. One
+    # prompt, so that there are seeds with which no choice of experts is a close one.
+    "qwen3-moe-q8-tiny": (
+        Qwen3MoeConfig,
+        dict(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            intermediate_size=64,
+            moe_intermediate_size=32,
+            num_experts=8,
+            num_experts_per_tok=2,
+            norm_topk_prob=True,
+            decoder_sparse_step=1,
+            mlp_only_layers=[],
+            rope_theta=1_000_000.0,
+            tie_word_embeddings=False,
+        ),
+        [21],
     ),
     "glm4-tiny": (
         Glm4Config,
@@ -405,6 +430,22 @@ def to_fp8(path: Path) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
+def round_to_q8_0(model: PreTrainedModel) -> None:
+    """Rounds the matrices that a GGUF file of Q8_0 quantises to numbers that it holds
+    exactly: 32 signed bytes in a row times one f16 scale."""
+    for name, weight in model.named_parameters():
+        if weight.dim() < 2 or name.endswith("mlp.gate.weight"):
+            continue
+        blocks = weight.unflatten(-1, (-1, 32))
+        scales = (blocks.abs().amax(-1, keepdim=True) / 127).half().float()
+        rounded = (blocks / scales).round().clamp(-127, 127)
+        # Where the largest no longer is, the scale would be another one the next time.
+        largest = blocks.abs() == blocks.abs().amax(-1, keepdim=True)
+        rounded = torch.where(largest, 127 * blocks.sign(), rounded)
+        weight.copy_((rounded * scales).flatten(-2))
+
+
+@torch.no_grad()
 def reference(model: PreTrainedModel, prompt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Greedy continuation and the logits that it was read from."""
     out = model(prompt[None], use_cache=True)
@@ -417,6 +458,25 @@ def reference(model: PreTrainedModel, prompt: torch.Tensor) -> tuple[torch.Tenso
     return torch.tensor(decoded), torch.stack(rows)
 
 
+@torch.no_grad()
+def expert_gap(model: PreTrainedModel, tokens: torch.Tensor) -> float:
+    """The smallest distance, over positions and layers, of the router's logits of the last
+    expert that is chosen and the first that is not."""
+    gaps, n_used = [], model.config.num_experts_per_tok
+
+    def note(router: torch.nn.Module, inputs: tuple, _) -> None:
+        logits = inputs[0].reshape(-1, inputs[0].shape[-1]) @ router.weight.T
+        top = logits.topk(n_used + 1).values
+        gaps.append(float((top[:, -2] - top[:, -1]).min()))
+
+    routers = [module for name, module in model.named_modules() if name.endswith("mlp.gate")]
+    hooks = [router.register_forward_hook(note) for router in routers]
+    model(tokens[None])
+    for hook in hooks:
+        hook.remove()
+    return min(gaps)
+
+
 def make_fixture(out: Path, seed: int) -> bool:
     """Whether the continuations with this seed are clear ones that say something."""
     torch.manual_seed(seed)
@@ -424,6 +484,8 @@ def make_fixture(out: Path, seed: int) -> bool:
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer()
     made = make_model(config_class, settings, tokenizer.token_to_id("<|im_end|>"))
+    if "-q8-" in out.name:
+        round_to_q8_0(made)
     prompts = [torch.randint(len(SPECIAL), N_TOKENS, (length,)) for length in lengths]
     made.save_pretrained(out)
     tokenizer.save(str(out / "tokenizer.json"), pretty=False)
@@ -460,6 +522,10 @@ def make_fixture(out: Path, seed: int) -> bool:
         config |= PUBLISHED_WITH[out.name]
         (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     print(json.dumps({p.name: p.stat().st_size for p in sorted(out.iterdir())}))
+    if "-q8-" in out.name:
+        texts = [torch.cat([p, tensors[f"{len(p)}.decoded"]]) for p in prompts]
+        if min(expert_gap(model, text) for text in texts) < EXPERT_GAP_MIN:
+            return False
     return min(gaps) >= GAP_MIN and min(distinct) >= DISTINCT_MIN
 
 
