@@ -22,6 +22,9 @@ pub(super) fn qwen2_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, Checkpo
 pub(super) fn qwen3(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
     // It would be that of the output as well.
     fields.only("attention_bias", false)?;
+    // What Qwen3-Coder's files say beside it.
+    fields.only("qkv_bias", false)?;
+    fields.only("use_qk_norm", true)?;
     Ok(ModelConfig {
         head_norms: true,
         ..common(fields)?
@@ -37,6 +40,7 @@ pub(super) fn qwen3_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, Checkpo
 
 pub(super) fn qwen3_moe(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
     let config = qwen3(fields)?;
+    fields.only("shared_expert_intermediate_size", 0)?;
     let every = fields.maybe_size("decoder_sparse_step")?.unwrap_or(1);
     let listed = fields.sizes("mlp_only_layers")?;
     let is_dense = |i: &usize| listed.contains(i) || every == 0 || !(i + 1).is_multiple_of(every);
