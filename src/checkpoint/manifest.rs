@@ -4,9 +4,10 @@
 //! same `name` in `$XDG_CONFIG_HOME/egss/models/` takes an entry's place, and
 //! any other file there adds one. `NAME.gate.toml` beside them takes the place of
 //! a model's gate alone, so that the rest of an entry can change with the program.
-use super::CheckpointError;
-use crate::base::{Gate, ModelManifest};
+use super::{CheckpointError, ModelConfig, Precision, families};
+use crate::base::{Gate, ModelManifest, ModelSource};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -25,20 +26,39 @@ struct KeptGate {
 /// The model taken where none is named.
 pub const DEFAULT_MODEL: &str = "qwen2.5-coder-1.5b-instruct-q4_k_m";
 
+/// The `(path, text)` of `models/NAME.toml` for each name.
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$((
+            concat!("models/", $name, ".toml"),
+            include_str!(concat!("../../models/", $name, ".toml")),
+        )),*]
+    };
+}
+
 /// `models/*.toml`, in the order in which they are listed.
-const BUILT_IN: [(&str, &str); 3] = [
-    (
-        "models/qwen2.5-coder-0.5b-instruct-q4_k_m.toml",
-        include_str!("../../models/qwen2.5-coder-0.5b-instruct-q4_k_m.toml"),
-    ),
-    (
-        "models/qwen2.5-coder-1.5b-instruct-q4_k_m.toml",
-        include_str!("../../models/qwen2.5-coder-1.5b-instruct-q4_k_m.toml"),
-    ),
-    (
-        "models/smollm2-135m-instruct-q4_1.toml",
-        include_str!("../../models/smollm2-135m-instruct-q4_1.toml"),
-    ),
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "qwen2.5-coder-0.5b-instruct-q4_k_m",
+    "qwen2.5-coder-0.5b-instruct",
+    "qwen2.5-coder-1.5b-instruct-q4_k_m",
+    "qwen2.5-coder-1.5b-instruct",
+    "qwen2.5-coder-7b-instruct-q4_k_m",
+    "qwen2.5-coder-7b-instruct",
+    "qwen2.5-coder-32b-instruct",
+    "qwen3-0.6b-q8_0",
+    "qwen3-0.6b",
+    "qwen3-4b-q4_k_m",
+    "qwen3-4b",
+    "qwen3-8b-q4_k_m",
+    "qwen3-8b",
+    "qwen3-32b-q4_k_m",
+    "qwen3-32b",
+    "qwen3-coder-30b-a3b-instruct",
+    "glm-4-9b-0414",
+    "glm-4.5-air",
+    "glm-4.6",
+    "kimi-k2-instruct",
+    "smollm2-135m-instruct-q4_1",
 ];
 
 /// Every known model: the built-in ones, with the user's own in place of or
@@ -61,6 +81,13 @@ pub fn find_manifest(name: &str) -> Result<ModelManifest, CheckpointError> {
     }
 }
 
+/// The configuration that a manifest writes down; `None` where it writes none.
+///
+/// Errors: fields that are no configuration of its architecture.
+pub fn manifest_config(manifest: &ModelManifest) -> Result<Option<ModelConfig>, CheckpointError> {
+    config_in(Path::new(&format!("{}.toml", manifest.name)), manifest)
+}
+
 /// Keeps a gate for a known model in the user's configuration, in place of one kept
 /// before; the file's path. Whatever looks the model up from then on finds this gate.
 ///
@@ -71,8 +98,8 @@ pub fn keep_gate(name: &str, gate: &Gate) -> Result<PathBuf, CheckpointError> {
     keep_gate_in(&dir.join("models"), &manifest.name, gate)
 }
 
-/// The checkpoint meant by `--model`: a path that exists, else the file of the
-/// manifest of that name in the models directory.
+/// The checkpoint meant by `--model`: a path that exists, else the file, or the
+/// directory, of the manifest of that name in the models directory.
 ///
 /// Errors: `UnknownModel`; `NotFetched` with the commands that fetch it.
 pub fn resolve(name_or_path: &str) -> Result<PathBuf, CheckpointError> {
@@ -87,13 +114,15 @@ pub fn resolve(name_or_path: &str) -> Result<PathBuf, CheckpointError> {
         });
     }
     let manifest = find_manifest(name_or_path)?;
-    let path = models_dir()?.join(&manifest.file);
+    let path = models_dir()?.join(manifest.kept_as());
     if path.exists() {
         Ok(path)
     } else {
+        let in_packages = manifest.file().is_some_and(|file| file.package.is_some());
         Err(CheckpointError::NotFetched {
             name: manifest.name,
             path,
+            in_packages,
         })
     }
 }
@@ -109,9 +138,10 @@ pub fn models_dir() -> Result<PathBuf, CheckpointError> {
 
 /// The size that a manifest gives for a file of this name, bytes.
 pub(super) fn known_bytes(path: &Path) -> Option<u64> {
-    let file = path.file_name()?.to_str()?;
+    let name = path.file_name()?.to_str()?;
     let known = manifests().ok()?;
-    Some(known.iter().find(|manifest| manifest.file == file)?.bytes)
+    let mut files = known.iter().filter_map(ModelManifest::file);
+    Some(files.find(|file| file.file == name)?.bytes)
 }
 
 /// `$XDG_CONFIG_HOME/egss`, else `~/.config/egss`; `None` without a home.
@@ -208,22 +238,58 @@ fn parse(path: &Path, text: &str) -> Result<ModelManifest, CheckpointError> {
     let manifest: ModelManifest =
         toml::from_str(text).map_err(|e| invalid(format!("not a model manifest: {e}")))?;
     let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if manifest.sha256.len() != 64 || !manifest.sha256.chars().all(is_hex) {
+    if let Some(file) = manifest.file()
+        && (file.sha256.len() != 64 || !file.sha256.chars().all(is_hex))
+    {
         return Err(invalid("sha256 is not 64 lower-case hex digits".into()));
     }
-    // The file is written into the models directory, and nowhere else.
-    if Path::new(&manifest.file).file_name() != Some(manifest.file.as_ref()) {
-        return Err(invalid(format!(
-            "file {:?} is not a plain name",
-            manifest.file
-        )));
+    // It is written into the models directory, and nowhere else.
+    let kept_as = manifest.kept_as();
+    if Path::new(kept_as).file_name() != Some(kept_as.as_ref()) {
+        let what = manifest.file().map_or("name", |_| "file");
+        return Err(invalid(format!("{what} {kept_as:?} is not a plain name")));
     }
+    if let ModelSource::Repository { .. } = manifest.source {
+        let precision = manifest.precision.as_deref().unwrap_or_default();
+        if Precision::of_safetensors(precision).is_none() {
+            return Err(invalid(format!(
+                "precision {precision:?} of a repository is neither \"bf16\" nor \"fp8\""
+            )));
+        }
+    }
+    config_in(path, &manifest)?;
     Ok(manifest)
+}
+
+fn config_in(
+    path: &Path,
+    manifest: &ModelManifest,
+) -> Result<Option<ModelConfig>, CheckpointError> {
+    let Some(fields) = &manifest.config else {
+        return Ok(None);
+    };
+    let mut fields = fields.clone();
+    fields.insert("model_type".into(), manifest.architecture.clone().into());
+    families::from_json(path, &Value::Object(fields)).map(Some)
+}
+
+/// A built-in manifest, whatever the user's configuration has.
+#[cfg(test)]
+pub(super) fn find_built_in(name: &str) -> ModelManifest {
+    let mut all = manifests_with(None).expect("whole manifests").into_iter();
+    all.find(|manifest| manifest.name == name).expect(name)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ModelShape;
     use super::*;
+
+    fn text(name: &str) -> &'static str {
+        let path = format!("models/{name}.toml");
+        let found = BUILT_IN.iter().find(|(built_in, _)| *built_in == path);
+        found.expect(name).1
+    }
 
     #[test]
     fn built_in_manifests_are_whole_and_hold_the_default() {
@@ -231,24 +297,70 @@ mod tests {
         assert_eq!(all.len(), BUILT_IN.len());
         assert!(all.iter().any(|manifest| manifest.name == DEFAULT_MODEL));
         for manifest in all {
-            assert!(super::super::families::knows(&manifest.architecture));
-            assert!(manifest.file.ends_with(".gguf"));
-            let package = manifest.package.unwrap();
-            assert_eq!(package.name.contains("{n}"), package.parts > 1);
+            assert!(families::knows(&manifest.architecture));
+            let Some(file) = manifest.file() else {
+                continue;
+            };
+            assert!(file.file.ends_with(".gguf"));
+            if let Some(package) = &file.package {
+                assert_eq!(package.name.contains("{n}"), package.parts > 1);
+            }
+        }
+    }
+
+    /// How far the published figure may be rounded.
+    const PARAMS_TOLERANCE: f64 = 1e-3;
+    /// Model cards differ in whether the embedding and the head count as active.
+    const ACTIVE_TOLERANCE: f64 = 0.15;
+
+    #[test]
+    fn the_shape_of_every_built_in_manifest_has_as_many_parameters_as_it_says() {
+        for manifest in manifests_with(None).unwrap() {
+            let config = manifest_config(&manifest).unwrap().expect("a shape");
+            let shape = ModelShape::new(&config);
+            let is_near = |n: u64, said_b: f32, tolerance: f64| {
+                let ratio = n as f64 / 1e9 / f64::from(said_b);
+                assert!((ratio - 1.0).abs() < tolerance, "{}: {n}", manifest.name);
+            };
+            is_near(shape.n_weights(), manifest.params_b, PARAMS_TOLERANCE);
+            assert_eq!(manifest.active_params_b.is_some(), config.experts.is_some());
+            if let Some(active) = manifest.active_params_b {
+                is_near(shape.n_active_weights(), active, ACTIVE_TOLERANCE);
+            }
+        }
+    }
+
+    /// From the indices of the published shards (`total_size` of bf16 is two for each),
+    /// and for GLM-4.5-Air and Kimi-K2 from the headers of all shards.
+    #[test]
+    fn parameters_are_those_of_the_published_shards() {
+        let published = [
+            ("qwen2.5-coder-7b-instruct", 7_615_616_512),
+            ("qwen2.5-coder-32b-instruct", 32_763_876_352),
+            ("qwen3-4b", 4_022_468_096),
+            ("qwen3-8b", 8_190_735_360),
+            ("qwen3-32b", 32_762_123_264),
+            ("qwen3-coder-30b-a3b-instruct", 30_532_122_624),
+            ("glm-4.5-air", 106_852_251_264),
+            ("kimi-k2-instruct", 1_026_408_232_448),
+        ];
+        for (name, n) in published {
+            let config = manifest_config(&find_built_in(name)).unwrap().unwrap();
+            assert_eq!(ModelShape::new(&config).n_weights(), n, "{name}");
         }
     }
 
     #[test]
     fn a_users_manifest_replaces_or_adds_one() {
         let dir = tempfile::tempdir().unwrap();
-        let ours = BUILT_IN[1].1;
+        let ours = text(DEFAULT_MODEL);
         let replaced = ours.replace("Apache-2.0", "MIT");
         std::fs::write(dir.path().join("a.toml"), replaced).unwrap();
         let added = ours.replace(DEFAULT_MODEL, "mine");
         std::fs::write(dir.path().join("b.toml"), added).unwrap();
         let all = manifests_with(Some(dir.path())).unwrap();
         let named: Vec<_> = all.iter().map(|m| (&*m.name, &*m.licence)).collect();
-        assert_eq!(named[1], (DEFAULT_MODEL, "MIT"));
+        assert!(named.contains(&(DEFAULT_MODEL, "MIT")));
         assert_eq!(named[BUILT_IN.len()..], [("mine", "Apache-2.0")]);
     }
 
@@ -275,7 +387,7 @@ mod tests {
         default.gate = Some(gate(0.375));
         assert_eq!(manifests_with(Some(&models)).unwrap(), expected);
         // The user's own manifest has it too, whatever gate it names itself.
-        std::fs::write(models.join("z.toml"), BUILT_IN[1].1).unwrap();
+        std::fs::write(models.join("z.toml"), text(DEFAULT_MODEL)).unwrap();
         assert_eq!(manifests_with(Some(&models)).unwrap(), expected);
         std::fs::write(&path, "name = 3").unwrap();
         let error = manifests_with(Some(&models)).unwrap_err().to_string();
@@ -287,10 +399,39 @@ mod tests {
     fn a_file_that_is_no_manifest_is_refused_by_name() {
         let refusal = |text: &str| parse(Path::new("m.toml"), text).unwrap_err().to_string();
         assert!(refusal("name = 3").starts_with("m.toml: not a model manifest: "));
-        let outside = BUILT_IN[0].1.replace("file = \"", "file = \"../");
+        let file = text(DEFAULT_MODEL);
+        let outside = file.replace("file = \"", "file = \"../");
         assert!(refusal(&outside).ends_with("is not a plain name"));
-        let short = BUILT_IN[0].1.replace("1d9614", "");
+        let short = file.replace("cc324a", "");
         assert!(refusal(&short).contains("sha256"));
+        let half = file.replace("bytes = ", "# ");
+        assert!(refusal(&half).contains("go together: one is missing"));
+        let odd = file.replace("file = \"", "size = 3\nfile = \"");
+        assert!(refusal(&odd).contains("unknown field `size`"));
+        let mixed = file.replace("file = \"", "revision = \"main\"\nfile = \"");
+        assert!(refusal(&mixed).contains("`revision` goes with a whole repository"));
+    }
+
+    #[test]
+    fn a_repository_has_to_say_its_precision_and_shape() {
+        let refusal = |text: &str| parse(Path::new("m.toml"), text).unwrap_err().to_string();
+        let repository = text("qwen3-8b");
+        assert!(
+            parse(Path::new("m.toml"), repository)
+                .unwrap()
+                .file()
+                .is_none()
+        );
+        let without = repository.replace("precision = \"bf16\"\n", "");
+        assert!(refusal(&without).contains("gives neither one file"));
+        let narrow = repository.replace("\"bf16\"", "\"int3\"");
+        assert!(refusal(&narrow).contains("\"int3\" of a repository is neither"));
+        let outside = repository.replace("name = \"", "name = \"../");
+        assert!(refusal(&outside).contains("name \"../qwen3-8b\" is not a plain name"));
+        let odd = repository.replace("head_dim", "n_loops = 2\nhead_dim");
+        assert!(refusal(&odd).contains("n_loops: 2"));
+        let shapeless = repository.replace("hidden_size = 4096\n", "");
+        assert!(refusal(&shapeless).contains("missing field `hidden_size`"));
     }
 
     #[test]

@@ -14,7 +14,9 @@ mod manifest;
 mod metadata;
 mod names;
 mod open;
+mod precision;
 mod random;
+mod repository;
 mod safetensors_dir;
 mod template;
 mod tokenizer;
@@ -25,7 +27,12 @@ pub use config::{
 pub use error::CheckpointError;
 pub(crate) use error::Grouped;
 pub use hub::{pull, sha256_of};
-pub use manifest::{DEFAULT_MODEL, find_manifest, keep_gate, manifests, models_dir, resolve};
+#[cfg(test)]
+use manifest::find_built_in;
+pub use manifest::{
+    DEFAULT_MODEL, find_manifest, keep_gate, manifest_config, manifests, models_dir, resolve,
+};
 pub use open::{Checkpoint, Weight};
+pub use precision::{ModelShape, Precision};
 pub use template::{ChatTemplate, FunctionCall, Message, Segment, ToolCall, ToolKind};
 pub use tokenizer::Tokenizer;

@@ -1,7 +1,8 @@
 //! What a run will take of memory, said before anything is loaded.
-use crate::checkpoint::{Checkpoint, ModelConfig};
+use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
+use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision};
 use crate::kv::BLOCK_SIZE;
-use crate::ops::{Backend, CacheShape};
+use crate::ops::{Backend, CacheShape, Heads};
 use std::fmt;
 
 /// Bytes by what they are for.
@@ -23,6 +24,27 @@ pub struct MemoryPlan {
     pub on_gpu: bool,
 }
 
+/// What a plan has to know of a model's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightSizes {
+    pub n_weights: u64,
+    /// Bytes as they are held where a device has no width of its own.
+    pub bytes: u64,
+}
+
+impl WeightSizes {
+    /// Those of a model of which only the shape is known, at a precision. FP8 becomes
+    /// f32 where it is read; all else stays at its width.
+    pub fn of_shape(shape: &ModelShape<'_>, precision: Precision) -> Self {
+        let n_weights = shape.n_weights();
+        let bytes = match precision {
+            Precision::Fp8 => size_of::<f32>() as u64 * n_weights,
+            _ => shape.weight_bytes(precision),
+        };
+        Self { n_weights, bytes }
+    }
+}
+
 impl MemoryPlan {
     /// Plans for a checkpoint on a device, and `n_engines` pools of at most
     /// `kv_bytes_max` each.
@@ -37,21 +59,58 @@ impl MemoryPlan {
         logit_rows: usize,
     ) -> Self {
         let config = checkpoint.config();
+        let weights = WeightSizes {
+            n_weights: checkpoint.n_weights(),
+            bytes: checkpoint.weight_bytes(),
+        };
+        let kv_blocks = kv_bytes_max / cache_shape(config).block_bytes(backend) as u64;
+        let rows = (batch_rows, logit_rows);
+        Self::of_model(
+            config,
+            weights,
+            backend,
+            kv_blocks as usize,
+            n_engines,
+            rows,
+        )
+    }
+
+    /// The least that a run takes: one engine, whose pool holds one sequence of
+    /// `context` tokens.
+    pub fn of_sequence(
+        config: &ModelConfig,
+        weights: WeightSizes,
+        backend: &Backend,
+        context: usize,
+    ) -> Self {
+        let backend = &backend_for(config, backend);
+        let kv_blocks = context.div_ceil(BLOCK_SIZE);
+        let rows = (BATCH_ROWS_MAX, LOGIT_ROWS_MAX);
+        Self::of_model(config, weights, backend, kv_blocks, 1, rows)
+    }
+
+    fn of_model(
+        config: &ModelConfig,
+        weights: WeightSizes,
+        backend: &Backend,
+        kv_blocks: usize,
+        n_engines: usize,
+        (batch_rows, logit_rows): (usize, usize),
+    ) -> Self {
         let block = cache_shape(config).block_bytes(backend) as u64;
-        let kv_blocks = (kv_bytes_max / block) as usize;
         let row = 4 * config.hidden + 3 * ffn_width(config) + 3 * config.n_heads * config.head_dim;
         let activations = ACTIVATION_COPIES * 4 * batch_rows * row;
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
             weights_bytes: match backend.has_kernels() {
-                true => backend.number_bytes() as u64 * checkpoint.n_weights(),
-                false => checkpoint.weight_bytes() + config.vocab as u64 * TOKEN_BYTES,
+                true => backend.number_bytes() as u64 * weights.n_weights,
+                false => weights.bytes + config.vocab as u64 * TOKEN_BYTES,
             },
             kv_bytes: (n_engines * kv_blocks) as u64 * block,
             n_engines,
             kv_blocks,
             work_bytes: (activations + logits) as u64,
-            available_bytes: backend.free_bytes().or_else(available_bytes),
+            available_bytes: memory_available_bytes(backend),
             on_gpu: backend.free_bytes().is_some(),
         }
     }
@@ -77,6 +136,18 @@ impl MemoryPlan {
         self.available_bytes
             .is_none_or(|available| self.total_bytes() <= available)
     }
+}
+
+/// The device as it runs a model of this configuration.
+pub(super) fn backend_for(config: &ModelConfig, backend: &Backend) -> Backend {
+    let heads = Heads {
+        n_heads: config.n_heads,
+        n_kv_heads: config.n_kv_heads,
+        head_dim: config.head_dim,
+        rotary_dims: config.rotary.dims,
+    };
+    let inputs = [config.hidden, config.n_heads * config.head_dim, config.ffn];
+    backend.for_model(heads, &inputs, config.is_plain())
 }
 
 /// The cache of a model of this configuration.
@@ -133,8 +204,14 @@ impl fmt::Display for MemoryPlan {
     }
 }
 
+/// What a run on the device can have: of its own memory, or of the host's that it shares.
+/// `None` where the system does not say (it does on Linux).
+pub fn memory_available_bytes(backend: &Backend) -> Option<u64> {
+    backend.free_bytes().or_else(host_available_bytes)
+}
+
 /// `MemAvailable` of Linux's /proc/meminfo.
-fn available_bytes() -> Option<u64> {
+fn host_available_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()

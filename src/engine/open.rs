@@ -1,13 +1,13 @@
 //! From a path to a running engine.
 use super::lane::{Lane, SHARED_STEPS_MAX};
 use super::local::LocalEngine;
-use super::memory::{MemoryPlan, cache_shape};
+use super::memory::{MemoryPlan, backend_for, cache_shape};
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
-use crate::ops::{Backend, Heads};
+use crate::ops::Backend;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,14 +78,7 @@ pub fn open_checkpoint(
             limit: config.context_max,
         });
     }
-    let heads = Heads {
-        n_heads: config.n_heads,
-        n_kv_heads: config.n_kv_heads,
-        head_dim: config.head_dim,
-        rotary_dims: config.rotary.dims,
-    };
-    let inputs = [config.hidden, config.n_heads * config.head_dim, config.ffn];
-    let backend = &backend.for_model(heads, &inputs, config.is_plain());
+    let backend = &backend_for(&config, backend);
     let plan_for = |n_engines: usize| {
         let n_steps = n_engines.min(SHARED_STEPS_MAX);
         MemoryPlan::new(

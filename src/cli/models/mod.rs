@@ -1,14 +1,15 @@
 //! `egss models`: what models there are, and fetching one.
+mod listed;
+mod table;
+
 use crate::base::ModelManifest;
-use crate::checkpoint::{Grouped, find_manifest, manifests, models_dir, pull};
+use crate::checkpoint::{find_manifest, manifests, models_dir, pull};
+use crate::ops::Backend;
+use anyhow::bail;
 use clap::{Args, Subcommand};
+use listed::{Asked, Listed};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
-
-/// What a small run takes beside the weights, which stay at the file's width: KV pool,
-/// vocabulary, logits and work space, bytes.
-const MEMORY_WORK_BYTES: u64 = 512 << 20;
 
 /// Lists, shows and fetches models.
 #[derive(Args, Debug)]
@@ -19,19 +20,14 @@ pub struct ModelsArgs {
 
 #[derive(Subcommand, Debug)]
 enum ModelsCommand {
-    /// Lists the known models
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Lists the known models, with the memory that they need
+    List(FiguresArgs),
     /// Shows everything known of one model
     Show {
         /// Name of a model (see `egss models list`)
         name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        figures: FiguresArgs,
     },
     /// Fetches a model from the hub (HF_ENDPOINT), checked by SHA-256
     Pull {
@@ -43,6 +39,23 @@ enum ModelsCommand {
     },
 }
 
+/// Which figures are printed, and how.
+#[derive(Args, Debug)]
+struct FiguresArgs {
+    /// Tokens of one sequence that memory is said for.
+    #[arg(long, value_delimiter = ',', default_values_t = CONTEXTS)]
+    ctx: Vec<usize>,
+    /// Where it would run: cpu, cuda or metal (the latter two in builds with that feature).
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Print JSON, with every figure in bytes
+    #[arg(long)]
+    json: bool,
+}
+
+/// A short step's context, and what most models take.
+const CONTEXTS: [usize; 2] = [4_096, 32_768];
+
 impl ModelsArgs {
     /// Carries the command out, on standard output.
     pub fn run(self) -> anyhow::Result<()> {
@@ -51,130 +64,71 @@ impl ModelsArgs {
 
     fn run_on(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self.command {
-            ModelsCommand::List { json } => list(json, out),
-            ModelsCommand::Show { name, json } => {
-                show(&Listed::new(find_manifest(&name)?)?, json, out)
-            }
+            ModelsCommand::List(figures) => figures.list(out),
+            ModelsCommand::Show { name, figures } => figures.show(&name, out),
             ModelsCommand::Pull { name, json } => {
                 let manifest = find_manifest(&name)?;
                 pull_with_progress(&manifest)?;
-                let listed = Listed::new(manifest)?;
+                let path = models_dir()?.join(manifest.kept_as());
                 if json {
-                    return print_json(&listed, out);
+                    let backend = &Backend::cpu();
+                    let contexts = &CONTEXTS;
+                    let asked = Asked { backend, contexts };
+                    return print_json(&Listed::new(manifest, &asked)?, out);
                 }
-                writeln!(
-                    out,
-                    "{} is there and its SHA-256 is right",
-                    listed.path.display()
-                )?;
+                let of = match manifest.file() {
+                    Some(_) => "its SHA-256 is right",
+                    None => "the SHA-256 of each file of weights is the hub's",
+                };
+                writeln!(out, "{} is there and {of}", path.display())?;
                 Ok(())
             }
         }
     }
 }
 
-/// A model, and how it stands with it on this machine.
-#[derive(Serialize)]
-struct Listed {
-    #[serde(flatten)]
-    manifest: ModelManifest,
-    path: PathBuf,
-    present: bool,
-    memory_bytes: u64,
-    /// `None` where the machine's free memory cannot be told.
-    fits: Option<bool>,
-}
-
-impl Listed {
-    fn new(manifest: ModelManifest) -> anyhow::Result<Self> {
-        let path = models_dir()?.join(&manifest.file);
-        let memory_bytes = manifest.bytes + MEMORY_WORK_BYTES;
-        Ok(Self {
-            present: path.exists(),
-            fits: memory_available_bytes().map(|free| memory_bytes <= free),
-            path,
-            memory_bytes,
-            manifest,
+impl FiguresArgs {
+    fn list(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let json = self.json;
+        self.with_asked(|asked| {
+            let all = manifests()?;
+            let mut listed = Vec::new();
+            for manifest in &all {
+                let mut l = Listed::new(manifest.clone(), asked)?;
+                l.without_those_of(&all);
+                listed.push(l);
+            }
+            match json {
+                true => print_json(&listed, out),
+                false => Ok(table::list(&listed, asked, out)?),
+            }
         })
     }
 
-    fn fits(&self) -> &'static str {
-        match self.fits {
-            Some(true) => "fits",
-            Some(false) => "too large",
-            None => "unknown",
+    fn show(self, name: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+        let json = self.json;
+        self.with_asked(|asked| {
+            let listed = Listed::new(find_manifest(name)?, asked)?;
+            match json {
+                true => print_json(&listed, out),
+                false => Ok(table::show(&listed, asked, out)?),
+            }
+        })
+    }
+
+    fn with_asked<T>(self, run: impl FnOnce(&Asked<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let mut contexts = self.ctx;
+        if contexts.contains(&0) {
+            bail!("--ctx must be at least 1");
         }
+        contexts.sort_unstable();
+        contexts.dedup();
+        let backend = &Backend::open(&self.device)?;
+        run(&Asked {
+            backend,
+            contexts: &contexts,
+        })
     }
-}
-
-fn list(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let listed = manifests()?
-        .into_iter()
-        .map(Listed::new)
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    if json {
-        return print_json(&listed, out);
-    }
-    let width = listed
-        .iter()
-        .map(|l| l.manifest.name.len())
-        .max()
-        .unwrap_or(0);
-    writeln!(
-        out,
-        "{:width$}  {:8}  {:>7}  {:10}  {:>8}  {:>8}  {:9}  PRESENT",
-        "NAME", "FAMILY", "WEIGHTS", "LICENCE", "FILE", "MEMORY", "HERE"
-    )?;
-    for l in listed {
-        writeln!(
-            out,
-            "{:width$}  {:8}  {:>7}  {:10}  {:>8}  {:>8}  {:9}  {}",
-            l.manifest.name,
-            l.manifest.architecture,
-            format!("{} B", l.manifest.params_b),
-            l.manifest.licence,
-            gigabytes(l.manifest.bytes),
-            gigabytes(l.memory_bytes),
-            l.fits(),
-            if l.present { "yes" } else { "no" },
-        )?;
-    }
-    Ok(())
-}
-
-fn show(l: &Listed, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    if json {
-        return print_json(l, out);
-    }
-    let m = &l.manifest;
-    writeln!(out, "name          {}", m.name)?;
-    writeln!(out, "architecture  {}", m.architecture)?;
-    writeln!(out, "parameters    {} billion", m.params_b)?;
-    writeln!(out, "licence       {}", m.licence)?;
-    writeln!(out, "file          {} ({} bytes)", m.file, Grouped(m.bytes))?;
-    writeln!(out, "sha256        {}", m.sha256)?;
-    writeln!(out, "hub           {}", m.hub_repo)?;
-    writeln!(
-        out,
-        "memory        {} ({})",
-        gigabytes(l.memory_bytes),
-        l.fits()
-    )?;
-    writeln!(out, "kept at       {}", l.path.display())?;
-    match (l.present, &m.gate) {
-        (false, _) => writeln!(out, "present       no: egss models pull {}", m.name)?,
-        (true, _) => writeln!(out, "present       yes")?,
-    }
-    if let Some(gate) = &m.gate {
-        writeln!(
-            out,
-            "gate          {} >= {} nats ({})",
-            gate.signal.name(),
-            gate.threshold_nats,
-            gate.source()
-        )?;
-    }
-    Ok(())
 }
 
 /// Pulls with a bar on a terminal, and a line each tenth elsewhere. Both go to
@@ -182,12 +136,16 @@ fn show(l: &Listed, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
 fn pull_with_progress(manifest: &ModelManifest) -> anyhow::Result<()> {
     let dir = models_dir()?;
     if std::io::stderr().is_terminal() {
-        let bar = indicatif::ProgressBar::new(manifest.bytes);
+        // How much it is in all is known when the hub has answered.
+        let bar = indicatif::ProgressBar::new(0);
         bar.set_style(indicatif::ProgressStyle::with_template(
             "{msg} [{wide_bar}] {bytes} of {total_bytes} {bytes_per_sec} {eta}",
         )?);
         bar.set_message(manifest.name.clone());
-        pull(manifest, &dir, None, &mut |done, _| bar.set_position(done))?;
+        pull(manifest, &dir, None, &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })?;
         bar.finish();
     } else {
         let mut tenths_shown = 0;
@@ -217,17 +175,6 @@ fn gigabytes(bytes: u64) -> String {
     format!("{:.2} GB", bytes as f64 / 1e9)
 }
 
-/// Memory that a new process can have, bytes; `None` where the system does not
-/// say (it does on Linux).
-fn memory_available_bytes() -> Option<u64> {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,29 +194,95 @@ mod tests {
     }
 
     #[test]
-    fn list_names_every_model_with_licence_and_memory() {
+    fn list_says_of_every_model_what_it_is_and_the_memory_that_it_needs() {
         let listed = output(&["list"]).unwrap();
-        assert_eq!(listed.lines().count(), 1 + manifests().unwrap().len());
+        let header = listed.lines().next().unwrap();
+        assert!(header.contains("GB 4K") && header.contains("GB 32K"));
         for manifest in manifests().unwrap() {
-            let line = listed.lines().find(|l| l.contains(&manifest.name)).unwrap();
-            assert!(line.contains(&manifest.licence), "{line}");
+            let begins = format!("{} ", manifest.name);
+            let lines: Vec<_> = listed.lines().filter(|l| l.starts_with(&begins)).collect();
+            let [line] = lines[..] else {
+                panic!("{} has {} lines", manifest.name, lines.len());
+            };
+            let licence = manifest.licence.trim_start_matches("LicenseRef-");
+            assert!(line.ends_with(licence), "{line}");
             assert!(line.contains(&manifest.architecture), "{line}");
+            assert!(
+                line.contains(manifest.precision.as_ref().unwrap()),
+                "{line}"
+            );
         }
-        let json: serde_json::Value =
-            serde_json::from_str(&output(&["list", "--json"]).unwrap()).unwrap();
-        assert_eq!(json[0]["licence"], "Apache-2.0");
-        assert!(json[0]["memory_bytes"].as_u64() > json[0]["bytes"].as_u64());
+        let widest = listed.lines().map(str::len).max();
+        assert!(widest.unwrap() <= WIDTH_MAX, "{widest:?}");
+    }
+
+    /// What a terminal of a common width shows on one line.
+    const WIDTH_MAX: usize = 120;
+
+    #[test]
+    fn list_adds_the_gguf_precisions_that_no_other_model_of_the_shape_has() {
+        let of = |name: &str| {
+            let json = output(&["list", "--json"]).unwrap();
+            let all: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+            let model = all.into_iter().find(|m| m["name"] == name).unwrap();
+            let precisions = model["precisions"].as_array().unwrap().clone();
+            let name = |p: &serde_json::Value| p["precision"].as_str().unwrap().to_owned();
+            precisions.iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(of("qwen3-8b"), ["bf16", "q8_0"]);
+        assert_eq!(of("qwen3-8b-q4_k_m"), ["q4_k_m"]);
+        assert_eq!(of("qwen2.5-coder-32b-instruct"), ["bf16", "q8_0", "q4_k_m"]);
+    }
+
+    #[test]
+    fn memory_is_the_weights_and_two_caches_of_every_layer_and_head() {
+        let json = output(&["show", "qwen3-8b", "--json", "--ctx", "1024,50000"]).unwrap();
+        let model: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(model["context_max"], 40_960);
+        let bf16 = &model["precisions"][0];
+        // Keys and values of f32 for 36 layers of 8 heads of 128.
+        let contexts = bf16["contexts"].as_array().unwrap();
+        assert_eq!(
+            contexts.len(),
+            1,
+            "50,000 tokens are past the model's context"
+        );
+        assert_eq!(contexts[0]["kv_bytes"], 1024 * 2 * 36 * 8 * 128 * 4);
+        let weights = bf16["weights_bytes"].as_u64().unwrap();
+        // Beside them there is the tokenizer.
+        let tokenizer = weights - 2 * 8_190_735_360;
+        assert!((1 << 20..1 << 29).contains(&tokenizer), "{tokenizer}");
+        let sum = weights + contexts[0]["kv_bytes"].as_u64().unwrap();
+        assert!(contexts[0]["total_bytes"].as_u64().unwrap() > sum);
+        assert!(output(&["list", "--ctx", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_model_that_is_larger_than_any_machine_does_not_fit() {
+        let line = |args: &[&str], begins: &str| {
+            let listed = output(args).unwrap();
+            let line = listed.lines().find(|line| line.starts_with(begins));
+            line.expect(begins).to_owned()
+        };
+        let kimi = line(&["list"], "kimi-k2-instruct ");
+        assert!(kimi.contains(" no "), "{kimi}");
+        // FP8 is held as f32: four bytes for each of 1,026 billion.
+        let shown = line(&["show", "kimi-k2-instruct"], "fp8 ");
+        assert!(
+            shown.contains(" 4106 ") && shown.ends_with(" no"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn show_tells_the_checksum_and_unknown_names_are_refused() {
-        let manifest = &manifests().unwrap()[0];
-        assert!(
-            output(&["show", &manifest.name])
-                .unwrap()
-                .contains(&manifest.sha256)
-        );
+        let all = manifests().unwrap();
+        let file = all.iter().find(|m| m.file().is_some()).unwrap();
+        let shown = output(&["show", &file.name]).unwrap();
+        assert!(shown.contains(&file.file().unwrap().sha256));
+        let repository = output(&["show", "glm-4.6"]).unwrap();
+        assert!(repository.contains("the hub's, for each file of weights"));
         let error = output(&["show", "nope"]).unwrap_err().to_string();
-        assert!(error.contains(&manifest.name), "{error}");
+        assert!(error.contains(&file.name), "{error}");
     }
 }
