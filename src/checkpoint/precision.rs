@@ -1,7 +1,7 @@
 //! How checkpoints write matrices, and what a model of some shape takes in each way:
 //! known from the configuration alone, before there is a file.
+use super::ModelConfig;
 use super::names::{Layout, Wanted, wanted};
-use super::{ModelConfig, families};
 
 /// How the matrices of a checkpoint are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,13 +138,6 @@ impl<'a> ModelShape<'a> {
         };
         let (n, eighth) = (self.config.n_layers, self.config.n_layers / 8);
         layer < eighth || layer >= 7 * n / 8 || (layer - eighth) % 3 == 2
-    }
-}
-
-impl ModelConfig {
-    /// True for a family whose GGUF files this program reads.
-    pub fn has_gguf(&self) -> bool {
-        families::reads_gguf(&self.architecture)
     }
 }
 

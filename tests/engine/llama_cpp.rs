@@ -80,7 +80,7 @@ fn reference() -> Reference {
         serde_json::from_str(include_str!("../models/llama_cpp_greedy.json")).unwrap();
     assert_eq!(
         reference.model_sha256,
-        find_manifest(MODEL).unwrap().sha256,
+        find_manifest(MODEL).unwrap().file().unwrap().sha256,
         "the reference is of another file than the manifest's; run scripts/dump-llama-cpp"
     );
     assert_eq!(reference.prompts.len(), PROMPTS);

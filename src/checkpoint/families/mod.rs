@@ -88,13 +88,6 @@ pub(super) fn knows(model_type: &str) -> bool {
         .any(|family| family.model_type == model_type)
 }
 
-/// True for the name of a family whose GGUF files are read too.
-pub(super) fn reads_gguf(model_type: &str) -> bool {
-    FAMILIES
-        .iter()
-        .any(|family| family.model_type == model_type && family.gguf.is_some())
-}
-
 /// The configuration in the config.json at `path`, validated.
 ///
 /// Errors: a family or a field that this program does not run, by name.

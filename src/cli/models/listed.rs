@@ -105,7 +105,7 @@ fn precisions(
     let published = published.unwrap_or_else(|| "gguf".into());
     let own = weights.map(|weights| AtPrecision::new(&published, true, config, weights, asked));
     // A file is what it is; of a whole repository other files can be made.
-    let can_have_others = manifest.file().is_none() && config.has_gguf();
+    let can_have_others = manifest.file().is_none();
     let gguf = can_have_others.then_some(Precision::GGUF);
     let gguf = gguf.into_iter().flatten().map(|precision| {
         let weights = WeightSizes::of_shape(&shape, precision);
