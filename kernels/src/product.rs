@@ -24,14 +24,39 @@ const GROUP_PANELS_MAX: usize = 8;
 const GROUP_BYTES_MAX: usize = 256 << 10;
 
 /// One matrix of a product, and where its columns go.
-#[derive(Clone, Copy)]
-pub struct Part<'a> {
+pub struct Part<'a, M = PackedMatrix> {
     /// `[n, k]`
-    pub weights: &'a PackedMatrix,
+    pub weights: &'a M,
     /// Added to each row, `[n]`.
     pub bias: Option<&'a [f32]>,
     /// First column in the output.
     pub column: usize,
+}
+
+impl<M> Clone for Part<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+// Whatever the matrix is, it is borrowed.
+impl<M> Copy for Part<'_, M> {}
+
+/// Panics unless the parts' columns stand side by side in rows of `stride`, each with a
+/// bias of its own size if with any. `n` gives a matrix's rows.
+pub(crate) fn check_places<M>(parts: &[Part<'_, M>], n: impl Fn(&M) -> usize, stride: usize) {
+    let mut end = 0;
+    for part in parts {
+        let n = n(part.weights);
+        assert!(
+            part.bias.is_none_or(|bias| bias.len() == n),
+            "a bias of [{n}]"
+        );
+        assert!(part.column >= end, "parts in order, side by side");
+        let fits = part.column <= stride && n <= stride - part.column;
+        assert!(fits, "{n} columns from {} of {stride}", part.column);
+        end = part.column + n;
+    }
 }
 
 /// Several products of the same rows: `out[row][part.column..] = x Wᵀ + bias`, or
@@ -50,7 +75,6 @@ pub fn multiply(
 ) {
     let len = lhs.rows().checked_mul(stride);
     assert_eq!(Some(out.len()), len, "[{}, {stride}]", lhs.rows());
-    let mut end = 0;
     for part in parts {
         let w = part.weights;
         assert_eq!(w.k(), lhs.k(), "columns of the rows and of the weights");
@@ -60,16 +84,8 @@ pub fn multiply(
             "scales of the rows for {:?}",
             w.format()
         );
-        assert!(
-            part.bias.is_none_or(|bias| bias.len() == w.n()),
-            "a bias of [{}]",
-            w.n()
-        );
-        assert!(part.column >= end, "parts in order, side by side");
-        let fits = part.column <= stride && w.n() <= stride - part.column;
-        assert!(fits, "{} columns from {} of {stride}", w.n(), part.column);
-        end = part.column + w.n();
     }
+    check_places(parts, PackedMatrix::n, stride);
     let n_panels = parts.iter().map(|part| part.weights.n_panels()).sum();
     let out = Shared(out.as_mut_ptr());
     let tiles_of_once = (ROWS_BYTES_MAX / (lhs.k() * lhs.tile_rows())).max(1);
@@ -196,11 +212,27 @@ unsafe fn run<F: PanelFormat, const ROWS: usize>(
         match isa {
             Isa::Portable => F::multiply::<crate::simd::Portable, ROWS>(panel, n_blocks, tile, out),
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::<F, ROWS>(panel, n_blocks, tile, out),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => avx512::<F, ROWS>(panel, n_blocks, tile, out),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx512 => unreachable!("no processor of this kind has it"),
+            Isa::Avx2 | Isa::Avx512 => unreachable!("no processor of this kind has it"),
         }
     }
+}
+
+/// # Safety
+/// As [`PanelFormat::multiply`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn avx2<F: PanelFormat, const ROWS: usize>(
+    panel: *const u8,
+    n_blocks: usize,
+    tile: Tile,
+    out: &mut [[f32; LANES]; ROWS],
+) {
+    // SAFETY: the caller's promise.
+    unsafe { F::multiply::<crate::simd::Avx2, ROWS>(panel, n_blocks, tile, out) }
 }
 
 /// # Safety

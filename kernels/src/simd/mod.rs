@@ -4,13 +4,17 @@
 //! processor that turns the features on. So every processor runs the same lines,
 //! and the portable path, plain arrays that the compiler vectorises as it can, is
 //! the reference for the others.
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod portable;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
-pub(crate) use portable::Portable;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::Avx512;
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use portable::Portable;
 
 /// Lanes of a vector.
 pub(crate) const LANES: usize = 16;
@@ -52,6 +56,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn splat_f(value: f32) -> Self::Float;
     /// 16 halves, 32 bytes.
     unsafe fn load_half(from: *const u8) -> Self::Float;
+    /// 16 numbers of bf16, 32 bytes.
+    unsafe fn load_bf16(from: *const u8) -> Self::Float;
     /// 64 bytes.
     unsafe fn load_f(from: *const f32) -> Self::Float;
     /// 64 bytes.
@@ -133,10 +139,16 @@ mod tests {
 
     #[test]
     fn exp_equals_f64_within_three_parts_in_ten_million() {
-        check_exp::<Portable>();
-        #[cfg(target_arch = "x86_64")]
-        if crate::Isa::best() == crate::Isa::Avx512 {
-            check_exp::<Avx512>();
+        for isa in crate::Isa::all() {
+            match isa {
+                crate::Isa::Portable => check_exp::<Portable>(),
+                #[cfg(target_arch = "x86_64")]
+                crate::Isa::Avx2 => check_exp::<Avx2>(),
+                #[cfg(target_arch = "x86_64")]
+                crate::Isa::Avx512 => check_exp::<Avx512>(),
+                #[cfg(not(target_arch = "x86_64"))]
+                _ => unreachable!("no processor of this kind has it"),
+            }
         }
     }
 }

@@ -123,6 +123,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_bf16(from: *const u8) -> Float {
+        let bits = unsafe { from.cast::<[u16; LANES]>().read_unaligned() };
+        bits.map(|bits| f32::from_bits(u32::from(u16::from_le(bits)) << 16))
+    }
+
+    #[inline(always)]
     unsafe fn load_f(from: *const f32) -> Float {
         unsafe { from.cast::<Float>().read_unaligned() }
     }
