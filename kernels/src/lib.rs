@@ -12,11 +12,13 @@ mod attention;
 mod bandwidth;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod dense;
 mod executor;
 mod format;
 mod isa;
 mod lhs;
 mod logits;
+mod map;
 mod memory;
 mod packed;
 mod product;
@@ -26,11 +28,13 @@ mod tile;
 
 pub use attention::{Attention, BLOCK_SIZE, HeadShape, Piece, SPLIT_BLOCKS, attend, value_dim};
 pub use bandwidth::read_bandwidth;
+pub use dense::{DenseFormat, DenseMatrix, FloatRows, multiply_dense};
 pub use executor::{Executor, Inline};
 pub use format::{Format, PANEL_ROWS, Scales};
 pub use isa::Isa;
 pub use lhs::QuantizedRows;
 pub use logits::{ExpMoments, exp_moments, exp_sum, top_two};
+pub use map::{MappedBytes, WeightBytes};
 pub use memory::{AlignedBytes, prefer_huge_pages};
 pub use packed::PackedMatrix;
 pub use product::{Part, multiply};
