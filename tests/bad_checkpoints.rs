@@ -4,8 +4,9 @@
 mod tiny;
 
 use candle_core::quantized::gguf_file::Value;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use egss::checkpoint::{Checkpoint, Weight};
+use egss_kernels::DenseFormat;
 use std::path::{Path, PathBuf};
 
 fn refusal(path: &Path) -> String {
@@ -42,7 +43,32 @@ fn gguf(
 fn values(weight: Weight) -> Vec<f32> {
     match weight {
         Weight::Plain(tensor) => tensor.flatten_all().unwrap().to_vec1().unwrap(),
-        Weight::Quantized(_) => panic!("f32 tensors are plain"),
+        Weight::Quantized(_) | Weight::Dense(_) => panic!("f32 tensors are plain"),
+    }
+}
+
+#[test]
+fn floats_of_16_bits_stay_in_the_pages_of_a_gguf() {
+    let name = "blk.0.ffn_down.weight";
+    for (dtype, format) in [
+        (DType::BF16, DenseFormat::Bf16),
+        (DType::F16, DenseFormat::F16),
+    ] {
+        let (_keep, path) = gguf(|_, tensors| {
+            let narrow = tensors[name].to_dtype(dtype).unwrap();
+            tensors.insert(name, narrow);
+        });
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        let Weight::Dense(matrix) = checkpoint.linear(name, &Device::Cpu).unwrap() else {
+            panic!("{dtype:?} is not dense");
+        };
+        assert!(matrix.is_mapped());
+        assert_eq!(matrix.format(), format);
+        let want = tiny::tensor(13, &[tiny::HIDDEN, tiny::FFN]);
+        let want = want.to_dtype(dtype).unwrap().to_dtype(DType::F32).unwrap();
+        let want: Vec<f32> = want.flatten_all().unwrap().to_vec1().unwrap();
+        drop(checkpoint);
+        assert_eq!(matrix.to_f32(), want);
     }
 }
 

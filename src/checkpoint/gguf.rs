@@ -1,22 +1,28 @@
 //! A GGUF file: one file with metadata, tokenizer and (quantised) tensors.
 use super::CheckpointError;
 use super::names::Place;
+use super::stored::{Stored, Weight};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
-use candle_core::quantized::{QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use egss_kernels::{DenseFormat, DenseMatrix, MappedBytes, WeightBytes};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::Arc;
 
 /// An open GGUF file whose header is read and whose tensors all lie within it.
 pub(super) struct GgufFile {
     path: PathBuf,
-    /// Behind a lock because reading a tensor moves the file's position.
-    file: Mutex<File>,
+    /// The whole file.
+    bytes: MappedBytes,
     content: Content,
 }
+
+/// What candle asks of the address of a quantised block, bytes; at most what an f32 does.
+const BLOCK_ALIGN: usize = align_of::<f32>();
 
 impl GgufFile {
     /// Reads the header and checks every tensor's extent against the file's
@@ -29,28 +35,28 @@ impl GgufFile {
                 source,
             }
         };
-        let mut file = File::open(path).map_err(io("open"))?;
+        let file = File::open(path).map_err(io("open"))?;
         let file_bytes = file.metadata().map_err(io("read"))?.len();
         if file_bytes == 0 {
             return Err(CheckpointError::Empty {
                 path: path.to_owned(),
             });
         }
-        check_preamble(&mut file, path)?;
-        file.seek(SeekFrom::Start(0)).map_err(io("read"))?;
-        let mut reader = BufReader::with_capacity(1 << 20, file);
-        let content =
-            Content::read(&mut reader).map_err(|source| header_error(path, file_bytes, &source))?;
+        let bytes = MappedBytes::open(&file).map_err(io("read"))?;
+        check_preamble(&bytes, path)?;
+        let content = Content::read(&mut Cursor::new(&*bytes))
+            .map_err(|source| header_error(path, file_bytes, &source))?;
         let gguf = Self {
             path: path.to_owned(),
-            file: Mutex::new(reader.into_inner()),
+            bytes,
             content,
         };
         let want = gguf.end_of_tensors()?;
-        if file_bytes < want {
+        let have = gguf.bytes.len() as u64;
+        if have < want {
             return Err(CheckpointError::Cut {
                 path: path.to_owned(),
-                have: file_bytes,
+                have,
                 want,
             });
         }
@@ -71,6 +77,44 @@ impl GgufFile {
         self.extent(name).map_or(0, |(start, end)| end - start)
     }
 
+    /// How a tensor's numbers are written; `None` if it is not there.
+    pub fn stored(&self, name: &str) -> Option<Stored> {
+        Some(match self.content.tensor_infos.get(name)?.ggml_dtype {
+            GgmlDType::F32 => Stored::F32,
+            GgmlDType::F16 => Stored::Dense(DenseFormat::F16),
+            GgmlDType::BF16 => Stored::Dense(DenseFormat::Bf16),
+            _ => Stored::Quantized,
+        })
+    }
+
+    /// A matrix, or some of its rows: on a CPU one of 16-bit floats as the file has it,
+    /// in the file's pages if it can be; other floats as f32.
+    pub fn matrix(
+        &self,
+        place: &Place,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<Weight, CheckpointError> {
+        match (self.stored(&place.tensor), shape) {
+            (Some(Stored::Dense(format)), &[n, k]) if device.is_cpu() => {
+                let matrix = DenseMatrix::new(format, n, k, self.read(place)?);
+                Ok(Weight::Dense(Arc::new(matrix)))
+            }
+            (Some(Stored::Quantized), _) => {
+                let tensor = self.tensor(place, shape, device)?;
+                Ok(Weight::Quantized(Arc::new(tensor)))
+            }
+            _ => {
+                let tensor = self.tensor(place, shape, device)?.dequantize(device);
+                let tensor = tensor.map_err(|source| CheckpointError::Tensor {
+                    name: place.tensor.clone(),
+                    source,
+                })?;
+                Ok(Weight::Plain(tensor))
+            }
+        }
+    }
+
     /// Reads one tensor, or some of its rows, onto the device.
     pub fn tensor(
         &self,
@@ -79,18 +123,11 @@ impl GgufFile {
         device: &Device,
     ) -> Result<QTensor, CheckpointError> {
         let name = &place.tensor;
-        let (Some(info), Some((start, end))) =
-            (self.content.tensor_infos.get(name), self.extent(name))
-        else {
+        let Some(info) = self.content.tensor_infos.get(name) else {
             return Err(self.no_tensor(name));
         };
-        let bytes = place.read(&self.file, start, (end - start) as usize);
-        let bytes = bytes.map_err(|source| CheckpointError::Io {
-            what: "read",
-            path: self.path.clone(),
-            source,
-        })?;
-        QStorage::from_data(bytes.into(), device, info.ggml_dtype)
+        let bytes = self.read(place)?.aligned(BLOCK_ALIGN);
+        QStorage::from_data(Cow::Borrowed(&*bytes), device, info.ggml_dtype)
             .and_then(|storage| QTensor::new(storage, shape))
             .map_err(|source| CheckpointError::Tensor {
                 name: name.to_owned(),
@@ -192,6 +229,15 @@ impl GgufFile {
         }
     }
 
+    /// The bytes of a tensor's wanted rows.
+    fn read(&self, place: &Place) -> Result<WeightBytes, CheckpointError> {
+        // Every extent was held against the file's size when it was opened.
+        match self.extent(&place.tensor) {
+            Some((start, end)) => Ok(place.read(&self.bytes.slice(start as usize..end as usize))),
+            None => Err(self.no_tensor(&place.tensor)),
+        }
+    }
+
     /// `[start, end)` of a tensor in the file; `None` if absent or overflowing.
     fn extent(&self, name: &str) -> Option<(u64, u64)> {
         let info = self.content.tensor_infos.get(name)?;
@@ -238,21 +284,13 @@ pub(super) fn size_of(value: &Value) -> Option<usize> {
 }
 
 /// Checks magic and version, which say in a sentence what candle's reader says in hex.
-fn check_preamble(file: &mut File, path: &Path) -> Result<(), CheckpointError> {
-    let mut preamble = Vec::with_capacity(8);
-    file.take(8)
-        .read_to_end(&mut preamble)
-        .map_err(|source| CheckpointError::Io {
-            what: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-    if !preamble.starts_with(b"GGUF") {
+fn check_preamble(file: &[u8], path: &Path) -> Result<(), CheckpointError> {
+    if !file.starts_with(b"GGUF") {
         return Err(CheckpointError::NotGguf {
             path: path.to_owned(),
         });
     }
-    let Some(version) = preamble.get(4..8) else {
+    let Some(version) = file.get(4..8) else {
         return Err(CheckpointError::Damaged {
             path: path.to_owned(),
             reason: "it ends within the GGUF header".into(),

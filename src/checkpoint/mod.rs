@@ -18,6 +18,7 @@ mod precision;
 mod random;
 mod repository;
 mod safetensors_dir;
+mod stored;
 mod template;
 mod tokenizer;
 
@@ -32,7 +33,8 @@ use manifest::find_built_in;
 pub use manifest::{
     DEFAULT_MODEL, find_manifest, keep_gate, manifest_config, manifests, models_dir, resolve,
 };
-pub use open::{Checkpoint, Weight};
+pub use open::Checkpoint;
 pub use precision::{ModelShape, Precision};
+pub use stored::{Stored, TensorEntry, Weight};
 pub use template::{ChatTemplate, FunctionCall, Message, Segment, ToolCall, ToolKind};
 pub use tokenizer::Tokenizer;

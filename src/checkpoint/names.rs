@@ -6,10 +6,8 @@
 //! `ffn_gate.e`. Matrices are `[out, in]`, as in both kinds of file.
 use super::ModelConfig;
 use super::config::{ExpertsConfig, LatentConfig};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use egss_kernels::{MappedBytes, WeightBytes};
 use std::ops::Range;
-use std::sync::Mutex;
 
 /// The two kinds of file.
 #[derive(Clone, Copy)]
@@ -27,6 +25,17 @@ pub(super) struct Wanted {
     /// `[out, in]`, or `[n]` of a vector.
     pub shape: Vec<usize>,
     pub place: Place,
+}
+
+/// Matrices that go into no product of rows.
+const NO_PRODUCT: [&str; 3] = ["attn_k_b.weight", "attn_v_b.weight", "ffn_gate_inp.weight"];
+
+impl Wanted {
+    /// True for a matrix of a product, or of rows to look up: what else there is a decoder
+    /// takes as f32.
+    pub fn is_product(&self) -> bool {
+        self.shape.len() == 2 && !NO_PRODUCT.iter().any(|part| self.name.ends_with(part))
+    }
 }
 
 /// Where a tensor lies in a file.
@@ -70,21 +79,15 @@ impl Place {
         }
     }
 
-    /// The wanted rows' bytes, one behind the other, of a tensor that takes `bytes` of the
-    /// file from `start` on.
-    pub fn read(&self, file: &Mutex<File>, start: u64, bytes: usize) -> std::io::Result<Vec<u8>> {
-        let runs = self.runs(bytes / self.n_rows().max(1));
-        let mut read = vec![0; runs.iter().map(Range::len).sum()];
-        let mut rest = read.as_mut_slice();
-        // A poisoned lock guards nothing but a file position, set anew by each read.
-        let mut file = file.lock().unwrap_or_else(|e| e.into_inner());
-        for run in runs {
-            let (here, behind) = rest.split_at_mut(run.len());
-            file.seek(SeekFrom::Start(start + run.start as u64))?;
-            file.read_exact(here)?;
-            rest = behind;
-        }
-        Ok(read)
+    /// The wanted rows' bytes, one behind the other, of the bytes of the whole tensor:
+    /// where the file has them if they are one piece there.
+    pub fn read(&self, tensor: &MappedBytes) -> WeightBytes {
+        tensor.gather(&self.runs(tensor.len() / self.n_rows().max(1)))
+    }
+
+    /// True where the wanted rows are one piece of the file.
+    pub fn is_one_piece(&self) -> bool {
+        self.runs(1).len() == 1
     }
 
     /// The wanted rows as ranges of the tensor's bytes, neighbours joined.

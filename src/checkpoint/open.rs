@@ -2,34 +2,16 @@
 use super::gguf::GgufFile;
 use super::names::{Layout, Place, Wanted, wanted};
 use super::safetensors_dir::SafetensorsDir;
+use super::stored::{Stored, TensorEntry, Weight};
 use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, families, random};
+use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::Value;
-use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{D, Device, Tensor};
+use egss_kernels::DenseFormat;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A matrix of weights, `[out, in]`. Cloning shares the storage.
-#[derive(Clone)]
-pub enum Weight {
-    /// As quantised in the file.
-    Quantized(Arc<QTensor>),
-    /// Floats as the file has them: f32, f16 or bf16.
-    Plain(Tensor),
-}
-
-impl Weight {
-    /// `(out, in)`.
-    pub fn dims2(&self) -> candle_core::Result<(usize, usize)> {
-        match self {
-            Self::Quantized(tensor) => tensor.shape().dims2(),
-            Self::Plain(tensor) => tensor.dims2(),
-        }
-    }
-}
 
 enum Source {
     Gguf(GgufFile),
@@ -41,8 +23,9 @@ enum Source {
 type OnProgress = Box<dyn Fn(u64, u64) + Send + Sync>;
 
 /// An open checkpoint: its configuration is validated and every tensor of its
-/// architecture is there, whole and of the right shape. Weights are read when
-/// asked for, one copy each; drop the checkpoint once the model has them.
+/// architecture is there, whole and of the right shape. Its files are mapped: weights are
+/// read when asked for, and those that a CPU takes as the file has them stay in its pages.
+/// Drop the checkpoint once the model has them, which ends the maps that nobody needs.
 pub struct Checkpoint {
     source: Source,
     config: ModelConfig,
@@ -148,7 +131,7 @@ impl Checkpoint {
     }
 
     /// A matrix by name (`blk.0.attn_q.weight`, `output.weight`), `[out, in]`: quantised
-    /// or floats, as the file has it (GGUF's floats as f32).
+    /// or floats, as the file has it (FP8, and on a device GGUF's floats, as f32).
     ///
     /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
     /// tied: use [`Checkpoint::embedding`] again there.
@@ -156,17 +139,11 @@ impl Checkpoint {
         let wanted = self.find(name)?;
         let Wanted { place, shape, .. } = wanted;
         let weight = match &self.source {
-            Source::Gguf(gguf) if !place.transposed => {
-                let tensor = gguf.tensor(place, shape, device)?;
-                match tensor.dtype() {
-                    GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => {
-                        Weight::Plain(dequantized(name, &tensor, device)?)
-                    }
-                    _ => Weight::Quantized(Arc::new(tensor)),
-                }
+            Source::Gguf(gguf) if place.transposed => {
+                Weight::Plain(gguf_floats(gguf, wanted, device)?)
             }
-            Source::Gguf(gguf) => Weight::Plain(gguf_floats(gguf, wanted, device)?),
-            Source::Safetensors(dir) => Weight::Plain(dir.plain_tensor(place, shape, device)?),
+            Source::Gguf(gguf) => gguf.matrix(place, shape, device)?,
+            Source::Safetensors(dir) => dir.matrix(place, shape, device)?,
             Source::Random(_) => Weight::Plain(random_tensor(name, shape, device)?),
         };
         self.report(name);
@@ -266,10 +243,24 @@ impl Checkpoint {
         }
     }
 
-    /// Numbers of all weights.
-    pub fn n_weights(&self) -> u64 {
-        let sizes = self.wanted.values().map(|w| w.shape.iter().product());
-        sizes.map(|n: usize| n as u64).sum()
+    /// All tensors that a decoder takes, in no order.
+    pub fn tensors(&self) -> impl Iterator<Item = TensorEntry> {
+        self.wanted.values().map(|wanted| {
+            let Place { tensor, .. } = &wanted.place;
+            let (stored, is_one_piece) = match &self.source {
+                Source::Gguf(gguf) => (gguf.stored(tensor), wanted.place.is_one_piece()),
+                Source::Safetensors(dir) => (dir.stored(tensor), wanted.place.is_one_piece()),
+                Source::Random(_) => (Some(Stored::Dense(DenseFormat::Bf16)), false),
+            };
+            TensorEntry {
+                // What cannot be read is refused when it is, with its name.
+                stored: stored.unwrap_or(Stored::F32),
+                n: wanted.shape.iter().product::<usize>() as u64,
+                bytes: self.wanted_bytes(wanted),
+                is_product: wanted.is_product(),
+                is_one_piece,
+            }
+        })
     }
 
     fn find(&self, name: &str) -> Result<&Wanted, CheckpointError> {

@@ -1,25 +1,19 @@
 //! A directory as published for the `transformers` package: config.json,
 //! `*.safetensors` (one, or several with an index), tokenizer.json.
 use super::names::Place;
+use super::stored::{Stored, Weight};
 use super::{CheckpointError, ModelConfig, families};
 use candle_core::{DType, Device, Tensor};
+use egss_kernels::{DenseFormat, DenseMatrix, MappedBytes, WeightBytes};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::Arc;
 
 /// Headers above this are no safetensors (the format's own limit).
 const HEADER_BYTES_MAX: u64 = 100_000_000;
-
-/// One `.safetensors` file.
-struct Shard {
-    file: Mutex<File>,
-    /// Where the tensors' bytes begin.
-    data_start: u64,
-}
 
 /// An open checkpoint directory whose headers are read and whose tensors all
 /// lie within their files.
@@ -27,9 +21,8 @@ pub(super) struct SafetensorsDir {
     dir: PathBuf,
     /// config.json as it stands.
     config: Value,
-    shards: Vec<Shard>,
-    /// Safetensors name -> (index into `shards`, where and what).
-    tensors: HashMap<String, (usize, TensorInfo)>,
+    /// Safetensors name -> what it is, and its bytes in the map of its shard.
+    tensors: HashMap<String, (TensorInfo, MappedBytes)>,
 }
 
 impl SafetensorsDir {
@@ -40,15 +33,14 @@ impl SafetensorsDir {
         let mut open = Self {
             dir: dir.to_owned(),
             config,
-            shards: Vec::new(),
             tensors: HashMap::new(),
         };
         for path in files {
-            let (shard, metadata) = open_shard(&path)?;
-            let index = open.shards.len();
-            open.shards.push(shard);
+            let (metadata, data) = open_shard(&path)?;
             for (name, info) in metadata.tensors() {
-                open.tensors.insert(name, (index, info.clone()));
+                let (start, end) = info.data_offsets;
+                let bytes = data.slice(start..end);
+                open.tensors.insert(name, (info.clone(), bytes));
             }
         }
         Ok(open)
@@ -70,14 +62,43 @@ impl SafetensorsDir {
 
     /// The shape of a tensor by the files' own name; `None` if it is not there.
     pub fn shape(&self, tensor: &str) -> Option<&[usize]> {
-        Some(&self.tensors.get(tensor)?.1.shape)
+        Some(&self.tensors.get(tensor)?.0.shape)
     }
 
     /// Bytes that a tensor takes in the file; 0 if it is not there.
     pub fn tensor_bytes(&self, tensor: &str) -> u64 {
-        self.tensors.get(tensor).map_or(0, |(_, info)| {
-            (info.data_offsets.1 - info.data_offsets.0) as u64
-        })
+        let tensor = self.tensors.get(tensor);
+        tensor.map_or(0, |(_, bytes)| bytes.len() as u64)
+    }
+
+    /// How a tensor's numbers are written; `None` if it is not there, or otherwise than
+    /// this program reads.
+    pub fn stored(&self, tensor: &str) -> Option<Stored> {
+        match self.tensors.get(tensor)?.0.dtype {
+            Dtype::F32 => Some(Stored::F32),
+            Dtype::F16 => Some(Stored::Dense(DenseFormat::F16)),
+            Dtype::BF16 => Some(Stored::Dense(DenseFormat::Bf16)),
+            Dtype::F8_E4M3 => Some(Stored::Fp8),
+            _ => None,
+        }
+    }
+
+    /// A matrix, or some of its rows: on a CPU one of 16-bit floats as the file has it,
+    /// in the file's pages if it can be; else as [`Self::plain_tensor`] gives it.
+    pub fn matrix(
+        &self,
+        place: &Place,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<Weight, CheckpointError> {
+        match (self.stored(&place.tensor), shape) {
+            (Some(Stored::Dense(format)), &[n, k]) if device.is_cpu() => {
+                let (_, bytes) = self.find(place)?;
+                let matrix = DenseMatrix::new(format, n, k, bytes);
+                Ok(Weight::Dense(Arc::new(matrix)))
+            }
+            _ => Ok(Weight::Plain(self.plain_tensor(place, shape, device)?)),
+        }
     }
 
     /// Reads one tensor, or some of its rows, onto the device as f32.
@@ -98,29 +119,14 @@ impl SafetensorsDir {
 
     /// Reads one tensor, or some of its rows, onto the device as the file has it: f32,
     /// f16 or bf16. FP8 becomes f32, each number times its block's scale.
-    pub fn plain_tensor(
+    fn plain_tensor(
         &self,
         place: &Place,
         shape: &[usize],
         device: &Device,
     ) -> Result<Tensor, CheckpointError> {
         let name = &place.tensor;
-        let (shard, info) = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| CheckpointError::NoTensor {
-                path: self.dir.clone(),
-                name: name.to_owned(),
-            })?;
-        let shard = &self.shards[*shard];
-        let (start, end) = info.data_offsets;
-        let start_in_file = shard.data_start + start as u64;
-        let bytes = place.read(&shard.file, start_in_file, end - start);
-        let bytes = bytes.map_err(|source| CheckpointError::Io {
-            what: "read",
-            path: self.dir.clone(),
-            source,
-        })?;
+        let (info, bytes) = self.find(place)?;
         let dtype = match info.dtype {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
@@ -141,6 +147,17 @@ impl SafetensorsDir {
                 source,
             }
         })
+    }
+
+    /// What a tensor is, and the bytes of its wanted rows.
+    fn find(&self, place: &Place) -> Result<(&TensorInfo, WeightBytes), CheckpointError> {
+        match self.tensors.get(&place.tensor) {
+            Some((info, bytes)) => Ok((info, place.read(bytes))),
+            None => Err(CheckpointError::NoTensor {
+                path: self.dir.clone(),
+                name: place.tensor.clone(),
+            }),
+        }
     }
 
     /// FP8 numbers times their scales: one scale for each block of rows and
@@ -248,8 +265,10 @@ fn shard_files(dir: &Path) -> Result<BTreeSet<PathBuf>, CheckpointError> {
     Ok(files)
 }
 
-/// Reads a shard's header and checks the file's size against it.
-fn open_shard(path: &Path) -> Result<(Shard, Metadata), CheckpointError> {
+/// Maps a shard, reads its header, and checks the file's size against it: the tensors'
+/// offsets, which the format's own reader has found to be without gaps and of the
+/// tensors' sizes, lie in the bytes that come with it.
+fn open_shard(path: &Path) -> Result<(Metadata, MappedBytes), CheckpointError> {
     let io = |source| CheckpointError::Io {
         what: "read",
         path: path.to_owned(),
@@ -259,41 +278,35 @@ fn open_shard(path: &Path) -> Result<(Shard, Metadata), CheckpointError> {
         path: path.to_owned(),
         reason,
     };
-    let mut file = File::open(path).map_err(io)?;
-    let have = file.metadata().map_err(io)?.len();
-    if have == 0 {
+    let file = File::open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.len() == 0 {
         return Err(CheckpointError::Empty {
             path: path.to_owned(),
         });
     }
-    let mut length = [0; 8];
-    file.read_exact(&mut length)
-        .map_err(|_| damaged("it ends within its header".into()))?;
-    let header_bytes = u64::from_le_bytes(length);
+    let map = MappedBytes::open(&file).map_err(io)?;
+    let Some(length) = map.first_chunk::<8>() else {
+        return Err(damaged("it ends within its header".into()));
+    };
+    let header_bytes = u64::from_le_bytes(*length);
     if header_bytes > HEADER_BYTES_MAX {
         return Err(damaged("it does not begin as a safetensors file".into()));
     }
-    let data_start = 8 + header_bytes;
-    if have < data_start {
+    let data_start = 8 + header_bytes as usize;
+    let Some(header) = map.get(8..data_start) else {
         return Err(damaged("it ends within its header".into()));
-    }
-    let mut header = vec![0; header_bytes as usize];
-    file.read_exact(&mut header).map_err(io)?;
+    };
     let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|e| damaged(format!("header: {e}")))?;
-    let want = data_start + metadata.data_len() as u64;
-    if have < want {
+        serde_json::from_slice(header).map_err(|e| damaged(format!("header: {e}")))?;
+    let data = map.slice(data_start..map.len());
+    if data.len() < metadata.data_len() {
         return Err(CheckpointError::Cut {
             path: path.to_owned(),
-            have,
-            want,
+            have: map.len() as u64,
+            want: data_start as u64 + metadata.data_len() as u64,
         });
     }
-    let shard = Shard {
-        file: Mutex::new(file),
-        data_start,
-    };
-    Ok((shard, metadata))
+    Ok((metadata, data))
 }
 
 fn require_json(dir: &Path, file: &'static str) -> Result<Value, CheckpointError> {

@@ -2,14 +2,17 @@
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision};
 use crate::kv::BLOCK_SIZE;
-use crate::ops::{Backend, CacheShape, Heads};
+use crate::ops::{Backend, CacheShape, Heads, Matrix};
 use std::fmt;
 
 /// Bytes by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// The checkpoint's tensors, at the file's width, and the vocabulary.
+    /// The checkpoint's tensors at the width that they have in memory, and the vocabulary.
     pub weights_bytes: u64,
+    /// Those of them that stay in the file's own pages, which other processes share and
+    /// the system can give up and read again.
+    pub mapped_bytes: u64,
     /// The engines' KV pools when all of them are in use.
     pub kv_bytes: u64,
     /// Engines, each with a pool of its own.
@@ -25,23 +28,45 @@ pub struct MemoryPlan {
 }
 
 /// What a plan has to know of a model's weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WeightSizes {
-    pub n_weights: u64,
+    /// Numbers of all weights.
+    pub n: u64,
     /// Bytes as they are held where a device has no width of its own.
     pub bytes: u64,
+    /// Those of them that stay in the file's own pages.
+    pub mapped_bytes: u64,
 }
 
 impl WeightSizes {
+    /// Those of a checkpoint, tensor by tensor.
+    pub fn of_checkpoint(checkpoint: &Checkpoint, backend: &Backend) -> Self {
+        let mut sizes = Self::default();
+        for tensor in checkpoint.tensors() {
+            let (bytes, mapped_bytes) = match tensor.is_product {
+                true => Matrix::planned_bytes(&tensor, backend),
+                false => (size_of::<f32>() as u64 * tensor.n, 0),
+            };
+            sizes.n += tensor.n;
+            sizes.bytes += bytes;
+            sizes.mapped_bytes += mapped_bytes;
+        }
+        sizes
+    }
+
     /// Those of a model of which only the shape is known, at a precision. FP8 becomes
     /// f32 where it is read; all else stays at its width.
     pub fn of_shape(shape: &ModelShape<'_>, precision: Precision) -> Self {
-        let n_weights = shape.n_weights();
+        let n = shape.n_weights();
         let bytes = match precision {
-            Precision::Fp8 => size_of::<f32>() as u64 * n_weights,
+            Precision::Fp8 => size_of::<f32>() as u64 * n,
             _ => shape.weight_bytes(precision),
         };
-        Self { n_weights, bytes }
+        Self {
+            n,
+            bytes,
+            mapped_bytes: 0,
+        }
     }
 }
 
@@ -59,10 +84,7 @@ impl MemoryPlan {
         logit_rows: usize,
     ) -> Self {
         let config = checkpoint.config();
-        let weights = WeightSizes {
-            n_weights: checkpoint.n_weights(),
-            bytes: checkpoint.weight_bytes(),
-        };
+        let weights = WeightSizes::of_checkpoint(checkpoint, backend);
         let kv_blocks = kv_bytes_max / cache_shape(config).block_bytes(backend) as u64;
         let rows = (batch_rows, logit_rows);
         Self::of_model(
@@ -103,9 +125,10 @@ impl MemoryPlan {
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
             weights_bytes: match backend.has_kernels() {
-                true => backend.number_bytes() as u64 * weights.n_weights,
+                true => backend.number_bytes() as u64 * weights.n,
                 false => weights.bytes + config.vocab as u64 * TOKEN_BYTES,
             },
+            mapped_bytes: weights.mapped_bytes,
             kv_bytes: (n_engines * kv_blocks) as u64 * block,
             n_engines,
             kv_blocks,
@@ -182,8 +205,12 @@ impl fmt::Display for MemoryPlan {
         const GIB: f64 = (1u64 << 30) as f64;
         write!(
             f,
-            "memory: weights {:.2} GiB, KV {:.2} GiB ({}{} tokens), work {:.2} GiB",
+            "memory: weights {:.2} GiB{}, KV {:.2} GiB ({}{} tokens), work {:.2} GiB",
             self.weights_bytes as f64 / GIB,
+            match self.mapped_bytes {
+                0 => String::new(),
+                bytes => format!(" ({:.2} of it in the file's own pages)", bytes as f64 / GIB),
+            },
             self.kv_bytes as f64 / GIB,
             match self.n_engines {
                 1 => String::new(),

@@ -27,6 +27,28 @@ pub enum BackendError {
         major: i32,
         minor: i32,
     },
+    #[error("--dtype {asked}: there is no such width; choose auto, f32 or bf16")]
+    UnknownDtype { asked: String },
+    #[error(
+        "--dtype {asked}: on {device} weights are {has} whatever their file has; take --dtype auto, or run on the CPU with --device cpu"
+    )]
+    Dtype {
+        asked: String,
+        device: &'static str,
+        has: &'static str,
+    },
+}
+
+/// How a CPU keeps matrices that a file has as floats. Quantised ones keep their format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MatrixDtype {
+    /// bf16 and f16 as they are, in the file's pages where they can be; others as f32.
+    #[default]
+    Auto,
+    /// Widened, which changes no number and doubles what is read.
+    F32,
+    /// Wider ones rounded, and f16.
+    Bf16,
 }
 
 /// A device, with the kernels of its own where it has such. Cloning shares them.
@@ -35,6 +57,7 @@ pub struct Backend {
     device: Device,
     /// False where candle's operations alone are to do, whatever kernels there are.
     kernels: bool,
+    matrix_dtype: MatrixDtype,
     #[cfg(feature = "cuda")]
     gpu: Option<Arc<Gpu>>,
 }
@@ -85,6 +108,42 @@ impl Backend {
         }
     }
 
+    /// The same with float matrices of a width by its name on the command line: `auto`,
+    /// `f32` or `bf16`.
+    ///
+    /// Errors: a name that is none, a width that the device does not take.
+    pub fn with_dtype(self, name: &str) -> Result<Self, BackendError> {
+        let matrix_dtype = match name {
+            "auto" => MatrixDtype::Auto,
+            "f32" => MatrixDtype::F32,
+            "bf16" => MatrixDtype::Bf16,
+            _ => {
+                return Err(BackendError::UnknownDtype {
+                    asked: name.to_owned(),
+                });
+            }
+        };
+        // A GPU has one width, which may be asked for by name.
+        let (device, has, own) = match &self.device {
+            Device::Cpu => {
+                return Ok(Self {
+                    matrix_dtype,
+                    ..self
+                });
+            }
+            Device::Cuda(_) => ("cuda", "bf16", MatrixDtype::Bf16),
+            Device::Metal(_) => ("metal", "f32", MatrixDtype::F32),
+        };
+        match matrix_dtype == MatrixDtype::Auto || matrix_dtype == own {
+            true => Ok(self),
+            false => Err(BackendError::Dtype {
+                asked: name.to_owned(),
+                device,
+                has,
+            }),
+        }
+    }
+
     #[cfg(not(feature = "cuda"))]
     fn cuda() -> Result<Self, BackendError> {
         Err(BackendError::NotBuilt { asked: "cuda" })
@@ -114,6 +173,7 @@ impl Backend {
         Ok(Self {
             device: Device::Cuda(device),
             kernels: true,
+            matrix_dtype: MatrixDtype::Auto,
             gpu: Some(Arc::new(gpu)),
         })
     }
@@ -134,6 +194,7 @@ impl Backend {
     fn plain(device: Device) -> Self {
         Self {
             kernels: device.is_cpu(),
+            matrix_dtype: MatrixDtype::Auto,
             device,
             #[cfg(feature = "cuda")]
             gpu: None,
@@ -154,7 +215,16 @@ impl Backend {
         None
     }
 
-    /// Bytes of one number in the cache and in a matrix that a file has unquantised.
+    /// How matrices are kept that a file has as floats, where no kernels of a GPU have
+    /// them: candle's operations alone take f32.
+    pub(super) fn matrix_dtype(&self) -> MatrixDtype {
+        match self.is_composite() {
+            true => MatrixDtype::F32,
+            false => self.matrix_dtype,
+        }
+    }
+
+    /// Bytes of one number in the cache, and in a matrix that a GPU's kernels have.
     pub fn number_bytes(&self) -> usize {
         match self.has_kernels() {
             true => 2, // bf16
@@ -221,5 +291,16 @@ mod tests {
             assert!(refusal("metal").contains("--device cpu"));
         }
         assert!(!Backend::open("cpu").expect("always there").is_composite());
+    }
+
+    #[test]
+    fn a_width_is_taken_by_name_and_candles_operations_take_f32_alone() {
+        let width = |name| Backend::cpu().with_dtype(name).map(|b| b.matrix_dtype());
+        assert_eq!(width("auto").ok(), Some(MatrixDtype::Auto));
+        assert_eq!(width("f32").ok(), Some(MatrixDtype::F32));
+        assert_eq!(width("bf16").ok(), Some(MatrixDtype::Bf16));
+        let refusal = width("q4").expect_err("refused").to_string();
+        assert!(refusal.contains("choose auto, f32 or bf16"), "{refusal}");
+        assert_eq!(Backend::composite().matrix_dtype(), MatrixDtype::F32);
     }
 }

@@ -1,17 +1,21 @@
 //! A matrix of weights, in the form that products want.
+use super::backend::MatrixDtype;
 #[cfg(feature = "cuda")]
 use super::device::{DeviceMatrix, DeviceRows, gpu_error, with_view};
 use super::pool::Pool;
 use super::{Backend, Rows};
-use crate::checkpoint::Weight;
+use crate::checkpoint::{Stored, TensorEntry, Weight};
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{DType, Device, Result, Tensor, bail};
-use egss_kernels::{Format, PackedMatrix};
+use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
+use egss_kernels::{DenseFormat, DenseMatrix, Format, PackedMatrix};
+use std::sync::Arc;
 
 /// Weights `[out, in]` of a product `x Wᵀ`, and rows to look up.
 pub enum Matrix {
     /// On a CPU, in one of the kernels' formats: at the file's width.
     Packed(PackedMatrix),
+    /// On a CPU, 16-bit floats: as the file has them, or rounded to that.
+    Dense(Arc<DenseMatrix>),
     /// On a GPU with kernels of its own: bf16, whatever the file has.
     #[cfg(feature = "cuda")]
     Device(DeviceMatrix),
@@ -20,23 +24,67 @@ pub enum Matrix {
 }
 
 impl Matrix {
-    /// Takes a weight as a checkpoint gives it. Cost: one pass over it.
+    /// Takes a weight as a checkpoint gives it. Cost: one pass over it; none where a file's
+    /// own 16-bit floats will do.
     pub fn new(weight: Weight, backend: &Backend) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = backend.gpu() {
-            let plain = match &weight {
-                Weight::Quantized(tensor) => &tensor.dequantize(backend.device())?,
-                Weight::Plain(tensor) => tensor,
-            };
-            return Ok(Self::Device(DeviceMatrix::new(gpu, plain)?));
+            let plain = weight.to_tensor(backend.device())?;
+            return Ok(Self::Device(DeviceMatrix::new(gpu, &plain)?));
         }
-        let tensor = match weight {
-            Weight::Quantized(tensor) => tensor,
-            Weight::Plain(tensor) => {
-                let tensor = tensor.to_dtype(DType::F32)?;
-                return Ok(Self::Composite(QMatMul::Tensor(tensor)));
+        match weight {
+            Weight::Quantized(tensor) => Self::quantized(tensor, backend),
+            floats => Self::floats(floats, backend),
+        }
+    }
+
+    fn floats(weight: Weight, backend: &Backend) -> Result<Self> {
+        match (backend.matrix_dtype(), weight) {
+            (MatrixDtype::Auto, Weight::Dense(matrix)) => Ok(Self::Dense(matrix)),
+            (MatrixDtype::Bf16, Weight::Dense(matrix)) if matrix.format() == DenseFormat::Bf16 => {
+                Ok(Self::Dense(matrix))
             }
+            (MatrixDtype::Auto, Weight::Plain(tensor))
+                if matches!(tensor.dtype(), DType::BF16 | DType::F16) =>
+            {
+                Self::dense(&tensor)
+            }
+            (MatrixDtype::Bf16, weight) => {
+                Self::dense(&weight.to_tensor(backend.device())?.to_dtype(DType::BF16)?)
+            }
+            (MatrixDtype::Auto | MatrixDtype::F32, weight) => {
+                let tensor = weight.to_tensor(backend.device())?;
+                Ok(Self::Composite(QMatMul::Tensor(
+                    tensor.to_dtype(DType::F32)?,
+                )))
+            }
+        }
+    }
+
+    /// A copy of a tensor of 16-bit floats on a CPU.
+    fn dense(tensor: &Tensor) -> Result<Self> {
+        let (n, k) = tensor.dims2()?;
+        let tensor = tensor.contiguous()?;
+        let (storage, layout) = tensor.storage_and_layout();
+        let numbers = layout.start_offset()..layout.start_offset() + n * k;
+        let matrix = match &*storage {
+            Storage::Cpu(CpuStorage::BF16(values)) => {
+                let numbers = values[numbers].iter().map(|v| v.to_le_bytes());
+                DenseMatrix::copied(DenseFormat::Bf16, n, k, numbers)
+            }
+            Storage::Cpu(CpuStorage::F16(values)) => {
+                let numbers = values[numbers].iter().map(|v| v.to_le_bytes());
+                DenseMatrix::copied(DenseFormat::F16, n, k, numbers)
+            }
+            _ => bail!(
+                "a tensor of {:?} where 16-bit floats are needed",
+                tensor.dtype()
+            ),
         };
+        Ok(Self::Dense(Arc::new(matrix)))
+    }
+
+    fn quantized(tensor: Arc<QTensor>, backend: &Backend) -> Result<Self> {
         match format(&tensor).filter(|_| !backend.is_composite()) {
             Some(format) => {
                 let (n, k) = tensor.shape().dims2()?;
@@ -52,10 +100,29 @@ impl Matrix {
         }
     }
 
+    /// Bytes of memory that [`Matrix::new`] will take of a tensor, and how many of them
+    /// are in its file's own pages.
+    pub fn planned_bytes(tensor: &TensorEntry, backend: &Backend) -> (u64, u64) {
+        let (narrow, wide) = (2 * tensor.n, 4 * tensor.n);
+        let kept = match tensor.is_one_piece {
+            true => (narrow, narrow),
+            false => (narrow, 0),
+        };
+        match (backend.matrix_dtype(), tensor.stored) {
+            (_, Stored::Quantized) => (tensor.bytes, 0),
+            (MatrixDtype::F32, _) => (wide, 0),
+            (MatrixDtype::Auto, Stored::Dense(_)) => kept,
+            (MatrixDtype::Auto, Stored::F32 | Stored::Fp8) => (wide, 0),
+            (MatrixDtype::Bf16, Stored::Dense(DenseFormat::Bf16)) => kept,
+            (MatrixDtype::Bf16, _) => (narrow, 0),
+        }
+    }
+
     /// `(out, in)`.
     pub fn dims2(&self) -> Result<(usize, usize)> {
         match self {
             Self::Packed(packed) => Ok((packed.n(), packed.k())),
+            Self::Dense(dense) => Ok((dense.n(), dense.k())),
             #[cfg(feature = "cuda")]
             Self::Device(matrix) => matrix.weights.dims2(),
             Self::Composite(QMatMul::QTensor(tensor)) => tensor.shape().dims2(),
@@ -67,6 +134,7 @@ impl Matrix {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Packed(packed) => packed.bytes(),
+            Self::Dense(dense) => dense.bytes(),
             #[cfg(feature = "cuda")]
             Self::Device(matrix) => 2 * matrix.weights.elem_count(),
             Self::Composite(QMatMul::QTensor(tensor)) => tensor.storage_size_in_bytes(),
@@ -94,17 +162,29 @@ impl Matrix {
                 Ok(Rows::Device(DeviceRows::f32(gpu, rows, k)))
             }
             Self::Packed(packed) => {
-                let mut rows = vec![0f32; ids.len() * packed.k()];
-                for (&id, row) in ids.iter().zip(rows.chunks_exact_mut(packed.k())) {
-                    if id as usize >= packed.n() {
-                        bail!("row {id} of a matrix of {} rows", packed.n());
-                    }
-                    packed.row(id as usize, row);
-                }
-                Ok(Tensor::from_vec(rows, (ids.len(), packed.k()), device)?.into())
+                host_rows(ids, (packed.n(), packed.k()), |id, row| packed.row(id, row))
+            }
+            Self::Dense(dense) => {
+                host_rows(ids, (dense.n(), dense.k()), |id, row| dense.row(id, row))
             }
         }
     }
+}
+
+/// Rows by index of a matrix `[n, k]` on a host; `fill` gives each.
+fn host_rows(
+    ids: &[u32],
+    (n, k): (usize, usize),
+    fill: impl Fn(usize, &mut [f32]),
+) -> Result<Rows> {
+    let mut rows = vec![0f32; ids.len() * k];
+    for (&id, row) in ids.iter().zip(rows.chunks_exact_mut(k)) {
+        if id as usize >= n {
+            bail!("row {id} of a matrix of {n} rows");
+        }
+        fill(id as usize, row);
+    }
+    Ok(Tensor::from_vec(rows, (ids.len(), k), &Device::Cpu)?.into())
 }
 
 /// The kernels' name of a tensor's format, where they can take it.

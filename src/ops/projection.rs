@@ -9,7 +9,10 @@ use super::pool::Pool;
 use super::slice::{host, with_host};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor, bail};
 use candle_nn::ops::silu;
-use egss_kernels::{Isa, PackedMatrix, Part, QuantizedRows, Scales, multiply, rms_norm, silu_gate};
+use egss_kernels::{
+    DenseMatrix, FloatRows, Isa, PackedMatrix, Part, QuantizedRows, Scales, multiply,
+    multiply_dense, rms_norm, silu_gate,
+};
 
 /// What a product takes of its input rows.
 #[derive(Clone, Copy)]
@@ -66,7 +69,7 @@ impl Projection {
         let (parts, bias) = stacked(parts)?;
         let members = parts.into_iter().map(|(matrix, bias)| {
             let bias = bias.map(|bias| match &matrix {
-                Matrix::Packed(_) => Ok(Bias::Host(bias.to_vec1()?)),
+                Matrix::Packed(_) | Matrix::Dense(_) => Ok(Bias::Host(bias.to_vec1()?)),
                 _ => Result::Ok(Bias::Composite(bias)),
             });
             Ok(Member {
@@ -135,9 +138,14 @@ impl Projection {
                 onto.map(Tensor::dims)
             );
         }
-        let packed: Option<Vec<Packed<'_>>> = self.members.iter().map(Member::packed).collect();
-        let Some(parts) = packed else {
+        let parts: Option<Vec<Operand<'_>>> = self.members.iter().map(Member::operand).collect();
+        let Some(parts) = parts else {
             return self.composite(x, input, onto);
+        };
+        // Norms and gates on the way to a product take whole vectors.
+        let (x, input) = match self.k.is_multiple_of(VECTOR) {
+            true => (x, input),
+            false => (&self.applied(x, input)?, Input::Plain),
         };
         let op = Product {
             parts,
@@ -153,14 +161,7 @@ impl Projection {
 
     /// The same, one operation after the other.
     fn composite(&self, x: &Tensor, input: Input<'_>, onto: Option<&Tensor>) -> Result<Tensor> {
-        let x = match input {
-            Input::Plain => x.clone(),
-            Input::Normed(norm) => norm.forward_tensor(x)?,
-            Input::Gated => {
-                let gate = x.narrow(1, 0, self.k)?.contiguous()?;
-                (silu(&gate)? * x.narrow(1, self.k, self.k)?)?
-            }
-        };
+        let x = self.applied(x, input)?;
         let parts = self.members.iter().map(|member| member.forward(&x));
         let parts = parts.collect::<Result<Vec<_>>>()?;
         let y = match parts.as_slice() {
@@ -170,6 +171,18 @@ impl Projection {
         match onto {
             Some(onto) => onto + y,
             None => Ok(y),
+        }
+    }
+
+    /// What stands before the product, by candle's operations: `[T, in]`.
+    fn applied(&self, x: &Tensor, input: Input<'_>) -> Result<Tensor> {
+        match input {
+            Input::Plain => Ok(x.clone()),
+            Input::Normed(norm) => norm.forward_tensor(x),
+            Input::Gated => {
+                let gate = x.narrow(1, 0, self.k)?.contiguous()?;
+                silu(&gate)? * x.narrow(1, self.k, self.k)?
+            }
         }
     }
 }
@@ -278,26 +291,32 @@ fn stacked(
 }
 
 impl Member {
-    fn packed(&self) -> Option<Packed<'_>> {
-        let Matrix::Packed(weights) = &self.matrix else {
-            return None;
+    /// What the CPU's kernels take, where the matrix is theirs.
+    fn operand(&self) -> Option<Operand<'_>> {
+        let weights = match &self.matrix {
+            Matrix::Packed(weights) => Weights::Packed(weights),
+            Matrix::Dense(weights) => Weights::Dense(weights),
+            _ => return None,
         };
         let bias = match &self.bias {
             Some(Bias::Host(bias)) => Some(bias.as_slice()),
             _ => None,
         };
-        Some(Packed { weights, bias })
+        Some(Operand { weights, bias })
     }
 
     /// `x Wᵀ + b` for `x: [T, in]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match (&self.matrix, &self.bias) {
-            (Matrix::Packed(weights), _) => x.apply_op1_no_bwd(&Product {
-                parts: Vec::from_iter(self.packed()),
-                input: Input::Plain,
-                n: weights.n(),
-                k: weights.k(),
-            }),
+            (Matrix::Packed(_) | Matrix::Dense(_), _) => {
+                let (n, k) = self.matrix.dims2()?;
+                x.apply_op1_no_bwd(&Product {
+                    parts: Vec::from_iter(self.operand()),
+                    input: Input::Plain,
+                    n,
+                    k,
+                })
+            }
             (Matrix::Composite(weights), Some(Bias::Composite(bias))) => {
                 weights.forward(x)?.broadcast_add(bias)
             }
@@ -308,15 +327,25 @@ impl Member {
     }
 }
 
-/// A packed matrix and its bias.
+/// Numbers of a vector of the CPU's kernels.
+const VECTOR: usize = 16;
+
+/// A matrix that the CPU's kernels multiply.
 #[derive(Clone, Copy)]
-struct Packed<'a> {
-    weights: &'a PackedMatrix,
+enum Weights<'a> {
+    Packed(&'a PackedMatrix),
+    Dense(&'a DenseMatrix),
+}
+
+/// Such a matrix and its bias.
+#[derive(Clone, Copy)]
+struct Operand<'a> {
+    weights: Weights<'a>,
     bias: Option<&'a [f32]>,
 }
 
 struct Product<'a> {
-    parts: Vec<Packed<'a>>,
+    parts: Vec<Operand<'a>>,
     input: Input<'a>,
     n: usize,
     k: usize,
@@ -325,44 +354,70 @@ struct Product<'a> {
 impl Product<'_> {
     /// `x` to `out: [rows, n]`, added where `add`.
     fn run(&self, x: &[f32], rows: usize, add: bool, out: &mut [f32]) -> Result<()> {
+        let (mut packed, mut dense) = (Vec::new(), Vec::new());
+        let mut column = 0;
+        for &Operand { weights, bias } in &self.parts {
+            column += match weights {
+                Weights::Packed(weights) => {
+                    packed.push(part(weights, bias, column));
+                    weights.n()
+                }
+                Weights::Dense(weights) => {
+                    dense.push(part(weights, bias, column));
+                    weights.n()
+                }
+            };
+        }
+        let (isa, n, k) = (Isa::best(), self.n, self.k);
         // Formats that scale their input alike share the quantised rows.
         for scales in [Scales::EachBlock32, Scales::EachBlock256] {
-            let mut column = 0;
-            let mut parts = Vec::with_capacity(self.parts.len());
-            for part in &self.parts {
-                if part.weights.format().scales() == scales {
-                    parts.push(Part {
-                        weights: part.weights,
-                        bias: part.bias,
-                        column,
-                    });
-                }
-                column += part.weights.n();
-            }
+            let parts = packed.iter().copied();
+            let parts: Vec<_> = parts
+                .filter(|part| part.weights.format().scales() == scales)
+                .collect();
             if !parts.is_empty() {
-                let lhs = self.quantized(x, rows, scales)?;
-                multiply(Isa::best(), &lhs, &parts, add, out, self.n, &Pool);
+                self.with_input(x, |fill| {
+                    let lhs = QuantizedRows::new(isa, rows, k, scales, fill, &Pool);
+                    multiply(isa, &lhs, &parts, add, out, n, &Pool);
+                })?;
             }
+        }
+        if !dense.is_empty() {
+            self.with_input(x, |fill| {
+                let lhs = FloatRows::new(rows, k, fill, &Pool);
+                multiply_dense(isa, &lhs, &dense, add, out, n, &Pool);
+            })?;
         }
         Ok(())
     }
 
-    fn quantized(&self, x: &[f32], rows: usize, scales: Scales) -> Result<QuantizedRows> {
+    /// Calls `f` with what gives the product's input row by row.
+    fn with_input(
+        &self,
+        x: &[f32],
+        f: impl FnOnce(&(dyn Fn(usize, &mut [f32]) + Sync)),
+    ) -> Result<()> {
         let k = self.k;
         let row = |row: usize, width: usize| &x[row * width..(row + 1) * width];
-        let quantize = |fill: &(dyn Fn(usize, &mut [f32]) + Sync)| {
-            QuantizedRows::new(Isa::best(), rows, k, scales, fill, &Pool)
-        };
-        Ok(match self.input {
-            Input::Plain => quantize(&|r, out| out.copy_from_slice(row(r, k))),
+        match self.input {
+            Input::Plain => f(&|r, out| out.copy_from_slice(row(r, k))),
             Input::Normed(norm) => with_host(norm.weight(), |weight| {
-                quantize(&|r, out| rms_norm(Isa::best(), row(r, k), weight, norm.eps(), out))
+                f(&|r, out| rms_norm(Isa::best(), row(r, k), weight, norm.eps(), out))
             })?,
-            Input::Gated => quantize(&|r, out| {
+            Input::Gated => f(&|r, out| {
                 let (gate, up) = row(r, 2 * k).split_at(k);
                 silu_gate(Isa::best(), gate, up, out)
             }),
-        })
+        }
+        Ok(())
+    }
+}
+
+fn part<'a, M>(weights: &'a M, bias: Option<&'a [f32]>, column: usize) -> Part<'a, M> {
+    Part {
+        weights,
+        bias,
+        column,
     }
 }
 
@@ -403,8 +458,8 @@ mod tests {
     use super::*;
     use crate::checkpoint::Weight;
     use crate::ops::Backend;
-    use candle_core::Device;
     use candle_core::quantized::{GgmlDType, QTensor};
+    use candle_core::{DType, Device};
     use std::sync::Arc;
 
     /// A share of the largest product: the left side is rounded to 8 bits of the
@@ -465,6 +520,81 @@ mod tests {
                 let off = off.flatten_all()?.max(0)?.to_scalar::<f32>()? / size;
                 assert!(off < TOLERANCE, "{off}");
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn matrices_of_16_bit_floats_beside_others_give_what_plain_ones_give() -> Result<()> {
+        // No whole vectors in the last: norm and gate go another way there.
+        for (k, n, t) in [(256, 24, 5), (64, 9, 1), (40, 7, 3)] {
+            let (mut kept, mut widened) = (Vec::new(), Vec::new());
+            for (seed, dtype) in [(5, DType::BF16), (6, DType::F16)] {
+                let weight = Weight::Plain(numbers(seed, (n, k))?.to_dtype(dtype)?);
+                let matrix = Matrix::new(weight.clone(), &Backend::cpu())?;
+                assert!(matches!(matrix, Matrix::Dense(_)));
+                assert_eq!(matrix.bytes(), 2 * n * k);
+                let bias = numbers(seed + 2, n)?;
+                kept.push((matrix, Some(bias.clone())));
+                widened.push((Matrix::new(weight, &Backend::composite())?, Some(bias)));
+            }
+            if k.is_multiple_of(256) {
+                let (matrix, stands_for) = weights(n, k, GgmlDType::Q6K)?;
+                kept.push((matrix, None));
+                let stands_for = Weight::Plain(stands_for);
+                widened.push((Matrix::new(stands_for, &Backend::cpu())?, None));
+            }
+            let n_all: usize = n * kept.len();
+            let (kept, widened) = (Projection::new(kept)?, Projection::new(widened)?);
+            let norm = RmsNorm::new(numbers(2, k)?, 1e-6);
+            let onto = numbers(3, (t, n_all))?;
+            for (input, width) in [
+                (Input::Plain, k),
+                (Input::Normed(&norm), k),
+                (Input::Gated, 2 * k),
+            ] {
+                let x = numbers(4, (t, width))?;
+                for onto in [None, Some(&onto)] {
+                    let want = widened.forward_tensor(&x, input, onto)?;
+                    let off = (kept.forward_tensor(&x, input, onto)? - &want)?.abs()?;
+                    let size = want.abs()?.max_all()?.to_scalar::<f32>()?;
+                    let of_floats = off.narrow(1, 0, 2 * n)?.max_all()?.to_scalar::<f32>()?;
+                    assert!(of_floats / size < 1e-5, "{of_floats} of {size} over {k}");
+                    let all = off.max_all()?.to_scalar::<f32>()?;
+                    assert!(all / size < TOLERANCE, "{all} of {size} over {k}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rows_of_16_bit_floats_are_those_of_the_file() -> Result<()> {
+        for dtype in [DType::BF16, DType::F16] {
+            let stored = numbers(9, (24, 33))?.to_dtype(dtype)?;
+            let matrix = Matrix::new(Weight::Plain(stored.clone()), &Backend::cpu())?;
+            let rows = matrix.rows(&[23, 0, 7], &Device::Cpu)?;
+            let want = stored.index_select(&Tensor::new(&[23u32, 0, 7], &Device::Cpu)?, 0)?;
+            let want = want.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            assert_eq!(rows.tensor()?.to_vec2::<f32>()?, want);
+            assert!(matrix.rows(&[24], &Device::Cpu).is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_width_that_is_asked_for_is_kept() -> Result<()> {
+        let bytes = |dtype: DType, asked: &str| -> Result<usize> {
+            let weight = Weight::Plain(numbers(1, (4, 16))?.to_dtype(dtype)?);
+            let backend = Backend::cpu()
+                .with_dtype(asked)
+                .map_err(candle_core::Error::wrap)?;
+            Ok(Matrix::new(weight, &backend)?.bytes() / 64)
+        };
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            assert_eq!(bytes(dtype, "f32")?, 4);
+            assert_eq!(bytes(dtype, "bf16")?, 2);
+            assert_eq!(bytes(dtype, "auto")?, dtype.size_in_bytes());
         }
         Ok(())
     }

@@ -9,3 +9,4 @@ mod parity;
 mod prefix;
 mod property;
 mod real_model;
+mod width;

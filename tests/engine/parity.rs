@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 const TOLERANCE_LOGITS: f32 = 1e-4;
 
 /// At least one for each family, and those of its GGUF files that hold f32.
-const FIXTURES: [&str; 16] = [
+pub const FIXTURES: [&str; 16] = [
     "qwen2-tiny",
     "qwen2-tiny-tied",
     "llama-tiny",
@@ -223,7 +223,7 @@ const COMPOSITE_NMSE: f64 = 1e-9;
 
 /// An engine's logits of a few branches that copy a shared tail block and decode in one
 /// batch.
-fn branched(checkpoint: &Checkpoint, backend: &Backend) -> Vec<f32> {
+pub fn branched(checkpoint: &Checkpoint, backend: &Backend) -> Vec<f32> {
     let settings = EngineSettings {
         context_max: 512,
         kv_bytes_max: 64 << 20,

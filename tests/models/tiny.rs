@@ -2,7 +2,7 @@
 //! tools use, whole or wrong in one respect.
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -89,7 +89,8 @@ pub fn tensor(index: usize, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// Writes a GGUF file; `change` may change metadata and tensors first.
+/// Writes a GGUF file; `change` may change metadata and tensors first, which are written
+/// at the width that they have then.
 pub fn write_gguf(
     path: &Path,
     change: impl FnOnce(&mut HashMap<&str, Value>, &mut HashMap<&str, Tensor>),
@@ -113,7 +114,14 @@ pub fn write_gguf(
     change(&mut metadata, &mut tensors);
     let quantized: Vec<(&str, QTensor)> = tensors
         .iter()
-        .map(|(name, tensor)| (*name, QTensor::quantize(tensor, GgmlDType::F32).unwrap()))
+        .map(|(name, tensor)| {
+            let (dtype, tensor) = match tensor.dtype() {
+                DType::BF16 => (GgmlDType::BF16, tensor.to_dtype(DType::F32).unwrap()),
+                DType::F16 => (GgmlDType::F16, tensor.to_dtype(DType::F32).unwrap()),
+                _ => (GgmlDType::F32, tensor.clone()),
+            };
+            (*name, QTensor::quantize(&tensor, dtype).unwrap())
+        })
         .collect();
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
     let tensors: Vec<(&str, &QTensor)> = quantized.iter().map(|(name, t)| (*name, t)).collect();

@@ -94,8 +94,9 @@ fn precisions(
     let published = manifest.precision.clone();
     let weights = match manifest.file() {
         Some(file) => Some(WeightSizes {
-            n_weights: shape.n_weights(),
+            n: shape.n_weights(),
             bytes: file.bytes,
+            mapped_bytes: 0,
         }),
         None => published
             .as_deref()

@@ -1,0 +1,65 @@
+//! What a checkpoint gives: matrices as their files have them.
+use candle_core::quantized::QTensor;
+use candle_core::{Device, Result, Tensor};
+use egss_kernels::{DenseFormat, DenseMatrix};
+use std::sync::Arc;
+
+/// A matrix of weights, `[out, in]`. Cloning shares the storage.
+#[derive(Clone)]
+pub enum Weight {
+    /// As quantised in the file.
+    Quantized(Arc<QTensor>),
+    /// 16-bit floats for a CPU, in the file's own pages where they can be.
+    Dense(Arc<DenseMatrix>),
+    /// Floats as the file has them: f32, or on a device f16 or bf16.
+    Plain(Tensor),
+}
+
+impl Weight {
+    /// `(out, in)`.
+    pub fn dims2(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Quantized(tensor) => tensor.shape().dims2(),
+            Self::Dense(matrix) => Ok((matrix.n(), matrix.k())),
+            Self::Plain(tensor) => tensor.dims2(),
+        }
+    }
+
+    /// A tensor of floats of some width on the device. Cost: none where it is one
+    /// already, else all numbers as f32.
+    pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
+        match self {
+            Self::Quantized(tensor) => tensor.dequantize(device),
+            Self::Dense(matrix) => {
+                Tensor::from_vec(matrix.to_f32(), (matrix.n(), matrix.k()), device)
+            }
+            Self::Plain(tensor) => Ok(tensor.clone()),
+        }
+    }
+}
+
+/// How a tensor's numbers are written in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// In one of GGUF's formats of blocks.
+    Quantized,
+    F32,
+    /// 16-bit floats.
+    Dense(DenseFormat),
+    /// FP8, with a scale for each block of rows and columns.
+    Fp8,
+}
+
+/// One tensor that a decoder takes, as its file has it.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorEntry {
+    pub stored: Stored,
+    /// Numbers.
+    pub n: u64,
+    /// Bytes in the file.
+    pub bytes: u64,
+    /// True for a matrix of a product or of rows to look up; others are taken as f32.
+    pub is_product: bool,
+    /// True where it is one piece of a file.
+    pub is_one_piece: bool,
+}
