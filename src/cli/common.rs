@@ -18,6 +18,10 @@ pub struct ModelArgs {
     /// Where to run: cpu, cuda or metal (the latter two in builds with that feature).
     #[arg(long, default_value = "cpu")]
     pub device: String,
+    /// Width of weights that a file has as floats: auto (bf16 and f16 stay so on a CPU),
+    /// f32 (widened), or bf16 (wider ones are rounded). Quantised weights keep theirs.
+    #[arg(long, default_value = "auto")]
+    pub dtype: String,
     /// Most tokens of one sequence.
     #[arg(long, default_value_t = 8192)]
     pub ctx: usize,
@@ -50,7 +54,7 @@ impl ModelArgs {
                 bail!("--threads came after the thread pool was started");
             }
         }
-        let backend = Backend::open(&self.device)?;
+        let backend = Backend::open(&self.device)?.with_dtype(&self.dtype)?;
         let checkpoint = match self.model.strip_prefix("random:") {
             Some(shape) => Checkpoint::random(shape)?,
             None => Checkpoint::open(&resolve(&self.model)?)?,
