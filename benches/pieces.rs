@@ -1,13 +1,15 @@
-//! The pieces of a step, each alone on one thread: products by format and rows,
-//! attention of branches off a trunk, entropy of a row of logits.
+//! The pieces of a step, each alone on one thread (f32 by candle on all): products by
+//! format and rows, attention of branches off a trunk, entropy of a row of logits.
 //!
 //! `cargo bench --bench pieces`; what counts are ratios within one run.
+use candle_core::quantized::QMatMul;
+use candle_core::{Device, Module, Tensor};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use egss::decode::RowStats;
 use egss_kernels::{
-    Attention, BLOCK_SIZE, Format, HeadShape, Inline, Isa, PackedMatrix, Part, Piece,
-    QuantizedRows, attend, multiply,
+    Attention, BLOCK_SIZE, DenseFormat, DenseMatrix, FloatRows, Format, HeadShape, Inline, Isa,
+    PackedMatrix, Part, Piece, QuantizedRows, attend, multiply, multiply_dense,
 };
 
 fn main() {
@@ -41,6 +43,18 @@ fn quantised(rows: usize, format: Format) -> QuantizedRows {
 }
 
 const ROWS: [usize; 4] = [1, 8, 12, 128];
+
+/// The same by what f32 weights go by.
+#[divan::bench(args = ROWS)]
+fn product_f32_of_candle(bencher: Bencher<'_, '_>, rows: usize) {
+    let weights = Tensor::from_vec(values(N * K), (N, K), &Device::Cpu).unwrap();
+    let weights = QMatMul::Tensor(weights);
+    let x = Tensor::from_vec(values(rows * K), (rows, K), &Device::Cpu).unwrap();
+    bencher
+        .counter(ItemsCount::new(rows * N * K))
+        .counter(BytesCount::new(4 * N * K))
+        .bench_local(|| black_box(weights.forward(&x).unwrap()));
+}
 
 fn product(bencher: Bencher<'_, '_>, format: Format, rows: usize) {
     let (weights, lhs) = (weights(format), quantised(rows, format));
@@ -77,6 +91,38 @@ fn product_q6_k(bencher: Bencher<'_, '_>, rows: usize) {
 #[divan::bench(args = ROWS)]
 fn product_q8_0(bencher: Bencher<'_, '_>, rows: usize) {
     product(bencher, Format::Q8_0, rows);
+}
+
+fn product_dense(bencher: Bencher<'_, '_>, format: DenseFormat, rows: usize) {
+    // Of both formats numbers between 2^-14 and 2.
+    let numbers = (0..N * K).map(|i| ((i * 37 % 0x3c00) as u16 + 0x400).to_le_bytes());
+    let weights = DenseMatrix::copied(format, N, K, numbers);
+    let values = values(rows * K);
+    let fill = |row: usize, to: &mut [f32]| to.copy_from_slice(&values[row * K..][..K]);
+    let lhs = FloatRows::new(rows, K, &fill, &Inline);
+    let mut out = vec![0f32; rows * N];
+    let part = Part {
+        weights: &weights,
+        bias: None,
+        column: 0,
+    };
+    bencher
+        .counter(ItemsCount::new(rows * N * K))
+        .counter(BytesCount::new(weights.bytes()))
+        .bench_local(|| {
+            multiply_dense(Isa::best(), &lhs, &[part], false, &mut out, N, &Inline);
+            black_box(&out);
+        });
+}
+
+#[divan::bench(args = ROWS)]
+fn product_bf16(bencher: Bencher<'_, '_>, rows: usize) {
+    product_dense(bencher, DenseFormat::Bf16, rows);
+}
+
+#[divan::bench(args = ROWS)]
+fn product_f16(bencher: Bencher<'_, '_>, rows: usize) {
+    product_dense(bencher, DenseFormat::F16, rows);
 }
 
 #[divan::bench(args = [1, 12, 128])]
