@@ -143,10 +143,22 @@ impl ModelConfig {
         experts.is_some_and(|experts| !experts.dense_layers.contains(&index))
     }
 
-    /// True for layers of grouped attention and one gated feed-forward, each added to the
-    /// residual as it comes: what a GPU's kernels take.
+    /// Inputs of the last matrix of every gated feed-forward but the routed experts': of
+    /// dense layers, and of what all tokens share.
+    pub fn gated_widths(&self) -> Vec<usize> {
+        let shared = self
+            .experts
+            .as_ref()
+            .map_or(0, |experts| experts.shared_ffn);
+        let has_dense = (0..self.n_layers).any(|index| !self.is_mixture(index));
+        let dense = if has_dense { self.ffn } else { 0 };
+        [dense, shared].into_iter().filter(|&n| n > 0).collect()
+    }
+
+    /// True for layers of grouped attention and a feed-forward, each added to the residual
+    /// as it comes: what a GPU's kernels take, but for a mixture's experts.
     pub fn is_plain(&self) -> bool {
-        self.experts.is_none() && self.latent.is_none() && !self.post_norms
+        self.latent.is_none() && !self.post_norms
     }
 
     /// Hands the configuration on if its numbers fit together.

@@ -31,6 +31,12 @@ pub(super) struct Wanted {
 const NO_PRODUCT: [&str; 3] = ["attn_k_b.weight", "attn_v_b.weight", "ffn_gate_inp.weight"];
 
 impl Wanted {
+    /// Which of its layer's experts it belongs to: 17 of `blk.3.ffn_up.17.weight`.
+    pub fn expert(&self) -> Option<usize> {
+        let mut parts = self.name.strip_prefix("blk.")?.split('.').skip(2);
+        parts.next()?.parse().ok()
+    }
+
     /// True for a matrix of a product, or of rows to look up: what else there is a decoder
     /// takes as f32.
     pub fn is_product(&self) -> bool {

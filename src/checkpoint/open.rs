@@ -258,6 +258,7 @@ impl Checkpoint {
                 n: wanted.shape.iter().product::<usize>() as u64,
                 bytes: self.wanted_bytes(wanted),
                 is_product: wanted.is_product(),
+                is_expert: wanted.expert().is_some(),
                 is_one_piece,
             }
         })

@@ -80,7 +80,7 @@ impl<'a> ModelShape<'a> {
         let Some(experts) = &self.config.experts else {
             return self.n_weights();
         };
-        let is_active = |wanted: &&Wanted| expert(wanted).is_none_or(|i| i < experts.n_used);
+        let is_active = |wanted: &&Wanted| wanted.expert().is_none_or(|i| i < experts.n_used);
         self.wanted.iter().filter(is_active).map(n_numbers).sum()
     }
 
@@ -147,12 +147,6 @@ fn n_numbers(wanted: &Wanted) -> u64 {
 
 fn in_blocks(n: u64, (weights, bytes): Block) -> u64 {
     n.div_ceil(weights) * bytes
-}
-
-/// Which of its layer's experts a tensor belongs to: `blk.3.ffn_up.17.weight`.
-fn expert(wanted: &Wanted) -> Option<usize> {
-    let mut parts = wanted.name.strip_prefix("blk.")?.split('.').skip(2);
-    parts.next()?.parse().ok()
 }
 
 fn is_router(wanted: &Wanted) -> bool {

@@ -60,6 +60,8 @@ pub struct TensorEntry {
     pub bytes: u64,
     /// True for a matrix of a product or of rows to look up; others are taken as f32.
     pub is_product: bool,
+    /// True for a matrix of one of a mixture's experts.
+    pub is_expert: bool,
     /// True where it is one piece of a file.
     pub is_one_piece: bool,
 }

@@ -22,6 +22,10 @@ pub struct ModelArgs {
     /// f32 (widened), or bf16 (wider ones are rounded). Quantised weights keep theirs.
     #[arg(long, default_value = "auto")]
     pub dtype: String,
+    /// Where a mixture's experts are: on the device, or on the host, so that a model runs
+    /// which is larger than the GPU's memory.
+    #[arg(long, default_value = "device", value_name = "PLACE")]
+    pub experts: String,
     /// Most tokens of one sequence.
     #[arg(long, default_value_t = 8192)]
     pub ctx: usize,
@@ -54,7 +58,9 @@ impl ModelArgs {
                 bail!("--threads came after the thread pool was started");
             }
         }
-        let backend = Backend::open(&self.device)?.with_dtype(&self.dtype)?;
+        let backend = Backend::open(&self.device)?
+            .with_dtype(&self.dtype)?
+            .with_experts(&self.experts)?;
         let checkpoint = match self.model.strip_prefix("random:") {
             Some(shape) => Checkpoint::random(shape)?,
             None => Checkpoint::open(&resolve(&self.model)?)?,

@@ -10,9 +10,11 @@ use std::fmt;
 pub struct MemoryPlan {
     /// The checkpoint's tensors at the width that they have in memory, and the vocabulary.
     pub weights_bytes: u64,
-    /// Those of them that stay in the file's own pages, which other processes share and
-    /// the system can give up and read again.
+    /// Bytes, also of experts, that stay in the file's own pages, which other processes
+    /// share and the system can give up and read again.
     pub mapped_bytes: u64,
+    /// A mixture's experts that were asked to stay on the host, beside `weights_bytes`.
+    pub experts_bytes: u64,
     /// The engines' KV pools when all of them are in use.
     pub kv_bytes: u64,
     /// Engines, each with a pool of its own.
@@ -23,6 +25,8 @@ pub struct MemoryPlan {
     pub work_bytes: u64,
     /// What the machine, or the GPU, has free; `None` where that is not known.
     pub available_bytes: Option<u64>,
+    /// What the host has free beside a GPU; `None` where there is none, or not known.
+    pub host_available_bytes: Option<u64>,
     /// True where it is a GPU's memory.
     pub on_gpu: bool,
 }
@@ -34,22 +38,32 @@ pub struct WeightSizes {
     pub n: u64,
     /// Bytes as they are held where a device has no width of its own.
     pub bytes: u64,
-    /// Those of them that stay in the file's own pages.
+    /// Bytes, also of experts, that stay in the file's own pages.
     pub mapped_bytes: u64,
+    /// A mixture's experts on the host, which are not of the numbers above.
+    pub experts_bytes: u64,
 }
 
 impl WeightSizes {
-    /// Those of a checkpoint, tensor by tensor.
+    /// Those of a checkpoint, tensor by tensor, experts where the device has them.
     pub fn of_checkpoint(checkpoint: &Checkpoint, backend: &Backend) -> Self {
         let mut sizes = Self::default();
+        let of_experts = &backend.of_experts();
         for tensor in checkpoint.tensors() {
+            let is_apart = tensor.is_expert && backend.has_host_experts();
+            let place = if is_apart { of_experts } else { backend };
             let (bytes, mapped_bytes) = match tensor.is_product {
-                true => Matrix::planned_bytes(&tensor, backend),
+                true => Matrix::planned_bytes(&tensor, place),
                 false => (size_of::<f32>() as u64 * tensor.n, 0),
             };
-            sizes.n += tensor.n;
-            sizes.bytes += bytes;
             sizes.mapped_bytes += mapped_bytes;
+            match is_apart {
+                true => sizes.experts_bytes += bytes,
+                false => {
+                    sizes.n += tensor.n;
+                    sizes.bytes += bytes;
+                }
+            }
         }
         sizes
     }
@@ -65,7 +79,7 @@ impl WeightSizes {
         Self {
             n,
             bytes,
-            mapped_bytes: 0,
+            ..Self::default()
         }
     }
 }
@@ -129,18 +143,29 @@ impl MemoryPlan {
                 false => weights.bytes + config.vocab as u64 * TOKEN_BYTES,
             },
             mapped_bytes: weights.mapped_bytes,
+            experts_bytes: weights.experts_bytes,
             kv_bytes: (n_engines * kv_blocks) as u64 * block,
             n_engines,
             kv_blocks,
             work_bytes: (activations + logits) as u64,
             available_bytes: memory_available_bytes(backend),
+            host_available_bytes: backend.free_bytes().and_then(|_| host_available_bytes()),
             on_gpu: backend.free_bytes().is_some(),
         }
     }
 
-    /// Everything.
+    /// Everything where the model runs: a GPU's memory, or the host's.
     pub fn total_bytes(&self) -> u64 {
-        self.weights_bytes + self.kv_bytes + self.work_bytes
+        self.kv_bytes + self.rest_bytes()
+    }
+
+    /// Everything but the KV pools.
+    fn rest_bytes(&self) -> u64 {
+        let experts = match self.on_gpu {
+            true => 0,
+            false => self.experts_bytes,
+        };
+        self.weights_bytes + experts + self.work_bytes
     }
 
     /// Token positions that one pool holds.
@@ -150,14 +175,20 @@ impl MemoryPlan {
 
     /// Bytes of KV that would fit beside the rest, where anything is known.
     pub fn kv_bytes_that_fit(&self) -> Option<u64> {
-        let rest = self.weights_bytes + self.work_bytes;
-        self.available_bytes?.checked_sub(rest)
+        self.available_bytes?.checked_sub(self.rest_bytes())
     }
 
     /// False when more is planned than the machine has free.
     pub fn fits(&self) -> bool {
         self.available_bytes
             .is_none_or(|available| self.total_bytes() <= available)
+            && self.host_fits()
+    }
+
+    /// False when more experts are to stay on the host beside a GPU than it has free.
+    pub fn host_fits(&self) -> bool {
+        self.host_available_bytes
+            .is_none_or(|available| self.experts_bytes <= available)
     }
 }
 
@@ -169,8 +200,14 @@ pub(super) fn backend_for(config: &ModelConfig, backend: &Backend) -> Backend {
         head_dim: config.head_dim,
         rotary_dims: config.rotary.dims,
     };
-    let inputs = [config.hidden, config.n_heads * config.head_dim, config.ffn];
-    backend.for_model(heads, &inputs, config.is_plain())
+    let mut inputs = vec![config.hidden, config.n_heads * config.head_dim];
+    // A GPU's kernels have no mixture: its experts are the host's, or candle's.
+    let plain = match &config.experts {
+        None => config.is_plain(),
+        Some(_) => config.is_plain() && backend.has_host_experts(),
+    };
+    inputs.extend(config.gated_widths());
+    backend.for_model(heads, &inputs, plain)
 }
 
 /// The cache of a model of this configuration.
@@ -205,8 +242,12 @@ impl fmt::Display for MemoryPlan {
         const GIB: f64 = (1u64 << 30) as f64;
         write!(
             f,
-            "memory: weights {:.2} GiB{}, KV {:.2} GiB ({}{} tokens), work {:.2} GiB",
+            "memory: weights {:.2} GiB{}{}, KV {:.2} GiB ({}{} tokens), work {:.2} GiB",
             self.weights_bytes as f64 / GIB,
+            match self.experts_bytes {
+                0 => String::new(),
+                bytes => format!(", experts on the host {:.2} GiB", bytes as f64 / GIB),
+            },
             match self.mapped_bytes {
                 0 => String::new(),
                 bytes => format!(" ({:.2} of it in the file's own pages)", bytes as f64 / GIB),
@@ -225,7 +266,11 @@ impl fmt::Display for MemoryPlan {
                 "; {:.2} GiB free{}",
                 available as f64 / GIB,
                 if self.on_gpu { " on the GPU" } else { "" }
-            ),
+            )?,
+            None => return Ok(()),
+        }
+        match self.host_available_bytes.filter(|_| self.experts_bytes > 0) {
+            Some(available) => write!(f, ", {:.2} GiB on the host", available as f64 / GIB),
             None => Ok(()),
         }
     }

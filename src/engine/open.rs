@@ -137,9 +137,18 @@ pub fn open_checkpoint(
 
 /// What to ask for instead.
 fn what_would_fit(plan: &MemoryPlan) -> String {
+    if !plan.host_fits() {
+        return "the experts are too large for the host: take a smaller model (`egss models list`)"
+            .into();
+    }
     match plan.kv_bytes_that_fit().map(|bytes| bytes >> 20) {
         Some(mib) if mib > 0 => {
             format!("--kv-mem {mib} would; or take a smaller model (`egss models list`)")
+        }
+        _ if plan.on_gpu && plan.experts_bytes == 0 => {
+            "its weights alone are too large: take a smaller model (`egss models list`) or, of \
+             a mixture, keep the experts on the host with --experts host"
+                .into()
         }
         _ => "its weights alone are too large: take a smaller model (`egss models list`)".into(),
     }

@@ -77,6 +77,7 @@ const LATENT_EPS: f32 = 1e-6;
 type Name<'a> = &'a dyn Fn(&str) -> String;
 
 /// Takes parts of a checkpoint by name.
+#[derive(Clone, Copy)]
 struct Load<'a> {
     checkpoint: &'a Checkpoint,
     backend: &'a Backend,
@@ -161,11 +162,16 @@ impl Load<'_> {
         experts: &ExpertsConfig,
         name: Name<'_>,
     ) -> std::result::Result<Mixture, ModelError> {
-        let all = (0..experts.n).map(|expert| self.expert(&format!(".{expert}"), name));
+        let place = &self.backend.of_experts();
+        let there = Load {
+            backend: place,
+            ..*self
+        };
+        let all = (0..experts.n).map(|expert| there.expert(&format!(".{expert}"), name));
         let correction = match experts.router.corrected {
             true => {
-                let device = self.backend.device();
-                Some(self.checkpoint.floats(&name("exp_probs_b.bias"), device)?)
+                let bias = name("exp_probs_b.bias");
+                Some(self.checkpoint.floats(&bias, place.device())?)
             }
             false => None,
         };
@@ -175,7 +181,7 @@ impl Load<'_> {
         };
         Ok(Mixture::new(
             experts.clone(),
-            &self.floats(&name("ffn_gate_inp"))?,
+            &there.floats(&name("ffn_gate_inp"))?,
             correction.as_ref(),
             all.collect::<std::result::Result<_, _>>()?,
             shared,

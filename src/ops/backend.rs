@@ -27,6 +27,8 @@ pub enum BackendError {
         major: i32,
         minor: i32,
     },
+    #[error("--experts {asked}: there is no such place; choose device or host")]
+    UnknownPlace { asked: String },
     #[error("--dtype {asked}: there is no such width; choose auto, f32 or bf16")]
     UnknownDtype { asked: String },
     #[error(
@@ -58,6 +60,8 @@ pub struct Backend {
     /// False where candle's operations alone are to do, whatever kernels there are.
     kernels: bool,
     matrix_dtype: MatrixDtype,
+    /// True where a mixture's experts stay on the host.
+    host_experts: bool,
     #[cfg(feature = "cuda")]
     gpu: Option<Arc<Gpu>>,
 }
@@ -144,6 +148,42 @@ impl Backend {
         }
     }
 
+    /// The same with a mixture's experts where a name on the command line says: `device`,
+    /// or `host`, so that a model runs which is larger than a GPU's memory.
+    ///
+    /// Errors: a name that is none.
+    pub fn with_experts(self, name: &str) -> Result<Self, BackendError> {
+        let host_experts = match name {
+            "device" => false,
+            "host" => true,
+            _ => {
+                return Err(BackendError::UnknownPlace {
+                    asked: name.to_owned(),
+                });
+            }
+        };
+        Ok(Self {
+            host_experts,
+            ..self
+        })
+    }
+
+    /// True where a mixture's experts stay on the host, beside the device.
+    pub fn has_host_experts(&self) -> bool {
+        self.host_experts
+    }
+
+    /// Where a mixture's experts are: here, or on the host by its own kernels.
+    pub fn of_experts(&self) -> Self {
+        match self.host_experts {
+            false => self.clone(),
+            true => Self {
+                matrix_dtype: self.matrix_dtype,
+                ..Self::cpu()
+            },
+        }
+    }
+
     #[cfg(not(feature = "cuda"))]
     fn cuda() -> Result<Self, BackendError> {
         Err(BackendError::NotBuilt { asked: "cuda" })
@@ -174,6 +214,7 @@ impl Backend {
             device: Device::Cuda(device),
             kernels: true,
             matrix_dtype: MatrixDtype::Auto,
+            host_experts: false,
             gpu: Some(Arc::new(gpu)),
         })
     }
@@ -195,6 +236,7 @@ impl Backend {
         Self {
             kernels: device.is_cpu(),
             matrix_dtype: MatrixDtype::Auto,
+            host_experts: false,
             device,
             #[cfg(feature = "cuda")]
             gpu: None,

@@ -1,6 +1,6 @@
 //! A mixture of experts: each token goes through a few of many feed-forward layers.
 use super::router::choose;
-use super::{Input, Projection, RmsNorm, Rows};
+use super::{Input, Projection, RmsNorm, Rows, feed_forward};
 use crate::checkpoint::ExpertsConfig;
 use candle_core::{Result, Tensor};
 
@@ -11,10 +11,10 @@ pub struct Expert {
     pub down: Projection,
 }
 
-/// All experts of one layer.
+/// All experts of one layer: on the device that the rest of it is on, or on the host.
 pub struct Mixture {
     config: ExpertsConfig,
-    /// Scores every expert: `[E, X]` f32.
+    /// Scores every expert: `[E, X]` f32, on the experts' device.
     router: Tensor,
     /// Added to the scores for the choice only.
     correction: Option<Vec<f32>>,
@@ -24,7 +24,8 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// `router: [X, E]` and `correction: [X]`, f32.
+    /// `router: [X, E]` and `correction: [X]`, f32, on the device of `experts`; `shared`
+    /// is where the rows are that will come.
     pub fn new(
         config: ExpertsConfig,
         router: &Tensor,
@@ -46,9 +47,24 @@ impl Mixture {
 
     /// What is added to `x: [T, E]` for its norm, `[T, E]`, and `onto` where it is given.
     ///
-    /// Cost: only the experts that some row chooses are read, each once.
+    /// Cost: only the experts that some row chooses are read, each once. Where they are
+    /// on the host, the rows go there and back.
     pub fn forward(&self, x: &Rows, norm: &RmsNorm, onto: Option<&Rows>) -> Result<Rows> {
-        let x = norm.forward_tensor(x.tensor()?)?;
+        let normed = norm.forward(x)?.to_tensor(self.router.device())?;
+        let routed = x.beside(&self.routed(&normed)?)?;
+        let sum = match onto {
+            Some(onto) => onto.plus(&routed)?,
+            None => routed,
+        };
+        match &self.shared {
+            Some(Expert { gate_up, down }) => feed_forward(x, norm, gate_up, down, Some(&sum)),
+            None => Ok(sum),
+        }
+    }
+
+    /// What the experts that each row of `x: [T, E]` chooses make of it, weighted:
+    /// `[T, E]`.
+    fn routed(&self, x: &Tensor) -> Result<Tensor> {
         let (t, width) = x.dims2()?;
         let device = x.device();
         let mut rows_of = vec![Vec::new(); self.experts.len()];
@@ -79,14 +95,7 @@ impl Mixture {
         let parts = parts.index_select(&Tensor::new(place, device)?, 0)?;
         let parts = parts.reshape((t, self.config.n_used, width))?;
         let weights = Tensor::from_vec(weights, (t, self.config.n_used, 1), device)?;
-        let mut y = parts.broadcast_mul(&weights)?.sum(1)?;
-        if let Some(shared) = &self.shared {
-            y = (y + shared.forward(&x)?)?;
-        }
-        match onto {
-            Some(onto) => Ok((onto.tensor()? + y)?.into()),
-            None => Ok(y.into()),
-        }
+        parts.broadcast_mul(&weights)?.sum(1)
     }
 
     /// Bytes that a step of one row reads of it.

@@ -1,7 +1,7 @@
 //! Rows of activations, on whatever device they are.
 #[cfg(feature = "cuda")]
 use super::device::{DeviceRows, gpu_error};
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use std::ops::Range;
 
 /// Activations of a batch, `[T, width]`: a tensor of candle's, f32, or memory that a GPU's
@@ -41,9 +41,44 @@ impl Rows {
         }
     }
 
-    /// The sum with rows of the same sizes.
+    /// A tensor of them on a device, f32. Cost: none where they are one there.
+    pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
+        match self {
+            Self::Tensor(tensor) => tensor.to_device(device),
+            #[cfg(feature = "cuda")]
+            Self::Device(rows) => Tensor::from_vec(rows.to_host()?, (rows.t, rows.width), device),
+        }
+    }
+
+    /// A tensor's rows, f32, where these are.
+    pub fn beside(&self, tensor: &Tensor) -> Result<Self> {
+        match self {
+            Self::Tensor(own) => Ok(tensor.to_device(own.device())?.into()),
+            #[cfg(feature = "cuda")]
+            Self::Device(own) => {
+                let (_, width) = tensor.dims2()?;
+                let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+                let values = own.gpu.upload(&values).map_err(gpu_error)?;
+                Ok(Self::Device(DeviceRows::f32(&own.gpu, values, width)))
+            }
+        }
+    }
+
+    /// The sum with rows of the same sizes in the same place.
     pub fn plus(&self, other: &Self) -> Result<Self> {
-        Ok((self.tensor()? + other.tensor()?)?.into())
+        match (self, other) {
+            (Self::Tensor(a), Self::Tensor(b)) => Ok((a + b)?.into()),
+            #[cfg(feature = "cuda")]
+            (Self::Device(a), Self::Device(b)) if (a.t, a.width) == (b.t, b.width) => {
+                let sum = a
+                    .gpu
+                    .finish_product(a.floats()?, a.width, None, Some(b.floats()?));
+                let sum = sum.map_err(gpu_error)?;
+                Ok(Self::Device(DeviceRows::f32(&a.gpu, sum, a.width)))
+            }
+            #[cfg(feature = "cuda")]
+            _ => candle_core::bail!("a sum of rows {:?} and {:?}", self.dims2()?, other.dims2()?),
+        }
     }
 
     /// Some of the rows, by their numbers, ascending.

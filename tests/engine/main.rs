@@ -2,6 +2,7 @@
 //! random use, and on a real model.
 mod common;
 mod contract;
+mod experts;
 mod judge;
 mod lanes;
 mod llama_cpp;

@@ -13,7 +13,7 @@ const TOLERANCE_LOGITS: f32 = 1e-4;
 
 /// Copies a fixture with the tensors that `rounds` takes rounded to a width, in two shards
 /// with an index.
-fn rounded(name: &str, dtype: DType, rounds: impl Fn(&Tensor) -> bool) -> tempfile::TempDir {
+pub fn rounded(name: &str, dtype: DType, rounds: impl Fn(&Tensor) -> bool) -> tempfile::TempDir {
     let (from, dir) = (fixture(name), tempfile::tempdir().unwrap());
     for entry in std::fs::read_dir(&from).unwrap() {
         let path = entry.unwrap().path();

@@ -96,7 +96,7 @@ fn precisions(
         Some(file) => Some(WeightSizes {
             n: shape.n_weights(),
             bytes: file.bytes,
-            mapped_bytes: 0,
+            ..WeightSizes::default()
         }),
         None => published
             .as_deref()
