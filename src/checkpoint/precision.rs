@@ -84,12 +84,26 @@ impl<'a> ModelShape<'a> {
         self.wanted.iter().filter(is_active).map(n_numbers).sum()
     }
 
+    /// Numbers of the weights of all experts that are chosen among.
+    pub fn n_expert_weights(&self) -> u64 {
+        self.experts().map(n_numbers).sum()
+    }
+
     /// Bytes of all weights in a checkpoint of this precision, headers left out.
     pub fn weight_bytes(&self, precision: Precision) -> u64 {
-        self.wanted
-            .iter()
-            .map(|wanted| self.tensor_bytes(wanted, precision))
-            .sum()
+        let bytes = |wanted| self.tensor_bytes(wanted, precision);
+        self.wanted.iter().map(bytes).sum()
+    }
+
+    /// Bytes of the weights of all experts that are chosen among.
+    pub fn expert_bytes(&self, precision: Precision) -> u64 {
+        let bytes = |wanted| self.tensor_bytes(wanted, precision);
+        self.experts().map(bytes).sum()
+    }
+
+    fn experts(&self) -> impl Iterator<Item = &Wanted> {
+        let all = self.wanted.iter();
+        all.filter(|wanted| wanted.expert().is_some())
     }
 
     fn tensor_bytes(&self, wanted: &Wanted, precision: Precision) -> u64 {

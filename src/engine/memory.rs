@@ -70,16 +70,25 @@ impl WeightSizes {
 
     /// Those of a model of which only the shape is known, at a precision. FP8 becomes
     /// f32 where it is read; all else stays at its width.
-    pub fn of_shape(shape: &ModelShape<'_>, precision: Precision) -> Self {
-        let n = shape.n_weights();
-        let bytes = match precision {
+    pub fn of_shape(shape: &ModelShape<'_>, precision: Precision, backend: &Backend) -> Self {
+        let held = |n: u64, bytes: u64| match precision {
             Precision::Fp8 => size_of::<f32>() as u64 * n,
-            _ => shape.weight_bytes(precision),
+            _ => bytes,
+        };
+        let n = shape.n_weights();
+        let bytes = held(n, shape.weight_bytes(precision));
+        let (n_apart, experts_bytes) = match backend.has_host_experts() {
+            true => {
+                let n = shape.n_expert_weights();
+                (n, held(n, shape.expert_bytes(precision)))
+            }
+            false => (0, 0),
         };
         Self {
-            n,
-            bytes,
-            ..Self::default()
+            n: n - n_apart,
+            bytes: bytes - experts_bytes,
+            mapped_bytes: 0,
+            experts_bytes,
         }
     }
 }

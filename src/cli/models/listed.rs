@@ -29,6 +29,8 @@ pub struct AtPrecision {
     /// True for what a pull fetches; false for a GGUF file of one's own.
     pub published: bool,
     pub weights_bytes: u64,
+    /// A mixture's experts on the host, where that was asked for: beside the weights.
+    pub experts_bytes: u64,
     /// Contexts up to what the model was trained for, as they were asked for.
     pub contexts: Vec<AtContext>,
 }
@@ -40,7 +42,7 @@ pub struct AtContext {
     pub kv_bytes: u64,
     /// Activations and logits.
     pub work_bytes: u64,
-    /// With the weights.
+    /// With the weights, all where the model runs.
     pub total_bytes: u64,
     /// `None` where the memory that is available cannot be told.
     pub fits: Option<bool>,
@@ -101,7 +103,7 @@ fn precisions(
         None => published
             .as_deref()
             .and_then(Precision::of_safetensors)
-            .map(|precision| WeightSizes::of_shape(&shape, precision)),
+            .map(|precision| WeightSizes::of_shape(&shape, precision, asked.backend)),
     };
     let published = published.unwrap_or_else(|| "gguf".into());
     let own = weights.map(|weights| AtPrecision::new(&published, true, config, weights, asked));
@@ -109,7 +111,7 @@ fn precisions(
     let can_have_others = manifest.file().is_none();
     let gguf = can_have_others.then_some(Precision::GGUF);
     let gguf = gguf.into_iter().flatten().map(|precision| {
-        let weights = WeightSizes::of_shape(&shape, precision);
+        let weights = WeightSizes::of_shape(&shape, precision, asked.backend);
         AtPrecision::new(precision.name(), false, config, weights, asked)
     });
     own.into_iter().chain(gguf).collect()
@@ -129,6 +131,7 @@ impl AtPrecision {
             precision: precision.to_owned(),
             published,
             weights_bytes: plan(0).weights_bytes,
+            experts_bytes: weights.experts_bytes,
             contexts: within.map(|&n| AtContext::new(n, &plan(n))).collect(),
         }
     }

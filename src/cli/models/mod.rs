@@ -48,6 +48,9 @@ struct FiguresArgs {
     /// Where it would run: cpu, cuda or metal (the latter two in builds with that feature).
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Where a mixture's experts would be: device or host.
+    #[arg(long, default_value = "device", value_name = "PLACE")]
+    experts: String,
     /// Print JSON, with every figure in bytes
     #[arg(long)]
     json: bool,
@@ -123,7 +126,7 @@ impl FiguresArgs {
         }
         contexts.sort_unstable();
         contexts.dedup();
-        let backend = &Backend::open(&self.device)?;
+        let backend = &Backend::open(&self.device)?.with_experts(&self.experts)?;
         run(&Asked {
             backend,
             contexts: &contexts,

@@ -126,6 +126,12 @@ fn write_notes(listed: &[Listed], asked: &Asked<'_>, out: &mut dyn Write) -> io:
         out,
         "GB: memory of a run with one sequence of so many tokens; {available}."
     )?;
+    if asked.backend.has_host_experts() && asked.backend.free_bytes().is_some() {
+        writeln!(
+            out,
+            "Experts, which stay on the host, are not of these figures (--json has theirs)."
+        )?;
+    }
     let mut all = listed.iter().flat_map(|l| &l.precisions);
     if all.any(|at| !at.published) {
         writeln!(
