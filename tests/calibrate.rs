@@ -453,6 +453,11 @@ fn bad_input_gets_one_sentence() {
         .collect();
     std::fs::write(made.out().join("results.jsonl"), rows).unwrap();
     refused(&made.calibrate(&[]), "none passes the hidden tests");
+    std::fs::remove_dir_all(made.out().join("runs")).unwrap();
+    refused(
+        &made.calibrate(&[]),
+        "results without the runs that they came from",
+    );
     assert!(!made.dir.path().join("config").exists(), "nothing was kept");
 }
 

@@ -68,6 +68,11 @@ pub enum EvalError {
         source: serde_json::Error,
     },
     #[error(
+        "{} holds {n} results without the runs that they came from, whose steps are needed; name another folder by --out, and the runs are made there",
+        out.display()
+    )]
+    RowsAlone { n: usize, out: PathBuf },
+    #[error(
         "too few tasks to calibrate by: {n} with a step, where what is fitted on one half has to be tried on the other; give two or more"
     )]
     TooFewTasks { n: usize },

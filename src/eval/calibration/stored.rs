@@ -15,9 +15,9 @@ pub struct StoredRun {
 /// The finished runs below `request.out` that are what the request asks for: of its
 /// tasks, seeds and strategies, with its model, budget and gate.
 ///
-/// Errors: a row or a record that cannot be read.
+/// Errors: a row or a record that cannot be read; rows alone, without any record.
 pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalError> {
-    let mut found = Vec::new();
+    let (mut found, mut n_rows_alone) = (Vec::new(), 0);
     for row in read_results(&request.out.join(RESULTS_FILE))?.0 {
         let is_wanted = request.seeds.contains(&row.seed)
             && (request.tasks.iter()).any(|task| task.instance_id == row.instance_id);
@@ -26,6 +26,7 @@ pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalErro
             continue;
         };
         let Some(lines) = record(&request.out.join("runs").join(row.run_name()))? else {
+            n_rows_alone += 1;
             continue;
         };
         let start = started(&lines);
@@ -34,7 +35,13 @@ pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalErro
             found.push(StoredRun { row, state });
         }
     }
-    Ok(found)
+    match found.is_empty() && n_rows_alone > 0 {
+        true => Err(EvalError::RowsAlone {
+            n: n_rows_alone,
+            out: request.out.to_owned(),
+        }),
+        false => Ok(found),
+    }
 }
 
 /// The gate that runs of the request's strategies below its folder were made with, so
