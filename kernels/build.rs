@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Sources, each a module of its own.
-const SOURCES: [&str; 5] = ["attention", "cache", "logits", "product", "row"];
+const SOURCES: [&str; 6] = ["attention", "cache", "coded", "logits", "product", "row"];
 
 /// Ampere (bf16 tensor cores are its first) and Hopper (whose kernels begin before the
 /// last one's end); newer ones compile the PTX when the program starts.
@@ -16,7 +16,9 @@ const TARGETS: [&str; 3] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=cuda/common.cuh");
+    for header in ["common", "product"] {
+        println!("cargo::rerun-if-changed=cuda/{header}.cuh");
+    }
     for source in SOURCES {
         println!("cargo::rerun-if-changed=cuda/{source}.cu");
     }

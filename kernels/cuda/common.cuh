@@ -6,6 +6,7 @@
 #include "emulated.h"
 #else
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #endif
 
 typedef __nv_bfloat16 bf16;
@@ -27,6 +28,11 @@ __device__ __forceinline__ void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+
+// IEEE 754's half.
+__device__ __forceinline__ float half_to_float(uint32_t bits) {
+    return __half2float(__ushort_as_half((unsigned short)bits));
 }
 
 // 16 bytes of weights: each is read once a step, so none is kept near the processor.

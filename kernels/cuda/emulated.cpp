@@ -2,11 +2,15 @@
 // it. What a GPU does with them is tests/cuda.rs's to say; this holds the indices.
 #define EGSS_EMULATED
 #include "common.cuh"
+#include "product.cuh"
 namespace attention_cu {
 #include "attention.cu"
 }
 namespace cache_cu {
 #include "cache.cu"
+}
+namespace coded_cu {
+#include "coded.cu"
 }
 namespace logits_cu {
 #include "logits.cu"
@@ -95,6 +99,106 @@ static void products() {
             });
             check("gated product", y, gated, 1e-4);
         }
+}
+
+// A matrix of random codes, and what it stands for.
+template <typename Coding>
+struct Coded {
+    std::vector<uint4> codes;
+    std::vector<typename Coding::Scales> scales;
+    Floats factors, weights;
+    Coded(int n, int k) : factors(numbers(n)), weights((size_t)n * k) {
+        const int runs = k / Coding::RUN;
+        codes.resize((size_t)n * runs * 4);
+        scales.resize((size_t)n * runs);
+        for (auto& v : codes)
+            for (int i = 0; i < 4; i++) (&v.x)[i] = (uint32_t)(int64_t)(number() * 2e9f) * 2654435761u;
+        // Halves between 0.5 and 1, in either place.
+        for (auto& v : scales)
+            for (size_t i = 0; i < sizeof v / 4; i++)
+                (&v.x)[i] = 0x38003800u | ((uint32_t)(int64_t)(number() * 1e6f) & 0x03ff03ffu);
+        const bool small = sizeof(typename Coding::Scales) == 16;
+        for (int o = 0; o < n; o++)
+            for (int c = 0; c < k; c++) {
+                const size_t run = (size_t)o * runs + c / Coding::RUN;
+                const int at = c % Coding::RUN;
+                const uint8_t* code = reinterpret_cast<uint8_t*>(&codes[run * 4]);
+                const uint16_t* half = reinterpret_cast<uint16_t*>(&scales[run]);
+                float w;
+                if (small) {
+                    const int j = at % 8, nibble = j / 2 + 4 * (j % 2);
+                    const int byte = at % 32 / 8 * 16 + at / 32 * 4 + nibble / 2;
+                    w = half_to_float(half[at / 32 * 2]) * (code[byte] >> (4 * (nibble % 2)) & 15) -
+                        half_to_float(half[at / 32 * 2 + 1]);
+                } else {
+                    const int byte = at % 16 / 4 * 16 + at / 16 * 4 + at % 4;
+                    w = half_to_float(half[at / 16]) * (int8_t)code[byte];
+                }
+                weights[(size_t)o * k + c] = factors[o] * w;
+            }
+    }
+};
+template <typename Coding, typename Kernel, typename Unpack, typename Embed>
+static void coded_products(Kernel const (&kernels)[6], Unpack unpack, Embed embed) {
+    const int k = Coding::RUN * 11;
+    for (int t : {1, 5, 13, 27})
+        for (int n : {48, 72}) {
+            const Coded<Coding> w(n, k);
+            const Halves x = rounded(numbers(t * k));
+            const int stride = n + 7;
+            const Floats bias = numbers(n), onto = numbers(t * stride);
+            Floats plain(t * n), want(t * stride, 3.f), y(t * stride, 3.f);
+            for (int i = 0; i < t * n; i++) {
+                double s = 0;
+                for (int j = 0; j < k; j++) s += w.weights[i % n * k + j] * (float)x[i / n * k + j];
+                plain[i] = s;
+                const int at = i / n * stride + i % n;
+                want[at] = s + bias[i % n] + onto[at];
+            }
+            const int width = t <= 8 ? 0 : t <= 16 ? 1 : 2;
+            launch({(unsigned)(n + 15) / 16, 1}, 256, [&] {
+                kernels[width](w.codes.data(), w.scales.data(), w.factors.data(), x.data(),
+                               bias.data(), onto.data(), y.data(), n, k, t, stride);
+            });
+            check("product of codes", y, want, 1e-10);
+            Halves gated(t * n / 2);
+            Floats want_gated(t * n / 2);
+            for (int i = 0; i < t * n / 2; i++) {
+                const float* row = &plain[i / (n / 2) * n];
+                const float g = row[i % (n / 2)], u = row[n / 2 + i % (n / 2)];
+                want_gated[i] = g / (1 + expf(-g)) * u;
+            }
+            launch({(unsigned)(n / 2 + 15) / 16, 1}, 256, [&] {
+                kernels[3 + width](w.codes.data(), w.scales.data(), w.factors.data(), x.data(),
+                                   nullptr, nullptr, gated.data(), n, k, t, n / 2);
+            });
+            check("gated product of codes", gated, want_gated, 1e-4);
+            Halves all((size_t)n * k);
+            launch({3, 1}, 64, [&] {
+                unpack(w.codes.data(), w.scales.data(), w.factors.data(), nullptr, all.data(), k,
+                       (size_t)n * k / Coding::RUN * 4);
+            });
+            check("unpacked codes", all, w.weights, 1e-4);
+            const std::vector<uint32_t> ids = {7, 0, 41};
+            Floats some(3 * k), want_some;
+            for (uint32_t id : ids)
+                want_some.insert(want_some.end(), &w.weights[id * k], &w.weights[id * k] + k);
+            launch({2, 1}, 64, [&] {
+                embed(w.codes.data(), w.scales.data(), w.factors.data(), ids.data(), some.data(), k,
+                      (size_t)3 * k / Coding::RUN * 4);
+            });
+            check("rows of codes", some, want_some, 1e-12);
+        }
+}
+static void coded() {
+    coded_products<coded_cu::Nibbles>(
+        {coded_cu::nibbles_8, coded_cu::nibbles_16, coded_cu::nibbles_32, coded_cu::nibbles_gated_8,
+         coded_cu::nibbles_gated_16, coded_cu::nibbles_gated_32},
+        coded_cu::unpack_nibbles, coded_cu::embed_nibbles);
+    coded_products<coded_cu::Bytes>(
+        {coded_cu::bytes_8, coded_cu::bytes_16, coded_cu::bytes_32, coded_cu::bytes_gated_8,
+         coded_cu::bytes_gated_16, coded_cu::bytes_gated_32},
+        coded_cu::unpack_bytes, coded_cu::embed_bytes);
 }
 
 // Rows of one step through the cache: what every row sees is given by a table of blocks.
@@ -279,6 +383,7 @@ static void logits() {
 
 int main() {
     products();
+    coded();
     attention<32>(4, 2, false);
     attention<64>(14, 2, false);
     attention<128>(8, 2, true);

@@ -17,6 +17,7 @@
 #define __launch_bounds__(...)
 
 struct Dim { unsigned x, y; };
+struct uint2 { uint32_t x, y; };
 struct uint4 { uint32_t x, y, z, w; };
 struct float2 { float x, y; };
 struct float4 { float x, y, z, w; };
@@ -43,6 +44,11 @@ inline __nv_bfloat16 __float2bfloat16(float f) { return __nv_bfloat16(f); }
 inline float __bfloat162float(__nv_bfloat16 b) { return b; }
 inline __nv_bfloat162 __floats2bfloat162_rn(float a, float b) {
     return {__nv_bfloat16(a), __nv_bfloat16(b)};
+}
+inline float half_to_float(uint32_t bits) {
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const float size = exponent == 0 ? ldexpf(fraction, -24) : ldexpf(1024 + fraction, exponent - 25);
+    return bits >> 15 & 1 ? -size : size;
 }
 inline float __expf(float x) { return expf(x); }
 inline float rsqrtf(float x) { return 1.f / sqrtf(x); }

@@ -4,11 +4,15 @@
 // scripts/emulate-cuda DIR. Far too slow for anything else.
 #define EGSS_EMULATED
 #include "common.cuh"
+#include "product.cuh"
 namespace attention_cu {
 #include "attention.cu"
 }
 namespace cache_cu {
 #include "cache.cu"
+}
+namespace coded_cu {
+#include "coded.cu"
 }
 namespace logits_cu {
 #include "logits.cu"
@@ -43,6 +47,12 @@ static const std::map<std::string, Call> kernels = {
     OURS(attention_cu, attend_32), OURS(attention_cu, attend_64), OURS(attention_cu, attend_128),
     OURS(attention_cu, merge_32), OURS(attention_cu, merge_64), OURS(attention_cu, merge_128),
     OURS(cache_cu, turn_and_store), OURS(cache_cu, copy_blocks),
+    OURS(coded_cu, nibbles_8), OURS(coded_cu, nibbles_16), OURS(coded_cu, nibbles_32),
+    OURS(coded_cu, nibbles_gated_8), OURS(coded_cu, nibbles_gated_16),
+    OURS(coded_cu, nibbles_gated_32), OURS(coded_cu, bytes_8), OURS(coded_cu, bytes_16),
+    OURS(coded_cu, bytes_32), OURS(coded_cu, bytes_gated_8), OURS(coded_cu, bytes_gated_16),
+    OURS(coded_cu, bytes_gated_32), OURS(coded_cu, unpack_nibbles), OURS(coded_cu, unpack_bytes),
+    OURS(coded_cu, embed_nibbles), OURS(coded_cu, embed_bytes),
     OURS(logits_cu, read_parts), OURS(logits_cu, finish_rows),
     OURS(product_cu, product_8), OURS(product_cu, product_16), OURS(product_cu, product_32),
     OURS(product_cu, product_wide_8), OURS(product_cu, product_wide_16),

@@ -10,6 +10,7 @@
 
 mod attention;
 mod bandwidth;
+mod coded;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod dense;
@@ -28,6 +29,7 @@ mod tile;
 
 pub use attention::{Attention, BLOCK_SIZE, HeadShape, Piece, SPLIT_BLOCKS, attend, value_dim};
 pub use bandwidth::read_bandwidth;
+pub use coded::{CodedMatrix, Coding};
 pub use dense::{DenseFormat, DenseMatrix, FloatRows, multiply_dense};
 pub use executor::{Executor, Inline};
 pub use format::{Format, PANEL_ROWS, Scales};

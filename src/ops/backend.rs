@@ -234,7 +234,7 @@ impl Backend {
 
     fn plain(device: Device) -> Self {
         Self {
-            kernels: device.is_cpu(),
+            kernels: device.is_cpu() && !cfg!(feature = "composite"),
             matrix_dtype: MatrixDtype::Auto,
             host_experts: false,
             device,

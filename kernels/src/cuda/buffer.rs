@@ -171,6 +171,23 @@ impl Gpu {
         taken(&self.stream, bytes, self.stream.alloc_zeros(len))
     }
 
+    /// A copy of slices one behind the other, in memory that is not handed round: weights.
+    pub(super) fn joined<T: DeviceRepr>(&self, parts: &[&[T]]) -> Result<CudaSlice<T>> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let bytes = len * size_of::<T>();
+        // SAFETY: the copies write all of it; from memory that is not locked they have read
+        // the parts when they return.
+        unsafe {
+            let all = taken(&self.stream, bytes, self.stream.alloc::<T>(len))?;
+            let mut to = all.device_ptr(&self.stream).0;
+            for part in parts {
+                result::memcpy_htod_async(to, part, self.stream.cu_stream())?;
+                to += size_of_val(*part) as u64;
+            }
+            Ok(all)
+        }
+    }
+
     /// To look at memory that is somebody else's.
     pub fn view<'a, T>(&self, view: &CudaView<'a, T>) -> View<'a, T> {
         View {

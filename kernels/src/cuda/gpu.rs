@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Machine code by source file, and the kernels in it.
-const MODULES: [(&[u8], &[&str]); 5] = [
+const MODULES: [(&[u8], &[&str]); 6] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
         &[
@@ -24,6 +24,27 @@ const MODULES: [(&[u8], &[&str]); 5] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/cache.fatbin")),
         &["turn_and_store", "copy_blocks"],
+    ),
+    (
+        include_bytes!(concat!(env!("OUT_DIR"), "/coded.fatbin")),
+        &[
+            "nibbles_8",
+            "nibbles_16",
+            "nibbles_32",
+            "nibbles_gated_8",
+            "nibbles_gated_16",
+            "nibbles_gated_32",
+            "bytes_8",
+            "bytes_16",
+            "bytes_32",
+            "bytes_gated_8",
+            "bytes_gated_16",
+            "bytes_gated_32",
+            "unpack_nibbles",
+            "unpack_bytes",
+            "embed_nibbles",
+            "embed_bytes",
+        ],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/logits.fatbin")),

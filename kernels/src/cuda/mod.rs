@@ -10,6 +10,7 @@ mod bandwidth;
 mod blas;
 mod buffer;
 mod cache;
+mod coded;
 mod gpu;
 mod launch;
 mod logits;
@@ -19,6 +20,7 @@ mod row;
 
 pub use buffer::{Buffer, View};
 pub use cache::{HeadNorms, Turn};
+pub use coded::CodedWeights;
 pub use cudarc::cublas::CudaBlas;
 pub use cudarc::driver::{CudaSlice, CudaStream, CudaView, DriverError};
 pub use gpu::{Gpu, Memory};

@@ -7,7 +7,7 @@ use half::bf16;
 pub const PRODUCT_ROWS_MAX: usize = 32;
 
 /// Outputs of a tile.
-const TILE: usize = 16;
+pub(super) const TILE: usize = 16;
 
 /// Inputs come in multiples of this.
 const CHUNK: usize = 32;

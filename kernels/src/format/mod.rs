@@ -108,6 +108,10 @@ pub(crate) trait PanelFormat: 'static {
     /// Lays out one block of 16 rows; `rows` are theirs as in the file.
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]);
 
+    /// The codes of a block of a row in the file, `[BLOCK]`, and what each 16 of them are
+    /// worth: `scale * code - minimum`.
+    fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]);
+
     /// Weight `column` of row `row` of a packed block.
     fn weight(block: &[u8], row: usize, column: usize) -> f32;
 

@@ -67,6 +67,18 @@ impl PanelFormat for Q4K {
         }
     }
 
+    fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
+        let (d, dmin) = (half_at(block, 0), half_at(block, 2));
+        for (c, code) in codes.iter_mut().enumerate() {
+            let (pair, second) = (c / 64, c / 32 % 2);
+            *code = (block[16 + 32 * pair + c % 32] >> (4 * second) & 15) as i8;
+        }
+        for (group, to) in scales.iter_mut().enumerate() {
+            let (scale, minimum) = scale_and_minimum(&block[4..16], group / 2);
+            *to = (d * f32::from(scale), dmin * f32::from(minimum));
+        }
+    }
+
     fn weight(block: &[u8], row: usize, column: usize) -> f32 {
         let (pair, second, c) = (column / 64, column / 32 % 2, column % 32);
         let low = |part: usize| block[part + 4 * row + pair] >> (4 * second) & 15;

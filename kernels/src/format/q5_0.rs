@@ -34,6 +34,15 @@ impl PanelFormat for Q50 {
         }
     }
 
+    fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
+        let fifth = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
+        for (c, code) in codes.iter_mut().enumerate() {
+            let low = block[6 + c % 16] >> (c / 16 * 4) & 15;
+            *code = (low | ((fifth >> c & 1) as u8) << 4) as i8 - Self::ZERO as i8;
+        }
+        scales.fill((half_at(block, 0), 0.0));
+    }
+
     fn weight(block: &[u8], row: usize, column: usize) -> f32 {
         let (quad, lane) = (column / 4, 4 * row + column % 4);
         let low = block[LOW + quad % 4 * QUAD + lane] >> (quad / 4 * 4) & 15;

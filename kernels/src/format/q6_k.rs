@@ -53,6 +53,18 @@ impl PanelFormat for Q6K {
         }
     }
 
+    fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
+        for (c, code) in codes.iter_mut().enumerate() {
+            *code = quant(block, c) as i8 - 32;
+        }
+        for (group, to) in scales.iter_mut().enumerate() {
+            *to = (
+                half_at(block, 208) * f32::from(block[192 + group] as i8),
+                0.0,
+            );
+        }
+    }
+
     fn weight(block: &[u8], row: usize, column: usize) -> f32 {
         let (sub, i) = (column / 16, column % 16);
         let (quad, lane) = (i / 4, 4 * row + i % 4);

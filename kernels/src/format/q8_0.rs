@@ -25,6 +25,13 @@ impl PanelFormat for Q80 {
         }
     }
 
+    fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
+        for (code, &byte) in codes.iter_mut().zip(&block[2..]) {
+            *code = byte as i8;
+        }
+        scales.fill((half_at(block, 0), 0.0));
+    }
+
     fn weight(block: &[u8], row: usize, column: usize) -> f32 {
         let q = block[QUANTS + column / 4 * QUAD + 4 * row + column % 4];
         half_at(block, 2 * row) * (i32::from(q) - Self::ZERO) as f32
