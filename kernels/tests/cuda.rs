@@ -1,7 +1,11 @@
 //! The GPU's kernels against their twins on a CPU. Needs a GPU to run.
 #![cfg(feature = "cuda")]
-use egss_kernels::cuda::{Buffer, Draw, Gpu, GpuPlan, HeadCounts, HeadNorms, Turn, Weights};
-use egss_kernels::{Attention, BLOCK_SIZE, HeadShape, Inline, Isa, Piece, attend, exp_moments};
+use egss_kernels::cuda::{
+    Buffer, Draw, Gpu, GpuPlan, HeadCounts, HeadNorms, PRODUCT_ROWS_MAX, Turn, Weights,
+};
+use egss_kernels::{
+    Attention, BLOCK_SIZE, CodedMatrix, Format, HeadShape, Inline, Isa, Piece, attend, exp_moments,
+};
 use half::bf16;
 use std::sync::OnceLock;
 
@@ -123,6 +127,105 @@ fn products_of_few_rows_equal_those_in_f64() {
                 error < ROUNDED_NMSE,
                 "gated, {n} x {k}, {rows} rows: {error:e}"
             );
+        }
+    }
+}
+
+/// A matrix as a file has it: random bits, with scales of ordinary size.
+fn file_of(format: Format, n: usize, k: usize) -> Vec<u8> {
+    let halves: &[usize] = match format {
+        Format::Q4K => &[0, 2],
+        Format::Q6K => &[208],
+        Format::Q5_0 | Format::Q8_0 => &[0],
+    };
+    let len = n * k / format.block() * format.block_bytes();
+    let random = numbers(len as u64, len).into_iter();
+    let mut file: Vec<u8> = random.map(|v| ((v + 1.0) * 127.9) as u8).collect();
+    for (i, block) in file.chunks_exact_mut(format.block_bytes()).enumerate() {
+        for &at in halves {
+            let scale = half::f16::from_f32(0.001 * (1 + i % 9) as f32);
+            block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+        }
+    }
+    file
+}
+
+#[test]
+fn products_with_coded_weights_equal_those_in_f64() {
+    let gpu = gpu();
+    let (k, rows_of_values) = (512, 40);
+    for (first, second) in [
+        (Format::Q4K, Format::Q6K),
+        (Format::Q8_0, Format::Q8_0),
+        (Format::Q5_0, Format::Q4K),
+    ] {
+        let host = [(first, 96), (second, 72)]
+            .map(|(format, n)| CodedMatrix::new(format, n, k, &file_of(format, n, k), &Inline));
+        let n = 96 + 72;
+        let weight = |o: usize, c: usize| match o < 96 {
+            true => host[0].weight(o, c),
+            false => host[1].weight(o - 96, c),
+        };
+        let on_device = host.iter().map(|part| gpu.upload_coded(part).unwrap());
+        let parts = gpu.stack_coded(on_device.collect()).unwrap();
+        assert_eq!(parts.len() == 1, host[0].coding() == host[1].coding());
+        let parts: Vec<_> = parts.iter().collect();
+
+        let unpacked = floats(&gpu.download(gpu.unpack(&parts).unwrap().view()).unwrap());
+        let want: Vec<f32> = (0..n * k).map(|i| weight(i / k, i % k)).collect();
+        assert!(nmse(&unpacked, &want) < ROUNDED_NMSE);
+        let ids = gpu.upload(&[95u32, 0, 3]).unwrap();
+        let rows = gpu.embed_coded(parts[0], ids.view()).unwrap();
+        let chosen: Vec<f32> = [95, 0, 3]
+            .into_iter()
+            .flat_map(|o| want[o * k..][..k].to_vec())
+            .collect();
+        assert!(nmse(&gpu.download(rows.view()).unwrap(), &chosen) < ORDER_NMSE);
+
+        let (bias, onto) = (numbers(3, n), numbers(4, rows_of_values * n));
+        let (bias_there, x_all) = (gpu.upload(&bias).unwrap(), numbers(5, rows_of_values * k));
+        // One kernel for each width, and more rows than one of them takes.
+        for rows in [1, 8, 11, 27, rows_of_values] {
+            let x = rounded(&x_all[..rows * k]);
+            let dot = |row: usize, o: usize| -> f64 {
+                let x = &x[row * k..][..k];
+                (0..k)
+                    .map(|c| x[c].to_f64() * f64::from(want[o * k + c]))
+                    .sum()
+            };
+            let plain: Vec<f32> = (0..rows * n).map(|i| dot(i / n, i % n) as f32).collect();
+            let sum: Vec<f32> = (0..rows * n)
+                .map(|i| plain[i] + bias[i % n] + onto[i])
+                .collect();
+            let x = gpu.upload(&x).unwrap();
+            let onto = gpu.upload(&onto[..rows * n]).unwrap();
+            let y = gpu
+                .product_coded(
+                    &parts,
+                    x.view(),
+                    rows,
+                    Some(bias_there.view()),
+                    Some(onto.view()),
+                )
+                .unwrap();
+            let error = nmse(&gpu.download(y.view()).unwrap(), &sum);
+            assert!(
+                error < ORDER_NMSE,
+                "{first:?}, {second:?}, {rows} rows: {error:e}"
+            );
+            if let ([both], true) = (parts.as_slice(), rows <= PRODUCT_ROWS_MAX) {
+                let gated = gpu.product_gated_coded(both, x.view(), rows).unwrap();
+                let gated = floats(&gpu.download(gated.view()).unwrap());
+                let want: Vec<f32> = (0..rows * n / 2)
+                    .map(|i| (i / (n / 2) * n, i % (n / 2)))
+                    .map(|(row, o)| silu(plain[row + o]) * plain[row + n / 2 + o])
+                    .collect();
+                let error = nmse(&gated, &want);
+                assert!(
+                    error < ROUNDED_NMSE,
+                    "{first:?}, gated, {rows} rows: {error:e}"
+                );
+            }
         }
     }
 }

@@ -21,6 +21,13 @@ const SAME_DEVICE_NMSE: f64 = 1e-4;
 /// Shapes whose layers differ in all that the kernels tell apart.
 const SHAPES: [&str; 2] = ["tiny", "tiny3"];
 
+/// Quantised ones: 8 bits; 4 and 6 bits, values not coded as queries and keys are; formats
+/// of 4 bits that make no whole blocks, and so 5 and 8.
+const QUANTISED: [&str; 3] = ["tiny:q8_0", "tiny3:q4_k_m", "tiny:q4_k_m"];
+
+/// As [`MODEL_NMSE`]; the CPU rounds activations to 8 bits before each product.
+const QUANTISED_NMSE: f64 = 5e-3;
+
 /// Each check by name; the arguments choose those that contain one of them.
 const CHECKS: [(&str, fn()); 5] = [
     (
@@ -141,7 +148,9 @@ fn candles_operations_alone_give_what_the_cpus_kernels_give() {
 }
 
 fn logits_of_a_whole_model_equal_the_cpus() {
-    for shape in SHAPES {
+    let floats = SHAPES.map(|shape| (shape, MODEL_NMSE));
+    let quantised = QUANTISED.map(|shape| (shape, QUANTISED_NMSE));
+    for (shape, limit) in floats.into_iter().chain(quantised) {
         let (mut on_gpu, mut on_cpu) = (engine(shape, &gpu()), engine(shape, &Backend::cpu()));
         // One row, few rows, and the chunks of a long prefill.
         for n in [1, 7, 33, 700] {
@@ -152,13 +161,13 @@ fn logits_of_a_whole_model_equal_the_cpus() {
             });
             let error = nmse(&got, &want);
             println!("{shape}, {n} tokens: NMSE {error:.2e}");
-            assert!(error < MODEL_NMSE, "{shape}, {n} tokens: {error:e}");
+            assert!(error < limit, "{shape}, {n} tokens: {error:e}");
         }
     }
 }
 
 fn a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows() {
-    for shape in SHAPES {
+    for shape in SHAPES.into_iter().chain(QUANTISED) {
         let mut engine = engine(shape, &gpu());
         for trunk_len in [5, 200, 1_025] {
             let trunk_tokens = prompt(trunk_len, 2);

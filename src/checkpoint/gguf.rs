@@ -83,7 +83,7 @@ impl GgufFile {
             GgmlDType::F32 => Stored::F32,
             GgmlDType::F16 => Stored::Dense(DenseFormat::F16),
             GgmlDType::BF16 => Stored::Dense(DenseFormat::Bf16),
-            _ => Stored::Quantized,
+            dtype => Stored::Quantized(dtype),
         })
     }
 
@@ -100,7 +100,7 @@ impl GgufFile {
                 let matrix = DenseMatrix::new(format, n, k, self.read(place)?);
                 Ok(Weight::Dense(Arc::new(matrix)))
             }
-            (Some(Stored::Quantized), _) => {
+            (Some(Stored::Quantized(_)), _) => {
                 let tensor = self.tensor(place, shape, device)?;
                 Ok(Weight::Quantized(Arc::new(tensor)))
             }

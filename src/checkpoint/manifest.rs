@@ -251,7 +251,7 @@ fn parse(path: &Path, text: &str) -> Result<ModelManifest, CheckpointError> {
     }
     if let ModelSource::Repository { .. } = manifest.source {
         let precision = manifest.precision.as_deref().unwrap_or_default();
-        if Precision::of_safetensors(precision).is_none() {
+        if Precision::of_name(precision).is_none_or(Precision::is_gguf) {
             return Err(invalid(format!(
                 "precision {precision:?} of a repository is neither \"bf16\" nor \"fp8\""
             )));

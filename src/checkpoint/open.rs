@@ -1,23 +1,23 @@
 //! A checkpoint opened for reading, whichever kind it is.
 use super::gguf::GgufFile;
 use super::names::{Layout, Place, Wanted, wanted};
+use super::random::RandomWeights;
 use super::safetensors_dir::SafetensorsDir;
 use super::stored::{Stored, TensorEntry, Weight};
 use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, families, random};
 use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::Value;
 use candle_core::{D, Device, Tensor};
-use egss_kernels::DenseFormat;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 enum Source {
     Gguf(GgufFile),
     Safetensors(SafetensorsDir),
     /// Nobody's weights: see [`Checkpoint::random`].
-    Random(PathBuf),
+    Random(RandomWeights),
 }
 
 type OnProgress = Box<dyn Fn(u64, u64) + Send + Sync>;
@@ -61,13 +61,15 @@ impl Checkpoint {
     }
 
     /// A model's shape by name (`qwen3-8b`, `tiny`, ...) with random weights and a
-    /// vocabulary of single bytes.
+    /// vocabulary of single bytes; with `:q4_k_m` or `:q8_0` behind the name quantised.
     ///
     /// Errors: `NoShape` for a name that is none.
     pub fn random(name: &str) -> Result<Self, CheckpointError> {
-        let path = PathBuf::from(format!("random:{name}"));
-        match random::config(name) {
-            Some(config) => Self::of(Source::Random(path), config),
+        match RandomWeights::of_name(name) {
+            Some(weights) => {
+                let config = weights.config.clone();
+                Self::of(Source::Random(weights), config)
+            }
             None => Err(CheckpointError::NoShape {
                 asked: name.to_owned(),
                 known: random::names(),
@@ -105,6 +107,12 @@ impl Checkpoint {
         Ok(open)
     }
 
+    /// True where matrices are drawn as floats when they are asked for, which the device
+    /// that wants them does fastest.
+    pub fn draws_floats(&self) -> bool {
+        matches!(&self.source, Source::Random(random) if !random.precision.is_gguf())
+    }
+
     /// Calls `on_progress(bytes done, bytes in all)` after each tensor read.
     #[must_use]
     pub fn with_progress(mut self, on_progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
@@ -117,7 +125,7 @@ impl Checkpoint {
         match &self.source {
             Source::Gguf(gguf) => gguf.path(),
             Source::Safetensors(dir) => dir.path(),
-            Source::Random(name) => name,
+            Source::Random(random) => &random.path,
         }
     }
 
@@ -144,7 +152,13 @@ impl Checkpoint {
             }
             Source::Gguf(gguf) => gguf.matrix(place, shape, device)?,
             Source::Safetensors(dir) => dir.matrix(place, shape, device)?,
-            Source::Random(_) => Weight::Plain(random_tensor(name, shape, device)?),
+            Source::Random(random) => {
+                let matrix = random.matrix(wanted, device);
+                matrix.map_err(|source| CheckpointError::Tensor {
+                    name: name.to_owned(),
+                    source,
+                })?
+            }
         };
         self.report(name);
         Ok(weight)
@@ -181,7 +195,7 @@ impl Checkpoint {
             Source::Safetensors(dir) => {
                 Tokenizer::from_file(&dir.path().join("tokenizer.json"), self.config.vocab)
             }
-            Source::Random(name) => Tokenizer::of_bytes(name, self.config.vocab),
+            Source::Random(random) => Tokenizer::of_bytes(&random.path, self.config.vocab),
         }
     }
 
@@ -247,20 +261,14 @@ impl Checkpoint {
     pub fn tensors(&self) -> impl Iterator<Item = TensorEntry> {
         self.wanted.values().map(|wanted| {
             let Place { tensor, .. } = &wanted.place;
-            let (stored, is_one_piece) = match &self.source {
-                Source::Gguf(gguf) => (gguf.stored(tensor), wanted.place.is_one_piece()),
-                Source::Safetensors(dir) => (dir.stored(tensor), wanted.place.is_one_piece()),
-                Source::Random(_) => (Some(Stored::Dense(DenseFormat::Bf16)), false),
+            let stored = match &self.source {
+                Source::Gguf(gguf) => gguf.stored(tensor),
+                Source::Safetensors(dir) => dir.stored(tensor),
+                Source::Random(random) => Some(random.stored(wanted).0),
             };
-            TensorEntry {
-                // What cannot be read is refused when it is, with its name.
-                stored: stored.unwrap_or(Stored::F32),
-                n: wanted.shape.iter().product::<usize>() as u64,
-                bytes: self.wanted_bytes(wanted),
-                is_product: wanted.is_product(),
-                is_expert: wanted.expert().is_some(),
-                is_one_piece,
-            }
+            // What cannot be read is refused when it is, with its name.
+            let stored = stored.unwrap_or(Stored::F32);
+            TensorEntry::new(wanted, stored, self.wanted_bytes(wanted))
         })
     }
 
@@ -302,7 +310,7 @@ impl Checkpoint {
         let whole = match &self.source {
             Source::Gguf(gguf) => gguf.tensor_bytes(tensor),
             Source::Safetensors(dir) => dir.tensor_bytes(tensor),
-            Source::Random(_) => return 2 * wanted.shape.iter().product::<usize>() as u64,
+            Source::Random(random) => return random.stored(wanted).1,
         };
         let n_wanted: usize = place.ranges().iter().map(Range::len).sum();
         whole / place.n_rows().max(1) as u64 * n_wanted as u64

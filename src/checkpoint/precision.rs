@@ -2,6 +2,9 @@
 //! known from the configuration alone, before there is a file.
 use super::ModelConfig;
 use super::names::{Layout, Wanted, wanted};
+use super::stored::{Stored, TensorEntry};
+use candle_core::quantized::GgmlDType;
+use egss_kernels::DenseFormat;
 
 /// How the matrices of a checkpoint are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +19,6 @@ pub enum Precision {
     /// GGUF: mostly 4 bits with two layers of scales, 6 where errors count most.
     Q4KM,
 }
-
-/// One block of a format: its weights, and its bytes.
-type Block = (u64, u64);
-
-const F32: Block = (1, 4);
-const Q8_0: Block = (32, 34);
-const Q5_0: Block = (32, 22);
-const Q6_K: Block = (256, 210);
-const Q4_K: Block = (256, 144);
 
 /// Rows and columns that share a scale in FP8.
 const FP8_BLOCK: u64 = 128;
@@ -42,11 +36,10 @@ impl Precision {
         }
     }
 
-    /// The precision that safetensors are published at under this name.
-    pub fn of_safetensors(name: &str) -> Option<Self> {
-        [Self::Bf16, Self::Fp8]
-            .into_iter()
-            .find(|precision| precision.name() == name)
+    /// By its name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [Self::Bf16, Self::Fp8].into_iter().chain(Self::GGUF);
+        all.into_iter().find(|precision| precision.name() == name)
     }
 
     /// True where the weights lie in a GGUF file.
@@ -84,83 +77,87 @@ impl<'a> ModelShape<'a> {
         self.wanted.iter().filter(is_active).map(n_numbers).sum()
     }
 
-    /// Numbers of the weights of all experts that are chosen among.
-    pub fn n_expert_weights(&self) -> u64 {
-        self.experts().map(n_numbers).sum()
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        self.config
     }
 
     /// Bytes of all weights in a checkpoint of this precision, headers left out.
     pub fn weight_bytes(&self, precision: Precision) -> u64 {
-        let bytes = |wanted| self.tensor_bytes(wanted, precision);
-        self.wanted.iter().map(bytes).sum()
+        self.tensors(precision).map(|tensor| tensor.bytes).sum()
     }
 
-    /// Bytes of the weights of all experts that are chosen among.
-    pub fn expert_bytes(&self, precision: Precision) -> u64 {
-        let bytes = |wanted| self.tensor_bytes(wanted, precision);
-        self.experts().map(bytes).sum()
+    /// All tensors as a checkpoint of this precision has them.
+    pub fn tensors(&self, precision: Precision) -> impl Iterator<Item = TensorEntry> {
+        self.wanted.iter().map(move |wanted| {
+            let (stored, bytes) = stored_as(self.config, wanted, precision);
+            TensorEntry::new(wanted, stored, bytes)
+        })
     }
+}
 
-    fn experts(&self) -> impl Iterator<Item = &Wanted> {
-        let all = self.wanted.iter();
-        all.filter(|wanted| wanted.expert().is_some())
-    }
-
-    fn tensor_bytes(&self, wanted: &Wanted, precision: Precision) -> u64 {
-        let n = n_numbers(wanted);
-        let is_matrix = wanted.shape.len() > 1;
-        match precision {
-            Precision::Bf16 => 2 * n,
-            // Embedding, head, routers and vectors stay as they were.
-            Precision::Fp8 if !is_matrix || !is_product(wanted) => 2 * n,
-            Precision::Fp8 => {
-                let blocks = |size: usize| (size as u64).div_ceil(FP8_BLOCK);
-                n + 4 * blocks(wanted.shape[0]) * blocks(wanted.shape[1])
-            }
-            _ if !is_matrix || is_router(wanted) => n * F32.1,
-            Precision::Q8_0 => in_blocks(n, Q8_0),
-            Precision::Q4KM => in_blocks(n, self.q4_k_m(wanted)),
+/// How a tensor of a model is written at a precision, and its bytes.
+pub(super) fn stored_as(
+    config: &ModelConfig,
+    wanted: &Wanted,
+    precision: Precision,
+) -> (Stored, u64) {
+    let n = n_numbers(wanted);
+    let bf16 = (Stored::Dense(DenseFormat::Bf16), 2 * n);
+    match precision {
+        Precision::Bf16 => bf16,
+        // Embedding, head, routers and vectors stay as they were.
+        Precision::Fp8 if wanted.shape.len() < 2 || !is_of_layer(wanted) => bf16,
+        Precision::Fp8 => {
+            let blocks = |size: usize| (size as u64).div_ceil(FP8_BLOCK);
+            let scales = 4 * blocks(wanted.shape[0]) * blocks(wanted.shape[1]);
+            (Stored::Fp8, n + scales)
+        }
+        _ if wanted.shape.len() < 2 || is_router(wanted) => (Stored::F32, 4 * n),
+        Precision::Q8_0 | Precision::Q4KM => {
+            let dtype = match precision {
+                Precision::Q4KM => q4_k_m(config, wanted),
+                _ => GgmlDType::Q8_0,
+            };
+            let blocks = n.div_ceil(dtype.block_size() as u64);
+            (Stored::Quantized(dtype), blocks * dtype.type_size() as u64)
         }
     }
+}
 
-    /// The format of a matrix in a file that llama.cpp calls Q4_K_M.
-    fn q4_k_m(&self, wanted: &Wanted) -> Block {
-        let name = &wanted.name;
-        let is_head = match self.config.tied_embeddings {
-            true => name == "token_embd.weight",
-            false => name == "output.weight",
-        };
-        let takes_more = ["attn_v.", "ffn_down"]
-            .iter()
-            .any(|part| name.contains(part));
-        let finer = is_head || (takes_more && self.has_more_bits(name));
-        let in_whole_blocks = wanted.shape[1].is_multiple_of(Q4_K.0 as usize);
-        match (finer, in_whole_blocks) {
-            (true, true) => Q6_K,
-            (false, true) => Q4_K,
-            (true, false) => Q8_0,
-            (false, false) => Q5_0,
-        }
+/// The format of a matrix in a file that llama.cpp calls Q4_K_M.
+fn q4_k_m(config: &ModelConfig, wanted: &Wanted) -> GgmlDType {
+    let name = &wanted.name;
+    let is_head = match config.tied_embeddings {
+        true => name == "token_embd.weight",
+        false => name == "output.weight",
+    };
+    let takes_more = ["attn_v.", "ffn_down"]
+        .iter()
+        .any(|part| name.contains(part));
+    let finer = is_head || (takes_more && has_more_bits(config, name));
+    let in_whole_blocks = wanted.shape[1].is_multiple_of(GgmlDType::Q4K.block_size());
+    match (finer, in_whole_blocks) {
+        (true, true) => GgmlDType::Q6K,
+        (false, true) => GgmlDType::Q4K,
+        (true, false) => GgmlDType::Q8_0,
+        (false, false) => GgmlDType::Q5_0,
     }
+}
 
-    /// The layers that llama.cpp gives more bits: the first and the last eighth, and every
-    /// third between (`use_more_bits` of its quantiser).
-    fn has_more_bits(&self, name: &str) -> bool {
-        let layer = name.strip_prefix("blk.").and_then(|n| n.split('.').next());
-        let Some(layer) = layer.and_then(|layer| layer.parse::<usize>().ok()) else {
-            return false;
-        };
-        let (n, eighth) = (self.config.n_layers, self.config.n_layers / 8);
-        layer < eighth || layer >= 7 * n / 8 || (layer - eighth) % 3 == 2
-    }
+/// The layers that llama.cpp gives more bits: the first and the last eighth, and every
+/// third between (`use_more_bits` of its quantiser).
+fn has_more_bits(config: &ModelConfig, name: &str) -> bool {
+    let layer = name.strip_prefix("blk.").and_then(|n| n.split('.').next());
+    let Some(layer) = layer.and_then(|layer| layer.parse::<usize>().ok()) else {
+        return false;
+    };
+    let (n, eighth) = (config.n_layers, config.n_layers / 8);
+    layer < eighth || layer >= 7 * n / 8 || (layer - eighth) % 3 == 2
 }
 
 fn n_numbers(wanted: &Wanted) -> u64 {
     wanted.shape.iter().map(|&size| size as u64).product()
-}
-
-fn in_blocks(n: u64, (weights, bytes): Block) -> u64 {
-    n.div_ceil(weights) * bytes
 }
 
 fn is_router(wanted: &Wanted) -> bool {
@@ -168,7 +165,7 @@ fn is_router(wanted: &Wanted) -> bool {
 }
 
 /// True for what FP8 checkpoints quantise: a layer's matrices but for the router.
-fn is_product(wanted: &Wanted) -> bool {
+fn is_of_layer(wanted: &Wanted) -> bool {
     wanted.name.starts_with("blk.") && !is_router(wanted)
 }
 

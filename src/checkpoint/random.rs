@@ -1,8 +1,15 @@
 //! Checkpoints that nobody trained: a model's shape with random weights, made where they
 //! are wanted. For measuring speed and holding devices against each other.
-use super::ModelConfig;
 use super::config::{RopeScaling, Rotary};
+use super::names::Wanted;
+use super::precision::stored_as;
+use super::stored::{Stored, Weight};
+use super::{ModelConfig, Precision};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
+use half::f16;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A shape by name.
 struct Shape {
@@ -84,8 +91,52 @@ const SHAPES: [Shape; 5] = [
     },
 ];
 
+/// Weights of a shape, at a precision.
+pub(super) struct RandomWeights {
+    /// What was asked for, for messages.
+    pub path: PathBuf,
+    pub config: ModelConfig,
+    pub precision: Precision,
+}
+
+impl RandomWeights {
+    /// By `SHAPE`, bf16, or `SHAPE:PRECISION`; `None` for a name that is none.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let (shape, precision) = match name.split_once(':') {
+            None => (name, Precision::Bf16),
+            Some((shape, precision)) => {
+                let known = Precision::of_name(precision);
+                (shape, known.filter(|&known| known != Precision::Fp8)?)
+            }
+        };
+        Some(Self {
+            path: PathBuf::from(format!("random:{name}")),
+            config: config(shape)?,
+            precision,
+        })
+    }
+
+    /// How a tensor is written, and its bytes.
+    pub fn stored(&self, wanted: &Wanted) -> (Stored, u64) {
+        stored_as(&self.config, wanted, self.precision)
+    }
+
+    /// A matrix, floats on the device, or quantised.
+    pub fn matrix(&self, wanted: &Wanted, device: &Device) -> Result<Weight> {
+        match self.stored(wanted) {
+            (Stored::Quantized(dtype), bytes) => {
+                let bytes = blocks(&wanted.name, dtype, bytes as usize);
+                let storage = QStorage::from_data(bytes.into(), device, dtype)?;
+                let tensor = QTensor::new(storage, wanted.shape.as_slice())?;
+                Ok(Weight::Quantized(Arc::new(tensor)))
+            }
+            _ => Ok(Weight::Plain(tensor(&wanted.name, &wanted.shape, device)?)),
+        }
+    }
+}
+
 /// The configuration of a shape; `None` for a name that is none.
-pub(super) fn config(name: &str) -> Option<ModelConfig> {
+fn config(name: &str) -> Option<ModelConfig> {
     let shape = SHAPES.iter().find(|shape| shape.name == name)?;
     Some(ModelConfig {
         architecture: match shape.head_norms {
@@ -121,9 +172,14 @@ pub(super) fn config(name: &str) -> Option<ModelConfig> {
 /// Messages one under the other: nothing was trained to see any marks.
 pub(super) const TEMPLATE: &str = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
 
-/// Names of all shapes, for messages.
+/// Names of all shapes and precisions, for messages.
 pub(super) fn names() -> String {
-    SHAPES.map(|shape| shape.name).join(", ")
+    let precisions = Precision::GGUF.map(|precision| format!(":{}", precision.name()));
+    let shapes = SHAPES.map(|shape| shape.name).join(", ");
+    format!(
+        "{shapes}, each alone or with {} behind it",
+        precisions.join(" or ")
+    )
 }
 
 /// Standard deviation of the weights, as models are initialised with.
@@ -146,20 +202,59 @@ pub(super) fn tensor(name: &str, shape: &[usize], device: &Device) -> Result<Ten
     shifted.to_dtype(DType::BF16)
 }
 
+/// Blocks of random codes, of about the same deviation.
+fn blocks(name: &str, dtype: GgmlDType, len: usize) -> Vec<u8> {
+    let mut bits = Bits::of(name);
+    let mut bytes: Vec<u8> = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        bytes.extend(bits.next().to_le_bytes());
+    }
+    bytes.truncate(len);
+    // Where a block's halves lie, and what they are: the deviation of a weight whose codes
+    // and inner scales are drawn evenly is 1 in these units.
+    let halves: &[(usize, f64)] = match dtype {
+        GgmlDType::Q4K => &[(0, 1.0 / 258.0), (2, 7.5 / 258.0)],
+        GgmlDType::Q6K => &[(208, 1.0 / 1_366.0)],
+        GgmlDType::Q8_0 => &[(0, 1.0 / 73.9)],
+        _ => &[(0, 1.0 / 9.2)], // Q5_0
+    };
+    for block in bytes.chunks_exact_mut(dtype.type_size()) {
+        for &(at, unit) in halves {
+            let half = f16::from_f64(DEVIATION * unit);
+            block[at..at + 2].copy_from_slice(&half.to_le_bytes());
+        }
+    }
+    bytes
+}
+
 /// About normally distributed: the sum of four uniform numbers, which has the deviation
 /// of one over the square root of three.
 fn numbers(name: &str, n: usize) -> Vec<f32> {
-    let seed = |state: u64, byte: u8| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    let mut state = name.bytes().fold(0xcbf2_9ce4_8422_2325, seed) | 1;
+    let mut bits = Bits::of(name);
     let scale = DEVIATION as f32 * 3f32.sqrt();
     let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let part = |shift: u32| f32::from((state >> shift) as u16) / 32_768.0 - 1.0;
+        let bits = bits.next();
+        let part = |shift: u32| f32::from((bits >> shift) as u16) / 32_768.0 - 1.0;
         scale / 2.0 * (part(0) + part(16) + part(32) + part(48))
     };
     (0..n).map(|_| next()).collect()
+}
+
+/// Random bits, the same each time for a name.
+struct Bits(u64);
+
+impl Bits {
+    fn of(name: &str) -> Self {
+        let seed = |state: u64, byte: u8| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        Self(name.bytes().fold(0xcbf2_9ce4_8422_2325, seed) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +280,22 @@ mod tests {
         assert!(of(&a, 1).abs() < 1e-3);
         assert!((of(&a, 2).sqrt() / DEVIATION - 1.0).abs() < 0.05);
         assert!((of(&draw("blk.0.attn_norm.weight")?, 1) - 1.0).abs() < 1e-2);
+        let quantised = [
+            GgmlDType::Q4K,
+            GgmlDType::Q5_0,
+            GgmlDType::Q6K,
+            GgmlDType::Q8_0,
+        ];
+        for dtype in quantised {
+            let len = 100 * 256 / dtype.block_size() * dtype.type_size();
+            let bytes = blocks("blk.0.attn_q.weight", dtype, len);
+            let storage = QStorage::from_data(bytes.into(), &Device::Cpu, dtype)?;
+            let weights = QTensor::new(storage, (100, 256))?.dequantize(&Device::Cpu)?;
+            let weights: Vec<f32> = weights.flatten_all()?.to_vec1()?;
+            assert!(of(&weights, 1).abs() < 2e-3, "{dtype:?}");
+            let deviation = of(&weights, 2).sqrt() / DEVIATION;
+            assert!((deviation - 1.0).abs() < 0.1, "{dtype:?}: {deviation}");
+        }
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What a checkpoint gives: matrices as their files have them.
-use candle_core::quantized::QTensor;
-use candle_core::{Device, Result, Tensor};
+use super::names::Wanted;
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Device, Result, Tensor};
 use egss_kernels::{DenseFormat, DenseMatrix};
 use std::sync::Arc;
 
@@ -25,15 +26,20 @@ impl Weight {
         }
     }
 
-    /// A tensor of floats of some width on the device. Cost: none where it is one
-    /// already, else all numbers as f32.
+    /// A tensor of floats of some width on the device. Cost: none where it is one already;
+    /// quantised weights as f32, others at their width.
     pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
         match self {
             Self::Quantized(tensor) => tensor.dequantize(device),
             Self::Dense(matrix) => {
-                Tensor::from_vec(matrix.to_f32(), (matrix.n(), matrix.k()), device)
+                let dtype = match matrix.format() {
+                    DenseFormat::Bf16 => DType::BF16,
+                    DenseFormat::F16 => DType::F16,
+                };
+                let shape = [matrix.n(), matrix.k()];
+                Tensor::from_raw_buffer(matrix.numbers(), dtype, &shape, device)
             }
-            Self::Plain(tensor) => Ok(tensor.clone()),
+            Self::Plain(tensor) => tensor.to_device(device),
         }
     }
 }
@@ -42,7 +48,7 @@ impl Weight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// In one of GGUF's formats of blocks.
-    Quantized,
+    Quantized(GgmlDType),
     F32,
     /// 16-bit floats.
     Dense(DenseFormat),
@@ -56,6 +62,8 @@ pub struct TensorEntry {
     pub stored: Stored,
     /// Numbers.
     pub n: u64,
+    /// Numbers of a row.
+    pub columns: usize,
     /// Bytes in the file.
     pub bytes: u64,
     /// True for a matrix of a product or of rows to look up; others are taken as f32.
@@ -64,4 +72,18 @@ pub struct TensorEntry {
     pub is_expert: bool,
     /// True where it is one piece of a file.
     pub is_one_piece: bool,
+}
+
+impl TensorEntry {
+    pub(super) fn new(wanted: &Wanted, stored: Stored, bytes: u64) -> Self {
+        Self {
+            stored,
+            n: wanted.shape.iter().map(|&size| size as u64).product(),
+            columns: wanted.shape.last().copied().unwrap_or(1),
+            bytes,
+            is_product: wanted.is_product(),
+            is_expert: wanted.expert().is_some(),
+            is_one_piece: wanted.place.is_one_piece(),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What a run will take of memory, said before anything is loaded.
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
-use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision};
+use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision, TensorEntry};
 use crate::kv::BLOCK_SIZE;
 use crate::ops::{Backend, CacheShape, Heads, Matrix};
 use std::fmt;
@@ -34,22 +34,25 @@ pub struct MemoryPlan {
 /// What a plan has to know of a model's weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WeightSizes {
-    /// Numbers of all weights.
-    pub n: u64,
-    /// Bytes as they are held where a device has no width of its own.
+    /// Bytes as they are held where the model runs.
     pub bytes: u64,
     /// Bytes, also of experts, that stay in the file's own pages.
     pub mapped_bytes: u64,
-    /// A mixture's experts on the host, which are not of the numbers above.
+    /// A mixture's experts on the host, which are not of the first.
     pub experts_bytes: u64,
 }
 
 impl WeightSizes {
-    /// Those of a checkpoint, tensor by tensor, experts where the device has them.
-    pub fn of_checkpoint(checkpoint: &Checkpoint, backend: &Backend) -> Self {
-        let mut sizes = Self::default();
+    /// Those of a model's tensors, each where the device has it.
+    pub fn new(
+        tensors: impl Iterator<Item = TensorEntry>,
+        config: &ModelConfig,
+        backend: &Backend,
+    ) -> Self {
+        let backend = &backend_for(config, backend);
         let of_experts = &backend.of_experts();
-        for tensor in checkpoint.tensors() {
+        let mut sizes = Self::default();
+        for tensor in tensors {
             let is_apart = tensor.is_expert && backend.has_host_experts();
             let place = if is_apart { of_experts } else { backend };
             let (bytes, mapped_bytes) = match tensor.is_product {
@@ -59,37 +62,15 @@ impl WeightSizes {
             sizes.mapped_bytes += mapped_bytes;
             match is_apart {
                 true => sizes.experts_bytes += bytes,
-                false => {
-                    sizes.n += tensor.n;
-                    sizes.bytes += bytes;
-                }
+                false => sizes.bytes += bytes,
             }
         }
         sizes
     }
 
-    /// Those of a model of which only the shape is known, at a precision. FP8 becomes
-    /// f32 where it is read; all else stays at its width.
+    /// Those of a model of which only the shape is known, at a precision.
     pub fn of_shape(shape: &ModelShape<'_>, precision: Precision, backend: &Backend) -> Self {
-        let held = |n: u64, bytes: u64| match precision {
-            Precision::Fp8 => size_of::<f32>() as u64 * n,
-            _ => bytes,
-        };
-        let n = shape.n_weights();
-        let bytes = held(n, shape.weight_bytes(precision));
-        let (n_apart, experts_bytes) = match backend.has_host_experts() {
-            true => {
-                let n = shape.n_expert_weights();
-                (n, held(n, shape.expert_bytes(precision)))
-            }
-            false => (0, 0),
-        };
-        Self {
-            n: n - n_apart,
-            bytes: bytes - experts_bytes,
-            mapped_bytes: 0,
-            experts_bytes,
-        }
+        Self::new(shape.tensors(precision), shape.config(), backend)
     }
 }
 
@@ -107,7 +88,7 @@ impl MemoryPlan {
         logit_rows: usize,
     ) -> Self {
         let config = checkpoint.config();
-        let weights = WeightSizes::of_checkpoint(checkpoint, backend);
+        let weights = WeightSizes::new(checkpoint.tensors(), config, backend);
         let kv_blocks = kv_bytes_max / cache_shape(config).block_bytes(backend) as u64;
         let rows = (batch_rows, logit_rows);
         Self::of_model(
@@ -147,8 +128,9 @@ impl MemoryPlan {
         let activations = ACTIVATION_COPIES * 4 * batch_rows * row;
         let logits = 2 * 4 * logit_rows * config.vocab;
         Self {
+            // The vocabulary is the host's.
             weights_bytes: match backend.has_kernels() {
-                true => backend.number_bytes() as u64 * weights.n,
+                true => weights.bytes,
                 false => weights.bytes + config.vocab as u64 * TOKEN_BYTES,
             },
             mapped_bytes: weights.mapped_bytes,

@@ -8,7 +8,7 @@ use crate::ops::{
     Angles, Backend, Expert, HeadNorms, Heads, Input, LatentAttention, Matrix, Mixture, Projection,
     RmsNorm, Rows, Step,
 };
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 /// A decoder-only transformer of one of the supported families.
 pub struct Decoder {
@@ -38,7 +38,7 @@ impl Decoder {
         };
         // The largest matrices first: a matrix as read and as laid out lie in
         // memory together for a moment, which costs nothing before the rest is there.
-        let embedding = checkpoint.embedding(backend.device())?;
+        let embedding = checkpoint.embedding(load.reads_on())?;
         let embedding = Projection::single(Matrix::new(embedding, backend)?)?;
         let head = match config.tied_embeddings {
             true => None,
@@ -197,6 +197,14 @@ impl Load<'_> {
         })
     }
 
+    /// Where matrices are read to.
+    fn reads_on(&self) -> &Device {
+        match self.checkpoint.draws_floats() {
+            true => self.backend.device(),
+            false => self.backend.reads_on(),
+        }
+    }
+
     /// A matrix that goes into no product of rows.
     fn floats(&self, name: &str) -> std::result::Result<Tensor, ModelError> {
         let name = format!("{name}.weight");
@@ -212,7 +220,7 @@ impl Load<'_> {
             let name = name.as_ref();
             let weight = self
                 .checkpoint
-                .linear(&format!("{name}.weight"), self.backend.device())?;
+                .linear(&format!("{name}.weight"), self.reads_on())?;
             let bias = match biased {
                 true => Some(
                     self.checkpoint

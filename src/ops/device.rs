@@ -1,7 +1,10 @@
 //! What a GPU's kernels are given: rows of activations, matrices, views of tensors.
 use candle_core::cuda_backend::CudaDType;
-use candle_core::{DType, Error, Result, Storage, Tensor, bail};
-use egss_kernels::cuda::{Buffer, Gpu, GpuError, PRODUCT_ROWS_MAX, View, Weights, bf16};
+use candle_core::{DType, Device, Error, Result, Storage, Tensor, bail};
+use egss_kernels::CodedMatrix;
+use egss_kernels::cuda::{
+    Buffer, CodedWeights, Gpu, GpuError, PRODUCT_ROWS_MAX, View, Weights, bf16,
+};
 use std::sync::Arc;
 
 /// Numbers of activations, f32 or, behind what rounds them for the next product, bf16.
@@ -57,14 +60,25 @@ impl DeviceRows {
     }
 }
 
-/// Weights `[n, k]` bf16 in a GPU's memory.
+/// Weights `[n, k]` in a GPU's memory.
 pub struct DeviceMatrix {
     pub(super) gpu: Arc<Gpu>,
-    pub(super) weights: Tensor,
+    weights: DeviceWeights,
 }
 
+enum DeviceWeights {
+    /// bf16.
+    Floats(Tensor),
+    /// Quantised ones, under one another; neighbours are of different codings.
+    Coded(Vec<CodedWeights>),
+}
+
+/// Rows from which on a library's product with weights that were unpacked for it is worth
+/// that: unpacking moves 4.6 bytes a weight of 4 bits, each 32 rows of products 0.6.
+const UNPACKED_ROWS_MIN: usize = 257;
+
 impl DeviceMatrix {
-    /// Takes a tensor of any kind of float.
+    /// Takes a tensor of any kind of float, from wherever it is.
     pub(super) fn new(gpu: &Arc<Gpu>, weights: &Tensor) -> Result<Self> {
         let (_, k) = weights.dims2()?;
         if !Gpu::takes_inputs(k) {
@@ -72,23 +86,103 @@ impl DeviceMatrix {
                 "a matrix of {k} inputs: the GPU's kernels take multiples of 32; run this model with --device cpu"
             );
         }
+        let weights = weights.to_dtype(DType::BF16)?.contiguous()?;
         Ok(Self {
             gpu: gpu.clone(),
-            weights: weights.to_dtype(DType::BF16)?.contiguous()?,
+            weights: DeviceWeights::Floats(weights),
         })
     }
 
-    /// Several with the same inputs, under one another.
-    pub(super) fn stacked(parts: &[&Self]) -> Result<Self> {
-        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weights).collect();
-        let weights = match weights.as_slice() {
-            [only] => (*only).clone(),
-            several => Tensor::cat(several, 0)?,
-        };
+    /// Copies coded weights.
+    pub(super) fn coded(gpu: &Arc<Gpu>, weights: &CodedMatrix) -> Result<Self> {
+        let weights = gpu.upload_coded(weights).map_err(gpu_error)?;
         Ok(Self {
-            gpu: parts[0].gpu.clone(),
-            weights,
+            gpu: gpu.clone(),
+            weights: DeviceWeights::Coded(vec![weights]),
         })
+    }
+
+    /// `(out, in)`.
+    pub(super) fn dims2(&self) -> Result<(usize, usize)> {
+        match &self.weights {
+            DeviceWeights::Floats(weights) => weights.dims2(),
+            DeviceWeights::Coded(parts) => {
+                let n = parts.iter().map(|part| part.dims().0).sum();
+                Ok((n, parts[0].dims().1))
+            }
+        }
+    }
+
+    /// Bytes of the GPU's memory.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.weights {
+            DeviceWeights::Floats(weights) => 2 * weights.elem_count(),
+            DeviceWeights::Coded(parts) => parts.iter().map(CodedWeights::bytes).sum(),
+        }
+    }
+
+    /// Several with the same inputs, under one another.
+    pub(super) fn stacked(parts: Vec<Self>) -> Result<Self> {
+        let Some(gpu) = parts.first().map(|part| part.gpu.clone()) else {
+            bail!("no matrix to stack")
+        };
+        let device = parts.iter().find_map(|part| match &part.weights {
+            DeviceWeights::Floats(weights) => Some(weights.device().clone()),
+            DeviceWeights::Coded(_) => None,
+        });
+        if let Some(device) = device {
+            let floats = parts.iter().map(|part| part.floats(&device));
+            let floats = floats.collect::<Result<Vec<_>>>()?;
+            let weights = match floats.as_slice() {
+                [only] => only.clone(),
+                several => Tensor::cat(several, 0)?,
+            };
+            return Ok(Self {
+                gpu,
+                weights: DeviceWeights::Floats(weights),
+            });
+        }
+        let coded = parts.into_iter().flat_map(|part| match part.weights {
+            DeviceWeights::Coded(parts) => parts,
+            DeviceWeights::Floats(_) => Vec::new(), // there are none
+        });
+        let coded = gpu.stack_coded(coded.collect()).map_err(gpu_error)?;
+        Ok(Self {
+            gpu,
+            weights: DeviceWeights::Coded(coded),
+        })
+    }
+
+    /// All of it as bf16, by way of the host where it is not.
+    fn floats(&self, device: &Device) -> Result<Tensor> {
+        match &self.weights {
+            DeviceWeights::Floats(weights) => Ok(weights.clone()),
+            DeviceWeights::Coded(parts) => {
+                let all = self.gpu.unpack(&Vec::from_iter(parts)).map_err(gpu_error)?;
+                let all = self.gpu.download(all.view()).map_err(gpu_error)?;
+                Tensor::from_vec(all, self.dims2()?, device)
+            }
+        }
+    }
+
+    /// Rows by their numbers, `[T, k]` f32.
+    pub(super) fn rows(&self, ids: &[u32]) -> Result<DeviceRows> {
+        let (n, k) = self.dims2()?;
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= n) {
+            bail!("row {id} of a matrix of {n} rows");
+        }
+        let gpu = &self.gpu;
+        let ids = gpu.upload(ids).map_err(gpu_error)?;
+        let rows = match &self.weights {
+            DeviceWeights::Floats(weights) => {
+                with_view(gpu, weights, |weights| gpu.embed(weights, k, ids.view()))?
+            }
+            DeviceWeights::Coded(parts) => match parts.as_slice() {
+                [only] => gpu.embed_coded(only, ids.view()),
+                _ => bail!("rows of several matrices"),
+            },
+        };
+        Ok(DeviceRows::f32(gpu, rows.map_err(gpu_error)?, k))
     }
 
     /// `x Wᵀ + bias + onto`, f32.
@@ -100,21 +194,30 @@ impl DeviceMatrix {
         onto: Option<View<'_, f32>>,
     ) -> Result<Buffer<f32>> {
         let gpu = &self.gpu;
-        let (n, k) = self.weights.dims2()?;
-        with_view(gpu, &self.weights, |values| {
-            let weights = Weights { values, n, k };
-            with_optional(gpu, bias, |bias| {
-                if rows <= PRODUCT_ROWS_MAX {
-                    return gpu.product(weights, x, rows, bias, onto);
+        let (n, k) = self.dims2()?;
+        let by_library = |values: View<'_, bf16>, bias: Option<View<'_, f32>>| {
+            let y = gpu.product_by_library(Weights { values, n, k }, x, rows)?;
+            match bias.is_none() && onto.is_none() {
+                true => Ok(y),
+                false => gpu.finish_product(y.view(), n, bias, onto),
+            }
+        };
+        let product = match &self.weights {
+            DeviceWeights::Floats(weights) => with_view(gpu, weights, |values| {
+                with_optional(gpu, bias, |bias| match rows <= PRODUCT_ROWS_MAX {
+                    true => gpu.product(Weights { values, n, k }, x, rows, bias, onto),
+                    false => by_library(values, bias),
+                })
+            })?,
+            DeviceWeights::Coded(parts) => with_optional(gpu, bias, |bias| {
+                let parts = Vec::from_iter(parts);
+                match rows < UNPACKED_ROWS_MIN {
+                    true => gpu.product_coded(&parts, x, rows, bias, onto),
+                    false => by_library(gpu.unpack(&parts)?.view(), bias),
                 }
-                let y = gpu.product_by_library(weights, x, rows)?;
-                match bias.is_none() && onto.is_none() {
-                    true => Ok(y),
-                    false => gpu.finish_product(y.view(), n, bias, onto),
-                }
-            })
-        })?
-        .map_err(gpu_error)
+            }),
+        };
+        product.map_err(gpu_error)
     }
 
     /// `silu(first half) * second half` of `x Wᵀ`, where the kernels have that in one.
@@ -126,10 +229,17 @@ impl DeviceMatrix {
         if rows > PRODUCT_ROWS_MAX {
             return Ok(None);
         }
-        let (n, k) = self.weights.dims2()?;
-        let product = with_view(&self.gpu, &self.weights, |values| {
-            self.gpu.product_gated(Weights { values, n, k }, x, rows)
-        })?;
+        let (n, k) = self.dims2()?;
+        let product = match &self.weights {
+            DeviceWeights::Floats(weights) => with_view(&self.gpu, weights, |values| {
+                self.gpu.product_gated(Weights { values, n, k }, x, rows)
+            })?,
+            DeviceWeights::Coded(parts) => match parts.as_slice() {
+                [both] => self.gpu.product_gated_coded(both, x, rows),
+                // Gate and up are of two codings.
+                _ => return Ok(None),
+            },
+        };
         product.map(Some).map_err(gpu_error)
     }
 }

@@ -1,13 +1,15 @@
 //! A matrix of weights, in the form that products want.
 use super::backend::MatrixDtype;
 #[cfg(feature = "cuda")]
-use super::device::{DeviceMatrix, DeviceRows, gpu_error, with_view};
+use super::device::DeviceMatrix;
 use super::pool::Pool;
 use super::{Backend, Rows};
 use crate::checkpoint::{Stored, TensorEntry, Weight};
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
-use egss_kernels::{DenseFormat, DenseMatrix, Format, PackedMatrix};
+#[cfg(feature = "cuda")]
+use egss_kernels::CodedMatrix;
+use egss_kernels::{Coding, DenseFormat, DenseMatrix, Format, PackedMatrix};
 use std::sync::Arc;
 
 /// Weights `[out, in]` of a product `x Wᵀ`, and rows to look up.
@@ -16,7 +18,7 @@ pub enum Matrix {
     Packed(PackedMatrix),
     /// On a CPU, 16-bit floats: as the file has them, or rounded to that.
     Dense(Arc<DenseMatrix>),
-    /// On a GPU with kernels of its own: bf16, whatever the file has.
+    /// On a GPU with kernels of its own: bf16, or coded where the file is quantised.
     #[cfg(feature = "cuda")]
     Device(DeviceMatrix),
     /// Everything else goes by candle's own products.
@@ -29,6 +31,9 @@ impl Matrix {
     pub fn new(weight: Weight, backend: &Backend) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = backend.gpu() {
+            if let Some(coded) = coded(&weight)? {
+                return Ok(Self::Device(DeviceMatrix::coded(gpu, &coded)?));
+            }
             let plain = weight.to_tensor(backend.device())?;
             return Ok(Self::Device(DeviceMatrix::new(gpu, &plain)?));
         }
@@ -104,12 +109,15 @@ impl Matrix {
     /// are in its file's own pages.
     pub fn planned_bytes(tensor: &TensorEntry, backend: &Backend) -> (u64, u64) {
         let (narrow, wide) = (2 * tensor.n, 4 * tensor.n);
+        if backend.has_kernels() {
+            return (coded_bytes(tensor).unwrap_or(narrow), 0);
+        }
         let kept = match tensor.is_one_piece {
             true => (narrow, narrow),
             false => (narrow, 0),
         };
         match (backend.matrix_dtype(), tensor.stored) {
-            (_, Stored::Quantized) => (tensor.bytes, 0),
+            (_, Stored::Quantized(_)) => (tensor.bytes, 0),
             (MatrixDtype::F32, _) => (wide, 0),
             (MatrixDtype::Auto, Stored::Dense(_)) => kept,
             (MatrixDtype::Auto, Stored::F32 | Stored::Fp8) => (wide, 0),
@@ -124,7 +132,7 @@ impl Matrix {
             Self::Packed(packed) => Ok((packed.n(), packed.k())),
             Self::Dense(dense) => Ok((dense.n(), dense.k())),
             #[cfg(feature = "cuda")]
-            Self::Device(matrix) => matrix.weights.dims2(),
+            Self::Device(matrix) => matrix.dims2(),
             Self::Composite(QMatMul::QTensor(tensor)) => tensor.shape().dims2(),
             Self::Composite(QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor)) => tensor.dims2(),
         }
@@ -136,7 +144,7 @@ impl Matrix {
             Self::Packed(packed) => packed.bytes(),
             Self::Dense(dense) => dense.bytes(),
             #[cfg(feature = "cuda")]
-            Self::Device(matrix) => 2 * matrix.weights.elem_count(),
+            Self::Device(matrix) => matrix.bytes(),
             Self::Composite(QMatMul::QTensor(tensor)) => tensor.storage_size_in_bytes(),
             Self::Composite(QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor)) => {
                 tensor.elem_count() * tensor.dtype().size_in_bytes()
@@ -149,18 +157,7 @@ impl Matrix {
         match self {
             Self::Composite(weights) => Ok(weights.embedding(&Tensor::new(ids, device)?)?.into()),
             #[cfg(feature = "cuda")]
-            Self::Device(matrix) => {
-                let (n, k) = matrix.weights.dims2()?;
-                if let Some(id) = ids.iter().find(|&&id| id as usize >= n) {
-                    bail!("row {id} of a matrix of {n} rows");
-                }
-                let gpu = &matrix.gpu;
-                let ids = gpu.upload(ids).map_err(gpu_error)?;
-                let rows = with_view(gpu, &matrix.weights, |weights| {
-                    gpu.embed(weights, k, ids.view()).map_err(gpu_error)
-                })??;
-                Ok(Rows::Device(DeviceRows::f32(gpu, rows, k)))
-            }
+            Self::Device(matrix) => Ok(Rows::Device(matrix.rows(ids)?)),
             Self::Packed(packed) => {
                 host_rows(ids, (packed.n(), packed.k()), |id, row| packed.row(id, row))
             }
@@ -187,12 +184,42 @@ fn host_rows(
     Ok(Tensor::from_vec(rows, (ids.len(), k), &Device::Cpu)?.into())
 }
 
+/// Quantised weights as a GPU's kernels take them, where they do.
+#[cfg(feature = "cuda")]
+fn coded(weight: &Weight) -> Result<Option<CodedMatrix>> {
+    let Weight::Quantized(tensor) = weight else {
+        return Ok(None);
+    };
+    let (n, k) = tensor.shape().dims2()?;
+    match format(tensor).filter(|&format| Coding::of(format, k).is_some()) {
+        Some(format) => {
+            let coded = CodedMatrix::new(format, n, k, &tensor.data()?, &Pool);
+            Ok(Some(coded))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Bytes of a tensor as a GPU's kernels have it, where they take its codes.
+fn coded_bytes(tensor: &TensorEntry) -> Option<u64> {
+    let Stored::Quantized(dtype) = tensor.stored else {
+        return None;
+    };
+    let coding = Coding::of(kernel_format(dtype)?, tensor.columns)?;
+    let n = tensor.n as usize / tensor.columns;
+    Some(coding.bytes(n, tensor.columns) as u64)
+}
+
 /// The kernels' name of a tensor's format, where they can take it.
 fn format(tensor: &QTensor) -> Option<Format> {
     if !matches!(tensor.device(), Device::Cpu) {
         return None;
     }
-    match tensor.dtype() {
+    kernel_format(tensor.dtype())
+}
+
+fn kernel_format(dtype: GgmlDType) -> Option<Format> {
+    match dtype {
         GgmlDType::Q4K => Some(Format::Q4K),
         GgmlDType::Q5_0 => Some(Format::Q5_0),
         GgmlDType::Q6K => Some(Format::Q6K),

@@ -268,26 +268,28 @@ fn stacked(
     if parts.is_empty() || !parts.iter().all(on_device) {
         return Ok((parts, None));
     }
-    let mut matrices = Vec::new();
-    let mut biases = Vec::new();
-    for (matrix, bias) in &parts {
-        if let Matrix::Device(matrix) = matrix {
-            matrices.push(matrix);
-            biases.push(match bias {
-                Some(bias) => bias.clone(),
-                None => {
-                    let n = matrix.weights.dim(0)?;
-                    Tensor::zeros(n, candle_core::DType::F32, matrix.weights.device())?
-                }
-            });
-        }
-    }
-    let bias = match parts.iter().any(|(_, bias)| bias.is_some()) {
-        true => Some(Tensor::cat(&biases, 0)?.contiguous()?),
-        false => None,
+    let biased = parts.iter().find_map(|(_, bias)| bias.as_ref());
+    let Some(device) = biased.map(|bias| bias.device().clone()) else {
+        let matrices = parts.into_iter().map(|(matrix, _)| matrix);
+        return Ok((vec![(stacked_matrix(matrices)?, None)], None));
     };
-    let stacked = DeviceMatrix::stacked(&matrices)?;
-    Ok((vec![(Matrix::Device(stacked), None)], bias))
+    let bias_of = |(matrix, bias): &(Matrix, Option<Tensor>)| match bias {
+        Some(bias) => Ok(bias.clone()),
+        None => Tensor::zeros(matrix.dims2()?.0, candle_core::DType::F32, &device),
+    };
+    let biases = parts.iter().map(bias_of).collect::<Result<Vec<_>>>()?;
+    let bias = Tensor::cat(&biases, 0)?.contiguous()?;
+    let matrices = parts.into_iter().map(|(matrix, _)| matrix);
+    Ok((vec![(stacked_matrix(matrices)?, None)], Some(bias)))
+}
+
+#[cfg(feature = "cuda")]
+fn stacked_matrix(matrices: impl Iterator<Item = Matrix>) -> Result<Matrix> {
+    let on_device = matrices.filter_map(|matrix| match matrix {
+        Matrix::Device(matrix) => Some(matrix),
+        _ => None,
+    });
+    Ok(Matrix::Device(DeviceMatrix::stacked(on_device.collect())?))
 }
 
 impl Member {

@@ -32,6 +32,7 @@ fn weights(n: usize, k: usize, dtype: GgmlDType) -> Result<(Matrix, Tensor)> {
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "of the kernels")]
 fn packed_matrices_of_two_kinds_of_scales_give_what_plain_ones_give() -> Result<()> {
     let (k, n, t) = (256, 24, 5);
     let (mut packed, mut plain) = (Vec::new(), Vec::new());
@@ -69,6 +70,7 @@ fn packed_matrices_of_two_kinds_of_scales_give_what_plain_ones_give() -> Result<
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "of the kernels")]
 fn matrices_of_16_bit_floats_beside_others_give_what_plain_ones_give() -> Result<()> {
     // No whole vectors in the last: norm and gate go another way there.
     for (k, n, t) in [(256, 24, 5), (64, 9, 1), (40, 7, 3)] {
@@ -127,6 +129,7 @@ fn rows_of_16_bit_floats_are_those_of_the_file() -> Result<()> {
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "of the kernels")]
 fn a_width_that_is_asked_for_is_kept() -> Result<()> {
     let bytes = |dtype: DType, asked: &str| -> Result<usize> {
         let weight = Weight::Plain(numbers(1, (4, 16))?.to_dtype(dtype)?);

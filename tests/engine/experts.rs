@@ -19,6 +19,7 @@ fn backend(experts: &str) -> Backend {
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "of the kernels")]
 fn experts_on_the_host_give_the_same_logits_and_are_counted_apart() {
     for name in MIXTURES {
         let dir = rounded(name, DType::BF16, |_| true);

@@ -113,6 +113,7 @@ fn what_is_charged_equals_to_the_last_bit_what_is_done_again() {
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "the kernels alone promise it")]
 fn engines_side_by_side_give_to_the_last_bit_what_each_gives_alone() {
     let real = open_real_for(2);
     let beside = real.beside.expect("memory for two small pools");
@@ -166,10 +167,13 @@ fn greedy_tokens_of_a_ragged_batch_equal_those_of_candle_transformers() {
         "largest difference of a logit after a prompt: {largest:.3}; between prefill and single rows: ours {our_own:.3}, the oracle's {oracles_own:.3}"
     );
     assert!(largest < TOLERANCE_QUANTISED_LOGITS);
-    assert_eq!(
-        our_own, 0.0,
-        "what else is in a batch changes no bit of a row"
-    );
+    // Candle's operations alone promise no such thing.
+    if !cfg!(feature = "composite") {
+        assert_eq!(
+            our_own, 0.0,
+            "what else is in a batch changes no bit of a row"
+        );
+    }
 }
 
 /// A prompt as long as an agent's, in more than one prefill chunk.
@@ -501,6 +505,7 @@ fn judging_by_fork_gives_the_digits_of_a_prefill_at_under_a_fifth_of_its_tokens(
 
 #[cfg(target_os = "linux")]
 #[test]
+#[cfg_attr(feature = "composite", ignore = "the plan is of the kernels")]
 fn memory_stays_within_its_plan() {
     let before = resident_bytes();
     let mut real = open_real();

@@ -80,6 +80,7 @@ fn sixteen_bits_give_the_logits_of_the_same_numbers_widened() {
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "of the kernels")]
 fn matrices_of_16_bits_stay_in_the_files_pages_and_the_plan_says_so() {
     let name = "blk.0.attn_output.weight";
     let dir = rounded("qwen2-tiny", DType::BF16, |_| true);
@@ -99,6 +100,7 @@ fn matrices_of_16_bits_stay_in_the_files_pages_and_the_plan_says_so() {
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "of the kernels")]
 fn rows_that_were_put_in_another_order_are_copied_at_their_width() {
     let dir = rounded("glm4-tiny", DType::F16, |_| true);
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
@@ -114,6 +116,7 @@ fn rows_that_were_put_in_another_order_are_copied_at_their_width() {
 }
 
 #[test]
+#[cfg_attr(feature = "composite", ignore = "of the kernels")]
 fn asking_for_bf16_gives_what_a_file_of_bf16_gives() {
     let name = "qwen2-tiny";
     let dir = rounded(name, DType::BF16, |tensor| tensor.rank() == 2);

@@ -171,18 +171,38 @@ impl Gpu {
         taken(&self.stream, bytes, self.stream.alloc_zeros(len))
     }
 
-    /// A copy of slices one behind the other, in memory that is not handed round: weights.
-    pub(super) fn joined<T: DeviceRepr>(&self, parts: &[&[T]]) -> Result<CudaSlice<T>> {
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        let bytes = len * size_of::<T>();
-        // SAFETY: the copies write all of it; from memory that is not locked they have read
-        // the parts when they return.
+    /// A copy of values in memory that is not handed round: weights.
+    pub(super) fn held<T: DeviceRepr>(&self, values: &[T]) -> Result<CudaSlice<T>> {
+        // SAFETY: the copy writes all of it; from memory that is not locked it has read
+        // `values` when it returns.
         unsafe {
+            let held = taken(
+                &self.stream,
+                size_of_val(values),
+                self.stream.alloc::<T>(values.len()),
+            )?;
+            let to = held.device_ptr(&self.stream).0;
+            result::memcpy_htod_async(to, values, self.stream.cu_stream())?;
+            Ok(held)
+        }
+    }
+
+    /// Memory of weights one behind the other, copied.
+    pub(super) fn joined<'a, T: DeviceRepr + 'a>(
+        &self,
+        parts: impl Iterator<Item = &'a CudaSlice<T>> + Clone,
+    ) -> Result<CudaSlice<T>> {
+        let len: usize = parts.clone().map(CudaSlice::len).sum();
+        // SAFETY: the copies write all of it.
+        unsafe {
+            let bytes = len * size_of::<T>();
             let all = taken(&self.stream, bytes, self.stream.alloc::<T>(len))?;
             let mut to = all.device_ptr(&self.stream).0;
             for part in parts {
-                result::memcpy_htod_async(to, part, self.stream.cu_stream())?;
-                to += size_of_val(*part) as u64;
+                let bytes = part.len() * size_of::<T>();
+                let from = part.device_ptr(&self.stream).0;
+                result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream())?;
+                to += bytes as u64;
             }
             Ok(all)
         }

@@ -36,28 +36,44 @@ impl CodedWeights {
 }
 
 impl Gpu {
-    /// Copies matrices of one coding and as many inputs, under one another.
-    ///
-    /// Panics where they differ in that, or where there is none.
-    pub fn upload_coded(&self, parts: &[&CodedMatrix]) -> Result<CodedWeights> {
-        let (coding, k) = (parts[0].coding, parts[0].k);
-        assert!(
-            parts
-                .iter()
-                .all(|part| (part.coding, part.k) == (coding, k)),
-            "matrices of several codings"
-        );
-        let slices = |f: fn(&CodedMatrix) -> &[u8]| -> Vec<&[u8]> {
-            parts.iter().map(|&part| f(part)).collect()
-        };
-        let factors: Vec<f32> = parts.iter().flat_map(|part| part.factors.clone()).collect();
+    /// Copies a matrix.
+    pub fn upload_coded(&self, matrix: &CodedMatrix) -> Result<CodedWeights> {
+        Ok(CodedWeights {
+            coding: matrix.coding,
+            n: matrix.n,
+            k: matrix.k,
+            codes: self.held(&matrix.codes)?,
+            scales: self.held(&matrix.scales)?,
+            factors: self.held(&matrix.factors)?,
+        })
+    }
+
+    /// Matrices of as many inputs under one another: neighbours of one coding become one.
+    pub fn stack_coded(&self, parts: Vec<CodedWeights>) -> Result<Vec<CodedWeights>> {
+        let is_alike = |a: &CodedWeights, b: &CodedWeights| a.coding == b.coding;
+        let lengths: Vec<usize> = parts.chunk_by(is_alike).map(<[_]>::len).collect();
+        let mut parts = parts.into_iter();
+        let mut stacked = Vec::with_capacity(lengths.len());
+        for length in lengths {
+            let run: Vec<CodedWeights> = parts.by_ref().take(length).collect();
+            stacked.push(self.joined_coded(run)?);
+        }
+        Ok(stacked)
+    }
+
+    fn joined_coded(&self, mut run: Vec<CodedWeights>) -> Result<CodedWeights> {
+        if run.len() == 1 {
+            return Ok(run.remove(0));
+        }
+        let (coding, k) = (run[0].coding, run[0].k);
+        assert!(run.iter().all(|part| part.k == k), "several widths");
         Ok(CodedWeights {
             coding,
-            n: parts.iter().map(|part| part.n).sum(),
+            n: run.iter().map(|part| part.n).sum(),
             k,
-            codes: self.joined(&slices(|part| &part.codes))?,
-            scales: self.joined(&slices(|part| &part.scales))?,
-            factors: self.joined(&[&factors])?,
+            codes: self.joined(run.iter().map(|part| &part.codes))?,
+            scales: self.joined(run.iter().map(|part| &part.scales))?,
+            factors: self.joined(run.iter().map(|part| &part.factors))?,
         })
     }
 

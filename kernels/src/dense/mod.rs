@@ -87,6 +87,11 @@ impl DenseMatrix {
         self.bytes.len()
     }
 
+    /// Its numbers, little-endian, row after row.
+    pub fn numbers(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// True where it has no memory of its own but the file's pages.
     pub fn is_mapped(&self) -> bool {
         matches!(self.bytes, WeightBytes::Mapped(_))

@@ -94,16 +94,14 @@ fn precisions(
 ) -> Vec<AtPrecision> {
     let shape = ModelShape::new(config);
     let published = manifest.precision.clone();
-    let weights = match manifest.file() {
-        Some(file) => Some(WeightSizes {
-            n: shape.n_weights(),
+    let known = published.as_deref().and_then(Precision::of_name);
+    let weights = match (known, manifest.file()) {
+        (Some(precision), _) => Some(WeightSizes::of_shape(&shape, precision, asked.backend)),
+        (None, Some(file)) => Some(WeightSizes {
             bytes: file.bytes,
             ..WeightSizes::default()
         }),
-        None => published
-            .as_deref()
-            .and_then(Precision::of_safetensors)
-            .map(|precision| WeightSizes::of_shape(&shape, precision, asked.backend)),
+        (None, None) => None,
     };
     let published = published.unwrap_or_else(|| "gguf".into());
     let own = weights.map(|weights| AtPrecision::new(&published, true, config, weights, asked));
