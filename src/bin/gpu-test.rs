@@ -29,7 +29,7 @@ const QUANTISED: [&str; 3] = ["tiny:q8_0", "tiny3:q4_k_m", "tiny:q4_k_m"];
 const QUANTISED_NMSE: f64 = 5e-3;
 
 /// Each check by name; the arguments choose those that contain one of them.
-const CHECKS: [(&str, fn()); 5] = [
+const CHECKS: [(&str, fn()); 6] = [
     (
         "candles_operations_alone_give_what_the_cpus_kernels_give",
         candles_operations_alone_give_what_the_cpus_kernels_give,
@@ -37,6 +37,10 @@ const CHECKS: [(&str, fn()); 5] = [
     (
         "logits_of_a_whole_model_equal_the_cpus",
         logits_of_a_whole_model_equal_the_cpus,
+    ),
+    (
+        "a_mixture_with_experts_on_the_host_equals_the_cpus",
+        a_mixture_with_experts_on_the_host_equals_the_cpus,
     ),
     (
         "a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows",
@@ -161,6 +165,24 @@ fn logits_of_a_whole_model_equal_the_cpus() {
             });
             let error = nmse(&got, &want);
             println!("{shape}, {n} tokens: NMSE {error:.2e}");
+            assert!(error < limit, "{shape}, {n} tokens: {error:e}");
+        }
+    }
+}
+
+/// A rounding that turns a choice of experts around shows as a large error of a few rows.
+fn a_mixture_with_experts_on_the_host_equals_the_cpus() {
+    let beside = gpu().with_experts("host").unwrap();
+    for (shape, limit) in [("tiny-moe", MODEL_NMSE), ("tiny-moe:q8_0", QUANTISED_NMSE)] {
+        let (mut on_gpu, mut on_cpu) = (engine(shape, &beside), engine(shape, &Backend::cpu()));
+        for n in [1, 7, 33] {
+            let tokens = prompt(n, 1);
+            let [got, want] = [&mut on_gpu, &mut on_cpu].map(|engine| {
+                let seq = sequence(engine, &tokens);
+                logits(engine, seq)
+            });
+            let error = nmse(&got, &want);
+            println!("{shape}, experts on the host, {n} tokens: NMSE {error:.2e}");
             assert!(error < limit, "{shape}, {n} tokens: {error:e}");
         }
     }

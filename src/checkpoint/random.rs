@@ -1,6 +1,6 @@
 //! Checkpoints that nobody trained: a model's shape with random weights, made where they
 //! are wanted. For measuring speed and holding devices against each other.
-use super::config::{RopeScaling, Rotary};
+use super::config::{ExpertsConfig, RopeScaling, Rotary, RouterConfig, RouterScores};
 use super::names::Wanted;
 use super::precision::stored_as;
 use super::stored::{Stored, Weight};
@@ -24,11 +24,13 @@ struct Shape {
     tied: bool,
     /// Qwen3: norms over heads instead of biases.
     head_norms: bool,
+    /// Qwen3-MoE: experts, those that a token takes, and their width.
+    experts: Option<(usize, usize, usize)>,
 }
 
-/// From the models' published config.json; `tiny` and `tiny3` are this project's, large
+/// From the models' published config.json; the tiny ones are this project's, large
 /// enough for every kernel and small enough for a CPU.
-const SHAPES: [Shape; 5] = [
+const SHAPES: [Shape; 7] = [
     Shape {
         name: "tiny",
         n_layers: 3,
@@ -40,6 +42,7 @@ const SHAPES: [Shape; 5] = [
         vocab: 2_000,
         tied: true,
         head_norms: false,
+        experts: None,
     },
     Shape {
         name: "tiny3",
@@ -52,6 +55,20 @@ const SHAPES: [Shape; 5] = [
         vocab: 2_000,
         tied: false,
         head_norms: true,
+        experts: None,
+    },
+    Shape {
+        name: "tiny-moe",
+        n_layers: 3,
+        hidden: 512,
+        n_heads: 8,
+        n_kv_heads: 2,
+        head_dim: 128,
+        ffn: 1_536,
+        vocab: 2_000,
+        tied: false,
+        head_norms: true,
+        experts: Some((8, 2, 256)),
     },
     Shape {
         name: "qwen2.5-0.5b",
@@ -64,6 +81,7 @@ const SHAPES: [Shape; 5] = [
         vocab: 151_936,
         tied: true,
         head_norms: false,
+        experts: None,
     },
     Shape {
         name: "qwen2.5-7b",
@@ -76,6 +94,7 @@ const SHAPES: [Shape; 5] = [
         vocab: 152_064,
         tied: false,
         head_norms: false,
+        experts: None,
     },
     Shape {
         name: "qwen3-8b",
@@ -88,6 +107,20 @@ const SHAPES: [Shape; 5] = [
         vocab: 151_936,
         tied: false,
         head_norms: true,
+        experts: None,
+    },
+    Shape {
+        name: "qwen3-30b-a3b",
+        n_layers: 48,
+        hidden: 2_048,
+        n_heads: 32,
+        n_kv_heads: 4,
+        head_dim: 128,
+        ffn: 6_144,
+        vocab: 151_936,
+        tied: false,
+        head_norms: true,
+        experts: Some((128, 8, 768)),
     },
 ];
 
@@ -139,9 +172,10 @@ impl RandomWeights {
 fn config(name: &str) -> Option<ModelConfig> {
     let shape = SHAPES.iter().find(|shape| shape.name == name)?;
     Some(ModelConfig {
-        architecture: match shape.head_norms {
-            true => "qwen3",
-            false => "qwen2",
+        architecture: match (shape.head_norms, shape.experts) {
+            (_, Some(_)) => "qwen3_moe",
+            (true, None) => "qwen3",
+            (false, None) => "qwen2",
         }
         .into(),
         n_layers: shape.n_layers,
@@ -164,7 +198,21 @@ fn config(name: &str) -> Option<ModelConfig> {
         head_norms: shape.head_norms,
         post_norms: false,
         fused_gate_up: false,
-        experts: None,
+        experts: shape.experts.map(|(n, n_used, ffn)| ExpertsConfig {
+            n,
+            n_used,
+            ffn,
+            shared_ffn: 0,
+            dense_layers: Vec::new(),
+            router: RouterConfig {
+                scores: RouterScores::Softmax,
+                corrected: false,
+                n_groups: 1,
+                n_groups_used: 1,
+                normalised: true,
+                scale: 1.0,
+            },
+        }),
         latent: None,
     })
 }

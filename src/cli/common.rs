@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
     /// Model: a name from `egss models list`, a .gguf file, a checkpoint folder, or, to
-    /// measure with weights that nobody trained, random:SHAPE (random:qwen3-8b).
+    /// measure with weights that nobody trained, random:SHAPE[:PRECISION] (random:qwen3-8b).
     #[arg(long, default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Where to run: cpu, cuda or metal (the latter two in builds with that feature).

@@ -1,6 +1,6 @@
 //! What a run will take of memory, said before anything is loaded.
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
-use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision, TensorEntry};
+use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision, Stored, TensorEntry};
 use crate::kv::BLOCK_SIZE;
 use crate::ops::{Backend, CacheShape, Heads, Matrix};
 use std::fmt;
@@ -40,6 +40,8 @@ pub struct WeightSizes {
     pub mapped_bytes: u64,
     /// A mixture's experts on the host, which are not of the first.
     pub experts_bytes: u64,
+    /// True where a GPU's kernels have codes, which large batches want unpacked.
+    pub is_coded: bool,
 }
 
 impl WeightSizes {
@@ -60,6 +62,7 @@ impl WeightSizes {
                 false => (size_of::<f32>() as u64 * tensor.n, 0),
             };
             sizes.mapped_bytes += mapped_bytes;
+            sizes.is_coded |= place.has_kernels() && matches!(tensor.stored, Stored::Quantized(_));
             match is_apart {
                 true => sizes.experts_bytes += bytes,
                 false => sizes.bytes += bytes,
@@ -127,6 +130,11 @@ impl MemoryPlan {
         let row = 4 * config.hidden + 3 * ffn_width(config) + 3 * config.n_heads * config.head_dim;
         let activations = ACTIVATION_COPIES * 4 * batch_rows * row;
         let logits = 2 * 4 * logit_rows * config.vocab;
+        // The largest stack of matrices as bf16, in memory that is handed out by powers of 2.
+        let unpacked = match weights.is_coded {
+            true => (2 * 2 * config.ffn * config.hidden).next_power_of_two(),
+            false => 0,
+        };
         Self {
             // The vocabulary is the host's.
             weights_bytes: match backend.has_kernels() {
@@ -138,7 +146,7 @@ impl MemoryPlan {
             kv_bytes: (n_engines * kv_blocks) as u64 * block,
             n_engines,
             kv_blocks,
-            work_bytes: (activations + logits) as u64,
+            work_bytes: (activations + logits + unpacked) as u64,
             available_bytes: memory_available_bytes(backend),
             host_available_bytes: backend.free_bytes().and_then(|_| host_available_bytes()),
             on_gpu: backend.free_bytes().is_some(),
