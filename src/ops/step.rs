@@ -48,7 +48,7 @@ pub(super) enum On {
     },
     /// Everything in one upload, and all positions' angles.
     #[cfg(feature = "cuda")]
-    Device { plan: GpuPlan, angles: Angles },
+    Device { plan: Box<GpuPlan>, angles: Angles },
 }
 
 impl Step {
@@ -97,7 +97,7 @@ impl On {
                 slots,
             );
             return Ok(Self::Device {
-                plan: plan.map_err(gpu_error)?,
+                plan: Box::new(plan.map_err(gpu_error)?),
                 angles: angles.clone(),
             });
         }

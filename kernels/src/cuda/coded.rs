@@ -108,8 +108,8 @@ impl Gpu {
                 for first in (0..rows).step_by(PRODUCT_ROWS_MAX) {
                     let t = PRODUCT_ROWS_MAX.min(rows - first);
                     let kernel = match t {
-                        ..=8 => part.kernel("nibbles_8", "bytes_8"),
-                        ..=16 => part.kernel("nibbles_16", "bytes_16"),
+                        0..=8 => part.kernel("nibbles_8", "bytes_8"),
+                        9..=16 => part.kernel("nibbles_16", "bytes_16"),
                         _ => part.kernel("nibbles_32", "bytes_32"),
                     };
                     // From the first row's first output to the last one's last.
@@ -143,8 +143,8 @@ impl Gpu {
             "a gated product of [{rows}, {k}] with [{n}, {k}]"
         );
         let kernel = match rows {
-            ..=8 => weights.kernel("nibbles_gated_8", "bytes_gated_8"),
-            ..=16 => weights.kernel("nibbles_gated_16", "bytes_gated_16"),
+            0..=8 => weights.kernel("nibbles_gated_8", "bytes_gated_8"),
+            9..=16 => weights.kernel("nibbles_gated_16", "bytes_gated_16"),
             _ => weights.kernel("nibbles_gated_32", "bytes_gated_32"),
         };
         let blocks = (n / 2).div_ceil(TILE);

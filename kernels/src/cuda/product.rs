@@ -50,11 +50,11 @@ impl Gpu {
         // Two tiles a thread block read x half as often; one fills the device sooner.
         let wide = n >= 4 * TILE * self.n_processors;
         let kernel = match (wide, rows) {
-            (false, ..=8) => "product_8",
-            (false, ..=16) => "product_16",
+            (false, 0..=8) => "product_8",
+            (false, 9..=16) => "product_16",
             (false, _) => "product_32",
-            (true, ..=8) => "product_wide_8",
-            (true, ..=16) => "product_wide_16",
+            (true, 0..=8) => "product_wide_8",
+            (true, 9..=16) => "product_wide_16",
             (true, _) => "product_wide_32",
         };
         let tiles = if wide { 2 } else { 1 };
@@ -82,8 +82,8 @@ impl Gpu {
             "a gated product of [{rows}, {k}] with [{n}, {k}]"
         );
         let kernel = match rows {
-            ..=8 => "product_gated_8",
-            ..=16 => "product_gated_16",
+            0..=8 => "product_gated_8",
+            9..=16 => "product_gated_16",
             _ => "product_gated_32",
         };
         let blocks = (n / 2).div_ceil(TILE);
