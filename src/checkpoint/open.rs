@@ -268,7 +268,12 @@ impl Checkpoint {
             };
             // What cannot be read is refused when it is, with its name.
             let stored = stored.unwrap_or(Stored::F32);
-            TensorEntry::new(wanted, stored, self.wanted_bytes(wanted))
+            let entry = TensorEntry::new(wanted, stored, self.wanted_bytes(wanted));
+            TensorEntry {
+                // What is drawn is in no file.
+                is_one_piece: entry.is_one_piece && !matches!(self.source, Source::Random(_)),
+                ..entry
+            }
         })
     }
 
