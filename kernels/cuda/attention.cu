@@ -34,6 +34,7 @@ __device__ __forceinline__ void attend(const bf16* q, const bf16* keys, const bf
     const int tile = warp % tiles, part = warp / tiles;
     const int n_blocks = piece[N_BLOCKS], first = piece[FIRST];
     const int n_queries = piece[N_ROWS] * group;
+    if (n_queries == 0) return;  // the plan's lists were filled up
     blocks += piece[BLOCKS_AT];
     rows += piece[ROWS_AT];
 

@@ -21,6 +21,7 @@ namespace product_cu {
 namespace row_cu {
 #include "row.cu"
 }
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -338,47 +339,101 @@ static void attention(int h, int k, bool normed) {
     }
 }
 
+// A token drawn by the filters' definition: sort what is allowed, cut, walk.
+static int drawn_by_sorting(const float* row, int v, const logits_cu::Draw& draw,
+                            const uint32_t* mask) {
+    std::vector<int> order;
+    for (int i = 0; i < v; i++)
+        if (row[i] > -INFINITY && (!mask || mask[i / 32] >> (i % 32) & 1)) order.push_back(i);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return row[a] > row[b]; });
+    const float top = row[order[0]];
+    if (draw.beta == 0) return order[0];
+    auto weight = [&](int i) { return exp((double)draw.beta * (row[i] - top)); };
+    if (draw.top_k > 0 && draw.top_k < order.size()) order.resize(draw.top_k);
+    if (draw.top_p < 1) {
+        double all = 0, sum = 0;
+        for (int i : order) all += weight(i);
+        size_t n = 0;
+        while (n < order.size() && sum < draw.top_p * all) sum += weight(order[n++]);
+        order.resize(std::max<size_t>(n, 1));
+    }
+    while (order.size() > 1 && weight(order.back()) < draw.min_p) order.pop_back();
+    std::sort(order.begin(), order.end());
+    double all = 0, sum = 0;
+    for (int i : order) all += weight(i);
+    for (int i : order)
+        if ((sum += weight(i)) > draw.u * all) return i;
+    return order.back();
+}
+
 static void logits() {
-    const int v = 5000, n = 4;
-    Floats rows = numbers(n * v);
+    constexpr uint32_t NONE = logits_cu::NONE;
+    const int v = 5003, words = (v + 31) / 32;
+    std::vector<uint32_t> masks(2 * words);
+    for (int w = 0; w < words; w++) masks[w] = w % 3 == 0 ? 0x80f1u : 0;
+    masks[words + 41] = 1 << 7;  // one token alone
+    //                                        u, 1/T, top-p, min-p, top-k, mask, token
+    const std::vector<logits_cu::Draw> draws = {
+        {0.37, 1.25f, 1, 0, 0, NONE, NONE},   {0.37, 1.25f, 1, 0, 0, 0, NONE},
+        {0.99, 0.50f, 1, 0, 0, 0, NONE},      {0.50, 1.00f, 1, 0, 0, 1, NONE},
+        {0.00, 0.00f, 1, 0, 0, NONE, NONE},   {0.00, 0.00f, 1, 0, 0, 0, NONE},
+        {0.61, 0.70f, 1, 0, 20, NONE, NONE},  {0.61, 0.70f, 0.8f, 0, 20, 0, NONE},
+        {0.20, 1.00f, 0.9f, 0, 0, NONE, NONE}, {0.83, 0.30f, 1, 0.2f, 0, NONE, NONE},
+        {0.83, 0.30f, 0.9f, 0.2f, 300, 0, NONE}, {0.42, 3.00f, 0, 0, 0, NONE, NONE},
+        {0.42, 1.00f, 1, 0, 0, NONE, 4999},   {0.42, 1.00f, 1, 0, 1, 1, NONE},
+        {0.42, 1.00f, 0.5f, 0, 4000, 0, NONE}, {0.42, 0.01f, 0.9f, 0, 0, NONE, NONE},
+        {0.42, 1.00f, 1, 0, 0, NONE, NONE},
+    };
+    const int n = draws.size();
+    Floats rows = numbers((size_t)n * v);
     for (auto& x : rows) x *= 9;
     for (int i = 0; i < 3000; i++) rows[2 * v + i] = -INFINITY;
-    rows[3 * v + 4321] = NAN;
-    std::vector<logits_cu::Draw> draws(n, {0.37, 1.25f, 0});
+    for (int i = 0; i < v; i += 3) rows[6 * v + i] = rows[6 * v];  // ties
+    rows[(n - 1) * v + 4321] = NAN;
     std::vector<logits_cu::Part> parts(n * logits_cu::PARTS);
     std::vector<logits_cu::Row> got(n);
-    launch({logits_cu::PARTS, n}, logits_cu::THREADS,
-           [&] { logits_cu::read_parts(rows.data(), draws.data(), parts.data(), v); });
-    launch({n, 1}, logits_cu::THREADS, [&] {
-        logits_cu::finish_rows(rows.data(), draws.data(), parts.data(), got.data(), v);
+    launch({logits_cu::PARTS, (unsigned)n}, logits_cu::THREADS, [&] {
+        logits_cu::read_parts(rows.data(), draws.data(), masks.data(), parts.data(), v);
+    });
+    launch({(unsigned)n, 1}, logits_cu::THREADS, [&] {
+        logits_cu::finish_rows(rows.data(), draws.data(), masks.data(), parts.data(), got.data(), v);
+    });
+    launch({(unsigned)n, 1}, logits_cu::DRAWERS, [&] {
+        logits_cu::draw_truncated(rows.data(), draws.data(), masks.data(), parts.data(), got.data(), v);
     });
     for (int r = 0; r < n - 1; r++) {
-        const float* row = &rows[r * v];
-        int top = 0;
-        for (int i = 0; i < v; i++)
-            if (row[i] > row[top]) top = i;
-        float second = -INFINITY;
-        double e = 0, e_d = 0, e_d2 = 0, all = 0, before = 0;
+        const float* row = &rows[(size_t)r * v];
+        const logits_cu::Draw& draw = draws[r];
+        const uint32_t* mask = draw.mask == NONE ? nullptr : &masks[draw.mask * words];
+        int top = 0, first = -1;
         for (int i = 0; i < v; i++) {
-            const double d = row[i] - row[top], w = exp(d);
+            if (row[i] > row[top]) top = i;
+            if ((!mask || mask[i / 32] >> (i % 32) & 1) && (first < 0 || row[i] > row[first])) first = i;
+        }
+        float second = -INFINITY;
+        double e = 0, e_d = 0, e_d2 = 0, allowed_e = 0, allowed_e_d = 0;
+        for (int i = 0; i < v; i++) {
             if (i != top) second = fmaxf(second, row[i]);
-            if (w == 0) continue;
-            e += w, e_d += w * d, e_d2 += w * d * d, all += exp(1.25 * d);
+            if (row[i] == -INFINITY) continue;
+            const double d = row[i] - row[top], w = exp(d);
+            e += w, e_d += w * d, e_d2 += w * d * d;
+            if (mask && !(mask[i / 32] >> (i % 32) & 1)) continue;
+            const double d_allowed = row[i] - row[first];
+            allowed_e += exp(d_allowed), allowed_e_d += d_allowed * exp(d_allowed);
         }
-        int drawn = 0;
-        for (;; drawn++) {
-            before += exp(1.25 * (row[drawn] - row[top]));
-            if (before > 0.37 * all) break;
-        }
+        int drawn = draw.token != NONE ? draw.token : drawn_by_sorting(row, v, draw, mask);
+        if (draw.beta == 0.01f) drawn = NONE;  // more are kept than it can gather
         const logits_cu::Row& g = got[r];
+        auto close = [](double a, double b) { return fabs(a - b) <= 1e-5 * (1e-9 + fabs(b)); };
         const bool ok = g.index == (uint32_t)top && g.second == second && g.first == row[top] &&
-                        g.bad == ~0u && fabs(g.e / e - 1) < 1e-5 && fabs(g.e_d / e_d - 1) < 1e-5 &&
-                        fabs(g.e_d2 / e_d2 - 1) < 1e-5 && g.drawn == (uint32_t)drawn &&
-                        g.drawn_logit == row[drawn];
-        printf("%s row of logits %d: drawn %u, %d wanted\n", ok ? "ok  " : "FAIL", r, g.drawn, drawn);
+                        g.bad == NONE && close(g.e, e) && close(g.e_d, e_d) && close(g.e_d2, e_d2) &&
+                        close(g.allowed_e, allowed_e) && close(g.allowed_e_d, allowed_e_d) &&
+                        g.drawn == (uint32_t)drawn && g.drawn_logit == (drawn < 0 ? -INFINITY : row[drawn]);
+        printf("%s row of logits %d: drawn %d, %d wanted\n", ok ? "ok  " : "FAIL", r, (int)g.drawn, drawn);
         if (!ok) exit(1);
     }
-    if (got[3].bad != 4321) printf("FAIL a NaN is at %u\n", got[3].bad), exit(1);
+    if (got[n - 1].bad != 4321) printf("FAIL a NaN is at %u\n", got[n - 1].bad), exit(1);
+    if (got[n - 1].drawn != NONE) printf("FAIL drawn from a row with a NaN\n"), exit(1);
 }
 
 int main() {

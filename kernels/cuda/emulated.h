@@ -176,6 +176,12 @@ T __shfl_sync(unsigned, T value, int from) {
     memcpy(&value, out, 4);
     return value;
 }
+template <typename T>
+T atomicAdd(T* at, T more) {
+    const T before = *at;
+    *at += more;
+    return before;
+}
 inline void let_next_begin() {}
 inline void wait_for_previous() {}
 inline uint4 load_once(const void* p) { return *static_cast<const uint4*>(p); }

@@ -30,16 +30,16 @@ namespace row_cu {
 #include <string>
 #include <utility>
 
-typedef std::function<void(void**)> Call;
+// Takes the arguments of a launch, and gives the call: they may change before it.
+typedef std::function<std::function<void()>(void**)> Call;
 
-// Calls a kernel, or a plain function, with the arguments of a launch.
 template <typename... A, size_t... I>
-static void apply(void (*f)(A...), void** args, std::index_sequence<I...>) {
-    f(*static_cast<A*>(args[I])...);
+static std::function<void()> bound(void (*f)(A...), void** args, std::index_sequence<I...>) {
+    return std::bind(f, *static_cast<A*>(args[I])...);
 }
 template <typename... A>
 static Call call(void (*f)(A...)) {
-    return [f](void** args) { apply(f, args, std::index_sequence_for<A...>()); };
+    return [f](void** args) { return bound(f, args, std::index_sequence_for<A...>()); };
 }
 
 #define OURS(NAMESPACE, NAME) {#NAME, call(NAMESPACE::NAME)}
@@ -53,7 +53,7 @@ static const std::map<std::string, Call> kernels = {
     OURS(coded_cu, bytes_32), OURS(coded_cu, bytes_gated_8), OURS(coded_cu, bytes_gated_16),
     OURS(coded_cu, bytes_gated_32), OURS(coded_cu, unpack_nibbles), OURS(coded_cu, unpack_bytes),
     OURS(coded_cu, embed_nibbles), OURS(coded_cu, embed_bytes),
-    OURS(logits_cu, read_parts), OURS(logits_cu, finish_rows),
+    OURS(logits_cu, read_parts), OURS(logits_cu, finish_rows), OURS(logits_cu, draw_truncated),
     OURS(product_cu, product_8), OURS(product_cu, product_16), OURS(product_cu, product_32),
     OURS(product_cu, product_wide_8), OURS(product_cu, product_wide_16),
     OURS(product_cu, product_wide_32), OURS(product_cu, product_gated_8),
@@ -95,20 +95,29 @@ struct Config {  // CUlaunchConfig
     unsigned n_attributes;
 };
 
+typedef std::vector<std::function<void()>> Graph;
+struct Stream {
+    Graph* records = nullptr;
+};
+
 static std::mutex one_at_a_time;
-static int launch_named(const Function* f, Dim grid, int threads, void** args) {
+static int launch_named(const Function* f, Dim grid, int threads, void** args, Stream* stream) {
     std::lock_guard<std::mutex> lock(one_at_a_time);
     const auto ours = kernels.find(f->name);
     if (ours != kernels.end()) {
-        emulated::launch(grid, threads, [&] { ours->second(args); });
+        const auto kernel = ours->second(args);
+        const auto launch = [=] { emulated::launch(grid, threads, kernel); };
+        if (stream->records) stream->records->push_back(launch);
+        else launch();
         return 0;
     }
+    if (stream->records) return 900;  // CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
     const auto theirs = candles.find(f->name);
     if (theirs == candles.end()) {
         fprintf(stderr, "emulated driver: no kernel %s\n", f->name.c_str());
         return 500;  // CUDA_ERROR_NOT_FOUND
     }
-    theirs->second(args);
+    theirs->second(args)();
     return 0;
 }
 
@@ -131,8 +140,24 @@ int cuCtxDestroy_v2(void*) { return 0; }
 int cuCtxGetCurrent(void** context) { return *context = &one_at_a_time, 0; }
 int cuCtxSetCurrent(void*) { return 0; }
 int cuCtxSynchronize() { return 0; }
-int cuStreamCreate(void** stream, unsigned) { return *stream = &one_at_a_time, 0; }
-int cuStreamDestroy_v2(void*) { return 0; }
+int cuStreamCreate(Stream** stream, unsigned) { return *stream = new Stream, 0; }
+int cuStreamDestroy_v2(Stream* stream) { return delete stream, 0; }
+int cuStreamBeginCapture_v2(Stream* stream, int) { return stream->records = new Graph, 0; }
+int cuStreamEndCapture(Stream* stream, Graph** graph) {
+    *graph = stream->records;
+    return stream->records = nullptr, 0;
+}
+int cuGraphInstantiateWithFlags(Graph** exec, const Graph* graph, unsigned long long) {
+    return *exec = new Graph(*graph), 0;
+}
+int cuGraphLaunch(const Graph* exec, const Stream* stream) {
+    if (stream->records) return 900;
+    std::lock_guard<std::mutex> lock(one_at_a_time);
+    for (const auto& launch : *exec) launch();
+    return 0;
+}
+int cuGraphExecDestroy(Graph* exec) { return delete exec, 0; }
+int cuGraphDestroy(Graph* graph) { return delete graph, 0; }
 int cuStreamSynchronize(void*) { return 0; }
 int cuStreamWaitEvent(void*, void*, unsigned) { return 0; }
 int cuStreamIsCapturing(void*, int* is) { return *is = 0; }
@@ -162,11 +187,11 @@ int cuModuleGetFunction(void** function, void*, const char* name) {
     return *function = new Function{name}, 0;
 }
 int cuLaunchKernelEx(const Config* c, const Function* f, void** args, void**) {
-    return launch_named(f, {c->grid[0], c->grid[1]}, c->block[0], args);
+    return launch_named(f, {c->grid[0], c->grid[1]}, c->block[0], args, static_cast<Stream*>(c->stream));
 }
 int cuLaunchKernel(const Function* f, unsigned x, unsigned y, unsigned, unsigned threads, unsigned,
-                   unsigned, unsigned, void*, void** args, void**) {
-    return launch_named(f, {x, y}, threads, args);
+                   unsigned, unsigned, Stream* stream, void** args, void**) {
+    return launch_named(f, {x, y}, threads, args, stream);
 }
 
 int cublasCreate_v2(void** handle) { return *handle = &one_at_a_time, 0; }

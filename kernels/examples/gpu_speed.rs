@@ -208,25 +208,40 @@ mod speed {
     }
 
     fn rows(gpu: &Gpu, table: &Table) -> Result<()> {
-        let v = 151_936;
+        let v = 151_936usize;
         for rows in [1, 8, 32] {
-            let logits = gpu.upload(&vec![0.5f32; rows * v])?;
-            let draws = vec![
-                Draw {
-                    u: 0.5,
-                    beta: 1.0,
-                    unused: 0.0
-                };
-                rows
+            let logits: Vec<f32> = (0..rows * v)
+                .map(|i| (i * 37 % 1009) as f32 / 50.0)
+                .collect();
+            let logits = gpu.upload(&logits)?;
+            let mask: Vec<u32> = vec![0x5555_5555; v.div_ceil(32)];
+            let free = Draw {
+                u: 0.5,
+                beta: 1.0,
+                ..Draw::GREEDY
+            };
+            let kinds = [
+                ("draw", free),
+                ("draw under a mask", Draw { mask: 0, ..free }),
+                ("draw of the top 20", Draw { top_k: 20, ..free }),
             ];
-            let seconds = time(gpu, 50, |_| {
-                gpu.read_rows(logits.view(), v, &draws).map(drop)
-            })?;
-            table.row(
-                &format!("entropy and draw, {rows} rows, waited for"),
-                4 * rows * v,
-                seconds,
-            );
+            for (kind, draw) in kinds {
+                let draws = vec![draw; rows];
+                let masks = vec![mask.as_slice(); rows];
+                let seconds = time(gpu, 50, |_| {
+                    let masks = if draw.mask == 0 {
+                        masks.as_slice()
+                    } else {
+                        &[]
+                    };
+                    gpu.read_rows(logits.view(), v, &draws, masks).map(drop)
+                })?;
+                table.row(
+                    &format!("entropy and {kind}, {rows} rows, waited for"),
+                    4 * rows * v,
+                    seconds,
+                );
+            }
             let (x, weight) = (
                 gpu.upload(&vec![0.5f32; rows * 4_096])?,
                 gpu.upload(&[1f32; 4_096])?,

@@ -29,7 +29,7 @@ const QUANTISED: [&str; 3] = ["tiny:q8_0", "tiny3:q4_k_m", "tiny:q4_k_m"];
 const QUANTISED_NMSE: f64 = 5e-3;
 
 /// Each check by name; the arguments choose those that contain one of them.
-const CHECKS: [(&str, fn()); 6] = [
+const CHECKS: [(&str, fn()); 8] = [
     (
         "candles_operations_alone_give_what_the_cpus_kernels_give",
         candles_operations_alone_give_what_the_cpus_kernels_give,
@@ -47,8 +47,16 @@ const CHECKS: [(&str, fn()); 6] = [
         a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows,
     ),
     (
+        "a_recorded_step_is_to_the_last_bit_what_its_launches_give",
+        a_recorded_step_is_to_the_last_bit_what_its_launches_give,
+    ),
+    (
         "drawn_tokens_and_their_figures_are_those_of_the_rows",
         drawn_tokens_and_their_figures_are_those_of_the_rows,
+    ),
+    (
+        "masks_and_filters_on_a_gpu_leave_what_they_leave_on_a_cpu",
+        masks_and_filters_on_a_gpu_leave_what_they_leave_on_a_cpu,
     ),
     (
         "equal_seeds_give_equal_tokens_and_others_differ",
@@ -231,6 +239,41 @@ fn a_fork_on_a_gpu_equals_a_replay_and_a_batch_its_single_rows() {
     }
 }
 
+fn a_recorded_step_is_to_the_last_bit_what_its_launches_give() {
+    for shape in ["tiny", "tiny3", "tiny3:q4_k_m"] {
+        let backend = gpu();
+        let mut recorded = engine(shape, &backend);
+        let mut launched = engine(shape, &gpu().without_recordings());
+        // Branches of one trunk, and beside them one that is alone: two layouts in turn.
+        let trunk = prompt(45, 8);
+        let [a, b] = [&mut recorded, &mut launched].map(|engine| {
+            let trunk = sequence(engine, &trunk);
+            engine.compute(&[trunk], PURPOSE, &mut |_| {}).unwrap();
+            let forks = [0; 3].map(|_| engine.fork(trunk, 45, PURPOSE));
+            let mut all = Vec::new();
+            for round in 0..8u32 {
+                let seqs = if round % 2 == 0 {
+                    &forks[..]
+                } else {
+                    &forks[2..]
+                };
+                for (i, &seq) in (0..).zip(seqs) {
+                    engine.append(seq, &[7 * i + round], PURPOSE).unwrap();
+                }
+                engine.compute(seqs, PURPOSE, &mut |_| {}).unwrap();
+                all.extend(seqs.iter().map(|&seq| engine.logits(seq).unwrap().to_vec()));
+            }
+            all
+        });
+        assert!(
+            backend.recorded_steps() >= 4,
+            "{}",
+            backend.recorded_steps()
+        );
+        assert!(a == b, "{shape}: other logits");
+    }
+}
+
 fn drawn_tokens_and_their_figures_are_those_of_the_rows() {
     for shape in SHAPES {
         let (mut on_gpu, mut on_cpu) = (engine(shape, &gpu()), engine(shape, &Backend::cpu()));
@@ -271,6 +314,59 @@ fn drawn_tokens_and_their_figures_are_those_of_the_rows() {
                 }
             }
         }
+    }
+}
+
+fn masks_and_filters_on_a_gpu_leave_what_they_leave_on_a_cpu() {
+    let (mut on_gpu, mut on_cpu) = (engine("tiny", &gpu()), engine("tiny", &Backend::cpu()));
+    let tokens = prompt(50, 6);
+    let sampler = SamplerSettings {
+        temperature: 0.9,
+        top_k: 12,
+        top_p: 0.9,
+        min_p: 0.02,
+    };
+    let grammar =
+        || Some("start: /[a-z ]{4,9}/ \": all of this is forced, \" /[0-9]{5}/".to_owned());
+    let jobs: Vec<GenerateJob> = [
+        (SamplerSettings::GREEDY, grammar()),
+        (SamplerSettings::at(1.0), grammar()),
+        (sampler, grammar()),
+        (sampler, None),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|((sampler, grammar), i)| GenerateJob {
+        grammar,
+        ..job(sequence(&mut on_gpu, &tokens), 40, sampler, i)
+    })
+    .collect();
+    let generated = on_gpu.generate(&jobs, &mut |_| {}).unwrap();
+    for (job, generated) in jobs.iter().zip(&generated) {
+        let all = on_gpu.tokens(job.seq).to_vec();
+        assert!(generated.tokens.len() >= 10, "{generated:?}");
+        let mut n_same = 0;
+        for (i, got) in generated.tokens.iter().enumerate() {
+            let before = sequence(&mut on_cpu, &all[..tokens.len() + i]);
+            let one = GenerateJob {
+                seq: before,
+                tokens_max: 1,
+                grammar_prefix: i,
+                ..job.clone()
+            };
+            let want = on_cpu.generate(&[one], &mut |_| {}).unwrap()[0].tokens[0];
+            on_cpu.release(before);
+            // Where two have about the same weight, rounding decides.
+            n_same += usize::from(got.token == want.token);
+            assert_eq!(got.forced, want.forced, "token {i}: {got:?} {want:?}");
+            assert!((got.entropy_nats - want.entropy_nats).abs() < 0.02);
+            let [masked, masked_want] =
+                [got, &want].map(|figures| figures.masked_entropy_nats.unwrap_or(-1.0));
+            assert!((masked - masked_want).abs() < 0.02, "{got:?} {want:?}");
+        }
+        let n = generated.tokens.len();
+        println!("{n_same} of {n} tokens are the CPU's");
+        assert!(10 * n_same >= 9 * n, "{n_same} of {n}");
     }
 }
 

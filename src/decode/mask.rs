@@ -64,6 +64,11 @@ impl Mask {
             .is_some_and(|word| word >> (token as usize % BITS) & 1 == 1)
     }
 
+    /// Bit `i % 32` of word `i / 32` is token `i`; bits past the length are zero.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
     /// How many ids the mask speaks of.
     pub fn len(&self) -> usize {
         self.len

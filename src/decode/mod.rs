@@ -19,7 +19,7 @@ pub use mask::Mask;
 pub use policy::{BranchAsk, BranchRoom};
 pub use row::{RowStats, logprob, masked_entropy};
 pub use sampler::sample;
-pub use token::{drawn_entropy, token_entropy};
+pub use token::{drawn_entropy, forced_entropy, token_entropy};
 pub use trie::ToolPaths;
 
 /// What can go wrong while deciding.

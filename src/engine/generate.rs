@@ -6,6 +6,7 @@ use crate::base::{SeqId, TokenEntropy};
 use crate::decode::{DecodeError, Grammar, Mask, sample};
 use crate::ops::{LogitsRow, Pool, RowDraw};
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// First tokens that were taken, by the number that jobs share.
@@ -15,6 +16,8 @@ type Taken = HashMap<u32, Vec<u32>>;
 struct Running<'a> {
     job: &'a GenerateJob,
     grammar: Option<Grammar>,
+    /// What the grammar allows next, once that was asked for.
+    mask: Option<Arc<Mask>>,
     tokens: Vec<TokenEntropy>,
     /// Tokens that the grammar forced behind the newest sampled one: they are in
     /// the sequence, their rows of logits are still to come.
@@ -62,10 +65,18 @@ impl LocalEngine {
                     seq: running[i].job.seq,
                     n_logits: 1 + running[i].forced.len(),
                     purpose: running[i].job.purpose,
-                    draw: draw_ahead(&running[i], self.sequence(running[i].job.seq).tokens.len()),
                 })
                 .collect();
-            let stepped = self.step(&wants)?;
+            let lengths: Vec<usize> = (active.iter())
+                .map(|&i| self.sequence(running[i].job.seq).tokens.len())
+                .collect();
+            let stepped = self.step(&wants, &mut |want, row| {
+                let run = &mut running[active[want]];
+                match run.forced.get(row) {
+                    Some(&token) => Ok(Some(RowDraw::Forced(token))),
+                    None => draw_ahead(run, lengths[want]),
+                }
+            })?;
             let started = Instant::now();
             for (&i, got) in active.iter().zip(stepped) {
                 match got {
@@ -116,6 +127,7 @@ impl LocalEngine {
         Ok(Running {
             job,
             grammar,
+            mask: None,
             tokens: Vec::new(),
             forced: VecDeque::new(),
             finish: None,
@@ -147,9 +159,7 @@ impl LocalEngine {
     ) -> Result<(), EngineError> {
         for row in rows {
             if let Some(token) = run.forced.pop_front() {
-                let mask = Mask::single(row.vocabulary(), token);
-                let figures = row.token_entropy(token, Some(&mask));
-                run.tokens.push(figures.map_err(broken)?);
+                run.tokens.push(row.forced_entropy(token).map_err(broken)?);
                 continue;
             }
             // Where a generation starts is where a fork may come back to; where
@@ -179,18 +189,19 @@ impl LocalEngine {
             run.finish = Some(self.limit_reached(run));
             return Ok(());
         }
-        let Some((token, mask)) = next_token(run, row, length, taken)? else {
+        let Some(figures) = next_token(run, row, length, taken)? else {
             run.finish = Some(Finish::GrammarEnd);
             return Ok(());
         };
-        let figures = row.token_entropy(token, mask.as_ref());
-        run.tokens.push(figures.map_err(broken)?);
+        let token = figures.token;
+        run.tokens.push(figures);
         self.push_decoded(run.job.seq, &[token], run.job.purpose);
         if run.job.stop_tokens.contains(&token) {
             run.finish = Some(Finish::Stop);
             return Ok(());
         }
         let mut n_forced = 0;
+        run.mask = None;
         if let Some(grammar) = &mut run.grammar {
             grammar.accept(token).map_err(held)?;
             // Forced tokens go into the cache together with the one before
@@ -246,27 +257,36 @@ impl LocalEngine {
     }
 }
 
-/// The token and the grammar's mask; `None` where nothing may follow.
+impl Running<'_> {
+    /// What the grammar allows next; `None` without a grammar.
+    fn mask(&mut self) -> Result<Option<Arc<Mask>>, EngineError> {
+        if let (None, Some(grammar)) = (&self.mask, &mut self.grammar) {
+            self.mask = Some(Arc::new(grammar.mask().map_err(held)?));
+        }
+        Ok(self.mask.clone())
+    }
+}
+
+/// The next token's figures; `None` where nothing may follow.
 fn next_token(
     run: &mut Running<'_>,
     row: &LogitsRow,
     length: usize,
     taken: &mut Taken,
-) -> Result<Option<(u32, Option<Mask>)>, EngineError> {
-    let mut mask = None;
+) -> Result<Option<TokenEntropy>, EngineError> {
     if let Some(grammar) = &mut run.grammar {
         if grammar.is_finished() {
             return Ok(None);
         }
         if let Some(&token) = grammar.forced().first() {
-            return Ok(Some((token, Some(Mask::single(row.vocabulary(), token)))));
+            return row.forced_entropy(token).map(Some).map_err(broken);
         }
-        mask = Some(grammar.mask().map_err(held)?);
     }
+    if let Some(figures) = draw_ahead(run, length)?.and_then(|draw| row.drawn(&draw)) {
+        return Ok(Some(figures));
+    }
+    let mask = run.mask()?;
     let is_first = run.tokens.is_empty();
-    if let Some(token) = draw_ahead(run, length).and_then(|draw| row.drawn(&draw)) {
-        return Ok(Some((token, None)));
-    }
     let logits = row.logits().map_err(broken)?;
     let uniform = uniform(run.job, length);
     let draw = |excluded: &[u32]| {
@@ -275,7 +295,7 @@ fn next_token(
             logits,
             &row.stats,
             sampler,
-            mask.as_ref(),
+            mask.as_deref(),
             excluded,
             uniform,
             &Pool,
@@ -285,13 +305,17 @@ fn next_token(
         true => &run.job.first_token_not,
         false => &[],
     };
-    let Some(group) = run.job.distinct.filter(|_| is_first) else {
-        return Ok(draw(barred).map(|token| (token, mask)));
+    let token = match run.job.distinct.filter(|_| is_first) {
+        None => draw(barred),
+        Some(group) => {
+            let others = taken.entry(group).or_default();
+            let token = draw(&[barred, others].concat()).or_else(|| draw(barred));
+            others.extend(token);
+            token
+        }
     };
-    let others = taken.entry(group).or_default();
-    let token = draw(&[barred, others].concat()).or_else(|| draw(barred));
-    others.extend(token);
-    Ok(token.map(|token| (token, mask)))
+    let figures = token.map(|token| row.token_entropy(token, mask.as_deref()));
+    figures.transpose().map_err(broken)
 }
 
 /// The number that the token after `length` tokens is drawn by.
@@ -300,19 +324,20 @@ fn uniform(job: &GenerateJob, length: usize) -> f64 {
 }
 
 /// How the token after `length` tokens is drawn, where nothing that is only known with
-/// the row has a say in it: no grammar, no other job, no truncation.
-fn draw_ahead(run: &Running<'_>, length: usize) -> Option<RowDraw> {
-    let (job, settings) = (run.job, &run.job.sampler);
-    let is_free =
+/// the row has a say in it: the first tokens of other jobs.
+fn draw_ahead(run: &mut Running<'_>, length: usize) -> Result<Option<RowDraw>, EngineError> {
+    let job = run.job;
+    let depends =
         run.tokens.is_empty() && (job.distinct.is_some() || !job.first_token_not.is_empty());
-    let is_truncated = settings.truncates() && !settings.is_greedy();
-    (run.grammar.is_none() && !is_free && !is_truncated).then(|| match settings.is_greedy() {
-        true => RowDraw::GREEDY,
-        false => RowDraw {
-            temperature: settings.temperature,
-            uniform: uniform(job, length),
-        },
-    })
+    let is_over = run.finish.is_some() || run.grammar.as_ref().is_some_and(Grammar::is_finished);
+    if depends || is_over {
+        return Ok(None);
+    }
+    Ok(Some(RowDraw::Sampled {
+        sampler: job.sampler,
+        mask: run.mask()?,
+        uniform: uniform(job, length),
+    }))
 }
 
 fn held(error: DecodeError) -> EngineError {

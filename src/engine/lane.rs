@@ -9,7 +9,7 @@ use super::api::EngineError;
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::kv::KvStorage;
 use crate::model::{BatchStep, CausalLm};
-use crate::ops::Rows;
+use crate::ops::{Rows, is_out_of_memory};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,11 +43,14 @@ struct Queue {
     waiting: Vec<Waiting>,
     is_running: bool,
     /// Logits of steps that ran, by ticket, until they are fetched.
-    ran: HashMap<u64, Result<Option<Rows>, String>>,
+    ran: HashMap<u64, Ran>,
     next_ticket: u64,
     /// A batch has panicked: there is no telling what the storage holds.
     is_broken: bool,
 }
+
+/// Rows of logits, `None` where none were asked for, or what went wrong.
+type Ran = Result<Option<Rows>, EngineError>;
 
 /// A step that waits, its blocks as the storage numbers them.
 struct Waiting {
@@ -106,7 +109,7 @@ impl Lane {
             *from += self.first_block;
             *to += self.first_block;
         }
-        self.shared.run(batch, copies).map_err(EngineError::Model)
+        self.shared.run(batch, copies)
     }
 }
 
@@ -116,7 +119,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, batch: BatchStep, copies: Vec<(u32, u32)>) -> Result<Option<Rows>, String> {
+    fn run(&self, batch: BatchStep, copies: Vec<(u32, u32)>) -> Ran {
         let mut queue = self.lock();
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
@@ -133,7 +136,8 @@ impl Shared {
                 return result;
             }
             if queue.is_broken {
-                return Err("a batch that another run shared has crashed".into());
+                let crashed = "a batch that another run shared has crashed";
+                return Err(EngineError::Model(crashed.into()));
             }
             let waited = queue.waiting.iter().map(|step| step.since.elapsed()).max();
             let left = PATIENCE.saturating_sub(waited.unwrap_or_default());
@@ -167,7 +171,7 @@ impl Shared {
     }
 
     /// The steps' results, in their order: their rows, or what went wrong with all.
-    fn run_together(&self, steps: &[Waiting]) -> Vec<Result<Option<Rows>, String>> {
+    fn run_together(&self, steps: &[Waiting]) -> Vec<Ran> {
         let mut batch = BatchStep::default();
         for step in steps {
             batch.extend(&step.batch);
@@ -182,10 +186,10 @@ impl Shared {
             match &ran {
                 Ok(Some(logits)) if n_rows > 0 => {
                     let own = logits.part(rows);
-                    own.map(Some).map_err(|error| error.to_string())
+                    own.map(Some).map_err(|error| failed(&error))
                 }
                 Ok(_) => Ok(None),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(failed(error)),
             }
         });
         results.collect()
@@ -205,6 +209,13 @@ impl Shared {
             true => Ok(None),
             false => Ok(Some(self.model.logits(&hidden)?)), // [R, V]
         }
+    }
+}
+
+fn failed(error: &candle_core::Error) -> EngineError {
+    match is_out_of_memory(error) {
+        true => EngineError::DeviceFull(error.to_string()),
+        false => EngineError::Model(error.to_string()),
     }
 }
 

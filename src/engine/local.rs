@@ -6,6 +6,7 @@ use super::api::{
 use super::lane::Lane;
 use super::replay::Known;
 use super::sequence::Sequence;
+use super::step::BATCH_ROWS_MAX;
 use crate::base::{Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
 use crate::decode::GrammarFactory;
@@ -31,6 +32,8 @@ pub struct LocalEngine {
     pub(super) forwarding: Duration,
     /// Whether a step waits for the device before its time counts as sampling.
     pub(super) waits: bool,
+    /// Rows of one step at most: fewer once a device was out of memory.
+    pub(super) rows_max: usize,
     /// Tokens that sequences held when they were released.
     released_tokens: u64,
     context_max: usize,
@@ -61,6 +64,7 @@ impl LocalEngine {
             sampling: Duration::ZERO,
             forwarding: Duration::ZERO,
             waits: false,
+            rows_max: BATCH_ROWS_MAX,
             released_tokens: 0,
             context_max,
             next_id: 0,

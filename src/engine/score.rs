@@ -1,7 +1,7 @@
 //! Probabilities of hypothetical continuations, over forked tails.
 use super::api::{EngineError, PrefixCache, ScoreJob};
 use super::local::LocalEngine;
-use super::step::{Got, Want, broken};
+use super::step::{Got, Want, broken, no_draws};
 use crate::base::SeqId;
 use crate::ops::LogitsRow;
 use std::collections::BTreeSet;
@@ -80,10 +80,9 @@ impl LocalEngine {
                     seq: tails[i].seq,
                     n_logits: tails[i].tokens.len() - tails[i].n_rows,
                     purpose: jobs[tails[i].job].purpose,
-                    draw: None,
                 })
                 .collect();
-            for (&i, got) in waiting.iter().zip(self.step(&wants)?) {
+            for (&i, got) in waiting.iter().zip(self.step(&wants, &mut no_draws)?) {
                 let tail = &mut tails[i];
                 let Got::Rows(rows) = got else {
                     return Err(self.pool_full());

@@ -14,6 +14,9 @@ pub(super) const BATCH_ROWS_MAX: usize = 512;
 /// takes 0.6 MB, so that 512 of them would take more than the activations.
 pub(super) const LOGIT_ROWS_MAX: usize = 64;
 
+/// A step of so few rows that the device had no memory for is not tried with fewer.
+const BATCH_ROWS_MIN: usize = 16;
+
 /// What is wanted of one sequence: its pending tokens computed, and the rows of
 /// logits after the last `n_logits` of them.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +24,16 @@ pub(super) struct Want {
     pub(super) seq: SeqId,
     pub(super) n_logits: usize,
     pub(super) purpose: Purpose,
-    /// How the token after the last row is drawn, where that is known before.
-    pub(super) draw: Option<RowDraw>,
+}
+
+/// How tokens are taken from the rows to come, as far as that is known before them: of
+/// the want at an index, the row at an index among its `n_logits`. Asked for once the
+/// model's work is on its way, so that a GPU does not wait for a grammar's mask.
+pub(super) type Draws<'a> = &'a mut dyn FnMut(usize, usize) -> Result<Option<RowDraw>, EngineError>;
+
+/// Nothing is taken from the rows.
+pub(super) fn no_draws(_: usize, _: usize) -> Result<Option<RowDraw>, EngineError> {
+    Ok(None)
 }
 
 /// What a step did for one want.
@@ -44,8 +55,13 @@ impl LocalEngine {
     ///
     /// What the prefix cache has is taken over first, and it learns of what was
     /// computed once all of it succeeded. Short wants (decode rows) go first, so
-    /// that a long prefill beside them does not hold them up.
-    pub(super) fn step(&mut self, wants: &[Want]) -> Result<Vec<Got>, EngineError> {
+    /// that a long prefill beside them does not hold them up. Where the device is out of
+    /// memory, smaller batches are tried, here and from then on.
+    pub(super) fn step(
+        &mut self,
+        wants: &[Want],
+        draws: Draws<'_>,
+    ) -> Result<Vec<Got>, EngineError> {
         for want in wants {
             let taken = self.sequence_mut(want.seq).attach(want.n_logits);
             let usage = &mut self.usage[want.purpose];
@@ -60,11 +76,12 @@ impl LocalEngine {
         // Wants in the batch: which, where its tokens start, and the number of
         // its rows of logits.
         let mut in_batch = Vec::new();
-        let mut draws = Vec::new();
+        // Of each row of logits its want, and which of that want's rows it is.
+        let mut row_of = Vec::new();
         for i in order {
             let want = wants[i];
-            let room = BATCH_ROWS_MAX - batch.tokens.len();
-            let logit_room = LOGIT_ROWS_MAX - batch.logit_rows.len();
+            let room = self.rows_max - batch.tokens.len();
+            let logit_room = LOGIT_ROWS_MAX.min(self.rows_max) - batch.logit_rows.len();
             let sequence = self.sequence_mut(want.seq);
             let pending = sequence.n_pending();
             assert!(
@@ -102,17 +119,20 @@ impl LocalEngine {
             usage.blocks_copied += plan.copies.len() as u64;
             copies.extend(plan.copies);
             in_batch.push((i, start, n_logits));
-            draws.extend((1..=n_logits).map(|row| {
-                let is_last = row == n_logits && n_rows == pending;
-                want.draw.filter(|_| is_last)
-            }));
+            row_of.extend((0..n_logits).map(|row| (i, row)));
         }
-        let ran = self.run(batch, copies, &draws);
+        let ran = self.run(batch, copies, &row_of, draws);
         if ran.is_err() {
             // What the cache holds of these is unknown: none of it is kept.
             for &(i, ..) in &in_batch {
                 self.forget_cache(wants[i].seq);
             }
+        }
+        // Somebody else's memory may have grown since the plan: computed again in smaller
+        // steps, nothing is lost.
+        if matches!(ran, Err(EngineError::DeviceFull(_))) && self.rows_max > BATCH_ROWS_MIN {
+            self.rows_max /= 2;
+            return self.step(wants, draws);
         }
         let mut rows = ran?.into_iter();
         let mut got: Vec<Got> = full
@@ -137,7 +157,8 @@ impl LocalEngine {
         &mut self,
         batch: BatchStep,
         copies: Vec<(u32, u32)>,
-        draws: &[Option<RowDraw>],
+        row_of: &[(usize, usize)],
+        draws: Draws<'_>,
     ) -> Result<Vec<LogitsRow>, EngineError> {
         let started = Instant::now();
         let forwarded = self.lane.run(batch, copies)?;
@@ -145,11 +166,15 @@ impl LocalEngine {
         let Some(logits) = forwarded else {
             return Ok(Vec::new());
         };
+        let started = Instant::now();
+        let draws = row_of.iter().map(|&(want, row)| draws(want, row));
+        let draws = draws.collect::<Result<Vec<_>, _>>()?;
+        self.sampling += started.elapsed();
         if self.waits {
             logits.wait().map_err(broken)?;
         }
         let started = Instant::now();
-        let rows = read_rows(logits, draws).map_err(broken)?;
+        let rows = read_rows(logits, &draws).map_err(broken)?;
         self.sampling += started.elapsed();
         rows.into_iter()
             .map(|row| row.map_err(|error| EngineError::Model(error.to_string())))
@@ -178,11 +203,10 @@ impl LocalEngine {
                     seq,
                     n_logits: 1,
                     purpose,
-                    draw: None,
                 })
                 .collect();
             let mut full = false;
-            for (want, got) in wants.iter().zip(self.step(&wants)?) {
+            for (want, got) in wants.iter().zip(self.step(&wants, &mut no_draws)?) {
                 let Got::Rows(rows) = got else {
                     full = true;
                     continue;

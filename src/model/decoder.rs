@@ -6,7 +6,7 @@ use crate::checkpoint::{Checkpoint, ExpertsConfig, LatentConfig, ModelConfig};
 use crate::kv::KvStorage;
 use crate::ops::{
     Angles, Backend, Expert, HeadNorms, Heads, Input, LatentAttention, Matrix, Mixture, Projection,
-    RmsNorm, Rows, Step,
+    Recordings, RmsNorm, Rows, Step,
 };
 use candle_core::{Device, Result, Tensor};
 
@@ -20,6 +20,7 @@ pub struct Decoder {
     /// `None` when the embedding is the head as well.
     head: Option<Projection>,
     angles: Angles,
+    recordings: Recordings,
 }
 
 impl Decoder {
@@ -47,11 +48,12 @@ impl Decoder {
         let layer = |index| load.layer(index);
         let layers = (0..config.n_layers)
             .map(layer)
-            .collect::<std::result::Result<_, _>>()?;
+            .collect::<std::result::Result<Vec<Layer>, _>>()?;
         Ok(Self {
             embedding,
-            layers,
             norm: load.norm("output_norm")?,
+            recordings: Recordings::new(backend, layers.iter().all(Layer::only_launches)),
+            layers,
             head,
             angles: rotary::angles(&config.rotary, context, backend.device())?,
             config,
@@ -259,12 +261,18 @@ impl CausalLm for Decoder {
             &batch.slots,
             &self.angles,
         )?;
-        let on = StepContext { step: &step, kv };
         let device = self.backend.device();
-        let mut x = self.embedding.matrix().rows(&batch.tokens, device)?; // [T, E]
-        for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, index, &on)?;
-        }
+        let x = self.embedding.matrix().rows(&batch.tokens, device)?; // [T, E]
+        let layers = |x: &Rows, step: &Step| {
+            let on = StepContext { step, kv };
+            let (first, rest) = self.layers.split_first().expect("a model has layers");
+            let mut x = first.forward(x, 0, &on)?;
+            for (index, layer) in rest.iter().enumerate() {
+                x = layer.forward(&x, index + 1, &on)?;
+            }
+            Ok(x)
+        };
+        let x = self.recordings.run(&x, &step, kv.layer(0), &layers)?;
         self.norm.forward(&x.take(&batch.logit_rows)?) // [R, E]
     }
 

@@ -47,6 +47,14 @@ pub(super) struct StepContext<'a> {
 }
 
 impl Layer {
+    /// True where a GPU's step does nothing but launch kernels, the same for any rows.
+    pub(super) fn only_launches(&self) -> bool {
+        matches!(
+            (&self.attention, &self.ffn),
+            (Attention::Grouped { .. }, FeedForward::Dense { .. })
+        )
+    }
+
     /// `x: [T, E]` to `[T, E]`; writes the rows' keys and values as layer `index`.
     pub(super) fn forward(&self, x: &Rows, index: usize, on: &StepContext<'_>) -> Result<Rows> {
         let cache = on.kv.layer(index);

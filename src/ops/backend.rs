@@ -62,6 +62,8 @@ pub struct Backend {
     matrix_dtype: MatrixDtype,
     /// True where a mixture's experts stay on the host.
     host_experts: bool,
+    /// True where a GPU's decode steps are recorded.
+    records_steps: bool,
     #[cfg(feature = "cuda")]
     gpu: Option<Arc<Gpu>>,
 }
@@ -173,6 +175,28 @@ impl Backend {
         self.host_experts
     }
 
+    /// The same with a GPU's decode steps launched kernel by kernel: to compare with.
+    pub fn without_recordings(self) -> Self {
+        Self {
+            records_steps: false,
+            ..self
+        }
+    }
+
+    /// True where a GPU's decode steps are recorded once and launched as one.
+    pub fn records_steps(&self) -> bool {
+        self.records_steps
+    }
+
+    /// Decode steps so far that were launched as one.
+    pub fn recorded_steps(&self) -> u64 {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.gpu {
+            return gpu.graph_launches();
+        }
+        0
+    }
+
     /// Where a mixture's experts are: here, or on the host by its own kernels.
     pub fn of_experts(&self) -> Self {
         match self.host_experts {
@@ -215,6 +239,7 @@ impl Backend {
             kernels: true,
             matrix_dtype: MatrixDtype::Auto,
             host_experts: false,
+            records_steps: true,
             gpu: Some(Arc::new(gpu)),
         })
     }
@@ -237,6 +262,7 @@ impl Backend {
             kernels: device.is_cpu() && !cfg!(feature = "composite"),
             matrix_dtype: MatrixDtype::Auto,
             host_experts: false,
+            records_steps: true,
             device,
             #[cfg(feature = "cuda")]
             gpu: None,

@@ -276,5 +276,5 @@ fn with_optional<R>(
 
 /// A GPU's error as one of candle's.
 pub(super) fn gpu_error(error: GpuError) -> Error {
-    Error::Msg(error.to_string())
+    Error::Cuda(Box::new(error))
 }

@@ -4,30 +4,30 @@ use super::Rows;
 use super::device::{DeviceRows, gpu_error};
 use super::pool::Pool;
 use super::slice::with_host;
-use crate::base::TokenEntropy;
-use crate::decode::{DecodeError, Mask, RowStats, drawn_entropy, logprob, token_entropy};
+use crate::base::{SamplerSettings, TokenEntropy};
+#[cfg(feature = "cuda")]
+use crate::decode::drawn_entropy;
+use crate::decode::{DecodeError, Mask, RowStats, forced_entropy, logprob, token_entropy};
 use candle_core::{Result, Tensor};
 use egss_kernels::Executor;
 #[cfg(feature = "cuda")]
-use egss_kernels::cuda::{Buffer, Draw, Gpu};
+use egss_kernels::cuda::{Buffer, Draw, Gpu, RowFigures};
 use std::sync::{Arc, OnceLock};
 
-/// How a token is to be drawn from a row that nothing masks or truncates: known before
-/// the row is, so that a GPU can draw and send the token instead of the row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RowDraw {
-    /// 0 takes the most likely token.
-    pub temperature: f32,
-    /// Uniform in `[0, 1)`.
-    pub uniform: f64,
-}
-
-impl RowDraw {
-    /// The most likely token.
-    pub const GREEDY: Self = Self {
-        temperature: 0.0,
-        uniform: 0.0,
-    };
+/// How a token is to be taken from a row: known before the row is, so that a GPU can take
+/// it and send the token instead of the row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowDraw {
+    /// There is no choice: its figures are wanted.
+    Forced(u32),
+    /// As [`crate::decode::sample`] draws it, with nothing excluded.
+    Sampled {
+        sampler: SamplerSettings,
+        /// What a grammar allows.
+        mask: Option<Arc<Mask>>,
+        /// Uniform in `[0, 1)`.
+        uniform: f64,
+    },
 }
 
 /// One row of raw logits and what it says. Cloning shares the row.
@@ -36,8 +36,8 @@ pub struct LogitsRow {
     values: Values,
     /// Entropy, top token and normaliser of the row.
     pub stats: RowStats,
-    /// The token that was drawn with the row, and its logit.
-    drawn: Option<(RowDraw, u32, f32)>,
+    /// How a token was taken with the row, and its figures.
+    drawn: Option<(RowDraw, TokenEntropy)>,
 }
 
 /// Where the numbers are, `[V]`.
@@ -81,21 +81,26 @@ impl LogitsRow {
         }
     }
 
-    /// The token that was drawn with the row, where this is how it was to be drawn.
-    pub fn drawn(&self, draw: &RowDraw) -> Option<u32> {
-        self.drawn
-            .filter(|(asked, ..)| asked == draw)
-            .map(|(_, token, _)| token)
+    /// The figures of the token that was taken with the row, where this is how it was to
+    /// be taken.
+    pub fn drawn(&self, draw: &RowDraw) -> Option<TokenEntropy> {
+        let (asked, figures) = self.drawn.as_ref()?;
+        (asked == draw).then_some(*figures)
     }
 
     /// The figures of `token` under `mask`: see [`token_entropy`].
     pub fn token_entropy(&self, token: u32, mask: Option<&Mask>) -> Result<TokenEntropy> {
-        match self.drawn {
-            Some((_, drawn, logit)) if drawn == token && mask.is_none() => {
-                Ok(drawn_entropy(logit, &self.stats, token))
-            }
-            _ => Ok(token_entropy(self.logits()?, &self.stats, token, mask)),
+        Ok(token_entropy(self.logits()?, &self.stats, token, mask))
+    }
+
+    /// The figures of a token that the grammar spelled out.
+    pub fn forced_entropy(&self, token: u32) -> Result<TokenEntropy> {
+        if let Some(figures) = self.drawn(&RowDraw::Forced(token)) {
+            return Ok(figures);
         }
+        let logit = self.logits()?.get(token as usize);
+        let logit = logit.copied().unwrap_or(f32::NEG_INFINITY);
+        Ok(forced_entropy(logit, &self.stats, token))
     }
 
     /// A token's log-probability, nats.
@@ -118,11 +123,12 @@ impl LogitsRow {
     }
 }
 
-/// Reads the rows of `logits: [R, V]` f32, each with its figures, and draws where that is
-/// asked for and the device can: `draws: [R]`.
+/// Reads the rows of `logits: [R, V]` f32, each with its figures, and takes tokens where
+/// that is asked for and the device can: `draws: [R]`.
 ///
 /// A row with NaN or `+inf` is an error of its own. Cost on a host: three passes over a
-/// row, rows side by side on all threads; a GPU sends 48 bytes a row, and no row.
+/// row, rows side by side on all threads; a GPU is sent a bit a token of each mask, and
+/// sends 64 bytes a row, and no row.
 pub fn read_rows(
     logits: Rows,
     draws: &[Option<RowDraw>],
@@ -166,11 +172,12 @@ fn read_device(
     draws: &[Option<RowDraw>],
 ) -> Result<Vec<std::result::Result<LogitsRow, DecodeError>>> {
     let (vocabulary, gpu) = (logits.width, logits.gpu.clone());
+    let mut masks = Vec::new();
     let asked: Vec<Draw> = draws
         .iter()
-        .map(|draw| device_draw(draw.as_ref()))
+        .map(|draw| device_draw(draw.as_ref(), &mut masks))
         .collect();
-    let read = gpu.read_rows(logits.floats()?, vocabulary, &asked);
+    let read = gpu.read_rows(logits.floats()?, vocabulary, &asked, &masks);
     let read = read.map_err(gpu_error)?;
     let super::device::Values::F32(all) = logits.values else {
         candle_core::bail!("logits of bf16")
@@ -200,10 +207,9 @@ fn read_device(
             Ok(stats) => stats,
             Err(error) => return Ok(Err(error)),
         };
-        let drawn = draws[index].and_then(|draw| match figures.drawn {
-            u32::MAX if draw.temperature == 0.0 => Some((draw, stats.top1, first)),
-            u32::MAX => None,
-            token => Some((draw, token, figures.drawn_logit)),
+        let drawn = draws[index].as_ref().and_then(|draw| {
+            let figures = device_drawn(draw, figures, &stats)?;
+            Some((draw.clone(), figures))
         });
         Ok(Ok(LogitsRow {
             values: Values::Device(Arc::new(row)),
@@ -214,15 +220,65 @@ fn read_device(
     (0..read.len()).map(row).collect()
 }
 
+/// A draw as the device takes it; its mask goes behind the others.
 #[cfg(feature = "cuda")]
-fn device_draw(draw: Option<&RowDraw>) -> Draw {
+fn device_draw<'a>(draw: Option<&'a RowDraw>, masks: &mut Vec<&'a [u32]>) -> Draw {
     match draw {
-        Some(draw) if draw.temperature > 0.0 => Draw {
-            u: draw.uniform,
-            beta: 1.0 / draw.temperature,
-            unused: 0.0,
+        None => Draw::GREEDY,
+        Some(&RowDraw::Forced(token)) => Draw {
+            token,
+            ..Draw::GREEDY
         },
-        _ => Draw::default(),
+        Some(RowDraw::Sampled {
+            sampler,
+            mask,
+            uniform,
+        }) => {
+            let mask = mask.as_ref().map_or(u32::MAX, |mask| {
+                masks.push(mask.words());
+                masks.len() as u32 - 1
+            });
+            if sampler.is_greedy() {
+                return Draw {
+                    mask,
+                    ..Draw::GREEDY
+                };
+            }
+            Draw {
+                u: *uniform,
+                beta: 1.0 / sampler.temperature,
+                top_p: sampler.top_p,
+                min_p: sampler.min_p,
+                top_k: u32::try_from(sampler.top_k).unwrap_or(u32::MAX),
+                mask,
+                token: u32::MAX,
+            }
+        }
+    }
+}
+
+/// What the device took; `None` where it left that to the host.
+#[cfg(feature = "cuda")]
+fn device_drawn(draw: &RowDraw, row: &RowFigures, stats: &RowStats) -> Option<TokenEntropy> {
+    let (token, logit) = (row.drawn, row.drawn_logit);
+    match draw {
+        RowDraw::Forced(_) => Some(forced_entropy(logit, stats, token)),
+        _ if token == u32::MAX => None,
+        RowDraw::Sampled { mask: None, .. } => {
+            Some(drawn_entropy(logit, stats, token, None, false))
+        }
+        RowDraw::Sampled {
+            mask: Some(mask), ..
+        } => {
+            let entropy = row.allowed_e.ln() - row.allowed_e_d / row.allowed_e;
+            let is_forced = mask.only().is_some();
+            let entropy = if is_forced {
+                0.0
+            } else {
+                entropy.max(0.0) as f32
+            };
+            Some(drawn_entropy(logit, stats, token, Some(entropy), is_forced))
+        }
     }
 }
 
@@ -259,7 +315,10 @@ mod tests {
     #[test]
     fn every_row_has_its_own_figures_and_a_bad_one_its_own_error() -> Result<()> {
         let rows = [[0.0f32, 3.0, 1.0], [2.0, f32::NAN, 0.0], [1.0, 1.0, 1.0]];
-        let read = read_rows(Tensor::new(&rows, &Device::Cpu)?.into(), &[None; 3])?;
+        let read = read_rows(
+            Tensor::new(&rows, &Device::Cpu)?.into(),
+            &[const { None }; 3],
+        )?;
         let first = read[0].as_ref().expect("a good row");
         assert_eq!((first.logits()?, first.stats.top1), (&rows[0][..], 1));
         assert!(matches!(

@@ -76,6 +76,26 @@ impl Step {
     }
 }
 
+#[cfg(feature = "cuda")]
+impl Step {
+    /// The same with what lies on the GPU in memory of its own.
+    pub(super) fn copied(&self, gpu: &egss_kernels::cuda::Gpu) -> Result<Self> {
+        let On::Device { plan, angles } = &self.on else {
+            bail!("a step of another device")
+        };
+        let plan = Box::new(plan.copied(gpu).map_err(gpu_error)?);
+        Ok(Self {
+            heads: self.heads,
+            plan: self.plan.clone(),
+            slots: self.slots.clone(),
+            on: On::Device {
+                plan,
+                angles: angles.clone(),
+            },
+        })
+    }
+}
+
 impl On {
     fn new(
         backend: &Backend,

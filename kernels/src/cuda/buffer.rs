@@ -30,6 +30,11 @@ impl<T> View<'_, T> {
         self.len == 0
     }
 
+    /// Where it lies, as the device has it.
+    pub fn address(&self) -> u64 {
+        self.pointer
+    }
+
     /// `[start, end)` of it.
     pub fn slice(self, range: std::ops::Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len);
@@ -103,26 +108,56 @@ impl Gpu {
     /// All of it is written before any of it is read.
     pub(super) unsafe fn uninit<T>(&self, len: usize) -> Result<Buffer<T>> {
         let class = class_of(len * size_of::<T>());
+        let shelf = self.shelf();
         let shelved = {
-            let mut shelf = self.shelf.lock().unwrap_or_else(|e| e.into_inner());
+            let mut shelf = shelf.lock().unwrap_or_else(|e| e.into_inner());
             shelf.get_mut(&class).and_then(Vec::pop)
         };
         let bytes = 1usize << class;
         let memory = match shelved {
             Some(memory) => memory,
-            // SAFETY: the caller's promise.
-            None => taken(&self.stream, bytes, unsafe {
-                self.stream.alloc::<u8>(bytes)
-            })?,
+            None if self.is_recording() => {
+                return Err(GpuError::Recording("it asks for more memory than at first"));
+            }
+            None => {
+                // SAFETY: the caller's promise.
+                let take = || unsafe { self.stream.alloc::<u8>(bytes) };
+                match taken(&self.stream, bytes, take()) {
+                    Err(GpuError::OutOfMemory { .. }) => {
+                        self.give_back()?;
+                        taken(&self.stream, bytes, take())?
+                    }
+                    got => got?,
+                }
+            }
         };
         let pointer = memory.device_ptr(&self.stream).0;
         Ok(Buffer {
             pointer,
             memory: Some(memory),
             len,
-            shelf: self.shelf.clone(),
+            shelf,
             of: PhantomData,
         })
+    }
+
+    /// Gives the driver what lies on the shelf: in other sizes it may be of use.
+    fn give_back(&self) -> Result<()> {
+        let mut shelf = self.shelf.lock().unwrap_or_else(|e| e.into_inner());
+        shelf.clear();
+        drop(shelf);
+        Ok(self.stream.synchronize()?)
+    }
+
+    /// Copies `from` over `to`, which is as long.
+    pub fn copy<T>(&self, from: View<'_, T>, to: View<'_, T>) -> Result<()> {
+        assert!(from.len == to.len, "{} values over {}", from.len, to.len);
+        let (bytes, stream) = (from.len * size_of::<T>(), self.stream.cu_stream());
+        self.stream.context().bind_to_thread()?;
+        // SAFETY: both are as long, and live when the copy is queued; what comes behind it
+        // on the one stream comes later.
+        unsafe { result::memcpy_dtod_async(to.pointer, from.pointer, bytes, stream) }?;
+        Ok(())
     }
 
     /// A copy of `values` on the device.

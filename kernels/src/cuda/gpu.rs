@@ -7,6 +7,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaStream};
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Machine code by source file, and the kernels in it.
 const MODULES: [(&[u8], &[&str]); 6] = [
@@ -48,7 +49,7 @@ const MODULES: [(&[u8], &[&str]); 6] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/logits.fatbin")),
-        &["read_parts", "finish_rows"],
+        &["read_parts", "finish_rows", "draw_truncated"],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/product.fatbin")),
@@ -93,6 +94,9 @@ pub struct Gpu {
     pub(super) stream: Arc<CudaStream>,
     pub(super) blas: Arc<CudaBlas>,
     pub(super) shelf: Arc<Shelf>,
+    /// The memory that recorded work has between its launches.
+    pub(super) graph_shelf: Arc<Shelf>,
+    pub(super) graph_launches: AtomicU64,
     functions: HashMap<&'static str, CudaFunction>,
     /// Multiprocessors.
     pub(super) n_processors: usize,
@@ -126,6 +130,8 @@ impl Gpu {
             capability: context.compute_capability()?,
             functions,
             shelf: Arc::default(),
+            graph_shelf: Arc::default(),
+            graph_launches: AtomicU64::new(0),
             blas,
             stream,
         })

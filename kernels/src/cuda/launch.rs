@@ -82,7 +82,7 @@ impl Gpu {
             blockDimY: 1,
             blockDimZ: 1,
             sharedMemBytes: 0,
-            hStream: self.stream.cu_stream(),
+            hStream: self.launches_on(),
             attrs: &raw mut early,
             // Older devices do not know of it.
             numAttrs: u32::from(self.capability() >= (9, 0)),

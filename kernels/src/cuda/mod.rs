@@ -12,6 +12,7 @@ mod buffer;
 mod cache;
 mod coded;
 mod gpu;
+mod graph;
 mod launch;
 mod logits;
 mod plan;
@@ -24,9 +25,10 @@ pub use coded::CodedWeights;
 pub use cudarc::cublas::CudaBlas;
 pub use cudarc::driver::{CudaSlice, CudaStream, CudaView, DriverError};
 pub use gpu::{Gpu, Memory};
+pub use graph::Graph;
 pub use half::bf16;
 pub use logits::{Draw, RowFigures};
-pub use plan::{GpuPlan, HeadCounts};
+pub use plan::{GpuPlan, HeadCounts, PlanLayout};
 pub use product::{PRODUCT_ROWS_MAX, Weights};
 
 /// What goes wrong on a device.
@@ -38,6 +40,8 @@ pub enum GpuError {
     Blas(cudarc::cublas::result::CublasError),
     /// More memory was asked for than the device has left.
     OutOfMemory { asked_bytes: u64, free_bytes: u64 },
+    /// Work that cannot be recorded: why.
+    Recording(&'static str),
 }
 
 impl std::fmt::Display for GpuError {
@@ -46,6 +50,7 @@ impl std::fmt::Display for GpuError {
         match self {
             Self::Driver(error) => write!(f, "the GPU's driver says: {error}"),
             Self::Blas(error) => write!(f, "cuBLAS says: {error}"),
+            Self::Recording(reason) => write!(f, "a step cannot be recorded: {reason}"),
             Self::OutOfMemory {
                 asked_bytes,
                 free_bytes,

@@ -1,5 +1,5 @@
 //! A step's attention on the device: pieces of a size that fills it.
-use super::{Buffer, Gpu, Result, View};
+use super::{Buffer, Gpu, PRODUCT_ROWS_MAX, Result, View};
 use crate::Piece;
 use std::ops::Range;
 
@@ -40,6 +40,35 @@ const PIECE: usize = 8;
 /// some have nothing to do.
 const RUNS: [usize; 4] = [32, 16, 8, 4];
 
+/// Lengths of a plan's lists: plans of one layout differ in numbers only, so that work
+/// which was recorded over one runs over another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlanLayout {
+    /// T.
+    pub rows: usize,
+    pieces: usize,
+    blocks: usize,
+    slots: usize,
+}
+
+impl PlanLayout {
+    /// Room for a plan of `exact` lengths: a decode step's lists are filled up, so that
+    /// few layouts come up while sequences grow.
+    fn with_room(exact: Self) -> Self {
+        const LEN_MIN: usize = 32;
+        if exact.rows > PRODUCT_ROWS_MAX {
+            return exact;
+        }
+        let room = |len: usize| len.max(LEN_MIN).next_power_of_two();
+        Self {
+            pieces: room(exact.pieces),
+            blocks: room(exact.blocks),
+            slots: room(exact.slots),
+            ..exact
+        }
+    }
+}
+
 /// The plan of a step in device memory, with the rest of what all its layers read: one
 /// upload.
 pub struct GpuPlan {
@@ -55,6 +84,7 @@ pub struct GpuPlan {
     kv_slots: Range<usize>,
     pub(super) n_slots: usize,
     pub(super) shape: HeadCounts,
+    layout: PlanLayout,
     largest_block: u32,
 }
 
@@ -95,7 +125,16 @@ impl GpuPlan {
                 }
             }
         }
-        let (of, slots) = cut.by_row(seen.len());
+        let (of, mut slots) = cut.by_row(seen.len());
+        let largest_block = cut.blocks.iter().copied().max().unwrap_or(0);
+        let layout = PlanLayout::with_room(PlanLayout {
+            rows: seen.len(),
+            pieces: cut.pieces.len() / PIECE,
+            blocks: cut.blocks.len(),
+            slots: slots.len(),
+        });
+        cut.fill(layout);
+        slots.resize(layout.slots, 0);
         let mut data = Vec::new();
         let mut put = |part: &[u32]| {
             let start = data.len();
@@ -108,7 +147,8 @@ impl GpuPlan {
         let (positions, kv_slots) = (put(positions), put(kv_slots));
         Ok(Self {
             data: gpu.upload(&data)?,
-            largest_block: cut.blocks.iter().copied().max().unwrap_or(0),
+            largest_block,
+            layout,
             pieces,
             blocks,
             rows,
@@ -120,6 +160,40 @@ impl GpuPlan {
             n_slots: cut.n_slots,
             shape,
         })
+    }
+
+    /// The lengths of its lists.
+    pub fn layout(&self) -> PlanLayout {
+        self.layout
+    }
+
+    /// True where its lists were filled up, as a decode step's are.
+    pub fn has_room(&self) -> bool {
+        self.layout.rows <= PRODUCT_ROWS_MAX
+    }
+
+    /// The same in memory of its own.
+    pub fn copied(&self, gpu: &Gpu) -> Result<Self> {
+        Ok(Self {
+            data: gpu.copied(self.data.view())?,
+            pieces: self.pieces.clone(),
+            blocks: self.blocks.clone(),
+            rows: self.rows.clone(),
+            seen: self.seen.clone(),
+            of: self.of.clone(),
+            slots: self.slots.clone(),
+            positions: self.positions.clone(),
+            kv_slots: self.kv_slots.clone(),
+            ..*self
+        })
+    }
+
+    /// Makes this what `other` is, in the memory where this is. Panics unless both have
+    /// one layout and one shape of heads.
+    pub fn refill(&mut self, gpu: &Gpu, other: &Self) -> Result<()> {
+        assert_eq!((self.layout, self.shape), (other.layout, other.shape));
+        self.largest_block = other.largest_block;
+        gpu.copy(other.data.view(), self.data.view())
     }
 
     /// Positions of the rows, `[T]`.
@@ -141,7 +215,7 @@ impl GpuPlan {
     }
 
     /// True where every block is one of `n_blocks`.
-    pub(super) fn is_within(&self, n_blocks: usize) -> bool {
+    pub fn is_within(&self, n_blocks: usize) -> bool {
         self.blocks.is_empty() || (self.largest_block as usize) < n_blocks
     }
 }
@@ -173,6 +247,18 @@ impl Cut {
         self.blocks.extend_from_slice(blocks);
         self.rows.extend_from_slice(rows);
         self.n_slots += rows.len();
+    }
+
+    /// Fills the lists up to a layout's lengths, with pieces of no rows.
+    fn fill(&mut self, layout: PlanLayout) {
+        // A tile, so that a piece's threads can share it out.
+        let empty = [0, 0, 0, 0, 0, 0, 1, 0];
+        while self.pieces.len() < layout.pieces * PIECE {
+            self.pieces.extend_from_slice(&empty);
+        }
+        self.blocks.resize(layout.blocks, 0);
+        self.rows.resize(layout.slots, 0);
+        self.n_slots = layout.slots;
     }
 
     /// Each row's slots, and where they begin.

@@ -1,0 +1,221 @@
+//! Decode steps that a GPU's driver has recorded: all layers in one launch.
+//!
+//! A layer is some nine kernels of a few microseconds each, so that a small model's step
+//! costs the host more than the GPU. What differs between two steps of as many rows lies
+//! in the rows and in the plan, both of which are copied to where the recorded kernels
+//! read them.
+use super::{Backend, LayerCache, Rows, Step};
+use candle_core::Result;
+
+#[cfg(feature = "cuda")]
+pub use device::Recordings;
+
+/// Steps of this device are not recorded.
+#[cfg(not(feature = "cuda"))]
+pub struct Recordings;
+
+#[cfg(not(feature = "cuda"))]
+impl Recordings {
+    /// For a model on a device, whose layers may be recorded or not.
+    pub fn new(_: &Backend, _recordable: bool) -> Self {
+        Self
+    }
+
+    /// `layers` over rows.
+    pub fn run(
+        &self,
+        x: &Rows,
+        step: &Step,
+        _cache: LayerCache<'_>,
+        layers: &dyn Fn(&Rows, &Step) -> Result<Rows>,
+    ) -> Result<Rows> {
+        layers(x, step)
+    }
+}
+
+#[cfg(feature = "cuda")]
+mod device {
+    use super::super::BLOCK_SIZE;
+    use super::super::device::{DeviceRows, gpu_error};
+    use super::super::step::On;
+    use super::{Backend, LayerCache, Result, Rows, Step};
+    use candle_core::bail;
+    use egss_kernels::cuda::{GpuError, Graph, PlanLayout, View, bf16};
+    use std::collections::VecDeque;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Recordings kept, the least lately used thrown away: some MB of host memory each.
+    const KEPT_MAX: usize = 48;
+
+    /// Layouts that came up once; what comes up a second time is recorded.
+    const SEEN_MAX: usize = 128;
+
+    /// Steps of one model by the layout of their plans.
+    pub struct Recordings {
+        kept: Mutex<Kept>,
+    }
+
+    #[derive(Default)]
+    struct Kept {
+        /// True where nothing is to be recorded, or a recording has failed.
+        is_off: bool,
+        /// The least lately used first.
+        recordings: VecDeque<Recording>,
+        seen: VecDeque<Key>,
+    }
+
+    /// What has to be the same for one recording to serve.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    struct Key {
+        layout: PlanLayout,
+        /// Where the cache lies.
+        cache: u64,
+    }
+
+    struct Recording {
+        key: Key,
+        graph: Graph,
+        /// What the recorded kernels read.
+        input: Rows,
+        step: Step,
+        /// What they write.
+        output: DeviceRows,
+    }
+
+    impl Recordings {
+        /// For a model on a device, whose layers may be recorded or not.
+        pub fn new(backend: &Backend, recordable: bool) -> Self {
+            Self {
+                kept: Mutex::new(Kept {
+                    is_off: !recordable || !backend.records_steps(),
+                    ..Kept::default()
+                }),
+            }
+        }
+
+        /// `layers` over rows: by one launch where such a step has been recorded. `layers`
+        /// does nothing but launch kernels, the same for every step of as many rows.
+        pub fn run(
+            &self,
+            x: &Rows,
+            step: &Step,
+            cache: LayerCache<'_>,
+            layers: &dyn Fn(&Rows, &Step) -> Result<Rows>,
+        ) -> Result<Rows> {
+            let recorded = match (x, cache) {
+                (Rows::Device(rows), LayerCache::Device(keys, _)) => {
+                    self.recorded(rows, step, keys, layers)?
+                }
+                _ => None,
+            };
+            recorded.map_or_else(|| layers(x, step), Ok)
+        }
+
+        fn recorded(
+            &self,
+            x: &DeviceRows,
+            step: &Step,
+            keys: View<'_, bf16>,
+            layers: &dyn Fn(&Rows, &Step) -> Result<Rows>,
+        ) -> Result<Option<Rows>> {
+            let On::Device { plan, .. } = &step.on else {
+                return Ok(None);
+            };
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.is_off || !plan.has_room() {
+                return Ok(None);
+            }
+            let key = Key {
+                layout: plan.layout(),
+                cache: keys.address(),
+            };
+            if let Some(at) = kept.recordings.iter().position(|r| r.key == key) {
+                let mut recording = kept.recordings.remove(at).expect("it is there");
+                let ran = recording.run(x, step, keys);
+                kept.recordings.push_back(recording);
+                return ran.map(Some);
+            }
+            let Some(at) = kept.seen.iter().position(|seen| *seen == key) else {
+                kept.seen.push_back(key);
+                if kept.seen.len() > SEEN_MAX {
+                    kept.seen.pop_front();
+                }
+                return Ok(None);
+            };
+            kept.seen.remove(at);
+            // An old driver, a full device: then as before, a launch a kernel.
+            let Ok(mut recording) = Recording::new(key, x, step, layers) else {
+                kept.is_off = true;
+                return Ok(None);
+            };
+            let ran = recording.run(x, step, keys)?;
+            kept.recordings.push_back(recording);
+            if kept.recordings.len() > KEPT_MAX {
+                kept.recordings.pop_front();
+            }
+            Ok(Some(ran))
+        }
+    }
+
+    impl Recording {
+        fn new(
+            key: Key,
+            x: &DeviceRows,
+            step: &Step,
+            layers: &dyn Fn(&Rows, &Step) -> Result<Rows>,
+        ) -> Result<Self> {
+            let gpu = &x.gpu;
+            let input = gpu.copied(x.floats()?).map_err(gpu_error)?;
+            let input = Rows::Device(DeviceRows::f32(gpu, input, x.width));
+            let step = step.copied(gpu)?;
+            let work = || match layers(&input, &step) {
+                Ok(Rows::Device(rows)) => Ok(rows),
+                Ok(Rows::Tensor(_)) => Err(GpuError::Recording("its rows left the GPU")),
+                Err(_) => Err(GpuError::Recording("a layer failed")),
+            };
+            // Rows, plan and output are kept with the graph; weights live as long as the
+            // model that keeps it, and the key says where the cache is.
+            let (graph, output) = gpu.record(work).map_err(gpu_error)?;
+            Ok(Self {
+                key,
+                graph,
+                input,
+                step,
+                output,
+            })
+        }
+
+        /// The layers over `x`, for a step of the same layout.
+        fn run(&mut self, x: &DeviceRows, step: &Step, keys: View<'_, bf16>) -> Result<Rows> {
+            let gpu = &x.gpu;
+            let (On::Device { plan: own, .. }, On::Device { plan, .. }) =
+                (&mut self.step.on, &step.on)
+            else {
+                bail!("a recorded step of another device")
+            };
+            let block = step.heads.n_kv_heads * BLOCK_SIZE * step.heads.head_dim;
+            let n_blocks = keys.len() / block;
+            let past = |&&slot: &&u32| slot as usize >= n_blocks * BLOCK_SIZE;
+            if let Some(slot) = step.slots.iter().find(past) {
+                bail!("slot {slot} of a cache of {n_blocks} blocks");
+            }
+            assert!(plan.is_within(n_blocks), "a plan past the cache");
+            let Rows::Device(input) = &self.input else {
+                bail!("recorded rows of another device")
+            };
+            let (from, input, output) = (x.floats()?, input.floats()?, self.output.floats()?);
+            let mut run = || {
+                gpu.copy(from, input)?;
+                own.refill(gpu, plan)?;
+                gpu.launch_graph(&self.graph)?;
+                gpu.copied(output)
+            };
+            let values = run().map_err(gpu_error)?;
+            Ok(Rows::Device(DeviceRows::f32(
+                gpu,
+                values,
+                self.output.width,
+            )))
+        }
+    }
+}
