@@ -101,6 +101,9 @@ struct Stream {
 };
 
 static std::mutex one_at_a_time;
+static const size_t memory_bytes = 4ull << 30;
+static std::map<void*, size_t> taken;
+static size_t taken_bytes = 0;
 static int launch_named(const Function* f, Dim grid, int threads, void** args, Stream* stream) {
     std::lock_guard<std::mutex> lock(one_at_a_time);
     const auto ours = kernels.find(f->name);
@@ -165,16 +168,32 @@ int cuEventCreate(void** event, unsigned) { return *event = &one_at_a_time, 0; }
 int cuEventDestroy_v2(void*) { return 0; }
 int cuEventRecord(void*, void*) { return 0; }
 int cuGetErrorString(int, const char** text) { return *text = "an error of the emulated driver", 0; }
-int cuMemGetInfo_v2(size_t* free, size_t* total) { return *free = *total = 4ull << 30, 0; }
-// Memory that was not written is not zero, so that reading it shows.
+int cuMemGetInfo_v2(size_t* free, size_t* total) {
+    *total = memory_bytes;
+    *free = memory_bytes - taken_bytes;
+    return 0;
+}
+// Memory that was not written is not zero, so that reading it shows; what is this large is
+// not read.
 int cuMemAllocAsync(void** p, size_t n, void*) {
-    *p = aligned_alloc(256, (n + 255) / 256 * 256);
-    if (*p) memset(*p, 0xff, n);
-    return *p ? 0 : 2;
+    std::lock_guard<std::mutex> lock(one_at_a_time);
+    n = (n + 255) / 256 * 256;
+    if (taken_bytes + n > memory_bytes) return 2;  // CUDA_ERROR_OUT_OF_MEMORY
+    *p = aligned_alloc(256, n);
+    if (!*p) return 2;
+    if (n < 1ull << 28) memset(*p, 0xff, n);
+    taken_bytes += taken[*p] = n;
+    return 0;
 }
 int cuMemAlloc_v2(void** p, size_t n) { return cuMemAllocAsync(p, n, nullptr); }
-int cuMemFreeAsync(void* p, void*) { return free(p), 0; }
-int cuMemFree_v2(void* p) { return free(p), 0; }
+int cuMemFreeAsync(void* p, void*) {
+    std::lock_guard<std::mutex> lock(one_at_a_time);
+    taken_bytes -= taken[p];
+    taken.erase(p);
+    free(p);
+    return 0;
+}
+int cuMemFree_v2(void* p) { return cuMemFreeAsync(p, nullptr); }
 int cuMemcpyHtoDAsync_v2(void* to, const void* from, size_t n, void*) { return memcpy(to, from, n), 0; }
 int cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t n, void*) { return memcpy(to, from, n), 0; }
 int cuMemcpyDtoDAsync_v2(void* to, const void* from, size_t n, void*) { return memmove(to, from, n), 0; }

@@ -7,6 +7,7 @@ use egss::engine::{
     Engine, EngineSettings, GenerateJob, LocalEngine, PrefixCache, open_checkpoint,
 };
 use egss::ops::Backend;
+use egss_kernels::cuda::Gpu;
 
 const PURPOSE: Purpose = Purpose::Agent;
 
@@ -29,7 +30,7 @@ const QUANTISED: [&str; 3] = ["tiny:q8_0", "tiny3:q4_k_m", "tiny:q4_k_m"];
 const QUANTISED_NMSE: f64 = 5e-3;
 
 /// Each check by name; the arguments choose those that contain one of them.
-const CHECKS: [(&str, fn()); 8] = [
+const CHECKS: [(&str, fn()); 9] = [
     (
         "candles_operations_alone_give_what_the_cpus_kernels_give",
         candles_operations_alone_give_what_the_cpus_kernels_give,
@@ -49,6 +50,10 @@ const CHECKS: [(&str, fn()); 8] = [
     (
         "a_recorded_step_is_to_the_last_bit_what_its_launches_give",
         a_recorded_step_is_to_the_last_bit_what_its_launches_give,
+    ),
+    (
+        "a_device_that_is_full_makes_steps_smaller_and_loses_nothing",
+        a_device_that_is_full_makes_steps_smaller_and_loses_nothing,
     ),
     (
         "drawn_tokens_and_their_figures_are_those_of_the_rows",
@@ -271,6 +276,27 @@ fn a_recorded_step_is_to_the_last_bit_what_its_launches_give() {
             backend.recorded_steps()
         );
         assert!(a == b, "{shape}: other logits");
+    }
+}
+
+fn a_device_that_is_full_makes_steps_smaller_and_loses_nothing() {
+    let mut on_gpu = engine("tiny", &gpu());
+    let seqs = [8, 9].map(|seed| sequence(&mut on_gpu, &prompt(900, seed)));
+    // Somebody else takes all but a little.
+    let other = Gpu::open(0).unwrap();
+    let free = other.memory().unwrap().free as usize;
+    let taken = (0..32).find_map(|i| other.zeros::<u8>(free - (6 << 20) - (i << 21)).ok());
+    assert!(taken.is_some(), "{free} bytes are free, and not to be had");
+    on_gpu.compute(&seqs, PURPOSE, &mut |_| {}).unwrap();
+    println!("steps of {} rows at most", on_gpu.step_rows_max());
+    on_gpu.check_integrity();
+    let got = seqs.map(|seq| on_gpu.logits(seq).unwrap().to_vec());
+    drop(taken);
+    let mut with_room = engine("tiny", &gpu());
+    for (got, seed) in got.iter().zip([8, 9]) {
+        let whole = sequence(&mut with_room, &prompt(900, seed));
+        let error = nmse(got, &logits(&mut with_room, whole));
+        assert!(error < SAME_DEVICE_NMSE, "{error:e}");
     }
 }
 

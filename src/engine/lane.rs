@@ -6,10 +6,10 @@
 //! kernels; elsewhere within the tolerance of a batched row), so an engine gives the
 //! same tokens beside others as alone.
 use super::api::EngineError;
-use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
+use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX, broken};
 use crate::kv::KvStorage;
 use crate::model::{BatchStep, CausalLm};
-use crate::ops::{Rows, is_out_of_memory};
+use crate::ops::Rows;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -186,10 +186,10 @@ impl Shared {
             match &ran {
                 Ok(Some(logits)) if n_rows > 0 => {
                     let own = logits.part(rows);
-                    own.map(Some).map_err(|error| failed(&error))
+                    own.map(Some).map_err(broken)
                 }
                 Ok(_) => Ok(None),
-                Err(error) => Err(failed(error)),
+                Err(error) => Err(broken(error)),
             }
         });
         results.collect()
@@ -209,13 +209,6 @@ impl Shared {
             true => Ok(None),
             false => Ok(Some(self.model.logits(&hidden)?)), // [R, V]
         }
-    }
-}
-
-fn failed(error: &candle_core::Error) -> EngineError {
-    match is_out_of_memory(error) {
-        true => EngineError::DeviceFull(error.to_string()),
-        false => EngineError::Model(error.to_string()),
     }
 }
 

@@ -113,6 +113,11 @@ impl LocalEngine {
         self.forwarding
     }
 
+    /// Rows of one step at most: fewer than at first where the device was out of memory.
+    pub fn step_rows_max(&self) -> usize {
+        self.rows_max
+    }
+
     /// From here on a step waits for the device before entropy and sampling begin, so that
     /// [`LocalEngine::sampling_time`] is theirs alone on a GPU, too. Costs some time.
     pub fn wait_before_sampling(&mut self, waits: bool) {

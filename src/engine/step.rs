@@ -3,7 +3,8 @@ use super::api::{EngineError, Progress};
 use super::local::LocalEngine;
 use crate::base::{Purpose, SeqId};
 use crate::model::BatchStep;
-use crate::ops::{LogitsRow, RowDraw, read_rows};
+use crate::ops::{LogitsRow, RowDraw, is_out_of_memory, read_rows};
+use std::borrow::Borrow;
 use std::time::Instant;
 
 /// Rows of one batch at most. A product over 512 rows has long stopped being
@@ -46,8 +47,12 @@ pub(super) enum Got {
 }
 
 /// What a device or a model could not do.
-pub(super) fn broken(error: candle_core::Error) -> EngineError {
-    EngineError::Model(error.to_string())
+pub(super) fn broken(error: impl Borrow<candle_core::Error>) -> EngineError {
+    let error = error.borrow();
+    match is_out_of_memory(error) {
+        true => EngineError::DeviceFull(error.to_string()),
+        false => EngineError::Model(error.to_string()),
+    }
 }
 
 impl LocalEngine {
