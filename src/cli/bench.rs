@@ -45,6 +45,12 @@ struct BranchArgs {
     /// the same work costs without sharing.
     #[arg(long)]
     own_caches: bool,
+    /// Hold each branch to a grammar, as an agent is, one that allows nearly any text.
+    #[arg(long)]
+    masked: bool,
+    /// Launch each kernel of a GPU's decode step by itself, not all as one recorded step.
+    #[arg(long)]
+    launch_each: bool,
     /// One JSON object a row instead of a table.
     #[arg(long)]
     json: bool,
@@ -89,7 +95,10 @@ impl BranchArgs {
         }
         let longest = self.trunk.iter().max().expect("not empty") + self.tokens;
         self.model.ctx = self.model.ctx.max(longest);
-        let mut opened = self.model.open()?;
+        let mut opened = self.model.open_by(|backend| match self.launch_each {
+            true => backend.without_recordings(),
+            false => backend,
+        })?;
         // Reading a gigabyte is this bench's own need, not the engine's.
         let peak_rss_before = peak_rss_bytes();
         let bandwidth = opened.backend.read_bandwidth()?;
@@ -135,6 +144,7 @@ impl BranchArgs {
                 branches,
                 tokens: self.tokens,
                 rounds: self.rounds,
+                masked: self.masked,
                 bandwidth,
                 peak_rss_before,
             };

@@ -45,6 +45,19 @@ impl ModelArgs {
 
     /// Opens the model for up to `engines_max` engines, as far as memory goes.
     pub fn open_for(&self, engines_max: usize) -> anyhow::Result<Opened> {
+        self.open_on(engines_max, |backend| backend)
+    }
+
+    /// Opens the model for one engine, on the device as `with` has it.
+    pub fn open_by(&self, with: impl FnOnce(Backend) -> Backend) -> anyhow::Result<Opened> {
+        self.open_on(1, with)
+    }
+
+    fn open_on(
+        &self,
+        engines_max: usize,
+        with: impl FnOnce(Backend) -> Backend,
+    ) -> anyhow::Result<Opened> {
         if self.ctx == 0 {
             bail!("--ctx must be at least 1");
         }
@@ -61,6 +74,7 @@ impl ModelArgs {
         let backend = Backend::open(&self.device)?
             .with_dtype(&self.dtype)?
             .with_experts(&self.experts)?;
+        let backend = with(backend);
         let checkpoint = match self.model.strip_prefix("random:") {
             Some(shape) => Checkpoint::random(shape)?,
             None => Checkpoint::open(&resolve(&self.model)?)?,

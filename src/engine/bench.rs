@@ -20,6 +20,8 @@ pub struct BranchBench {
     pub tokens: usize,
     /// Rounds measured, each from new forks; one more runs before them.
     pub rounds: usize,
+    /// True where a grammar that allows nearly any text masks each row.
+    pub masked: bool,
     /// Bytes a second that the machine reads from memory.
     pub bandwidth: f64,
     /// The most memory that the process had held before it was last forgotten.
@@ -33,6 +35,8 @@ pub struct BranchRow {
     pub branches: usize,
     /// True where each branch has a trunk of its own and shares nothing.
     pub own_caches: bool,
+    /// True where a grammar masked each row.
+    pub masked: bool,
     pub rounds: usize,
     pub prefill_tok_s: f64,
     /// All branches together, median of the rounds.
@@ -71,6 +75,9 @@ const FORKS_TIMED: usize = 101;
 
 /// A grammar of the kind that an agent is held by, for the price of its fork.
 const GRAMMAR: &str = "start: \"{\\\"name\\\": \\\"\" /[a-z_]{1,20}/ \"\\\"}\"";
+
+/// Any text: it ends only behind a character that no text has, so that a bench goes on.
+const ANY_TEXT: &str = "start: /(.|\\n)*\\x01/";
 
 /// Ordinary text, so that rows of logits are ordinary rows.
 const TEXT: &str =
@@ -153,6 +160,7 @@ pub fn branch_bench(
         trunk_tokens: trunk.tokens,
         branches: bench.branches,
         own_caches: trunk.seqs.len() > 1,
+        masked: bench.masked,
         rounds: bench.rounds,
         prefill_tok_s: trunk.prefill_tok_s,
         decode_tok_s: of_rounds(|round| round.decode_tok_s),
@@ -219,7 +227,7 @@ fn run_round(
             sampler: SamplerSettings::at(1.0),
             rng: RngKey::from_seed(0).split(branch),
             tokens_max: bench.tokens,
-            grammar: None,
+            grammar: bench.masked.then(|| ANY_TEXT.to_owned()),
             grammar_prefix: 0,
             stop_tokens: Vec::new(),
             first_token_not: Vec::new(),
