@@ -256,7 +256,7 @@ fn a_recorded_step_is_to_the_last_bit_what_its_launches_give() {
             engine.compute(&[trunk], PURPOSE, &mut |_| {}).unwrap();
             let forks = [0; 3].map(|_| engine.fork(trunk, 45, PURPOSE));
             let mut all = Vec::new();
-            for round in 0..8u32 {
+            for round in 0..12u32 {
                 let seqs = if round % 2 == 0 {
                     &forks[..]
                 } else {
@@ -271,7 +271,7 @@ fn a_recorded_step_is_to_the_last_bit_what_its_launches_give() {
             all
         });
         assert!(
-            backend.recorded_steps() >= 4,
+            backend.recorded_steps() >= 6,
             "{}",
             backend.recorded_steps()
         );

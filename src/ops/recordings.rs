@@ -44,11 +44,15 @@ mod device {
     use std::collections::VecDeque;
     use std::sync::{Mutex, PoisonError};
 
-    /// Recordings kept, the least lately used thrown away: some MB of host memory each.
-    const KEPT_MAX: usize = 48;
+    /// Recordings kept, the least lately used thrown away: about a MB each.
+    const KEPT_MAX: usize = 128;
 
-    /// Layouts that came up once; what comes up a second time is recorded.
-    const SEEN_MAX: usize = 128;
+    /// How often a layout has to come up: recording takes as long as some three steps, and
+    /// a tokeniser's forced runs give batches of many sizes.
+    const TIMES_MIN: u32 = 3;
+
+    /// Layouts whose times are counted, the least lately seen forgotten.
+    const COUNTED_MAX: usize = 256;
 
     /// Steps of one model by the layout of their plans.
     pub struct Recordings {
@@ -61,7 +65,8 @@ mod device {
         is_off: bool,
         /// The least lately used first.
         recordings: VecDeque<Recording>,
-        seen: VecDeque<Key>,
+        /// Layouts that are not recorded yet, and how often they came up.
+        counted: VecDeque<(Key, u32)>,
     }
 
     /// What has to be the same for one recording to serve.
@@ -135,14 +140,16 @@ mod device {
                 kept.recordings.push_back(recording);
                 return ran.map(Some);
             }
-            let Some(at) = kept.seen.iter().position(|seen| *seen == key) else {
-                kept.seen.push_back(key);
-                if kept.seen.len() > SEEN_MAX {
-                    kept.seen.pop_front();
+            let at = kept.counted.iter().position(|(counted, _)| *counted == key);
+            let before = at.and_then(|at| kept.counted.remove(at));
+            let times = before.map_or(1, |(_, times)| times + 1);
+            if times < TIMES_MIN {
+                kept.counted.push_back((key, times));
+                if kept.counted.len() > COUNTED_MAX {
+                    kept.counted.pop_front();
                 }
                 return Ok(None);
-            };
-            kept.seen.remove(at);
+            }
             // An old driver, a full device: then as before, a launch a kernel.
             let Ok(mut recording) = Recording::new(key, x, step, layers) else {
                 kept.is_off = true;
