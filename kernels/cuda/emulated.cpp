@@ -382,6 +382,7 @@ static void logits() {
         {0.83, 0.30f, 0.9f, 0.2f, 300, 0, NONE}, {0.42, 3.00f, 0, 0, 0, NONE, NONE},
         {0.42, 1.00f, 1, 0, 0, NONE, 4999},   {0.42, 1.00f, 1, 0, 1, 1, NONE},
         {0.42, 1.00f, 0.5f, 0, 4000, 0, NONE}, {0.42, 0.01f, 0.9f, 0, 0, NONE, NONE},
+        {0.42, 1.00f, 0.99f, 0, 0, NONE, NONE},
         {0.42, 1.00f, 1, 0, 0, NONE, NONE},
     };
     const int n = draws.size();

@@ -298,6 +298,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         if (rest < w) break;
         rest -= w;
     }
+    if (token < 0) return;  // nothing of the part has any weight: the host draws
     rows[blockIdx.x].drawn = token;
     rows[blockIdx.x].drawn_logit = row[token];
 }
@@ -340,7 +341,7 @@ __device__ __forceinline__ int power_of_two(int n) {
 }
 
 // Grid R, behind finish_rows: draws where top-k, top-p or min-p keep some tokens only, each
-// of what the one before left. Where it would have to gather too many it draws nothing.
+// of what the one before left. Where they keep more than it can gather it draws nothing.
 extern "C" __global__ void __launch_bounds__(DRAWERS)
     draw_truncated(const float* logits, const Draw* draws, const uint32_t* masks,
                    const Part* parts, Row* rows, int v) {
@@ -350,6 +351,7 @@ extern "C" __global__ void __launch_bounds__(DRAWERS)
     __shared__ float row_top;
     __shared__ double row_weight;
     __shared__ int gathered, bins_kept, kept;
+    __shared__ bool all_gathered;
     let_next_begin();
     wait_for_previous();
     const float* row = logits + (size_t)blockIdx.x * v;
@@ -379,20 +381,26 @@ extern "C" __global__ void __launch_bounds__(DRAWERS)
     if (threadIdx.x == 0) {
         // Bins from the first on until the filters can ask for no more: k tokens (of all
         // of which top-p takes its share); else the nucleus, as every token has at least
-        // the weight at its bin's end, or what min-p leaves.
+        // the weight at its bin's end, or what min-p leaves. What can be gathered may hold
+        // the nucleus even where that is not yet seen from the bins.
         const double wanted = draw.top_p * row_weight * 1.001;
         const bool by_min_p = draw.top_k == 0 && draw.min_p > 0.f;
         const float end_of_min_p = by_min_p ? -logf(draw.min_p) + 1e-3f : INFINITY;
         double weight = 0;
         uint32_t n = 0;
         int b = 0;
+        all_gathered = true;
         while (b < BINS && b < end_of_min_p * BINS_PER_UNIT) {
+            if (n + bins[b] > GATHERED_MAX) {
+                all_gathered = false;
+                break;
+            }
             n += bins[b];
             weight += bins[b] * exp(-(b + 1) / (double)BINS_PER_UNIT);
             b++;
             if (draw.top_k > 0 ? n >= draw.top_k : draw.top_p < 1.f && weight >= wanted) break;
         }
-        bins_kept = n <= GATHERED_MAX ? b : 0;
+        bins_kept = b;
     }
     __syncthreads();
     if (bins_kept == 0) return;
@@ -424,11 +432,13 @@ extern "C" __global__ void __launch_bounds__(DRAWERS)
                 if (sum >= draw.top_p * whole) break;
             }
             kept = i;
+            if (draw.top_k == 0 && sum >= draw.top_p * whole) all_gathered = true;
         }
         while (kept > 1 && candidates[kept - 1].logit != top && weights[kept - 1] < draw.min_p)
             kept--;
     }
     __syncthreads();
+    if (!all_gathered) return;
     // Drawn in the order of tokens, as where all are kept.
     const int m = kept;
     for (int i = m + threadIdx.x; i < power_of_two(m); i += DRAWERS)

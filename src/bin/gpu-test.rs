@@ -282,16 +282,32 @@ fn a_recorded_step_is_to_the_last_bit_what_its_launches_give() {
 fn a_device_that_is_full_makes_steps_smaller_and_loses_nothing() {
     let mut on_gpu = engine("tiny", &gpu());
     let seqs = [8, 9].map(|seed| sequence(&mut on_gpu, &prompt(900, seed)));
-    // Somebody else takes all but a little.
+    // What is loaded with the first products of many rows is there before.
+    let warm = sequence(&mut on_gpu, &prompt(40, 1));
+    logits(&mut on_gpu, warm);
+    let rows = on_gpu.step_rows_max();
+    // Somebody else takes all of it, and gives a little back.
     let other = Gpu::open(0).unwrap();
-    let free = other.memory().unwrap().free as usize;
-    let taken = (0..32).find_map(|i| other.zeros::<u8>(free - (6 << 20) - (i << 21)).ok());
-    assert!(taken.is_some(), "{free} bytes are free, and not to be had");
+    let little: Vec<_> = (0..6)
+        .map(|_| other.zeros::<u8>(1 << 20).unwrap())
+        .collect();
+    let mut rest = Vec::new();
+    let mut size = other.memory().unwrap().free as usize;
+    while size >= 1 << 20 {
+        match other.zeros::<u8>(size) {
+            Ok(memory) => rest.push(memory),
+            Err(_) => size /= 2,
+        }
+    }
+    drop(little);
     on_gpu.compute(&seqs, PURPOSE, &mut |_| {}).unwrap();
     println!("steps of {} rows at most", on_gpu.step_rows_max());
+    assert!(on_gpu.step_rows_max() < rows);
     on_gpu.check_integrity();
+    let (counted, again) = (on_gpu.usage().total(), on_gpu.rerun_tokens());
+    assert_eq!(counted.computed_tokens - again, 2 * 900 + 40);
     let got = seqs.map(|seq| on_gpu.logits(seq).unwrap().to_vec());
-    drop(taken);
+    drop(rest);
     let mut with_room = engine("tiny", &gpu());
     for (got, seed) in got.iter().zip([8, 9]) {
         let whole = sequence(&mut with_room, &prompt(900, seed));

@@ -104,7 +104,7 @@ pub enum EngineError {
     KvPoolFull { blocks: usize },
     #[error("the grammar cannot be compiled: {0}")]
     Grammar(String),
-    /// A device has no memory left, however small the step.
+    /// A device has no memory left, even for a small step.
     #[error("the model failed: {0}")]
     DeviceFull(String),
     /// The sequences of the failed step stay, and are computed anew when needed.

@@ -327,6 +327,11 @@ fn uniform(job: &GenerateJob, length: usize) -> f64 {
 /// the row has a say in it: the first tokens of other jobs.
 fn draw_ahead(run: &mut Running<'_>, length: usize) -> Result<Option<RowDraw>, EngineError> {
     let job = run.job;
+    if let (true, Some(grammar)) = (run.tokens.is_empty(), &mut run.grammar)
+        && let Some(&token) = grammar.forced().first()
+    {
+        return Ok(Some(RowDraw::Forced(token)));
+    }
     let depends =
         run.tokens.is_empty() && (job.distinct.is_some() || !job.first_token_not.is_empty());
     let is_over = run.finish.is_some() || run.grammar.as_ref().is_some_and(Grammar::is_finished);

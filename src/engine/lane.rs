@@ -9,7 +9,7 @@ use super::api::EngineError;
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX, broken};
 use crate::kv::KvStorage;
 use crate::model::{BatchStep, CausalLm};
-use crate::ops::Rows;
+use crate::ops::{Rows, is_out_of_memory};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -179,6 +179,11 @@ impl Shared {
         let copies: Vec<(u32, u32)> = steps.iter().flat_map(|s| s.copies.clone()).collect();
         let mut first = 0;
         let ran = self.forward(&batch, &copies);
+        // What is too much for the device together may do one by one.
+        if steps.len() > 1 && ran.as_ref().is_err_and(is_out_of_memory) {
+            let alone = steps.chunks(1).flat_map(|step| self.run_together(step));
+            return alone.collect();
+        }
         let results = steps.iter().map(|step| {
             let n_rows = step.batch.logit_rows.len();
             let rows = first..first + n_rows;

@@ -163,6 +163,12 @@ impl LocalEngine {
         self.rerun_tokens += self.sequence_mut(seq).forget_cache() as u64;
     }
 
+    /// Drops what a sequence's cache has of positions from `start` on, after a step that
+    /// could not write them.
+    pub(super) fn forget_from(&mut self, seq: SeqId, start: usize) {
+        self.rerun_tokens += self.sequence_mut(seq).forget_from(start) as u64;
+    }
+
     pub(super) fn pool_full(&self) -> EngineError {
         EngineError::KvPoolFull {
             blocks: self.pool.in_use().total,

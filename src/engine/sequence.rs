@@ -1,6 +1,6 @@
 //! A sequence: its tokens, and how much of it the cache holds.
 use super::api::PrefixCache;
-use crate::kv::{BlockPool, BlockTable};
+use crate::kv::{BLOCK_SIZE, BlockPool, BlockTable};
 use crate::ops::LogitsRow;
 use std::collections::BTreeMap;
 
@@ -119,6 +119,15 @@ impl Sequence {
         let counted = self.table.len().max(self.decoded_end);
         self.table = self.table.fork(0);
         self.decoded_end = 0;
+        counted
+    }
+
+    /// Positions from `start` on are pending again, and those of the block that it lies in,
+    /// which may have been about to be copied. Gives how many will be counted once more.
+    pub(super) fn forget_from(&mut self, start: usize) -> usize {
+        let kept = start / BLOCK_SIZE * BLOCK_SIZE;
+        let counted = self.n_uncounted(kept, self.table.len());
+        self.table = self.table.fork(kept);
         counted
     }
 

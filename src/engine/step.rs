@@ -15,7 +15,7 @@ pub(super) const BATCH_ROWS_MAX: usize = 512;
 /// takes 0.6 MB, so that 512 of them would take more than the activations.
 pub(super) const LOGIT_ROWS_MAX: usize = 64;
 
-/// A step of so few rows that the device had no memory for is not tried with fewer.
+/// A batch of so few rows that the device had no memory for is not tried in parts.
 const BATCH_ROWS_MIN: usize = 16;
 
 /// What is wanted of one sequence: its pending tokens computed, and the rows of
@@ -126,18 +126,23 @@ impl LocalEngine {
             in_batch.push((i, start, n_logits));
             row_of.extend((0..n_logits).map(|row| (i, row)));
         }
+        let n_rows = batch.tokens.len();
         let ran = self.run(batch, copies, &row_of, draws);
-        if ran.is_err() {
-            // What the cache holds of these is unknown: none of it is kept.
-            for &(i, ..) in &in_batch {
-                self.forget_cache(wants[i].seq);
+        match &ran {
+            // Somebody else's memory may have grown since the plan: what this batch wrote
+            // is written again, in smaller ones.
+            Err(EngineError::DeviceFull(_)) if n_rows > BATCH_ROWS_MIN => {
+                for &(i, start, _) in &in_batch {
+                    self.forget_from(wants[i].seq, start);
+                }
+                self.rows_max = n_rows / 2;
+                return self.step(wants, draws);
             }
-        }
-        // Somebody else's memory may have grown since the plan: computed again in smaller
-        // steps, nothing is lost.
-        if matches!(ran, Err(EngineError::DeviceFull(_))) && self.rows_max > BATCH_ROWS_MIN {
-            self.rows_max /= 2;
-            return self.step(wants, draws);
+            // What the cache holds of these is unknown: none of it is kept.
+            Err(_) => in_batch
+                .iter()
+                .for_each(|&(i, ..)| self.forget_cache(wants[i].seq)),
+            Ok(_) => {}
         }
         let mut rows = ran?.into_iter();
         let mut got: Vec<Got> = full

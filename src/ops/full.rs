@@ -10,7 +10,7 @@ pub fn is_out_of_memory(error: &Error) -> bool {
         Error::WithPath { inner, .. } => is_out_of_memory(inner),
         #[cfg(feature = "cuda")]
         Error::Cuda(error) => match error.downcast_ref::<egss_kernels::cuda::GpuError>() {
-            Some(error) => matches!(error, egss_kernels::cuda::GpuError::OutOfMemory { .. }),
+            Some(error) => error.is_out_of_memory(),
             // candle's own operations pass on what the driver says.
             None => error.to_string().contains("OUT_OF_MEMORY"),
         },

@@ -35,14 +35,14 @@ impl Recordings {
 
 #[cfg(feature = "cuda")]
 mod device {
-    use super::super::BLOCK_SIZE;
     use super::super::device::{DeviceRows, gpu_error};
     use super::super::step::On;
+    use super::super::{BLOCK_SIZE, is_out_of_memory};
     use super::{Backend, LayerCache, Result, Rows, Step};
     use candle_core::bail;
-    use egss_kernels::cuda::{GpuError, Graph, PlanLayout, View, bf16};
+    use egss_kernels::cuda::{GpuError, Graph, GraphMemory, PlanLayout, View, bf16};
     use std::collections::VecDeque;
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     /// Recordings kept, the least lately used thrown away: about a MB each.
     const KEPT_MAX: usize = 128;
@@ -61,8 +61,9 @@ mod device {
 
     #[derive(Default)]
     struct Kept {
-        /// True where nothing is to be recorded, or a recording has failed.
+        /// True where nothing is to be recorded, or the driver cannot.
         is_off: bool,
+        memory: GraphMemory,
         /// The least lately used first.
         recordings: VecDeque<Recording>,
         /// Layouts that are not recorded yet, and how often they came up.
@@ -73,8 +74,8 @@ mod device {
     #[derive(Clone, Copy, PartialEq, Eq)]
     struct Key {
         layout: PlanLayout,
-        /// Where the cache lies.
-        cache: u64,
+        /// Where the cache lies, and its length.
+        cache: (u64, usize),
     }
 
     struct Recording {
@@ -113,7 +114,16 @@ mod device {
                 }
                 _ => None,
             };
-            recorded.map_or_else(|| layers(x, step), Ok)
+            let ran = recorded.map_or_else(|| layers(x, step), Ok);
+            if ran.as_ref().is_err_and(is_out_of_memory) {
+                self.lock().forget();
+            }
+            ran
+        }
+
+        fn lock(&self) -> MutexGuard<'_, Kept> {
+            // Nothing panics between two changes that belong together.
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
         fn recorded(
@@ -126,19 +136,18 @@ mod device {
             let On::Device { plan, .. } = &step.on else {
                 return Ok(None);
             };
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.lock();
             if kept.is_off || !plan.has_room() {
                 return Ok(None);
             }
             let key = Key {
                 layout: plan.layout(),
-                cache: keys.address(),
+                cache: (keys.address(), keys.len()),
             };
             if let Some(at) = kept.recordings.iter().position(|r| r.key == key) {
                 let mut recording = kept.recordings.remove(at).expect("it is there");
                 let ran = recording.run(x, step, keys);
-                kept.recordings.push_back(recording);
-                return ran.map(Some);
+                return Ok(kept.after(ran, recording));
             }
             let at = kept.counted.iter().position(|(counted, _)| *counted == key);
             let before = at.and_then(|at| kept.counted.remove(at));
@@ -150,17 +159,39 @@ mod device {
                 }
                 return Ok(None);
             }
-            // An old driver, a full device: then as before, a launch a kernel.
-            let Ok(mut recording) = Recording::new(key, x, step, layers) else {
-                kept.is_off = true;
-                return Ok(None);
-            };
-            let ran = recording.run(x, step, keys)?;
-            kept.recordings.push_back(recording);
-            if kept.recordings.len() > KEPT_MAX {
-                kept.recordings.pop_front();
+            match Recording::new(key, x, step, &kept.memory, layers) {
+                Ok(mut recording) => {
+                    let ran = recording.run(x, step, keys);
+                    Ok(kept.after(ran, recording))
+                }
+                Err(error) => {
+                    kept.forget();
+                    // An old driver will not do better the next time, a device may have
+                    // more memory then.
+                    kept.is_off = !is_out_of_memory(&error);
+                    Ok(None)
+                }
             }
-            Ok(Some(ran))
+        }
+    }
+
+    impl Kept {
+        /// Keeps a recording that ran, and gives its rows. One that could not be launched is
+        /// thrown away: the layers can still run, a launch a kernel.
+        fn after(&mut self, ran: Result<Rows>, recording: Recording) -> Option<Rows> {
+            let rows = ran.ok()?;
+            self.recordings.push_back(recording);
+            if self.recordings.len() > KEPT_MAX {
+                self.recordings.pop_front();
+            }
+            Some(rows)
+        }
+
+        /// Gives back the memory of all recordings.
+        fn forget(&mut self) {
+            self.recordings.clear();
+            self.counted.clear();
+            self.memory = GraphMemory::default();
         }
     }
 
@@ -169,20 +200,28 @@ mod device {
             key: Key,
             x: &DeviceRows,
             step: &Step,
+            memory: &GraphMemory,
             layers: &dyn Fn(&Rows, &Step) -> Result<Rows>,
         ) -> Result<Self> {
             let gpu = &x.gpu;
             let input = gpu.copied(x.floats()?).map_err(gpu_error)?;
             let input = Rows::Device(DeviceRows::f32(gpu, input, x.width));
             let step = step.copied(gpu)?;
+            // A layer's own error says more than that nothing came of recording it.
+            let mut failed = None;
             let work = || match layers(&input, &step) {
                 Ok(Rows::Device(rows)) => Ok(rows),
                 Ok(Rows::Tensor(_)) => Err(GpuError::Recording("its rows left the GPU")),
-                Err(_) => Err(GpuError::Recording("a layer failed")),
+                Err(error) => {
+                    failed = Some(error);
+                    Err(GpuError::Recording("a layer failed"))
+                }
             };
             // Rows, plan and output are kept with the graph; weights live as long as the
             // model that keeps it, and the key says where the cache is.
-            let (graph, output) = gpu.record(work).map_err(gpu_error)?;
+            let recorded = gpu.record(memory, work);
+            let (graph, output) =
+                recorded.map_err(|error| failed.unwrap_or_else(|| gpu_error(error)))?;
             Ok(Self {
                 key,
                 graph,
@@ -214,7 +253,7 @@ mod device {
             let mut run = || {
                 gpu.copy(from, input)?;
                 own.refill(gpu, plan)?;
-                gpu.launch_graph(&self.graph)?;
+                gpu.launch_graph(&mut self.graph)?;
                 gpu.copied(output)
             };
             let values = run().map_err(gpu_error)?;

@@ -2,6 +2,8 @@
 use super::Rows;
 #[cfg(feature = "cuda")]
 use super::device::{DeviceRows, gpu_error};
+#[cfg(feature = "cuda")]
+use super::is_out_of_memory;
 use super::pool::Pool;
 use super::slice::with_host;
 use crate::base::{SamplerSettings, TokenEntropy};
@@ -113,11 +115,13 @@ impl LogitsRow {
     pub fn alone(self) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if let Values::Device(row) = &self.values {
-            let row = Arc::new(row.alone()?);
-            return Ok(Self {
-                values: Values::Device(row),
-                ..self
-            });
+            let values = match row.alone() {
+                Ok(row) => Values::Device(Arc::new(row)),
+                // The host has room for it.
+                Err(error) if is_out_of_memory(&error) => Values::Host(row.logits()?.into()),
+                Err(error) => return Err(error),
+            };
+            return Ok(Self { values, ..self });
         }
         Ok(self)
     }

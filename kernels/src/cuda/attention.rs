@@ -41,8 +41,8 @@ impl Gpu {
             64 => ("attend_64", "merge_64"),
             _ => ("attend_128", "merge_128"),
         };
-        // SAFETY: every slot of `sums` and `masses` belongs to a row of a piece, whose
-        // warps write it; blocks and rows were checked when the plan was made.
+        // SAFETY: every slot that a row's list names belongs to a piece, whose warps write
+        // it; blocks and rows were checked when the plan was made.
         unsafe {
             let sums = self.uninit::<f32>(plan.n_slots * h * d)?;
             let masses = self.uninit::<f32>(plan.n_slots * h * 2)?;

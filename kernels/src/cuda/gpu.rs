@@ -94,8 +94,6 @@ pub struct Gpu {
     pub(super) stream: Arc<CudaStream>,
     pub(super) blas: Arc<CudaBlas>,
     pub(super) shelf: Arc<Shelf>,
-    /// The memory that recorded work has between its launches.
-    pub(super) graph_shelf: Arc<Shelf>,
     pub(super) graph_launches: AtomicU64,
     functions: HashMap<&'static str, CudaFunction>,
     /// Multiprocessors.
@@ -130,7 +128,6 @@ impl Gpu {
             capability: context.compute_capability()?,
             functions,
             shelf: Arc::default(),
-            graph_shelf: Arc::default(),
             graph_launches: AtomicU64::new(0),
             blas,
             stream,

@@ -23,19 +23,21 @@ struct Instead {
     records: Option<CUstream>,
 }
 
-/// Launches in the order of a stream. The memory between them is shared by all graphs of a
-/// [`Gpu`]: they run one after the other.
+/// Memory that graphs work in, one after the other: what one of them has given is to be
+/// copied before the next is launched.
+#[derive(Clone, Default)]
+pub struct GraphMemory(Arc<Shelf>);
+
+/// Launches in the order of a stream.
 pub struct Graph {
     graph: CUgraph,
     exec: CUgraphExec,
-    /// Keeps that memory.
-    _shelf: Arc<Shelf>,
+    /// What they work in.
+    _memory: GraphMemory,
 }
 
-// SAFETY: handles of the driver, which locks what it has to; a graph is changed by nobody.
+// SAFETY: handles of the driver, for whatever thread has the graph.
 unsafe impl Send for Graph {}
-// SAFETY: as above.
-unsafe impl Sync for Graph {}
 
 impl Drop for Graph {
     fn drop(&mut self) {
@@ -49,7 +51,8 @@ impl Drop for Graph {
 
 impl Gpu {
     /// Runs `work` as it is, then records what it launches, with what it gave: the graph
-    /// writes there. Nothing that `work` does but launching is recorded.
+    /// writes there, and other graphs of the same memory may. Nothing that `work` does but
+    /// launching is recorded.
     ///
     /// Errors: `work`'s own, and those of a driver that cannot record this; everything can
     /// go on without a graph then.
@@ -57,8 +60,12 @@ impl Gpu {
     /// Memory that `work` reads and writes, other than what it takes from this GPU while it
     /// runs, has to live as long as the graph is launched, and so has what `work` gave: the
     /// caller's to see to, as are indices in the device's memory.
-    pub fn record<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<(Graph, T)> {
-        let shelf = self.graph_shelf.clone();
+    pub fn record<T>(
+        &self,
+        memory: &GraphMemory,
+        mut work: impl FnMut() -> Result<T>,
+    ) -> Result<(Graph, T)> {
+        let shelf = memory.0.clone();
         // First as it is, so that all the memory is at hand: nothing may be taken from the
         // driver while it records.
         let gave = instead(
@@ -73,7 +80,7 @@ impl Gpu {
         let stream = Recorder::new()?;
         let gave = instead(
             Instead {
-                shelf: shelf.clone(),
+                shelf,
                 records: Some(stream.0),
             },
             &mut work,
@@ -93,13 +100,13 @@ impl Gpu {
         let graph = Graph {
             graph,
             exec,
-            _shelf: shelf,
+            _memory: memory.clone(),
         };
         Ok((graph, gave))
     }
 
     /// Launches all of a graph behind everything that was launched before.
-    pub fn launch_graph(&self, graph: &Graph) -> Result<()> {
+    pub fn launch_graph(&self, graph: &mut Graph) -> Result<()> {
         self.stream.context().bind_to_thread()?;
         // SAFETY: who recorded it promised that its memory lives.
         let launched = unsafe { cuGraphLaunch(graph.exec, self.stream.cu_stream()) };

@@ -67,8 +67,8 @@ pub struct RowFigures {
     pub index: u32,
     /// Where the first NaN or `+inf` is; `u32::MAX` where there is none.
     pub bad: u32,
-    /// The token drawn; `u32::MAX` where nothing is allowed, or where the filters keep
-    /// more tokens than the kernel gathers.
+    /// The token drawn; `u32::MAX` in a bad row, where nothing is allowed, or where the
+    /// filters keep more tokens than the kernel gathers.
     pub drawn: u32,
     pub drawn_logit: f32,
 }

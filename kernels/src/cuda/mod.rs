@@ -25,7 +25,7 @@ pub use coded::CodedWeights;
 pub use cudarc::cublas::CudaBlas;
 pub use cudarc::driver::{CudaSlice, CudaStream, CudaView, DriverError};
 pub use gpu::{Gpu, Memory};
-pub use graph::Graph;
+pub use graph::{Graph, GraphMemory};
 pub use half::bf16;
 pub use logits::{Draw, RowFigures};
 pub use plan::{GpuPlan, HeadCounts, PlanLayout};
@@ -42,6 +42,21 @@ pub enum GpuError {
     OutOfMemory { asked_bytes: u64, free_bytes: u64 },
     /// Work that cannot be recorded: why.
     Recording(&'static str),
+}
+
+impl GpuError {
+    /// True where the device has no memory left: the same work in smaller parts may do.
+    pub fn is_out_of_memory(&self) -> bool {
+        use cudarc::cublas::sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED;
+        use cudarc::driver::sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY;
+        match self {
+            Self::OutOfMemory { .. } => true,
+            // Launches take some, too.
+            Self::Driver(error) => error.0 == CUDA_ERROR_OUT_OF_MEMORY,
+            Self::Blas(error) => error.0 == CUBLAS_STATUS_ALLOC_FAILED,
+            Self::Recording(_) => false,
+        }
+    }
 }
 
 impl std::fmt::Display for GpuError {
