@@ -117,7 +117,13 @@ impl Matrix {
             false => (narrow, 0),
         };
         match (backend.matrix_dtype(), tensor.stored) {
-            (_, Stored::Quantized(_)) => (tensor.bytes, 0),
+            (_, Stored::Quantized(dtype)) => {
+                let by_candle = backend.is_composite() && backend.device().is_cpu();
+                match by_candle && is_laid_out_again(dtype) {
+                    true => (tensor.bytes * 5 / 2, 0),
+                    false => (tensor.bytes, 0),
+                }
+            }
             (MatrixDtype::F32, _) => (wide, 0),
             (MatrixDtype::Auto, Stored::Dense(_)) => kept,
             (MatrixDtype::Auto, Stored::F32 | Stored::Fp8) => (wide, 0),
@@ -216,6 +222,15 @@ fn format(tensor: &QTensor) -> Option<Format> {
         return None;
     }
     kernel_format(tensor.dtype())
+}
+
+/// True for what candle lays out once more when a CPU first multiplies with it, and keeps
+/// both: in up to one and a half times the bytes (its `quantized/repack_x86.rs`).
+fn is_laid_out_again(dtype: GgmlDType) -> bool {
+    matches!(
+        dtype,
+        GgmlDType::Q4_0 | GgmlDType::Q4K | GgmlDType::Q5K | GgmlDType::Q6K | GgmlDType::Q8_0
+    )
 }
 
 fn kernel_format(dtype: GgmlDType) -> Option<Format> {

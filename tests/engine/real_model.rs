@@ -505,7 +505,6 @@ fn judging_by_fork_gives_the_digits_of_a_prefill_at_under_a_fifth_of_its_tokens(
 
 #[cfg(target_os = "linux")]
 #[test]
-#[cfg_attr(feature = "composite", ignore = "the plan is of the kernels")]
 fn memory_stays_within_its_plan() {
     let before = resident_bytes();
     let mut real = open_real();
