@@ -2,6 +2,8 @@
 //! rest, and the voters' majority, with the reason in words.
 mod patch;
 mod rank;
+mod reason;
+mod tally;
 mod vote;
 
 pub use patch::{code_key, normalise_patch, patch_lines};

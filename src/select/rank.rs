@@ -1,5 +1,7 @@
 //! The ranking of section 2.3, as pure functions over plain data.
 use super::patch::{code_key, normalise_patch, patch_lines};
+use super::reason::{agreement_reason, reason};
+use super::tally::Tally;
 use crate::base::{BranchId, RngKey, SelectBy, UsageByPurpose};
 use crate::record::{Ranked, Selected, Voted};
 use serde::{Deserialize, Serialize};
@@ -263,60 +265,6 @@ fn drop_low_scores(rows: &mut [Ranked]) {
     }
 }
 
-/// Votes and totals over the candidates that stay.
-struct Tally {
-    n_voters: usize,
-    /// `(branch, votes, sum of totals, times seen)`.
-    rows: Vec<(BranchId, usize, f32, usize)>,
-}
-
-impl Tally {
-    fn of(staying: &[BranchId], votes: &[Voted]) -> Self {
-        let mut rows: Vec<_> = staying.iter().map(|&branch| (branch, 0, 0.0, 0)).collect();
-        let votes = votes.iter().filter(|vote| staying.contains(&vote.branch));
-        let votes: Vec<&Voted> = votes.collect();
-        let mut voters: Vec<&str> = Vec::new();
-        for vote in &votes {
-            if !voters.contains(&vote.voter.as_str()) {
-                voters.push(&vote.voter);
-            }
-        }
-        for voter in &voters {
-            let mine = || votes.iter().filter(|vote| vote.voter == **voter);
-            let best = mine().copied().min_by(|a, b| preference(a, b));
-            for vote in mine() {
-                let row = rows.iter_mut().find(|row| row.0 == vote.branch);
-                let row = row.expect("votes on others were left out");
-                row.2 += vote.total;
-                row.3 += 1;
-                if best.is_some_and(|best| preference(vote, best) == Ordering::Equal) {
-                    row.1 += 1;
-                }
-            }
-        }
-        Self {
-            n_voters: voters.len(),
-            rows,
-        }
-    }
-
-    fn votes(&self, branch: BranchId) -> usize {
-        let row = self.rows.iter().find(|row| row.0 == branch);
-        row.map_or(0, |row| row.1)
-    }
-
-    /// Mean total over the voters that saw the branch.
-    fn total(&self, branch: BranchId) -> Option<f32> {
-        let row = self.rows.iter().find(|row| row.0 == branch)?;
-        (row.3 > 0).then(|| row.2 / row.3 as f32)
-    }
-}
-
-/// A voter's order: the gate before the total; `Less` is better.
-fn preference(a: &Voted, b: &Voted) -> Ordering {
-    a.gated.cmp(&b.gated).then(b.total.total_cmp(&a.total))
-}
-
 /// Higher first, unknown last.
 fn descending(a: Option<f32>, b: Option<f32>) -> Ordering {
     match (a, b) {
@@ -331,76 +279,6 @@ fn ascending(a: Option<f32>, b: Option<f32>) -> Ordering {
         (Some(a), Some(b)) => a.total_cmp(&b),
         (a, b) => b.is_some().cmp(&a.is_some()),
     }
-}
-
-/// What the counted tests say of the first.
-fn tests_clause(winner: &Ranked) -> String {
-    match winner.pass_rate {
-        Some(rate) => format!("passes {:.0} % of the counted tests", rate * 100.0),
-        None => "no test counts".to_owned(),
-    }
-}
-
-/// Why the first of `staying` is first, where agreement decides.
-fn agreement_reason(staying: &[Ranked], entropy: impl Fn(BranchId) -> Option<f32>) -> String {
-    let winner = &staying[0];
-    let (branch, tests) = (winner.branch, tests_clause(winner));
-    let Some(second) = staying.get(1) else {
-        return format!("branch {branch} has the only code left: {tests}");
-    };
-    let by = if winner.pass_rate != second.pass_rate {
-        "pass rate".to_owned()
-    } else if winner.written_rate != second.written_rate {
-        "tests that a model wrote, at the same pass rate".to_owned()
-    } else if winner.agreeing != second.agreeing {
-        format!("agreement: {} branches came to its code", winner.agreeing)
-    } else if winner.patch_lines != second.patch_lines {
-        "size of the patch, at the same pass rate and agreement".to_owned()
-    } else if entropy(branch) != entropy(second.branch) {
-        "entropy, at the same pass rate, agreement and size".to_owned()
-    } else {
-        "order: nothing tells it from the next".to_owned()
-    };
-    format!("branch {branch} is first by {by}: {tests}")
-}
-
-/// Why the first of `staying` is first.
-fn reason(staying: &[Ranked], tally: &Tally, entropy: impl Fn(BranchId) -> Option<f32>) -> String {
-    let winner = &staying[0];
-    let tests = tests_clause(winner);
-    let Some(second) = staying.get(1) else {
-        return format!("branch {} has the only patch left: {tests}", winner.branch);
-    };
-    if tally.n_voters == 0 {
-        let by = if winner.pass_rate != second.pass_rate {
-            "pass rate"
-        } else if winner.written_rate != second.written_rate {
-            "tests that a model wrote, at the same pass rate"
-        } else if winner.score != second.score {
-            "trajectory score, at the same pass rate"
-        } else if winner.patch_lines != second.patch_lines {
-            "size of the patch, at the same pass rate and score"
-        } else if entropy(winner.branch) != entropy(second.branch) {
-            "entropy, at the same pass rate, score and size"
-        } else {
-            "order: nothing tells it from the next"
-        };
-        return format!("branch {} is first by {by}: {tests}", winner.branch);
-    }
-    let votes = tally.votes(winner.branch);
-    let count = format!("{votes} of {} votes", tally.n_voters);
-    let tie = if votes != tally.votes(second.branch) {
-        ""
-    } else if winner.vote_total != second.vote_total {
-        ", tied, and the higher total"
-    } else if winner.patch_lines != second.patch_lines {
-        ", tied in votes and total, and the smaller patch"
-    } else if entropy(winner.branch) != entropy(second.branch) {
-        ", tied in votes, total and size, and the lower entropy"
-    } else {
-        ", tied in everything, and came first"
-    };
-    format!("branch {} has {count}{tie}: {tests}", winner.branch)
 }
 
 #[cfg(test)]
