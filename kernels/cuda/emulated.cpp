@@ -1,5 +1,5 @@
 // The kernels on emulated threads against plain loops: scripts/emulate-cuda builds and runs
-// it. What a GPU does with them is tests/cuda.rs's to say; this holds the indices.
+// it. What a GPU does with them is tests/cuda's to say; this holds the indices.
 #define EGSS_EMULATED
 #include "common.cuh"
 #include "product.cuh"
