@@ -25,11 +25,6 @@ impl Mask {
         Self::from_words(vec![u32::MAX; len.div_ceil(BITS)], len)
     }
 
-    /// Allows one token: what a forced token amounts to. Panics if it is not below `len`.
-    pub fn single(len: usize, token: u32) -> Self {
-        Self::of(len, &[token])
-    }
-
     /// Allows these tokens. Panics if one is not below `len`.
     pub fn of(len: usize, tokens: &[u32]) -> Self {
         let mut mask = Self::none(len);
@@ -147,7 +142,7 @@ mod tests {
 
     #[test]
     fn only_is_the_one_allowed_token() {
-        assert_eq!(Mask::single(100, 64).only(), Some(64));
+        assert_eq!(Mask::of(100, &[64]).only(), Some(64));
         assert_eq!(Mask::none(100).only(), None);
         let two = Mask::of(100, &[64, 3]);
         assert_eq!(two.only(), None);

@@ -97,7 +97,7 @@ fn greedy_is_argmax_over_what_is_allowed() {
     assert_eq!(greedy(None, &[]), 0);
     assert_eq!(greedy(None, &[0]), 1_030);
     assert_eq!(greedy(Some(&Mask::all(2_500)), &[0, 1_030]), 2_499);
-    assert_eq!(greedy(Some(&Mask::single(2_500, 9)), &[]), 9);
+    assert_eq!(greedy(Some(&Mask::of(2_500, &[9])), &[]), 9);
     // Equal logits: the lowest allowed id.
     let stats = RowStats::of(&[1.0; 40]).unwrap();
     let taken = sample(
@@ -121,8 +121,8 @@ fn nothing_allowed_is_none() {
             sample(&row, &stats, &settings, Some(mask), excluded, 0.3, &Inline)
         };
         assert_eq!(take(&Mask::none(2_500), &[]), None);
-        assert_eq!(take(&Mask::single(2_500, 5), &[]), None, "-inf");
-        assert_eq!(take(&Mask::single(2_500, 8), &[8]), None, "excluded");
+        assert_eq!(take(&Mask::of(2_500, &[5]), &[]), None, "-inf");
+        assert_eq!(take(&Mask::of(2_500, &[8]), &[8]), None, "excluded");
     }
 }
 

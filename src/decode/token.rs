@@ -77,7 +77,7 @@ mod tests {
     fn a_token_that_the_mask_alone_leaves_is_forced() {
         let logits = [0.0, 2.0, 1.0];
         let stats = RowStats::of(&logits).unwrap();
-        let figures = token_entropy(&logits, &stats, 0, Some(&Mask::single(3, 0)));
+        let figures = token_entropy(&logits, &stats, 0, Some(&Mask::of(3, &[0])));
         assert!(figures.forced);
         assert_eq!(figures.masked_entropy_nats, Some(0.0));
         assert!(figures.logprob < -2.0);

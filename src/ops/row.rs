@@ -74,15 +74,6 @@ impl LogitsRow {
         }
     }
 
-    /// V.
-    pub fn vocabulary(&self) -> usize {
-        match &self.values {
-            Values::Host(values) => values.len(),
-            #[cfg(feature = "cuda")]
-            Values::Device(row) => row.vocabulary,
-        }
-    }
-
     /// The figures of the token that was taken with the row, where this is how it was to
     /// be taken.
     pub fn drawn(&self, draw: &RowDraw) -> Option<TokenEntropy> {
