@@ -3,7 +3,7 @@
 //!
 //! Data flows one way; each module imports only from those listed before it:
 //! `base → record → checkpoint → decode → ops → kv → model → engine →
-//! workspace → agent → verify → select → search → eval → report → cli`.
+//! workspace → lang → agent → verify → select → search → eval → report → cli`.
 //! `ARCHITECTURE.md` is the map.
 //!
 //! Letters in shape comments: `B` batch rows, `T` tokens, `H` query heads,
@@ -19,6 +19,7 @@ pub mod decode;
 pub mod engine;
 pub mod eval;
 pub mod kv;
+pub mod lang;
 pub mod model;
 pub mod ops;
 pub mod record;

@@ -13,6 +13,7 @@ use egss::record::{
     RECORD_VERSION, RecordLine, RunStarted, Selected, StepFinished, StepOutcome,
 };
 use egss::search::{RunState, strategy_named};
+use egss::verify::OwnTests;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ fn start(gate: Option<Gate>) -> RunStarted {
         repo: "demo".into(),
         repo_prefix: String::new(),
         issue: "It fails.".into(),
-        test_cmd: None,
+        own_tests: OwnTests::default(),
         tools: Vec::new(),
         base_tree: "base".into(),
         prompt_text: String::new(),

@@ -15,6 +15,7 @@ use egss::engine::{
 use egss::eval::read_tasks;
 use egss::record::{Event, RECORD_FILE, read_record};
 use egss::search::{NoWatcher, Others, SolveRequest, Tools, solve, strategy_named};
+use egss::verify::OwnTests;
 use egss::workspace::{Sandbox, SandboxMode};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -115,7 +116,7 @@ impl Prompts {
             seed: 0,
             budget: Budget::default(),
             gate: None,
-            test_cmd: None,
+            own_tests: OwnTests::default(),
         };
         let mut engine = Stalled {
             vocabulary: self.vocabulary.clone(),
@@ -151,10 +152,7 @@ fn bundled() -> Vec<(String, PathBuf)> {
     ];
     for entry in std::fs::read_dir(root.join("tasks")).unwrap() {
         let entry = entry.unwrap();
-        tasks.push((
-            entry.file_name().into_string().unwrap(),
-            entry.path(),
-        ));
+        tasks.push((entry.file_name().into_string().unwrap(), entry.path()));
     }
     tasks.sort();
     tasks

@@ -5,6 +5,7 @@ use egss::base::Budget;
 use egss::checkpoint::resolve;
 use egss::engine::{Engine, EngineSettings, open};
 use egss::search::{NoWatcher, Others, SolveRequest, Tools, solve, strategy_named};
+use egss::verify::OwnTests;
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
 
@@ -45,7 +46,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
             ..Budget::default()
         },
         gate: None,
-        test_cmd: None,
+        own_tests: OwnTests::default(),
     };
     let tools = Tools {
         engine: &mut opened.engine,

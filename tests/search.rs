@@ -11,6 +11,7 @@ use egss::record::{BranchStatus, Event, StepOutcome, read_record};
 use egss::search::{
     NoWatcher, Others, RunState, STRATEGY_NAMES, SolveRequest, Tools, resume, solve, strategy_named,
 };
+use egss::verify::OwnTests;
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
 use std::process::Command;
@@ -85,7 +86,7 @@ fn run_strategy(
         seed: 1,
         budget,
         gate: None,
-        test_cmd: None,
+        own_tests: OwnTests::default(),
     };
     let (dialect, sandbox) = (ChatMl::default(), sandbox());
     let state = solve(run_dir, &request, tools(engine, &dialect, &sandbox)).unwrap();

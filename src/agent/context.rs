@@ -2,7 +2,6 @@
 use super::config::{AgentConfig, Role};
 use super::dialect::{Dialect, encode};
 use super::prompt::{SYSTEM, SYSTEM_ONE_TURN, TASK, fill};
-use super::python::symbols;
 use super::rank::{identifiers, rank};
 use super::repo::{RepoFile, RepoView};
 use super::{AgentError, Transcript};
@@ -156,7 +155,7 @@ fn choose(
 
 /// A file or some of its lines, fenced, with its name above.
 fn show(config: &AgentConfig, file: &RepoFile, text: &str, first_line: usize) -> String {
-    let language = if file.is_python() { "python" } else { "" };
+    let language = file.language().fence();
     let body = match config.line_numbers {
         true => numbered(text, first_line),
         false => format!("{}\n", text.trim_end()),
@@ -173,14 +172,14 @@ pub(crate) fn numbered(text: &str, first_line: usize) -> String {
 }
 
 /// The functions and classes of a long file that the issue names; without
-/// any, an outline. `None` for what is not Python.
+/// any, an outline. `None` for a file that defines none.
 fn excerpt(config: &AgentConfig, file: &RepoFile, text: &str, issue: &str) -> Option<String> {
-    if !file.is_python() {
+    if !file.language().is_code() {
         return None;
     }
     let wanted = identifiers(issue);
     let lines: Vec<&str> = text.lines().collect();
-    let all = symbols(text);
+    let all = file.symbols();
     let named: Vec<_> = all
         .iter()
         .filter(|s| !s.is_local && wanted.contains(s.name.as_str()))
@@ -198,8 +197,13 @@ fn excerpt(config: &AgentConfig, file: &RepoFile, text: &str, issue: &str) -> Op
                 )
             })
             .collect();
-        return (!outline.is_empty())
-            .then(|| format!("{} (outline only):\n```python\n{outline}```\n\n", file.path));
+        return (!outline.is_empty()).then(|| {
+            let label = file.language().fence();
+            format!(
+                "{} (outline only):\n```{label}\n{outline}```\n\n",
+                file.path
+            )
+        });
     }
     let mut shown = String::new();
     let mut last_end = 0;

@@ -1,9 +1,10 @@
 //! A file's text after a change: pure, before anything is written.
 use super::action::{Action, Change, Hunk};
-use super::merge::{Merged, dedent, indented, replace_symbol};
-use super::nearest::nearest_place;
-use super::python::{LineStart, indent_width, line_starts, symbols};
 use super::repo::RepoView;
+use crate::lang::{
+    self, Language, LineStart, Merged, dedent, indent_width, indented, line_starts, nearest_place,
+    replace_symbol,
+};
 
 /// True for an edit that gives back the code that the file already holds;
 /// blank lines and lines of nothing but a comment do not count.
@@ -25,15 +26,16 @@ pub fn changes_nothing(view: &RepoView, action: &Action) -> bool {
 }
 
 fn same_code(path: &str, a: &str, b: &str) -> bool {
-    if !path.ends_with(".py") {
+    let language = lang::of_path(path);
+    if !language.is_code() {
         return a == b;
     }
-    code(a) == code(b)
+    code(language, a) == code(language, b)
 }
 
-/// The lines of a Python file that are neither blank nor a comment.
-fn code(text: &str) -> Vec<&str> {
-    let lines = text.lines().zip(line_starts(text));
+/// The lines of a program that are neither blank nor a comment.
+fn code<'a>(language: &dyn Language, text: &'a str) -> Vec<&'a str> {
+    let lines = text.lines().zip(line_starts(language, text));
     let code = lines.filter_map(|(line, start)| match start {
         LineStart::Blank | LineStart::Comment => None,
         LineStart::InString => Some(line),
@@ -47,12 +49,14 @@ fn code(text: &str) -> Vec<&str> {
 pub(crate) fn candidates(path: &str, text: &str, change: &Change) -> Result<Vec<Merged>, String> {
     match change {
         Change::Symbol { symbol, code } => {
-            if !path.ends_with(".py") {
+            let language = lang::of_path(path);
+            if !language.is_code() {
                 return Err(format!(
-                    "{path} is not a Python file: change it by lines or write it whole."
+                    "{path} has no functions that can be named: change it by lines or write it whole."
                 ));
             }
             Ok(vec![replace_symbol(
+                language,
                 text,
                 symbol,
                 &without_line_numbers(code),
@@ -91,12 +95,13 @@ pub(crate) fn rewritten(path: &str, old: &str, code: &str) -> Merged {
 }
 
 fn part_of_file(path: &str, old: &str, code: &str) -> Option<Merged> {
-    let is_part = path.ends_with(".py") && begins_with_definition(code);
-    if !is_part || begins_with_definition(old) {
+    let language = lang::of_path(path);
+    let is_part = language.is_code() && begins_with_definition(language, code);
+    if !is_part || begins_with_definition(language, old) {
         return None;
     }
     let outer = |text: &str| -> Vec<String> {
-        let all = symbols(text).into_iter();
+        let all = language.symbols(text).into_iter();
         let outer = all.filter(|symbol| symbol.indent.is_empty());
         outer.map(|symbol| symbol.name).collect()
     };
@@ -105,23 +110,17 @@ fn part_of_file(path: &str, old: &str, code: &str) -> Option<Merged> {
     if had.iter().all(|name| given.contains(name)) {
         return None;
     }
-    let mut merged = replace_symbol(old, known, code).ok()?;
+    let mut merged = replace_symbol(language, old, known, code).ok()?;
     let note = "The block holds some of the file's definitions, so these were replaced and the rest stays.";
     merged.notes.insert(0, note.to_owned());
     Some(merged)
 }
 
-fn begins_with_definition(text: &str) -> bool {
-    let starts = line_starts(text);
-    let first = starts
-        .iter()
-        .position(|&start| start == LineStart::Statement);
-    let line = first
-        .and_then(|at| text.lines().nth(at))
-        .unwrap_or_default();
-    ["def ", "async def ", "class ", "@"]
-        .iter()
-        .any(|word| line.starts_with(word))
+fn begins_with_definition(language: &dyn Language, text: &str) -> bool {
+    let starts = line_starts(language, text);
+    let first = starts.iter().position(|&s| s == LineStart::Statement);
+    let symbols = language.symbols(text);
+    first.is_some_and(|first| symbols.iter().any(|s| s.lines.contains(&first)))
 }
 
 fn replace_lines(
@@ -150,16 +149,17 @@ fn replace_lines(
     let mut candidates = Vec::new();
     // A whole function given for some of its lines means the function: as
     // lines it would leave the old one's rest behind.
-    let given = symbols(&dedent(code));
-    if let Some(new) = given.first().filter(|_| path.ends_with(".py")) {
-        let within = symbols(text).into_iter().any(|old| {
+    let language = lang::of_path(path);
+    let given = language.symbols(&dedent(language, code));
+    if let Some(new) = given.first() {
+        let within = language.symbols(text).into_iter().any(|old| {
             old.name == new.name
                 && old.lines.start < range.end
                 && range.start < old.lines.end
                 && (range.start > old.lines.start || range.end < old.lines.end)
         });
         if let Some(mut merged) = within
-            .then(|| replace_symbol(text, &new.name, code).ok())
+            .then(|| replace_symbol(language, text, &new.name, code).ok())
             .flatten()
         {
             merged.notes.insert(
@@ -183,7 +183,7 @@ fn replace_lines(
             .filter(|line| !line.trim().is_empty())
             .min_by_key(|line| indent_width(line))
             .map_or("", |line| &line[..line.len() - line.trim_start().len()]);
-        candidates.push(spliced(&indented(&dedent(code), depth)));
+        candidates.push(spliced(&indented(language, &dedent(language, code), depth)));
     }
     candidates.push(spliced(code));
     Ok(candidates)

@@ -4,27 +4,16 @@ use super::check::AfterEdit;
 use super::config::AgentConfig;
 use super::context::numbered;
 use super::edit::{candidates, rewritten};
-use super::merge::Merged;
-use super::nearest::{nearest_names, nearest_place};
 use super::observation::{Observation, cut_middle};
 use super::paths::resolve;
 use super::prompt::{CHECK_FAILED, CHECK_PASSED, EDITED, SYNTAX, UNCHANGED, fill};
 use super::repo::{FILE_BYTES_MAX, RepoView};
 use super::tool::ParamKind;
 use super::{AgentError, parse::ParseError};
+use crate::lang::{self, ChangedFile, Merged, nearest_names, nearest_place};
 use crate::record::StepOutcome;
-use crate::workspace::{CommandEnd, Limits, Sandbox};
+use crate::workspace::{CommandEnd, Sandbox};
 use std::path::Path;
-
-/// Prints what is wrong with a file, if it is no Python. Reads bytes, so that
-/// a file's own encoding line counts.
-const SYNTAX_CHECK: &str = "import ast,sys\ntry:\n ast.parse(open(sys.argv[1],'rb').read())\nexcept SyntaxError as e:\n print(f'line {e.lineno}: {e.msg}: {(e.text or str()).strip()}')\n sys.exit(1)\nexcept ValueError as e:\n print(e)\n sys.exit(1)\n";
-
-/// Ends of pytest that mean that tests ran, or were to run, and failed.
-const PYTEST_FAILED: [i32; 2] = [1, 2];
-
-/// What Python says, with a failing test's exit status, where there is no runner.
-const NO_RUNNER: &str = "No module named pytest";
 
 /// Executes actions. It holds no state: a workspace's directory is an argument.
 pub struct Executor<'a> {
@@ -220,7 +209,7 @@ impl<'a> Executor<'a> {
                 false => candidate.text.clone(),
             };
             std::fs::write(&full, text).map_err(|e| io("write", e))?;
-            match self.syntax_error(dir, path)? {
+            match self.fault(dir, path, old, &candidate.text)? {
                 None => return self.put_done(dir, path, old.unwrap_or(""), candidate),
                 Some(error) => first_error = first_error.or(Some(error)),
             }
@@ -281,44 +270,42 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// What keeps a Python file from compiling; `None` for other files.
-    fn syntax_error(&self, dir: &Path, path: &str) -> Result<Option<String>, AgentError> {
-        if !path.ends_with(".py") {
-            return Ok(None);
-        }
-        let limits = Limits {
-            wall_s_max: 20,
-            ..self.config.command_limits
-        };
-        let argv = ["python3", "-I", "-c", SYNTAX_CHECK, path];
-        let output = self.sandbox.run(dir, &argv, &limits)?;
-        Ok(match output.end {
-            CommandEnd::Exited(0) => None,
-            _ => Some(output.text.trim().to_string()),
-        })
+    /// What keeps a changed file from being parsed.
+    fn fault(
+        &self,
+        dir: &Path,
+        path: &str,
+        before: Option<&str>,
+        after: &str,
+    ) -> Result<Option<String>, AgentError> {
+        let fault = lang::of_path(path).fault(&ChangedFile {
+            sandbox: self.sandbox,
+            dir,
+            path,
+            before,
+            after,
+            limits: self.config.command_limits,
+        });
+        Ok(fault?)
     }
 
     fn run(&self, dir: &Path, command: &str) -> Result<Observation, AgentError> {
         let limits = &self.config.command_limits;
         let output = self.sandbox.shell(dir, command, limits)?;
-        let tests = runs_tests(command, &self.config.test_cmd);
-        let (outcome, end) = match output.end {
-            CommandEnd::Exited(0) if tests => (StepOutcome::TestsPassed, String::new()),
-            CommandEnd::Exited(0) => (StepOutcome::Ok, String::new()),
-            CommandEnd::Exited(code)
-                if tests && PYTEST_FAILED.contains(&code) && !output.text.contains(NO_RUNNER) =>
-            {
-                (StepOutcome::TestsFailed, String::new())
-            }
-            CommandEnd::Exited(code) => (
+        let passed = self.tests_passed(command, output.end, &output.text);
+        let (outcome, end) = match (passed, output.end) {
+            (Some(true), _) => (StepOutcome::TestsPassed, String::new()),
+            (Some(false), _) => (StepOutcome::TestsFailed, String::new()),
+            (None, CommandEnd::Exited(0)) => (StepOutcome::Ok, String::new()),
+            (None, CommandEnd::Exited(code)) => (
                 StepOutcome::CommandFailed,
                 format!("The command ended with status {code}."),
             ),
-            CommandEnd::Signalled(signal) => (
+            (None, CommandEnd::Signalled(signal)) => (
                 StepOutcome::CommandFailed,
                 format!("The command was killed by signal {signal}: it broke a limit or crashed."),
             ),
-            CommandEnd::TimedOut => (
+            (None, CommandEnd::TimedOut) => (
                 StepOutcome::CommandFailed,
                 format!(
                     "The command was stopped after {} seconds.",
@@ -335,15 +322,18 @@ impl<'a> Executor<'a> {
         }
         Ok(Observation::new(outcome, text))
     }
-}
 
-/// True for a command whose exit status is a test runner's.
-fn runs_tests(command: &str, test_cmd: &str) -> bool {
-    let words = command.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
-    let mut runners = words.filter(|word| matches!(*word, "pytest" | "py.test" | "unittest"));
-    let installs = command.contains("pip install");
-    (runners.next().is_some() && !installs)
-        || (!test_cmd.trim().is_empty() && command.contains(test_cmd.trim()))
+    /// Whether a command was a run of tests that came to an end, and whether all passed.
+    fn tests_passed(&self, command: &str, end: CommandEnd, output: &str) -> Option<bool> {
+        let own = self.config.test_cmd.trim();
+        let by_own = || match end {
+            CommandEnd::Exited(status @ 0..=2) if !own.is_empty() && command.contains(own) => {
+                Some(status == 0)
+            }
+            _ => None,
+        };
+        lang::tests_passed(command, end, output).or_else(by_own)
+    }
 }
 
 /// A text file's content, line ends as `\n`. Errors: one sentence.

@@ -6,11 +6,11 @@
 use super::call::{CallFormat, Piece};
 use super::config::Thought;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
-use super::python::{Symbol, symbols};
 use super::reasoning::{REASONING_CLOSING, REASONING_OPENING};
 use super::repo::RepoView;
 use super::tool::{Block, Form, ParamKind, ToolSet};
 use crate::engine::Vocabulary;
+use crate::lang::{self, Symbol};
 use std::collections::BTreeSet;
 
 /// Repositories with more files get any path: the list would cost more to
@@ -105,8 +105,8 @@ impl GrammarContext {
                 let lines: Vec<String> = text.lines().map(String::from).collect();
                 let mut names = BTreeSet::new();
                 // Existing tests are not the agent's to change.
-                if file.is_python() && !file.is_test() {
-                    let outer = symbols(text).into_iter().filter(|s| !s.is_local);
+                if file.is_source() {
+                    let outer = file.symbols().into_iter().filter(|s| !s.is_local);
                     names.extend(outer.map(|s| SymbolFacts {
                         opening: opening(&s, &lines),
                         name: s.qualified,
@@ -268,13 +268,21 @@ impl Writer<'_> {
             tail.pieces(layout.closing);
             match symbol.opening.is_empty() {
                 true => tail.rule(&fence),
-                false => tail.text(&format!("\n```python\n{}", symbol.opening)),
+                false => {
+                    let label = self.fence_label(file);
+                    tail.text(&format!("\n```{label}\n{}", symbol.opening));
+                }
             }
             tail.rule(&code);
             tail.finish()
         };
         let tails: Vec<String> = symbols.iter().map(tail).collect();
         format!("({})", tails.join("\n      | "))
+    }
+
+    /// The label of a block of a file's code; empty where any will do.
+    fn fence_label(&self, file: Option<usize>) -> &'static str {
+        file.map_or("", |at| lang::of_path(&self.context.files[at].path).fence())
     }
 
     fn right_hand_side(&self) -> RightHandSide<'_> {
@@ -303,10 +311,9 @@ impl Writer<'_> {
     }
 
     fn block(&self, block: Block, file: Option<usize>) -> Vec<String> {
-        let path = file.map(|at| self.context.files[at].path.as_str());
-        let fence = match path {
-            Some(path) if path.ends_with(".py") => quoted("\n```python\n"),
-            _ => "FENCE".to_string(),
+        let fence = match self.fence_label(file) {
+            "" => "FENCE".to_string(),
+            label => quoted(&format!("\n```{label}\n")),
         };
         match block {
             Block::None => Vec::new(),
@@ -488,9 +495,10 @@ impl RightHandSide<'_> {
     }
 }
 
-/// `def name(` for a plain function at the margin, else nothing.
+/// `def name(` for a plain function at the margin with nothing before it, else nothing.
 fn opening(symbol: &Symbol, lines: &[String]) -> String {
-    let plain = !symbol.is_class && symbol.indent.is_empty() && symbol.lines.start == symbol.header;
+    let plain =
+        !symbol.is_type() && symbol.indent.is_empty() && symbol.lines.start == symbol.header;
     let header = lines.get(symbol.header).map_or("", |line| line.as_str());
     let end = header.find('(').filter(|_| plain);
     end.map_or(String::new(), |end| header[..=end].to_owned())

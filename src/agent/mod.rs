@@ -17,13 +17,10 @@ mod dialect;
 mod edit;
 mod execute;
 pub mod grammar;
-mod merge;
-mod nearest;
 mod observation;
 mod parse;
 mod paths;
 mod prompt;
-pub mod python;
 mod rank;
 mod reasoning;
 mod repo;
@@ -55,6 +52,7 @@ pub use step::{Memory, Verdict};
 pub use tool::{Block, Form, Param, ParamKind, Tool, ToolSet};
 pub use transcript::{StepTokens, Transcript};
 
+use crate::lang::LangError;
 use crate::workspace::WorkspaceError;
 use std::path::PathBuf;
 
@@ -69,6 +67,8 @@ pub enum AgentError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Lang(#[from] LangError),
     #[error("the check after an edit cannot be run: {0}")]
     Check(String),
     #[error("the issue is empty; say what is wrong in a sentence or two")]

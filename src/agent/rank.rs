@@ -1,5 +1,4 @@
 //! Which files an issue is about.
-use super::python::symbols;
 use super::repo::{RepoFile, RepoView};
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,6 +14,9 @@ const WORDS_MAX: f32 = 6.0;
 const TEST_FACTOR: f32 = 0.5;
 /// A file imported by a likely one may matter too.
 const IMPORTED_SHARE: f32 = 0.25;
+
+/// Files whose imports are looked at, the likeliest first.
+const IMPORTERS_MAX: usize = 200;
 
 /// Names in an issue that may be names in code: letters, digits, underscores.
 pub(crate) fn identifiers(text: &str) -> BTreeSet<&str> {
@@ -49,10 +51,21 @@ pub(crate) fn rank(view: &RepoView, issue: &str) -> Vec<usize> {
         .map(|(file, words)| own_points(file, words, issue, &wanted, &n_files_with))
         .collect();
     let mut points = own.clone();
-    for (from, file) in view.files.iter().enumerate() {
-        for (to, other) in view.files.iter().enumerate() {
-            if from != to && own[from] > 0.0 && imports(file, other) {
-                points[to] = points[to].max(own[to] + IMPORTED_SHARE * own[from]);
+    let mut by_module: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, file) in view.files.iter().enumerate() {
+        if let Some(module) = file.language().module_name(&file.path) {
+            by_module.entry(module).or_default().push(at);
+        }
+    }
+    // The likeliest ones only: reading the imports of every file takes a parse of each.
+    let mut likely: Vec<usize> = (0..own.len()).filter(|&at| own[at] > 0.0).collect();
+    likely.sort_by(|&a, &b| own[b].total_cmp(&own[a]).then(a.cmp(&b)));
+    for from in likely.into_iter().take(IMPORTERS_MAX) {
+        for module in imported_words(&view.files[from]) {
+            for &to in by_module.get(module).into_iter().flatten() {
+                if to != from {
+                    points[to] = points[to].max(own[to] + IMPORTED_SHARE * own[from]);
+                }
             }
         }
     }
@@ -71,17 +84,21 @@ fn own_points(
     n_files_with: &HashMap<&str, usize>,
 ) -> f32 {
     let name = file.path.rsplit('/').next().unwrap_or_default();
-    let stem = name.strip_suffix(".py").unwrap_or(name);
+    let stem = file.language().module_name(name).unwrap_or(name);
     let mut points = 0.0;
     if issue.contains(&file.path) || (file.path.contains('/') && issue.contains(name)) {
         points += PATH_POINTS;
     } else if wanted.contains(stem) {
         points += STEM_POINTS;
     }
-    let Some(text) = file.text.as_deref().filter(|_| file.is_python()) else {
+    if file.text.is_none() || !file.language().is_code() {
         return points;
+    }
+    // A name that is defined stands in the text: a file without any need not be parsed.
+    let defined = match words.is_disjoint(wanted) {
+        true => Vec::new(),
+        false => file.symbols(),
     };
-    let defined = symbols(text);
     let named: BTreeSet<&str> = defined
         .iter()
         .map(|s| s.name.as_str())
@@ -99,19 +116,17 @@ fn own_points(
     points
 }
 
-/// True when `file` names `other`'s module in an import line.
-fn imports(file: &RepoFile, other: &RepoFile) -> bool {
-    let Some(text) = file.text.as_deref().filter(|_| file.is_python()) else {
-        return false;
+/// The words of a file's import statements, modules among them.
+fn imported_words(file: &RepoFile) -> BTreeSet<&str> {
+    let (Some(text), Some(syntax)) = (file.text.as_deref(), file.language().syntax()) else {
+        return BTreeSet::new();
     };
-    let Some(module) = other.path.strip_suffix(".py") else {
-        return false;
-    };
-    let module = module.strip_suffix("/__init__").unwrap_or(module);
-    let last = module.rsplit('/').next().unwrap_or_default();
-    text.lines()
-        .filter(|line| line.starts_with("import ") || line.starts_with("from "))
-        .any(|line| words(line).any(|word| word == last))
+    let lines: Vec<&str> = text.lines().collect();
+    let imports = syntax.imports(text).into_iter();
+    imports
+        .flat_map(|range| lines[range.start..range.end.min(lines.len())].iter())
+        .flat_map(|line| words(line))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,24 +1,8 @@
 //! A repository as an agent can be shown it: its files, read once.
 use super::AgentError;
+use crate::lang::{self, Language, Symbol};
 use std::path::Path;
 
-/// Directories that hold no source: caches, environments, build products.
-const SKIPPED_DIRS: [&str; 14] = [
-    ".git",
-    ".hg",
-    ".svn",
-    ".tox",
-    ".nox",
-    ".venv",
-    "venv",
-    "node_modules",
-    "__pycache__",
-    ".pytest_cache",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".eggs",
-    "build",
-];
 /// Files above this are listed, not read: no source that a person wrote is as long.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Files looked at in one repository; the rest is as if it were not there.
@@ -34,20 +18,25 @@ pub struct RepoFile {
 }
 
 impl RepoFile {
-    pub fn is_python(&self) -> bool {
-        self.path.ends_with(".py")
+    /// The language that it is written in.
+    pub fn language(&self) -> &'static dyn Language {
+        lang::of_path(&self.path)
     }
 
-    /// True for a file that tests: by pytest's own naming.
+    /// True for code, as far as it can be read, that no test is.
+    pub fn is_source(&self) -> bool {
+        self.text.is_some() && self.language().is_code() && !self.is_test()
+    }
+
+    /// True for a file that tests or helps tests.
     pub fn is_test(&self) -> bool {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        let in_tests = self
-            .path
-            .split('/')
-            .rev()
-            .skip(1)
-            .any(|dir| matches!(dir, "test" | "tests"));
-        in_tests || name.starts_with("test_") || name.ends_with("_test.py") || name == "conftest.py"
+        lang::is_test(&self.path)
+    }
+
+    /// Functions and types that it defines, none where it cannot be read.
+    pub fn symbols(&self) -> Vec<Symbol> {
+        let text = self.text.as_deref().unwrap_or_default();
+        self.language().symbols(text)
     }
 }
 
@@ -59,7 +48,7 @@ pub struct RepoView {
 
 impl RepoView {
     /// Reads the files under `root`, symbolic links and [skipped
-    /// directories](SKIPPED_DIRS) left out.
+    /// folders](lang::is_skipped) left out.
     pub fn read(root: &Path) -> Result<Self, AgentError> {
         let mut files = Vec::new();
         let mut waiting = vec![root.to_path_buf()];
@@ -73,7 +62,7 @@ impl RepoView {
                 let entry = entry.map_err(io)?;
                 let kind = entry.file_type().map_err(io)?;
                 let name = entry.file_name();
-                if kind.is_dir() && !SKIPPED_DIRS.iter().any(|skipped| name == *skipped) {
+                if kind.is_dir() && !name.to_str().is_some_and(lang::is_skipped) {
                     waiting.push(entry.path());
                 } else if kind.is_file() && files.len() < FILES_MAX {
                     files.extend(read_file(root, &entry.path()));

@@ -1,5 +1,4 @@
 //! What of the repository, as it was found, an agent works on.
-use super::python::symbols;
 use super::repo::RepoView;
 use crate::record::SuiteBuilt;
 use std::collections::BTreeSet;
@@ -26,10 +25,10 @@ impl Scope {
             tests: suite.repository_tests.iter().cloned().collect(),
             ..Self::default()
         };
-        let sources = view.files.iter().filter(|f| f.is_python() && !f.is_test());
+        let sources = view.files.iter().filter(|f| f.is_source());
         for file in sources {
             let mut closed = Vec::new();
-            let all = symbols(file.text.as_deref().unwrap_or_default());
+            let all = file.symbols();
             let n_named = all.iter().filter(|s| !s.is_local).count();
             for symbol in all.into_iter().filter(|s| !s.is_local) {
                 let within = format!("{}.", symbol.qualified);

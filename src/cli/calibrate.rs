@@ -9,9 +9,8 @@ use crate::eval::calibration::{
     CalibrateRequest, Calibration, DEFAULT_QUANTILE, StoredRun, TaskSamples, add_run, calibrate,
     calibration_tables, gate_in_use, judge_unknown, known_outcomes, stored_runs, trajectories,
 };
-use crate::eval::{EvalRequest, Task};
+use crate::eval::{EvalRequest, Task, hidden_runner};
 use crate::report::calibration_html;
-use crate::verify::{RunnerLimits, TestRunner};
 use anyhow::{Context, bail};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -136,12 +135,12 @@ impl CalibrateArgs {
                     Some(open) => open,
                     none => none.insert(self.sandbox.open(Path::new("."))?),
                 };
-                let runner = TestRunner::new(sandbox, RunnerLimits::default(), None)?;
                 let scratch = tempfile::tempdir().context("no folder for the hidden tests")?;
                 let task = (tasks
                     .iter()
                     .find(|task| task.instance_id == row.instance_id))
                 .expect("runs are of the tasks asked for");
+                let runner = hidden_runner(task, sandbox)?;
                 judge_unknown(task, &state, &runner, scratch.path(), &mut outcomes)?;
             }
             let task = samples.entry(row.instance_id.clone()).or_default();

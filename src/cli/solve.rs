@@ -8,12 +8,13 @@ use crate::engine::{Engine, Opened};
 use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
 use crate::search::{RunState, SolveRequest, Tools, resume, solve};
+use crate::verify::OwnTests;
 use crate::workspace::{Sandbox, SandboxMode, find_python};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Works on an issue in a repository; one tested patch comes out.
@@ -45,9 +46,13 @@ pub struct SolveArgs {
     /// The run's folder; made if it is not there. Default: egss-run-TIME.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How the repository's tests are run; default: pytest on its test files.
+    /// How the repository's tests are run; default: by its language's runner.
     #[arg(long, value_name = "COMMAND")]
     test_cmd: Option<String>,
+    /// Where that command writes JUnit XML, relative to the repository: each test counts
+    /// then, not only the command's exit status.
+    #[arg(long, value_name = "PATH", requires = "test_cmd")]
+    junit: Option<PathBuf>,
     /// One JSON object on standard output instead of the patch.
     #[arg(long)]
     json: bool,
@@ -187,7 +192,7 @@ impl SolveArgs {
             seed: self.seed,
             budget,
             gate: self.search.gate(&self.model.model),
-            test_cmd: self.test_cmd.clone(),
+            own_tests: self.own_tests()?,
         };
         let tools = Tools {
             engine: &mut opened.engine,
@@ -198,6 +203,23 @@ impl SolveArgs {
         };
         let state = solve(&run_dir, &request, tools)?;
         Ok((run_dir, state))
+    }
+
+    fn own_tests(&self) -> anyhow::Result<OwnTests> {
+        let leaves = |path: &PathBuf| {
+            let mut parts = path.components();
+            !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        if let Some(path) = self.junit.as_ref().filter(|path| leaves(path)) {
+            bail!(
+                "--junit {} leads out of the repository; give a path relative to its root",
+                path.display()
+            );
+        }
+        Ok(OwnTests {
+            command: self.test_cmd.clone(),
+            junit: self.junit.clone(),
+        })
     }
 
     /// A new run's folder: it must not hold a run already.

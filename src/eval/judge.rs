@@ -1,7 +1,9 @@
 //! Judges a patch by a task's hidden tests.
 use super::{EvalError, Task};
+use crate::lang::{RunnerLimits, list_files};
 use crate::record::{SuiteRun, TestResult};
-use crate::verify::{TestRunner, apply_patch, list_files, replace_file, restore_tests};
+use crate::verify::{OwnTests, TestRunner, apply_patch, replace_file, restore_tests};
+use crate::workspace::Sandbox;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -15,6 +17,20 @@ pub struct Verdict {
     pub failed: Vec<String>,
     /// Why no test could be run, or what went wrong with the run.
     pub fault: Option<String>,
+}
+
+/// The runner of a task's hidden tests, by the files that hold them.
+pub fn hidden_runner<'a>(task: &Task, sandbox: &'a Sandbox) -> Result<TestRunner<'a>, EvalError> {
+    let hidden = task.fail_to_pass.iter().chain(&task.pass_to_pass);
+    let files = hidden.map(|id| id.split("::").next().unwrap_or(id).to_owned());
+    let files: Vec<String> = files.chain(task.files.keys().cloned()).collect();
+    let limits = RunnerLimits::default();
+    Ok(TestRunner::for_files(
+        sandbox,
+        limits,
+        OwnTests::default(),
+        &files,
+    )?)
 }
 
 /// Applies `patch` to a clean copy of the task's repository, puts the hidden

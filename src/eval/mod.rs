@@ -18,7 +18,7 @@ mod task;
 
 pub use candidate::JudgedCandidate;
 pub use comparison::{Comparison, compare};
-pub use judge::{Verdict, judge};
+pub use judge::{Verdict, hidden_runner, judge};
 pub use predictions::write_predictions;
 pub use rescore::{Rescored, rescore, rescored_table};
 pub use row::EvalRow;
@@ -28,6 +28,7 @@ pub use summary::{StrategySummary, summarise};
 pub use table::{comparison_table, markdown_table};
 pub use task::{Task, read_tasks};
 
+use crate::lang::LangError;
 use crate::search::SearchError;
 use crate::verify::VerifyError;
 use crate::workspace::WorkspaceError;
@@ -84,6 +85,8 @@ pub enum EvalError {
     NotMeasured { signal: &'static str },
     #[error(transparent)]
     Search(#[from] SearchError),
+    #[error(transparent)]
+    Lang(#[from] LangError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
     #[error(transparent)]

@@ -1,7 +1,7 @@
 //! Runs strategies over tasks, some tasks side by side, and judges what comes out.
 //! Whatever is on disk already is not done again.
 use super::candidate::JudgedCandidate;
-use super::judge::judge;
+use super::judge::{hidden_runner, judge};
 use super::results::{RESULTS_FILE, Results};
 use super::row::{EvalRow, run_name};
 use super::{EvalError, Task};
@@ -10,7 +10,7 @@ use crate::base::{BranchId, Budget, Gate, Strategy};
 use crate::engine::Engine;
 use crate::record::{RECORD_FILE, read_record};
 use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, end_anew, solve};
-use crate::verify::{RunnerLimits, TestRunner};
+use crate::verify::OwnTests;
 use crate::workspace::Sandbox;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -190,7 +190,7 @@ impl EvalWorker<'_> {
             seed: run.seed,
             budget: request.budget,
             gate: request.gate.clone(),
-            test_cmd: None,
+            own_tests: OwnTests::default(),
         };
         let state = match ended_run(&run_dir)? {
             Some(ended) => ended,
@@ -296,7 +296,7 @@ fn ended_run(run_dir: &Path) -> Result<Option<RunState>, EvalError> {
 
 /// Judges the selected patch, and every other trajectory's for the oracle.
 fn judged(run: &Run<'_>, state: &RunState, sandbox: &Sandbox) -> Result<EvalRow, EvalError> {
-    let runner = TestRunner::new(sandbox, RunnerLimits::default(), None)?;
+    let runner = hidden_runner(run.task, sandbox)?;
     let scratch = tempfile::tempdir()
         .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
     let mut verdicts: HashMap<&str, (bool, Option<String>)> = HashMap::new();

@@ -4,6 +4,7 @@ use crate::base::{
     UsageByPurpose,
 };
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,9 @@ pub struct RunStarted {
     pub issue: String,
     /// Command that runs the repository's tests, if the user named one.
     pub test_cmd: Option<String>,
+    /// Where that command writes JUnit XML, relative to the repository's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub junit: Option<PathBuf>,
     /// Names of the tools that the agent has; empty: the usual ones.
     #[serde(default)]
     pub tools: Vec<String>,

@@ -150,6 +150,7 @@ mod tests {
             repo_prefix: String::new(),
             issue: String::new(),
             test_cmd: None,
+            junit: None,
             tools: Vec::new(),
             base_tree: String::new(),
             prompt_text: String::new(),

@@ -1,8 +1,9 @@
 //! The model's additions to the suite, asked for behind the trajectories.
 use super::controller::{Controller, SearchError};
 use crate::base::{AugmentSettings, RngKey, SamplerSettings};
+use crate::lang::{Dropped, TestSource};
 use crate::record::BranchEnded;
-use crate::verify::{AugmentRequest, Dropped, TestSource, augment};
+use crate::verify::{AugmentRequest, augment};
 use crate::workspace::TreeId;
 
 /// Of requests behind a trajectory that was asked before; the first answer of

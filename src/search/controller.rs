@@ -7,6 +7,7 @@ use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, AgentError, Dialect, Memory, ToolSet};
 use crate::base::{BranchId, GateSignal, PointWeights, Recovery, StepId, Strategy, UsageByPurpose};
 use crate::engine::{Engine, EngineError, Finish};
+use crate::lang::LangError;
 use crate::record::{BranchStarted, BranchStatus, Event, ForkPoint, RecordError};
 use crate::verify::{Bench, VerifyError};
 use crate::workspace::{Sandbox, TreeId, WorkspaceError};
@@ -19,6 +20,8 @@ pub enum SearchError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Agent(#[from] AgentError),
+    #[error(transparent)]
+    Lang(#[from] LangError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
     #[error(transparent)]

@@ -99,7 +99,8 @@ fn is_same_search(old: &RunStarted, request: &SolveRequest<'_>) -> bool {
         && old.seed == request.seed
         && old.budget == request.budget
         && old.gate == request.gate
-        && old.test_cmd == request.test_cmd
+        && old.test_cmd == request.own_tests.command
+        && old.junit == request.own_tests.junit
 }
 
 fn asks_a_model(strategy: &Strategy) -> bool {

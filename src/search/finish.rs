@@ -3,9 +3,10 @@ use super::controller::{Controller, SearchError};
 use super::judge::JUDGE_TRAJECTORY;
 use super::patch::written_tests;
 use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
+use crate::lang::{SourceKind, TestSource};
 use crate::record::{BranchEnded, Event, RunEnded, SuiteRun, TrajectoryJudged, Voted};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
-use crate::verify::{SourceKind, TestSource, evaluate, gate, plan};
+use crate::verify::{evaluate, gate, plan};
 use crate::workspace::TreeId;
 
 /// What the suite says of the patches.

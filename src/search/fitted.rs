@@ -28,7 +28,7 @@ pub(super) fn example_literal(suite: &str, before: &RepoView, after: &RepoView) 
 /// What a repository's sources quote, its tests left out.
 fn of_program(view: &RepoView) -> BTreeSet<&str> {
     let files = view.files.iter();
-    let sources = files.filter(|file| file.is_python() && !file.is_test());
+    let sources = files.filter(|file| file.is_source());
     sources
         .filter_map(|file| file.text.as_deref())
         .flat_map(literals)

@@ -9,8 +9,9 @@ use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, Dialect, RepoView, Scope, first_prompt};
 use crate::base::{Budget, Gate, Strategy, UsageByPurpose};
 use crate::engine::Engine;
+use crate::lang::{Runner, RunnerLimits};
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
-use crate::verify::{Bench, RunnerLimits, TestRunner, plan};
+use crate::verify::{Bench, OwnTests, TestRunner, plan};
 use crate::workspace::{Sandbox, Shadow, TreeId, repository_prefix};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,7 +27,7 @@ pub struct SolveRequest<'a> {
     pub seed: u64,
     pub budget: Budget,
     pub gate: Option<Gate>,
-    pub test_cmd: Option<String>,
+    pub own_tests: OwnTests,
 }
 
 /// What a run works with, new or resumed.
@@ -56,7 +57,7 @@ pub fn solve(
     let runner = TestRunner::for_files(
         tools.sandbox,
         RunnerLimits::default(),
-        request.test_cmd.clone(),
+        request.own_tests.clone(),
         &shadow.files(&base)?,
     )?;
     let bench = places.bench(&shadow, &runner, &base);
@@ -64,7 +65,11 @@ pub fn solve(
     let mut suite = plan(&bench, &[], request.issue)?;
     suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
     let view = base_view(&bench, &places)?;
-    let mut config = agent_config(request.strategy, request.test_cmd.as_deref());
+    let mut config = agent_config(
+        request.strategy,
+        request.own_tests.command.as_deref(),
+        runner.runner(),
+    );
     config.scope = Scope::of(&view, &suite.suite);
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
@@ -84,7 +89,7 @@ pub fn solve(
     let mut sources = view
         .files
         .iter()
-        .filter(|file| file.is_python() && !file.is_test() && config.scope.shows(&file.path))
+        .filter(|file| file.is_source() && config.scope.shows(&file.path))
         .filter(|file| {
             file.text
                 .as_deref()
@@ -109,7 +114,8 @@ pub fn solve(
         repo: request.repo.display().to_string(),
         repo_prefix: repository_prefix(request.repo)?,
         issue: request.issue.into(),
-        test_cmd: request.test_cmd.clone(),
+        test_cmd: request.own_tests.command.clone(),
+        junit: request.own_tests.junit.clone(),
         tools: config
             .tools
             .names()
@@ -153,7 +159,10 @@ pub(super) fn with_bench<T>(
     let runner = TestRunner::for_files(
         sandbox,
         RunnerLimits::default(),
-        start.test_cmd.clone(),
+        OwnTests {
+            command: start.test_cmd.clone(),
+            junit: start.junit.clone(),
+        },
         &shadow.files(&base)?,
     )?;
     work(&places, &places.bench(&shadow, &runner, &base))
@@ -167,7 +176,7 @@ fn go_on(
     tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let strategy = start.strategy.clone();
-    let mut config = agent_config(&strategy, start.test_cmd.as_deref());
+    let mut config = agent_config(&strategy, start.test_cmd.as_deref(), bench.runner.runner());
     if !start.tools.is_empty() {
         let names: Vec<&str> = start.tools.iter().map(String::as_str).collect();
         config.tools = config.tools.only(&names);
@@ -246,15 +255,13 @@ fn base_view(bench: &Bench<'_>, places: &Places) -> Result<RepoView, SearchError
     Ok(view)
 }
 
-fn agent_config(strategy: &Strategy, test_cmd: Option<&str>) -> AgentConfig {
+fn agent_config(strategy: &Strategy, test_cmd: Option<&str>, runner: &dyn Runner) -> AgentConfig {
     let mut config = if strategy.one_turn {
         AgentConfig::one_turn()
     } else {
         AgentConfig::agent()
     };
-    if let Some(test_cmd) = test_cmd {
-        config.test_cmd = test_cmd.to_owned();
-    }
+    config.test_cmd = test_cmd.unwrap_or(runner.test_command()).to_owned();
     config
 }
 

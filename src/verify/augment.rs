@@ -1,11 +1,11 @@
 //! The model's additions to the suite (section 2.2): asked for behind what a
 //! trajectory has seen, checked by the runner, repaired a few times or dropped.
 use super::bench::Bench;
-use super::suite::{Dropped, SourceKind, TestSource};
 use super::{AugmentRequest, VerifyError};
 use crate::agent::{Dialect, Segment, encode};
 use crate::base::{Purpose, SeqId};
 use crate::engine::{Engine, EngineError, GenerateJob, PrefixCache};
+use crate::lang::{Dropped, SourceKind, TestSource};
 
 const SYSTEM: &str = include_str!("prompts/augment_system.md");
 const REPAIR: &str = include_str!("prompts/repair.md");

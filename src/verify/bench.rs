@@ -1,12 +1,11 @@
 //! Where tests are run: copies of trees, and the suite in them.
+use super::VerifyError;
 use super::changed::{changed_files, changed_lines};
-use super::nextest::BUILD_ID;
 use super::repository::restore_tests;
 use super::runner::TestRunner;
 use super::suite::is_stated;
-use super::trace::trace;
-use super::{ChangedLines, VerifyError};
 use crate::base::BranchId;
+use crate::lang::ChangedLines;
 use crate::record::{Coverage, Reached, SuiteBuilt, SuiteRun};
 use crate::workspace::{Shadow, TreeId};
 use std::path::{Path, PathBuf};
@@ -47,10 +46,10 @@ impl Bench<'_> {
             return Ok(Vec::new());
         }
         let dir = self.copy(self.base)?;
-        match trace(self.runner.sandbox(), dir.path(), &suite.text, &names) {
-            Err(VerifyError::Script { .. }) => Ok(Vec::new()),
-            reached => reached,
-        }
+        Ok(self
+            .runner
+            .runner()
+            .reached(dir.path(), &suite.text, &names)?)
     }
 
     /// Runs the suite on one tree, by the base's version of the test files; the
@@ -63,7 +62,11 @@ impl Bench<'_> {
     ) -> Result<(SuiteRun, Option<String>), VerifyError> {
         let patched = self.patched(tree, suite)?;
         let run = self.run_in(&patched, branch, suite)?;
-        let build = run.tests.iter().find(|test| test.id == BUILD_ID);
+        let build_id = self.runner.runner().build_id();
+        let build = run
+            .tests
+            .iter()
+            .find(|test| build_id == Some(test.id.as_str()));
         let build = build.map(|test| test.message.clone());
         Ok((run, patched.fault.or(build)))
     }
@@ -113,7 +116,7 @@ impl Bench<'_> {
         text: &str,
     ) -> Result<Option<String>, VerifyError> {
         let dir = self.copy(tree)?;
-        self.runner.runner().source_fault(dir.path(), text)
+        Ok(self.runner.runner().source_fault(dir.path(), text)?)
     }
 
     fn run_in(
@@ -160,7 +163,7 @@ impl Bench<'_> {
             }
             _ => {}
         }
-        if text.is_empty() {
+        if text.is_empty() || file.is_empty() {
             return Ok(Vec::new());
         }
         let folder = path.parent().unwrap_or(dir);

@@ -1,12 +1,8 @@
 //! What a patch changes, by file and line.
 use super::VerifyError;
-use super::repository::{is_test_side, list_files};
+use crate::lang::{ChangedLines, is_test_side, list_files};
 use similar::{ChangeTag, TextDiff};
-use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Lines (from 1) that a patch adds or changes, by path relative to the root.
-pub type ChangedLines = BTreeMap<String, Vec<u32>>;
 
 /// Files of `dir` that `base` has otherwise or not at all; links left out.
 pub(super) fn changed_files(base: &Path, dir: &Path) -> Result<Vec<String>, VerifyError> {

@@ -5,6 +5,7 @@
 //! so it ranks only patches that are equal on the others, and only where more
 //! than half of the different patches pass it: one that a patch was fitted to,
 //! or that a patch's own author wrote, cannot lift that patch alone.
+use crate::lang::is_container;
 use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestResult, WrittenTest};
 use crate::verify::suite::is_of_issue;
 use std::collections::{HashMap, HashSet};
@@ -59,13 +60,6 @@ fn class_of(id: &str, on_base: &Results<'_>, on_patches: &[Results<'_>]) -> Test
     } else {
         TestClass::Unsatisfied
     }
-}
-
-/// What an error of collection has as its id: a file's path, or a part of a
-/// file with `::*`.
-fn is_container(id: &str) -> bool {
-    let is_file = [".py", ".rs", ".toml"].iter().any(|end| id.ends_with(end));
-    (is_file && !id.contains("::")) || id.ends_with("::*")
 }
 
 /// The ids that what a test is in would have, the file's first.

@@ -3,29 +3,17 @@
 use super::VerifyError;
 use super::bench::Bench;
 use super::changed::changed_files;
-use super::repository::list_files;
-use super::script::Script;
+use crate::lang::{self, LangError, list_files};
 use crate::workspace::TreeId;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::path::Path;
-
-const CODE: Script = Script {
-    name: "code.py",
-    text: include_str!("code.py"),
-};
-
-#[derive(Serialize)]
-struct Request<'a> {
-    files: &'a [String],
-}
 
 impl Bench<'_> {
     /// A digest of how the code of `tree` differs from the base's, the files `aside`
     /// left out: empty where only comments, layout or documentation do.
     ///
-    /// Python is compared by its syntax trees, everything else byte by byte. `None` where
-    /// that cannot be told. Cost: two copies of a tree and two starts of Python.
+    /// Each language compares its own files, by syntax trees or words; everything else is
+    /// compared byte by byte. `None` where that cannot be told. Cost: two copies of a tree.
     pub fn code_of(&self, tree: &TreeId, aside: &[String]) -> Result<Option<String>, VerifyError> {
         let (base, dir) = (self.copy(self.base)?, self.copy(tree)?);
         let mut files = changed_files(base.path(), dir.path())?;
@@ -35,10 +23,10 @@ impl Bench<'_> {
         let digests = |dir: &Path| self.digests(dir, &files);
         let (before, after) = match (digests(base.path()), digests(dir.path())) {
             (Ok(before), Ok(after)) => (before, after),
-            (Err(VerifyError::Script { .. }), _) | (_, Err(VerifyError::Script { .. })) => {
+            (Err(LangError::Script { .. }), _) | (_, Err(LangError::Script { .. })) => {
                 return Ok(None);
             }
-            (Err(error), _) | (_, Err(error)) => return Err(error),
+            (Err(error), _) | (_, Err(error)) => return Err(error.into()),
         };
         let mut changed: Vec<String> = files
             .iter()
@@ -54,25 +42,29 @@ impl Bench<'_> {
     }
 
     /// A digest of each file of `dir`; of one that is not there a word.
-    fn digests(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, VerifyError> {
-        let python: Vec<String> = files
-            .iter()
-            .filter(|file| file.ends_with(".py"))
-            .cloned()
-            .collect();
-        let parsed: Vec<Option<String>> = match python.is_empty() {
-            true => Vec::new(),
-            false => CODE.run(self.runner.sandbox(), dir, &Request { files: &python })?,
+    fn digests(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, LangError> {
+        let mut found: Vec<Option<String>> = vec![None; files.len()];
+        for language in lang::all() {
+            let own: Vec<usize> = (0..files.len())
+                .filter(|&at| lang::of_path(&files[at]).name() == language.name())
+                .collect();
+            let paths: Vec<String> = own.iter().map(|&at| files[at].clone()).collect();
+            let digests = match paths.is_empty() {
+                true => Vec::new(),
+                false => language.code_digests(self.runner.sandbox(), dir, &paths)?,
+            };
+            for (at, digest) in own.into_iter().zip(digests) {
+                found[at] = digest;
+            }
+        }
+        let of_bytes = |file: &String| match std::fs::read(dir.join(file)) {
+            Ok(bytes) => hex(&bytes),
+            Err(_) => "gone".to_owned(),
         };
-        let of_file = |file: &String| {
-            let at = python.iter().position(|other| other == file);
-            let parsed = at.and_then(|at| parsed.get(at).cloned().flatten());
-            parsed.unwrap_or_else(|| match std::fs::read(dir.join(file)) {
-                Ok(bytes) => hex(&bytes),
-                Err(_) => "gone".to_owned(),
-            })
-        };
-        Ok(files.iter().map(of_file).collect())
+        let all = files.iter().zip(found);
+        Ok(all
+            .map(|(file, digest)| digest.unwrap_or_else(|| of_bytes(file)))
+            .collect())
     }
 }
 

@@ -3,8 +3,8 @@
 use super::VerifyError;
 use super::bench::Bench;
 use super::classes::{classify, written_tests};
-use super::suite::SourceKind;
 use crate::base::BranchId;
+use crate::lang::SourceKind;
 use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestResult};
 use crate::workspace::TreeId;
 use std::collections::HashMap;

@@ -3,50 +3,33 @@
 //! the repository, classed as section 2.2 asks.
 //!
 //! Counts come from the runner's JUnit XML only, never from a model.
-mod apart;
 mod augment;
 mod bench;
-mod build;
 mod changed;
 mod classes;
 mod code;
-mod compile;
+mod command;
 mod evaluate;
-mod examples;
-mod junit;
-mod nextest;
 mod patch;
 mod plan;
-mod pytest;
 mod repository;
 mod runner;
-mod rust_suite;
-mod script;
 mod suite;
-mod trace;
 
 pub use augment::augment;
 pub use bench::Bench;
-pub use changed::ChangedLines;
 pub use classes::{classify, counted, gate, is_counted, pass_rate, written_rate};
-pub use compile::compile_faults;
 pub use evaluate::{Evaluation, evaluate};
-pub use examples::{IssueExamples, issue_examples};
-pub use junit::{count, parse_junit};
 pub use patch::apply_patch;
 pub use plan::{Plan, plan};
-pub(crate) use repository::{list_files, replace_file};
-pub use repository::{repository_tests, restore_tests};
-pub use runner::{Ran, Runner, RunnerLimits, TestRunner};
-pub use rust_suite::RUST_SUITE_FILE;
-pub use suite::{
-    Consolidated, Dropped, SUITE_FILE, SourceKind, TestSource, consolidate, is_of_suite, is_stated,
-    must_pass, unmet,
-};
-pub use trace::trace;
+pub(crate) use repository::replace_file;
+pub use repository::restore_tests;
+pub use runner::{OwnTests, TestRunner};
+pub use suite::{is_of_suite, is_stated, must_pass, unmet};
 
 use crate::base::{AugmentSettings, RngKey, SamplerSettings, SeqId};
 use crate::engine::EngineError;
+use crate::lang::LangError;
 use crate::workspace::{TreeId, WorkspaceError};
 use std::path::{Path, PathBuf};
 
@@ -78,26 +61,23 @@ pub enum VerifyError {
     Workspace(#[from] WorkspaceError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Lang(LangError),
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error(
-        "{} cannot import pytest; install it there (`{} -m pip install pytest`), \
-         name another interpreter with --python, or a command of your own with --test-cmd",
-        python.display(), python.display()
-    )]
-    NoPytest { python: PathBuf },
-    /// Cargo or cargo-nextest is missing: a sentence that says what to do.
-    #[error("{0}")]
-    NoNextest(String),
-    #[error("the helper script {script} failed: {output}")]
-    Script {
-        script: &'static str,
-        output: String,
-    },
+}
+
+impl From<LangError> for VerifyError {
+    fn from(error: LangError) -> Self {
+        match error {
+            LangError::Workspace(error) => Self::Workspace(error),
+            error => Self::Lang(error),
+        }
+    }
 }
 
 impl VerifyError {

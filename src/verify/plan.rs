@@ -1,7 +1,7 @@
 //! From sources to a suite that can be collected on the base.
 use super::VerifyError;
 use super::bench::Bench;
-use super::suite::{Consolidated, Dropped, TestSource};
+use crate::lang::{Consolidated, Dropped, TestSource};
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome};
 
 /// The suite, and its first run on the base.

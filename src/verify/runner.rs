@@ -1,169 +1,64 @@
 //! Runs tests in the sandbox, by the runner that fits the repository or by the
-//! user's own command. JUnit XML is the contract.
-use super::examples::IssueExamples;
-use super::junit::{count, parse_junit};
-use super::nextest::NextestRunner;
-use super::pytest::PytestRunner;
-use super::script::{private_dir, private_name, read_private};
-use super::suite::{Consolidated, TestSource};
-use super::{ChangedLines, VerifyError};
+//! user's own command.
+use super::VerifyError;
+use super::command::CommandRunner;
 use crate::base::BranchId;
+use crate::lang::{
+    self, ChangedLines, LangError, Ran, Runner, RunnerLimits, TEST_CMD_ID, count, end_of,
+    parse_generic, private_dir, private_name, read_private,
+};
 use crate::record::{Coverage, SuiteRun, TestOutcome, TestResult};
-use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, WorkspaceError};
-use std::path::Path;
+use crate::workspace::{CommandEnd, CommandOutput, Sandbox};
+use std::path::{Path, PathBuf};
 
-/// The one outcome of a command of the user's that is no pytest.
-const TEST_CMD_ID: &str = "test-cmd";
-/// Lines of a dead run's output that go into a message.
-const TAIL_LINES: usize = 4;
-
-/// Limits of a run of tests.
-#[derive(Clone, Copy, Debug)]
-pub struct RunnerLimits {
-    /// One test with its set-up and tear-down, or one file's import, seconds.
-    pub test_s_max: u64,
-    /// The whole run, tests that are run apart included, seconds; a build
-    /// before it is not counted.
-    pub run_s_max: u64,
-    /// Memory, processes, files and output of one command; its wall time is
-    /// set by the runner.
-    pub command: Limits,
-}
-
-impl Default for RunnerLimits {
-    fn default() -> Self {
-        Self {
-            test_s_max: 5,
-            run_s_max: 120,
-            command: Limits {
-                wall_s_max: 120,
-                memory_bytes_max: 2 << 30,
-                processes_max: 128,
-                file_bytes_max: 64 << 20,
-                output_bytes_max: 16_000,
-            },
-        }
-    }
-}
-
-impl RunnerLimits {
-    /// The command limits with a wall time.
-    pub(super) fn wall(&self, seconds: u64) -> Limits {
-        Limits {
-            wall_s_max: seconds.max(1),
-            ..self.command
-        }
-    }
-}
-
-/// What one run of tests found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ran {
-    pub tests: Vec<TestOutcome>,
-    /// A sentence where the run as a whole went wrong.
-    pub fault: Option<String>,
-}
-
-/// A way to run the tests of a repository.
-///
-/// The contract is JUnit XML: results and counts are read from it and from
-/// nothing else. Whatever keeps the XML from being written (a file that cannot
-/// be collected, a process that hangs) is an `Error` outcome of what is at
-/// fault, so that the rest still counts. Each test runs in a process of its
-/// own, within [`RunnerLimits::test_s_max`], and is stopped there.
-pub trait Runner {
-    /// For messages: `pytest`.
-    fn name(&self) -> &'static str;
-    /// Where the consolidated suite stands, relative to the repository's root.
-    fn suite_file(&self) -> &'static str;
-    /// Whether a path is a test file by its name.
-    fn is_test_file(&self, path: &str) -> bool;
-    /// Whether a test of the suite can be made of this file.
-    fn is_source(&self, path: &str) -> bool;
-    /// What to run of a repository with these files: paths, in order.
-    fn targets(&self, files: &[String]) -> Vec<String>;
-    /// The issue's own examples as sources of tests.
-    fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, VerifyError>;
-    /// One suite of many sources.
-    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError>;
-    /// Why a source of this text cannot be collected in `dir`, a copy of a
-    /// tree, by its own fault or for what it imports; the suite's file there is
-    /// written over.
-    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, VerifyError>;
-    /// What a model is told to write tests, with a place for `{{known}}` ones.
-    fn request_for_tests(&self) -> &'static str;
-    /// One sentence for each of `files` (relative to `dir`) that does not
-    /// compile, as far as that is known without running anything.
-    fn compile_faults(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, VerifyError>;
-    /// Runs `targets` (files or ids, relative to `dir`) with `dir` as the root.
-    /// The runner itself leaves no file in `dir`.
-    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, VerifyError>;
-    /// How many of `changed` lines `targets` run; `None` where it cannot be told.
-    fn coverage(
-        &self,
-        dir: &Path,
-        targets: &[String],
-        changed: &ChangedLines,
-    ) -> Result<Option<Coverage>, VerifyError>;
-    /// Where it runs them.
-    fn sandbox(&self) -> &Sandbox;
-    /// Limits of a command of the user's that runs them.
-    fn command_limits(&self) -> Limits;
+/// The user's way to run the repository's own tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnTests {
+    /// A shell command line; `None`: by the runner that fits the repository.
+    ///
+    /// Where it runs pytest, it is given a place for JUnit XML at its end (so pytest has
+    /// to come last). A command that leaves no XML is one test, `test-cmd`, which passes
+    /// with exit status 0.
+    pub command: Option<String>,
+    /// Where the command writes JUnit XML, relative to the repository's root.
+    pub junit: Option<PathBuf>,
 }
 
 /// Runs a repository's tests and the consolidated suite.
 pub struct TestRunner<'a> {
     sandbox: &'a Sandbox,
-    test_cmd: Option<String>,
+    own: OwnTests,
     runner: Box<dyn Runner + 'a>,
 }
 
 impl<'a> TestRunner<'a> {
-    /// Runs tests by pytest. Checks that the interpreter has it, unless the
-    /// user named a command.
+    /// Runs tests by what the repository is, given by its `files` (paths of the base,
+    /// relative to its root): the runner of the first language whose project it is.
     ///
-    /// A `test_cmd` is a shell command line for the repository's own tests. If
-    /// pytest occurs in it, it is given a place for the XML at its end (so
-    /// pytest has to come last); otherwise its exit status counts as one test
-    /// called `test-cmd`. Errors: `NoPytest`.
-    pub fn new(
-        sandbox: &'a Sandbox,
-        limits: RunnerLimits,
-        test_cmd: Option<String>,
-    ) -> Result<Self, VerifyError> {
-        let pytest = PytestRunner::new(sandbox, limits)?;
-        if !pytest.is_there() && test_cmd.is_none() {
-            return Err(VerifyError::NoPytest {
-                python: sandbox.python().to_owned(),
-            });
-        }
-        Ok(Self {
-            sandbox,
-            test_cmd,
-            runner: Box::new(pytest),
-        })
-    }
-
-    /// The same by what the repository is: cargo-nextest where `files` (paths
-    /// of the base, relative to its root) hold a `Cargo.toml` at the root and
-    /// no test file of Python's, else pytest.
-    ///
-    /// Errors: `NoPytest`; `NoNextest` with what to do.
+    /// Errors: the runner, or what it needs, is missing; none fits and there are tests
+    /// of a language that has one (`NoPytest`).
     pub fn for_files(
         sandbox: &'a Sandbox,
         limits: RunnerLimits,
-        test_cmd: Option<String>,
+        own: OwnTests,
         files: &[String],
     ) -> Result<Self, VerifyError> {
-        let is_rust = files.iter().any(|path| path == "Cargo.toml")
-            && super::repository_tests(files).is_empty();
-        if !is_rust {
-            return Self::new(sandbox, limits, test_cmd);
-        }
+        let runner = match lang::runner_for(sandbox, limits, files) {
+            // The user's command runs the repository's tests; a suite of the program's
+            // own is not needed for that.
+            Err(LangError::NoPytest { .. } | LangError::NoRunner(_)) if own.command.is_some() => {
+                None
+            }
+            runner => runner?,
+        };
+        let runner = match runner {
+            Some(runner) => runner,
+            None => Box::new(CommandRunner::new(sandbox, limits)),
+        };
         Ok(Self {
             sandbox,
-            test_cmd,
-            runner: Box::new(NextestRunner::new(sandbox, limits)?),
+            own,
+            runner,
         })
     }
 
@@ -203,7 +98,7 @@ impl<'a> TestRunner<'a> {
         suite: &[String],
         repository: &[String],
     ) -> Result<SuiteRun, VerifyError> {
-        let Some(command) = &self.test_cmd else {
+        let Some(command) = &self.own.command else {
             return self.run(branch, dir, &[suite, repository].concat());
         };
         let mut run = self.run(branch, dir, suite)?;
@@ -230,62 +125,66 @@ impl<'a> TestRunner<'a> {
         repository: &[String],
         changed: &ChangedLines,
     ) -> Result<Option<Coverage>, VerifyError> {
-        let own = match self.test_cmd {
+        let own = match self.own.command {
             Some(_) => &[][..],
             None => repository,
         };
-        self.runner.coverage(dir, &[suite, own].concat(), changed)
+        let targets = [suite, own].concat();
+        Ok(self.runner.coverage(dir, &targets, changed)?)
     }
 
     fn run_test_cmd(&self, dir: &Path, command: &str) -> Result<Ran, VerifyError> {
         let (sandbox, limits) = (self.runner.sandbox(), self.runner.command_limits());
-        if !command.contains("pytest") {
+        if let Some(path) = &self.own.junit {
+            let place = dir.join(path);
+            // A file that the repository holds is not taken for the command's.
+            std::fs::remove_file(&place).ok();
             let output = sandbox.shell(dir, command, &limits)?;
-            let fault = (output.end == CommandEnd::TimedOut)
-                .then(|| format!("the test command {}", end_of(&output)));
-            return Ok(Ran {
-                tests: vec![command_outcome(&output)],
-                fault,
-            });
+            let xml = read_private(&place);
+            let tests = xml.and_then(|xml| parse_generic(&String::from_utf8_lossy(&xml)));
+            return Ok(with_xml(tests, &output, &format!("at {}", path.display())));
         }
-        let attempt = attempt(dir, |xml| {
-            // The command may change its directory: the place is absolute.
-            let line = format!(
-                "EGSS_JUNIT=\"$PWD/{xml}\"; export EGSS_JUNIT; {command} --junitxml=\"$EGSS_JUNIT\""
-            );
-            sandbox.shell(dir, &line, &limits)
-        })?;
-        Ok(match attempt.tests {
-            Some(tests) => Ran { tests, fault: None },
-            None => Ran {
-                fault: Some(format!(
-                    "the test command left no JUnit XML: it {}",
-                    end_of(&attempt.output)
-                )),
-                tests: vec![command_outcome(&attempt.output)],
-            },
+        for language in lang::all() {
+            let private = private_dir(dir)?;
+            let xml = format!("{}/junit.xml", private_name(private.path()));
+            let Some(line) = language.with_junit(command, &xml) else {
+                continue;
+            };
+            let output = sandbox.shell(dir, &line, &limits)?;
+            let xml = read_private(&private.path().join("junit.xml"));
+            let tests =
+                xml.and_then(|xml| language.read_junit(&String::from_utf8_lossy(&xml), dir));
+            return Ok(with_xml(tests, &output, ""));
+        }
+        let output = sandbox.shell(dir, command, &limits)?;
+        let fault = (output.end == CommandEnd::TimedOut)
+            .then(|| format!("the test command {}", end_of(&output)));
+        Ok(Ran {
+            tests: vec![command_outcome(&output)],
+            fault,
         })
     }
 }
 
-/// A command's end with what its XML said, if there was any.
-pub(super) struct Attempt {
-    pub output: CommandOutput,
-    pub tests: Option<Vec<TestOutcome>>,
-}
-
-/// Runs a command that writes pytest's XML to the path it is given (relative to
-/// `dir`), and reads that. The place is new and of an unguessable name, so
-/// a file that the repository holds is never taken for it.
-pub(super) fn attempt(
-    dir: &Path,
-    command: impl FnOnce(&str) -> Result<CommandOutput, WorkspaceError>,
-) -> Result<Attempt, VerifyError> {
-    let private = private_dir(dir)?;
-    let output = command(&format!("{}/junit.xml", private_name(private.path())))?;
-    let tests = read_private(&private.path().join("junit.xml"))
-        .and_then(|bytes| parse_junit(&String::from_utf8_lossy(&bytes), dir));
-    Ok(Attempt { output, tests })
+/// A command's outcomes by its XML, or its exit status where there is none.
+fn with_xml(tests: Option<Vec<TestOutcome>>, output: &CommandOutput, place: &str) -> Ran {
+    match tests {
+        Some(tests) => Ran { tests, fault: None },
+        None => {
+            let place = if place.is_empty() {
+                String::new()
+            } else {
+                format!(" {place}")
+            };
+            Ran {
+                fault: Some(format!(
+                    "the test command left no JUnit XML{place}: it {}",
+                    end_of(output)
+                )),
+                tests: vec![command_outcome(output)],
+            }
+        }
+    }
 }
 
 fn suite_run(branch: Option<BranchId>, ran: Ran) -> SuiteRun {
@@ -312,39 +211,5 @@ fn command_outcome(output: &CommandOutput) -> TestOutcome {
             _ => end_of(output),
         },
         ms: output.wall_ms,
-    }
-}
-
-/// What could not be run, by its own fault.
-pub(super) fn at_fault(id: &str, output: &CommandOutput) -> TestOutcome {
-    error_outcome(id, end_of(output), output.wall_ms)
-}
-
-pub(super) fn error_outcome(id: &str, message: String, ms: u64) -> TestOutcome {
-    TestOutcome {
-        id: id.to_owned(),
-        result: TestResult::Error,
-        message,
-        ms,
-    }
-}
-
-/// How a command ended, as the rest of a sentence.
-pub(super) fn end_of(output: &CommandOutput) -> String {
-    let end = match output.end {
-        CommandEnd::TimedOut => {
-            return format!("took longer than {} s", output.wall_ms / 1_000);
-        }
-        CommandEnd::Signalled(signal) => format!("died of signal {signal}"),
-        CommandEnd::Exited(status) => format!("ended with status {status}"),
-    };
-    let lines: Vec<&str> = output
-        .text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    match lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n") {
-        tail if tail.is_empty() => end,
-        tail => format!("{end}: {tail}"),
     }
 }

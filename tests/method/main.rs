@@ -14,6 +14,7 @@ use egss::search::{
     JUDGE_CALL, NoWatcher, OtherModel, Others, RunState, SolveRequest, Tools, end_anew, solve,
     strategy_named,
 };
+use egss::verify::OwnTests;
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
 
@@ -74,7 +75,7 @@ fn asked<T>(
         seed: 3,
         budget,
         gate,
-        test_cmd: None,
+        own_tests: OwnTests::default(),
     };
     let tools = Tools {
         engine,

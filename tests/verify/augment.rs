@@ -1,13 +1,12 @@
 //! Tests that a model adds, by an engine that says what is written here.
-use crate::support::{FAULTY, FIXED, Repository, limits, sandbox, source};
+use crate::support::{FAULTY, FIXED, Repository, limits, python_runner, sandbox, source};
 use egss::agent::ChatMl;
 use egss::base::{AugmentSettings, Purpose, RngKey, SamplerSettings, SeqId};
 use egss::engine::scripted::{Line, ScriptedEngine};
 use egss::engine::{Engine, PrefixCache};
+use egss::lang::{Dropped, SUITE_FILE, TestSource};
 use egss::record::TestClass;
-use egss::verify::{
-    AugmentRequest, Dropped, SUITE_FILE, TestRunner, TestSource, augment, gate, pass_rate,
-};
+use egss::verify::{AugmentRequest, TestRunner, augment, gate, pass_rate};
 
 const GOOD: &str = "Here they are.\n```python\nfrom mod import double\n\n\ndef test_seven():\n    assert double(7) == 14\n```\n";
 const NOT_COMPILING: &str = "```python\ndef test_seven(:\n    assert double(7) == 14\n```";
@@ -40,7 +39,7 @@ fn asked(answers: &[&str], behind: bool, tokens_max: u64) -> Asked {
     engine.compute(&[seq], Purpose::Agent, &mut |_| {}).unwrap();
     let sandbox = sandbox();
     let repository = Repository::new(&[("mod.py", FAULTY)]);
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     let known = ["test_x".to_owned()];
     let request = AugmentRequest {
         settings: AugmentSettings::of(1),
@@ -150,7 +149,7 @@ fn a_spent_token_budget_drops_it_by_name() {
 #[test]
 fn a_models_wrong_test_has_no_say_over_what_the_issue_states() {
     let sandbox = sandbox();
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     let wrong = "from mod import double\ndef test_issue_stated_9(): assert double(7) == 9\n";
     let kept = "from mod import double\ndef test_kept(): assert double(7) == 9 or double(1) == 3\n";
     let fitted = "def double(x):\n    return 9 if x == 7 else x * 2\n";

@@ -1,11 +1,12 @@
 //! Plans and evaluations over planted tests and patches.
-use crate::support::{FAULTY, FIXED, Repository, evaluated, limits, results, sandbox, source};
+use crate::support::{
+    FAULTY, FIXED, Repository, evaluated, limits, python_runner, results, sandbox, source,
+};
 use egss::base::{BranchId, RngKey, SelectBy};
+use egss::lang::SUITE_FILE;
 use egss::record::{Coverage, SuiteCounts, TestClass, TestResult};
 use egss::select::{CandidatePatch, select};
-use egss::verify::{
-    Evaluation, SUITE_FILE, TestRunner, evaluate, gate, pass_rate, plan, written_rate,
-};
+use egss::verify::{Evaluation, TestRunner, evaluate, gate, pass_rate, plan, written_rate};
 use egss::workspace::Toolchain;
 use std::collections::HashMap;
 
@@ -64,7 +65,7 @@ fn flaky(world: &std::path::Path) -> String {
 fn patches_are_the_same_code_whatever_they_are_written_like() {
     let repository = Repository::new(&[("mod.py", BASE), ("notes.txt", "a\n")]);
     let sandbox = sandbox();
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     let bench = repository.bench(&runner);
     let code = |files: &[(&str, &str)]| {
         let tree = repository.tree(files);
@@ -111,7 +112,7 @@ fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides()
         .zip(0..)
         .map(|((text, _), i)| (BranchId(i), repository.tree(&[("mod.py", text)])))
         .collect();
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     let bench = repository.bench(&runner);
 
     let flaky = flaky(world.path());

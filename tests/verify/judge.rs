@@ -1,4 +1,4 @@
-use crate::support::{FAULTY, limits, sandbox};
+use crate::support::{FAULTY, limits, python_runner, sandbox};
 use egss::eval::{Task, judge};
 use egss::verify::TestRunner;
 
@@ -46,7 +46,7 @@ fn added(path: &str, text: &str) -> String {
 #[test]
 fn the_reference_patch_resolves_a_task_and_nothing_less_does() {
     let (sandbox, scratch, task) = (sandbox(), tempfile::tempdir().unwrap(), task());
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     let verdict = |patch: &str| judge(&task, patch, &runner, scratch.path()).unwrap();
 
     let gold = verdict(PATCH);
@@ -82,7 +82,7 @@ fn the_reference_patch_resolves_a_task_and_nothing_less_does() {
 #[test]
 fn a_task_whose_own_test_patch_does_not_apply_is_an_error_and_no_verdict() {
     let (sandbox, scratch, mut task) = (sandbox(), tempfile::tempdir().unwrap(), task());
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     task.test_patch = PATCH.replace("x + 2", "x + 3");
     let error = judge(&task, PATCH, &runner, scratch.path()).unwrap_err();
     assert!(

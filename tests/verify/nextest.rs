@@ -1,7 +1,8 @@
 //! The second runner: a tiny Rust package by cargo-nextest, offline.
 use crate::support::{Files, Repository, results, sandbox, source};
+use egss::lang::{RUST_SUITE_FILE, RunnerLimits};
 use egss::record::{TestClass, TestResult};
-use egss::verify::{RUST_SUITE_FILE, RunnerLimits, TestRunner};
+use egss::verify::{OwnTests, TestRunner};
 
 const MANIFEST: &str = "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
 const LIB: &str = "\
@@ -58,7 +59,7 @@ fn base() -> Repository {
 /// Without cargo-nextest this fails with the program's own sentence, which says
 /// what to do: `scripts/test` installs it.
 fn nextest<'a>(sandbox: &'a egss::workspace::Sandbox, repository: &Repository) -> TestRunner<'a> {
-    let runner = TestRunner::for_files(sandbox, limits(), None, &repository.paths());
+    let runner = TestRunner::for_files(sandbox, limits(), OwnTests::default(), &repository.paths());
     runner.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -168,7 +169,16 @@ fn a_command_of_the_users_runs_with_the_toolchain() {
     let (sandbox, repository) = (sandbox(), base());
     let command = "CARGO_TARGET_DIR=/tmp/target cargo test --offline --test api".to_owned();
     let paths = repository.paths();
-    let runner = TestRunner::for_files(&sandbox, limits(), Some(command), &paths).unwrap();
+    let runner = TestRunner::for_files(
+        &sandbox,
+        limits(),
+        OwnTests {
+            command: Some(command),
+            junit: None,
+        },
+        &paths,
+    )
+    .unwrap();
     let (plan, _) = repository.evaluated(&runner, &[], &[source("a", GOOD)], "x");
     let found = results(&plan.base);
     assert_eq!(found["test-cmd"], TestResult::Passed);

@@ -1,7 +1,8 @@
-use crate::support::{folder, limits, names, results, run, sandbox, write};
+use crate::support::{folder, limits, names, python_runner, results, run, sandbox, write};
 use egss::base::BranchId;
+use egss::lang::{RunnerLimits, SUITE_FILE};
 use egss::record::{SuiteCounts, TestResult};
-use egss::verify::{RunnerLimits, SUITE_FILE, TestRunner};
+use egss::verify::{OwnTests, TestRunner};
 
 const TEST_A: &str = "\
 import pytest, mod
@@ -210,7 +211,7 @@ fn an_import_that_ignores_its_limit_is_stopped_from_outside() {
         run_s_max: 12,
         ..limits()
     };
-    let runner = TestRunner::new(&sandbox, few, None).unwrap();
+    let runner = python_runner(&sandbox, few);
     let run = runner
         .run(None, dir.path(), &names(&["test_b.py", "test_a.py"]))
         .unwrap();
@@ -250,7 +251,16 @@ fn a_command_of_the_users_counts_by_its_xml_or_else_by_its_exit_status() {
             "def test_x(): pass\ndef test_y(): assert 0\n",
         )]);
         write(dir.path(), &[(SUITE_FILE, "def test_s(): pass\n")]);
-        let runner = TestRunner::new(&sandbox, limits(), Some(command.to_owned())).unwrap();
+        let runner = TestRunner::for_files(
+            &sandbox,
+            limits(),
+            OwnTests {
+                command: Some(command.to_owned()),
+                junit: None,
+            },
+            &names(&["sub/test_a.py"]),
+        )
+        .unwrap();
         runner
             .run_all(Some(BranchId(3)), dir.path(), &names(&[SUITE_FILE]), &[])
             .unwrap()

@@ -1,5 +1,5 @@
 use crate::support::{folder, run, sandbox, source};
-use egss::verify::{SUITE_FILE, SourceKind, consolidate, issue_examples};
+use egss::lang::{SUITE_FILE, SourceKind, consolidate, issue_examples};
 
 const FIRST: &str = "\
 import math

@@ -1,9 +1,8 @@
 //! What the tests of this binary share.
 use egss::base::BranchId;
+use egss::lang::{RunnerLimits, SourceKind, TestSource};
 use egss::record::{SuiteRun, TestResult};
-use egss::verify::{
-    Bench, Evaluation, Plan, RunnerLimits, SourceKind, TestRunner, TestSource, evaluate, plan,
-};
+use egss::verify::{Bench, Evaluation, OwnTests, Plan, TestRunner, evaluate, plan};
 use egss::workspace::{Sandbox, SandboxMode, Shadow, TreeId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +35,12 @@ pub fn limits() -> RunnerLimits {
     }
 }
 
+/// The runner of a Python repository.
+pub fn python_runner(sandbox: &Sandbox, limits: RunnerLimits) -> TestRunner<'_> {
+    let files = names(&["test_a.py"]);
+    TestRunner::for_files(sandbox, limits, OwnTests::default(), &files).unwrap()
+}
+
 pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), files);
@@ -57,7 +62,7 @@ pub fn names(targets: &[&str]) -> Vec<String> {
 /// Runs targets in a folder of these files, which is returned to be looked at.
 pub fn run(files: &[(&str, &str)], targets: &[&str]) -> (SuiteRun, tempfile::TempDir) {
     let (sandbox, dir) = (sandbox(), folder(files));
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     let run = runner.run(None, dir.path(), &names(targets)).unwrap();
     (run, dir)
 }
@@ -159,6 +164,6 @@ pub fn evaluated(
     issue: &str,
 ) -> (Plan, Evaluation) {
     let sandbox = sandbox();
-    let runner = TestRunner::new(&sandbox, limits(), None).unwrap();
+    let runner = python_runner(&sandbox, limits());
     Repository::new(base).evaluated(&runner, patches, sources, issue)
 }

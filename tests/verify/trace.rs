@@ -1,5 +1,5 @@
 use crate::support::{folder, sandbox};
-use egss::verify::trace;
+use egss::lang::trace;
 
 const PKG: &str = "\
 import functools

@@ -10,6 +10,7 @@ use egss::base::{
 };
 use egss::record::*;
 use egss::search::strategy_named;
+use egss::verify::OwnTests;
 
 /// A record under construction.
 pub struct Synthetic {
@@ -91,7 +92,7 @@ impl Synthetic {
             }),
             repo: "tests/synthetic/repo".into(),
             issue: issue.into(),
-            test_cmd: None,
+            own_tests: OwnTests::default(),
             tools: Vec::new(),
             base_tree: "0".repeat(40),
             prompt_text: format!("<|im_start|>system\nYou fix bugs.<|im_end|>\n{issue}"),

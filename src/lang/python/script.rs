@@ -1,16 +1,10 @@
-//! Runs one of this module's Python helpers in the sandbox: JSON in, JSON out.
-use super::VerifyError;
+//! Runs one of this language's helpers in the sandbox: JSON in, JSON out.
+use crate::lang::LangError;
+use crate::lang::private::{REPLY_BYTES_MAX, private_dir, private_name, read_private};
 use crate::workspace::{CommandEnd, Limits, Sandbox};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
-
-/// Name prefix of the private folders that this module makes in a workspace
-/// for the time of one command.
-pub(super) const PRIVATE_PREFIX: &str = ".egss-verify-";
-
-/// Largest reply that is read back, bytes: far above any suite.
-const REPLY_BYTES_MAX: u64 = 64 << 20;
 
 /// Limits of a helper: most parse text, which takes well under a second; one
 /// runs a few tests.
@@ -40,7 +34,7 @@ impl Script {
         sandbox: &Sandbox,
         dir: &Path,
         request: &impl Serialize,
-    ) -> Result<Reply, VerifyError> {
+    ) -> Result<Reply, LangError> {
         let private = private_dir(dir)?;
         let inside = private_name(private.path());
         let request = serde_json::to_vec(request).expect("requests serialise to JSON");
@@ -59,7 +53,7 @@ impl Script {
             ],
             &HELPER,
         )?;
-        let fail = |why: String| VerifyError::Script {
+        let fail = |why: String| LangError::Script {
             script: self.name,
             output: why,
         };
@@ -77,32 +71,6 @@ impl Script {
     }
 }
 
-/// A folder of its own in `dir`, of an unguessable name, removed when dropped.
-pub(super) fn private_dir(dir: &Path) -> Result<tempfile::TempDir, VerifyError> {
-    tempfile::Builder::new()
-        .prefix(PRIVATE_PREFIX)
-        .rand_bytes(16)
-        .tempdir_in(dir)
-        .map_err(|source| VerifyError::io("make a private folder in", dir, source))
-}
-
-/// The folder's name relative to the directory that it stands in.
-pub(super) fn private_name(path: &Path) -> String {
-    let name = path.file_name().expect("a private folder has a name");
-    name.to_string_lossy().into_owned()
-}
-
-/// Reads what a command left, if it is a plain file of a sane size: what ran
-/// may have put a pipe or a link in its place.
-pub(super) fn read_private(path: &Path) -> Option<Vec<u8>> {
-    let folder = std::fs::symlink_metadata(path.parent()?).ok()?;
-    let file = std::fs::symlink_metadata(path).ok()?;
-    if !folder.is_dir() || !file.is_file() || file.len() > REPLY_BYTES_MAX {
-        return None;
-    }
-    std::fs::read(path).ok()
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), VerifyError> {
-    std::fs::write(path, bytes).map_err(|source| VerifyError::io("write", path, source))
+fn write(path: &Path, bytes: &[u8]) -> Result<(), LangError> {
+    std::fs::write(path, bytes).map_err(|source| LangError::io("write", path, source))
 }

@@ -1,7 +1,7 @@
 //! Which functions of the repository a failing example runs: where its defect
 //! must be, as far as it is in a function at all.
-use super::VerifyError;
 use super::script::Script;
+use crate::lang::LangError;
 use crate::record::Reached;
 use crate::workspace::Sandbox;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub fn trace(
     dir: &Path,
     text: &str,
     tests: &[&str],
-) -> Result<Vec<Reached>, VerifyError> {
+) -> Result<Vec<Reached>, LangError> {
     let reply: Reply = TRACE.run(sandbox, dir, &Request { text, tests })?;
     Ok(match reply.complete {
         true => reply.reached,

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 /// How alike two texts are, `0..=1`: Dice's coefficient over pairs of
 /// neighbouring characters, whitespace at the ends left out. Linear time.
-pub(crate) fn similarity(a: &str, b: &str) -> f32 {
+pub fn similarity(a: &str, b: &str) -> f32 {
     let (a, b) = (a.trim(), b.trim());
     if a == b {
         return 1.0;
@@ -32,7 +32,7 @@ pub(crate) fn similarity(a: &str, b: &str) -> f32 {
 }
 
 /// The names most like `wanted`, the best first, at most `n`.
-pub(crate) fn nearest_names<'a>(wanted: &str, names: &[&'a str], n: usize) -> Vec<&'a str> {
+pub fn nearest_names<'a>(wanted: &str, names: &[&'a str], n: usize) -> Vec<&'a str> {
     let mut scored: Vec<(f32, &str)> = names
         .iter()
         .map(|name| {
@@ -56,7 +56,7 @@ const PLACE_SIMILARITY_MIN: f32 = 0.3;
 const LINES_COMPARED_MAX: usize = 30;
 
 /// The lines of `text` (from 0, end excluded) most like the lines of `wanted`.
-pub(crate) fn nearest_place(text: &str, wanted: &str) -> Option<std::ops::Range<usize>> {
+pub fn nearest_place(text: &str, wanted: &str) -> Option<std::ops::Range<usize>> {
     let lines: Vec<&str> = text.lines().collect();
     let wanted: Vec<&str> = wanted
         .lines()

@@ -1,13 +1,18 @@
 //! Python's tests, by pytest: one process collects and forks a child for each
 //! test (`pytest_main.py`). Where no XML arrives (a file's import hung or ended
 //! the process), files are run apart, so that only those at fault are errors.
-use super::examples::{IssueExamples, issue_examples};
-use super::runner::{Attempt, Ran, Runner, RunnerLimits, attempt, end_of};
-use super::script::{private_dir, private_name, read_private};
-use super::suite::{Consolidated, SUITE_FILE, SourceKind, TestSource, consolidate, strict};
-use super::{ChangedLines, VerifyError, compile_faults, repository};
-use crate::record::Coverage;
-use crate::workspace::{CommandEnd, Limits, Sandbox};
+use super::Python;
+use super::compile::compile_faults;
+use super::consolidate::{SUITE_FILE, consolidate, strict};
+use super::examples::issue_examples;
+use super::trace::trace;
+use super::xml::parse_junit;
+use crate::lang::{
+    ChangedLines, Consolidated, IssueExamples, LangError, Language, Ran, Runner, RunnerLimits,
+    SourceKind, TestRole, TestSource, end_of, private_dir, private_name, read_private,
+};
+use crate::record::{Coverage, Reached, TestOutcome};
+use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, WorkspaceError};
 use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,32 +29,30 @@ const USAGE_ERROR: CommandEnd = CommandEnd::Exited(4);
 pub(super) struct PytestRunner<'a> {
     pub sandbox: &'a Sandbox,
     pub limits: RunnerLimits,
-    is_there: bool,
     has_coverage: bool,
 }
 
 impl<'a> PytestRunner<'a> {
-    pub fn new(sandbox: &'a Sandbox, limits: RunnerLimits) -> Result<Self, VerifyError> {
+    /// Errors: `NoPytest` where the interpreter cannot import it.
+    pub fn new(sandbox: &'a Sandbox, limits: RunnerLimits) -> Result<Self, LangError> {
         let scratch = tempfile::tempdir()
-            .map_err(|source| VerifyError::io("make a folder in", &std::env::temp_dir(), source))?;
-        let imports = |module: &str| -> Result<bool, VerifyError> {
+            .map_err(|source| LangError::io("make a folder in", &std::env::temp_dir(), source))?;
+        let imports = |module: &str| -> Result<bool, LangError> {
             let line = format!("import {module}");
             let argv = ["python3", "-B", "-c", &line];
             let output = sandbox.run(scratch.path(), &argv, &limits.wall(60))?;
             Ok(output.end == CommandEnd::Exited(0))
         };
-        let is_there = imports("pytest")?;
+        if !imports("pytest")? {
+            return Err(LangError::NoPytest {
+                python: sandbox.python().to_owned(),
+            });
+        }
         Ok(Self {
             sandbox,
             limits,
-            is_there,
-            has_coverage: is_there && imports("coverage")?,
+            has_coverage: imports("coverage")?,
         })
-    }
-
-    /// Whether the interpreter has pytest.
-    pub fn is_there(&self) -> bool {
-        self.is_there
     }
 
     /// One pytest process over `targets`; without the repository's `addopts`
@@ -59,7 +62,7 @@ impl<'a> PytestRunner<'a> {
         dir: &Path,
         targets: &[String],
         seconds: u64,
-    ) -> Result<Attempt, VerifyError> {
+    ) -> Result<Attempt, LangError> {
         self.pytest_with(dir, targets, seconds, "")
     }
 
@@ -70,7 +73,7 @@ impl<'a> PytestRunner<'a> {
         targets: &[String],
         seconds: u64,
         coverage: &str,
-    ) -> Result<Attempt, VerifyError> {
+    ) -> Result<Attempt, LangError> {
         let test_s_max = self.limits.test_s_max.to_string();
         let once = |extra: &[&str]| {
             attempt(dir, |xml| {
@@ -97,6 +100,26 @@ impl<'a> PytestRunner<'a> {
     }
 }
 
+/// A command's end with what its XML said, if there was any.
+pub(super) struct Attempt {
+    pub output: CommandOutput,
+    pub tests: Option<Vec<TestOutcome>>,
+}
+
+/// Runs a command that writes pytest's XML to the path it is given (relative to
+/// `dir`), and reads that. The place is new and of an unguessable name, so
+/// a file that the repository holds is never taken for it.
+pub(super) fn attempt(
+    dir: &Path,
+    command: impl FnOnce(&str) -> Result<CommandOutput, WorkspaceError>,
+) -> Result<Attempt, LangError> {
+    let private = private_dir(dir)?;
+    let output = command(&format!("{}/junit.xml", private_name(private.path())))?;
+    let tests = read_private(&private.path().join("junit.xml"))
+        .and_then(|bytes| parse_junit(&String::from_utf8_lossy(&bytes), dir));
+    Ok(Attempt { output, tests })
+}
+
 /// pytest under the per-test limit, quiet and without its cache, at the root.
 pub(super) fn argv<'a>(test_s_max: &'a str, coverage: &'a str) -> Vec<&'a str> {
     let mut argv = vec!["python3", "-B", "-c", PYTEST_MAIN, test_s_max, coverage];
@@ -118,27 +141,32 @@ impl Runner for PytestRunner<'_> {
         SUITE_FILE
     }
 
+    fn test_command(&self) -> &'static str {
+        "python3 -m pytest -q"
+    }
+
     fn is_test_file(&self, path: &str) -> bool {
-        repository::is_test_file(path)
+        Python.test_role(path) == TestRole::Target
     }
 
     fn is_source(&self, path: &str) -> bool {
-        path.ends_with(".py")
+        Python.owns(path)
     }
 
     fn targets(&self, files: &[String]) -> Vec<String> {
-        repository::repository_tests(files)
+        let own = |path: &&String| self.is_test_file(path) && path.as_str() != SUITE_FILE;
+        files.iter().filter(own).cloned().collect()
     }
 
-    fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, VerifyError> {
+    fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, LangError> {
         issue_examples(self.sandbox, repo_dir, issue)
     }
 
-    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError> {
+    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, LangError> {
         consolidate(self.sandbox, sources)
     }
 
-    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, VerifyError> {
+    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, LangError> {
         let source = TestSource {
             origin: String::new(),
             kind: SourceKind::Written,
@@ -150,7 +178,7 @@ impl Runner for PytestRunner<'_> {
         }
         let path = dir.join(SUITE_FILE);
         std::fs::remove_file(&path).ok();
-        std::fs::write(&path, suite.text).map_err(|e| VerifyError::io("write", &path, e))?;
+        std::fs::write(&path, suite.text).map_err(|e| LangError::io("write", &path, e))?;
         let listed = self.list(dir, SUITE_FILE, self.limits.run_s_max)?;
         if listed.end == CommandEnd::Exited(0) {
             return Ok(None);
@@ -167,21 +195,15 @@ impl Runner for PytestRunner<'_> {
     }
 
     fn request_for_tests(&self) -> &'static str {
-        include_str!("prompts/augment_python.md")
+        include_str!("augment.md")
     }
 
-    fn compile_faults(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, VerifyError> {
-        let python = files.iter().filter(|path| path.ends_with(".py"));
+    fn compile_faults(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, LangError> {
+        let python = files.iter().filter(|path| Python.owns(path));
         compile_faults(self.sandbox, dir, &python.cloned().collect::<Vec<_>>())
     }
 
-    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, VerifyError> {
-        if !self.is_there {
-            return Ok(Ran {
-                tests: Vec::new(),
-                fault: Some("the interpreter has no pytest: the suite was not run".to_owned()),
-            });
-        }
+    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, LangError> {
         let deadline = Instant::now() + Duration::from_secs(self.limits.run_s_max);
         // What hangs or dies in half of the time is run apart in the rest.
         let whole = self.pytest(dir, targets, self.limits.run_s_max.div_ceil(2))?;
@@ -204,7 +226,7 @@ impl Runner for PytestRunner<'_> {
         dir: &Path,
         targets: &[String],
         changed: &ChangedLines,
-    ) -> Result<Option<Coverage>, VerifyError> {
+    ) -> Result<Option<Coverage>, LangError> {
         if !self.has_coverage || targets.is_empty() {
             return Ok(None);
         }
@@ -212,13 +234,21 @@ impl Runner for PytestRunner<'_> {
         let place = private.path().join("coverage.json");
         let request =
             serde_json::to_vec(&CoverageRequest { changed }).expect("requests serialise to JSON");
-        std::fs::write(&place, request).map_err(|e| VerifyError::io("write", &place, e))?;
+        std::fs::write(&place, request).map_err(|e| LangError::io("write", &place, e))?;
         let inside = format!("{}/coverage.json", private_name(private.path()));
         let attempt = self.pytest_with(dir, targets, self.limits.run_s_max, &inside)?;
         // Where the run broke off, or a test wrote something else there, there
         // is no figure.
         let reply = attempt.tests.and_then(|_| read_private(&place));
         Ok(reply.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    fn reached(&self, dir: &Path, suite: &str, names: &[&str]) -> Result<Vec<Reached>, LangError> {
+        match trace(self.sandbox, dir, suite, names) {
+            // A help to a search, not a need.
+            Err(LangError::Script { .. }) => Ok(Vec::new()),
+            reached => reached,
+        }
     }
 
     fn sandbox(&self) -> &Sandbox {

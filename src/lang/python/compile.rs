@@ -1,6 +1,6 @@
 //! Whether a patch left Python files that compile.
-use super::VerifyError;
 use super::script::Script;
+use crate::lang::LangError;
 use crate::workspace::Sandbox;
 use serde::Serialize;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub fn compile_faults(
     sandbox: &Sandbox,
     dir: &Path,
     files: &[String],
-) -> Result<Vec<String>, VerifyError> {
+) -> Result<Vec<String>, LangError> {
     if files.is_empty() {
         return Ok(Vec::new());
     }

@@ -1,64 +1,93 @@
-//! Puts a block of Python code in the place of a function or class.
+//! Puts a block of code in the place of a function or type.
 //!
-//! What a small model hands in is rarely exactly the function that it named:
-//! it is dedented, has the imports on top, or is the class or the file around
-//! it. The block's definitions go where their namesakes are.
-use super::nearest::nearest_names;
-use super::python::{LineStart, Symbol, imports, indent_width, line_starts, symbols};
+//! A block that a small model hands in is rarely exactly the function that it named: it
+//! is dedented, has the imports on top, or is the type or the file around it. The
+//! block's definitions go where their namesakes are.
+use super::block::{dedent, indented, joined};
+use super::nearest::{nearest_names, similarity};
+use super::{Language, Symbol};
+use std::collections::BTreeSet;
 
 /// A file's new text and what the model should know about how it came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Merged {
+pub struct Merged {
     pub text: String,
     pub notes: Vec<String>,
 }
 
 /// `text` with the definition of `symbol` replaced by the one in `code`.
 ///
-/// `symbol` is a name or a dotted path of names. Decorators are kept if the
-/// code has none. Other definitions in the code replace their namesakes, new
-/// ones are added beside, and so are imports that the file lacks. Errors: one
-/// sentence for the model.
-pub(crate) fn replace_symbol(text: &str, symbol: &str, code: &str) -> Result<Merged, String> {
-    let code = dedent(code);
-    let given = symbols(&code);
-    let outer: Vec<&Symbol> = given.iter().filter(|s| s.indent.is_empty()).collect();
-    let all = symbols(text);
+/// `symbol` is a name or a path of names, joined with dots or `::`. Decorators,
+/// attributes and documentation before the definition are kept if the code has none.
+/// Other definitions in the code replace their namesakes, new ones are added beside,
+/// and so are imports that the file lacks. Errors: one sentence for the model.
+pub fn replace_symbol(
+    language: &dyn Language,
+    text: &str,
+    symbol: &str,
+    code: &str,
+) -> Result<Merged, String> {
+    let code = dedent(language, code);
+    let block = Block {
+        language,
+        symbols: match language.syntax() {
+            Some(syntax) => syntax.block_symbols(&code),
+            None => Vec::new(),
+        },
+        code: &code,
+    };
+    let all = language.symbols(text);
     let target = find(&all, symbol, &code)?;
-    if outer.is_empty() {
+    if block.outer().next().is_none() {
         return Err(format!(
             "The code block must hold all of `{symbol}`, from its {} line to its end.",
-            if target.is_class { "class" } else { "def" }
+            language.opening_word(target.kind)
         ));
     }
     let mut merged = Merged {
         text: text.to_string(),
         notes: Vec::new(),
     };
-    let named = outer.iter().any(|s| s.name == target.name)
-        || given.iter().any(|s| s.qualified == target.qualified);
+    let named = block.outer().any(|s| s.name == target.name)
+        || block
+            .symbols
+            .iter()
+            .any(|s| s.qualified == target.qualified);
     if !named {
-        return redirect(text, symbol, &code, &outer, &all);
+        return redirect(text, symbol, &block, &all);
     }
-    for new in &outer {
-        place(&mut merged, target, new, &given, &code);
+    for new in block.outer() {
+        place(&mut merged, target, new, &block);
     }
-    add_imports(&mut merged, &code);
+    add_imports(&mut merged, &block);
     Ok(merged)
 }
 
-/// The block defines other names only: if the file has one of them, the block
-/// says what is meant more plainly than the call.
-fn redirect(
-    text: &str,
-    symbol: &str,
-    code: &str,
-    outer: &[&Symbol],
-    all: &[Symbol],
-) -> Result<Merged, String> {
-    let known = |s: &&&Symbol| all.iter().any(|a| !a.is_local && a.name == s.name);
-    if let Some(other) = outer.iter().find(known) {
-        let mut merged = replace_symbol(text, &other.name, code)?;
+/// The code that a model handed in, at the left margin, and its definitions.
+struct Block<'a> {
+    language: &'a dyn Language,
+    code: &'a str,
+    symbols: Vec<Symbol>,
+}
+
+impl Block<'_> {
+    /// Definitions that stand in no other one.
+    fn outer(&self) -> impl Iterator<Item = &Symbol> {
+        let stands_in = |inner: &Symbol, other: &Symbol| {
+            other.header != inner.header && other.lines.contains(&inner.header)
+        };
+        let all = &self.symbols;
+        all.iter()
+            .filter(move |s| !all.iter().any(|other| stands_in(s, other)))
+    }
+}
+
+/// The block defines other names only: if the file has one of them, the block says
+/// what is meant more plainly than the call.
+fn redirect(text: &str, symbol: &str, block: &Block<'_>, all: &[Symbol]) -> Result<Merged, String> {
+    let known = |s: &&Symbol| all.iter().any(|a| !a.is_local && a.name == s.name);
+    if let Some(other) = block.outer().find(known) {
+        let mut merged = replace_symbol(block.language, text, &other.name, block.code)?;
         let note = format!(
             "The block defines `{0}`, so `{0}` was replaced.",
             other.name
@@ -66,109 +95,124 @@ fn redirect(
         merged.notes.insert(0, note);
         return Ok(merged);
     }
+    let first = block.outer().next().map_or("", |s| s.name.as_str());
     Err(format!(
-        "The call names `{symbol}` but the code block defines `{}`. Give all of `{symbol}`, under its own name.",
-        outer[0].name
+        "The call names `{symbol}` but the code block defines `{first}`. Give all of `{symbol}`, under its own name."
     ))
 }
 
 /// Puts one definition of the block into the file.
-fn place(merged: &mut Merged, target: &Symbol, new: &Symbol, given: &[Symbol], code: &str) {
-    let all = symbols(&merged.text);
-    let new_text = lines_of(code, new);
+fn place(merged: &mut Merged, target: &Symbol, new: &Symbol, block: &Block<'_>) {
+    let language = block.language;
+    let all = language.symbols(&merged.text);
+    let new_text = lines_of(block.code, new);
     let scope = target.qualified.rsplit_once('.').map(|(scope, _)| scope);
-    // A method may come alone; then its namesake is the one in the class.
+    // A method may come alone; then its namesake is the one in the type.
+    let is_method = !new.is_type() && (new.name == target.name || language.is_method(&new_text));
     let in_scope = scope
-        .filter(|_| !new.is_class && (new.name == target.name || takes_self(&new_text)))
+        .filter(|_| is_method)
         .map(|scope| format!("{scope}.{}", new.name));
-    let qualified = in_scope.as_deref().unwrap_or(&new.name);
+    let qualified = in_scope.as_deref().unwrap_or(&new.qualified);
     let same: Vec<&Symbol> = all.iter().filter(|s| s.qualified == qualified).collect();
-    let Some(old) = most_like(&same, &merged.text, &new_text) else {
-        add_definition(merged, target, in_scope.is_some(), new, &new_text);
+    let Some(old) = most_like(language, &same, &merged.text, &new_text) else {
+        add_definition(merged, target, in_scope.is_some(), new, block);
         return;
     };
     let old_text = lines_of(&merged.text, old);
     let is_target = old.qualified == target.qualified;
-    if !is_target && (is_stub(&new_text) && !is_stub(&old_text)) {
+    if !is_target && (language.is_stub(&new_text) && !language.is_stub(&old_text)) {
         return;
     }
     let missing: Vec<&Symbol> = members(&all, old)
         .filter(|m| {
-            !given
-                .iter()
-                .any(|g| g.qualified == format!("{}.{}", new.qualified, m.name))
+            let name = format!("{}.{}", new.qualified, m.name);
+            !block.symbols.iter().any(|given| given.qualified == name)
         })
         .collect();
-    if old.is_class && new.is_class && !missing.is_empty() {
+    if old.is_type() && new.is_type() && !missing.is_empty() {
         let kept: Vec<_> = missing.iter().map(|m| format!("`{}`", m.name)).collect();
         merged.notes.push(format!(
             "The block's `{}` lacks {}: kept as they were, only the methods given were replaced.",
             new.name,
             kept.join(", ")
         ));
-        place_members(merged, old, new, given, code);
+        place_members(merged, old, new, block);
         return;
     }
     if !is_target {
-        if dedent(&old_text) == dedent(&new_text) {
+        if dedent(language, &old_text) == dedent(language, &new_text) {
             return;
         }
         merged
             .notes
             .push(format!("`{}` was replaced too.", old.qualified));
     }
-    merged.text = splice(&merged.text, old, &new_text);
+    merged.text = splice(language, &merged.text, old, new, block.code);
 }
 
-/// Puts the methods of a class that is given in part into the file's class.
-fn place_members(merged: &mut Merged, old: &Symbol, new: &Symbol, given: &[Symbol], code: &str) {
-    for member in members(given, new) {
-        let member_text = dedent(&lines_of(code, member));
-        let all = symbols(&merged.text);
+/// Puts the methods of a type that is given in part into the file's type.
+fn place_members(merged: &mut Merged, old: &Symbol, new: &Symbol, block: &Block<'_>) {
+    let language = block.language;
+    for member in members(&block.symbols, new) {
+        let member_text = dedent(language, &lines_of(block.code, member));
+        let all = language.symbols(&merged.text);
         let qualified = format!("{}.{}", old.qualified, member.name);
         let same: Vec<&Symbol> = all.iter().filter(|s| s.qualified == qualified).collect();
-        match most_like(&same, &merged.text, &member_text) {
-            Some(method) if is_stub(&member_text) && !is_stub(&lines_of(&merged.text, method)) => {}
-            Some(method) => merged.text = splice(&merged.text, method, &member_text),
+        match most_like(language, &same, &merged.text, &member_text) {
+            Some(method)
+                if language.is_stub(&member_text)
+                    && !language.is_stub(&lines_of(&merged.text, method)) => {}
+            Some(method) => {
+                merged.text = splice(language, &merged.text, method, member, block.code);
+            }
             None => {
                 let last = members(&all, old).last().cloned();
                 if let Some(last) = last {
-                    insert_after(merged, &last, &member_text, 1);
+                    insert_after(language, merged, &last, &member_text, 1);
                 }
             }
         }
     }
 }
 
-/// Definitions directly within a class.
-fn members<'a>(all: &'a [Symbol], class: &'a Symbol) -> impl Iterator<Item = &'a Symbol> {
+/// Definitions directly within a type.
+fn members<'a>(all: &'a [Symbol], outer: &'a Symbol) -> impl Iterator<Item = &'a Symbol> {
     all.iter().filter(|s| {
-        s.qualified.rsplit_once('.').map(|(scope, _)| scope) == Some(&class.qualified)
-            && class.lines.contains(&s.header)
+        s.qualified.rsplit_once('.').map(|(scope, _)| scope) == Some(&outer.qualified)
+            && outer.lines.contains(&s.header)
     })
 }
 
-/// Adds a definition that the file does not have: beside the target's method,
-/// or before the target at the margin.
+/// Adds a definition that the file does not have: beside the target's method, or before
+/// the target at the margin.
 fn add_definition(
     merged: &mut Merged,
     target: &Symbol,
     is_method: bool,
     new: &Symbol,
-    new_text: &str,
+    block: &Block<'_>,
 ) {
-    let all = symbols(&merged.text);
+    let language = block.language;
+    let new_text = lines_of(block.code, new);
+    let all = language.symbols(&merged.text);
     let root = target.qualified.split('.').next().unwrap_or_default();
     let anchor = if is_method { &target.qualified } else { root };
-    let Some(anchor) = all.iter().find(|s| s.qualified == anchor) else {
+    let at_anchor = all.iter().find(|s| s.qualified == anchor);
+    // A root that is no definition of its own (`impl`): beside the target itself.
+    let Some(anchor) = at_anchor.or_else(|| all.iter().find(|s| s.qualified == target.qualified))
+    else {
         return;
     };
     if is_method {
-        insert_after(merged, anchor, new_text, 1);
+        insert_after(language, merged, anchor, &new_text, 1);
     } else {
         let mut lines: Vec<&str> = merged.text.lines().collect();
-        let block = indented(new_text, &anchor.indent);
-        let added: Vec<&str> = block.lines().chain(["", ""]).collect();
+        let block = indented(language, &new_text, &anchor.indent);
+        let gap = match language.syntax().is_some_and(|syntax| syntax.is_indented) {
+            true => &["", ""][..],
+            false => &[""],
+        };
+        let added: Vec<&str> = block.lines().chain(gap.iter().copied()).collect();
         lines.splice(anchor.lines.start..anchor.lines.start, added);
         merged.text = joined(&lines);
     }
@@ -177,9 +221,15 @@ fn add_definition(
         .push(format!("`{}` is new and was added.", new.name));
 }
 
-fn insert_after(merged: &mut Merged, anchor: &Symbol, text: &str, n_blank: usize) {
+fn insert_after(
+    language: &dyn Language,
+    merged: &mut Merged,
+    anchor: &Symbol,
+    text: &str,
+    n_blank: usize,
+) {
     let mut lines: Vec<&str> = merged.text.lines().collect();
-    let block = indented(text, &anchor.indent);
+    let block = indented(language, text, &anchor.indent);
     let added: Vec<&str> = std::iter::repeat_n("", n_blank)
         .chain(block.lines())
         .collect();
@@ -187,12 +237,13 @@ fn insert_after(merged: &mut Merged, anchor: &Symbol, text: &str, n_blank: usize
     merged.text = joined(&lines);
 }
 
-/// The file with the lines of `old` replaced.
-fn splice(text: &str, old: &Symbol, new_text: &str) -> String {
+/// The file with the lines of `old` replaced by those of `new` in `code`; what leads up
+/// to `old` stays where `new` has nothing before it.
+fn splice(language: &dyn Language, text: &str, old: &Symbol, new: &Symbol, code: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
-    let mut block = indented(new_text, &old.indent);
-    let decorated = block.trim_start().starts_with('@');
-    if !decorated {
+    let new_text = dedent(language, &lines_of(code, new));
+    let mut block = indented(language, &new_text, &old.indent);
+    if new.lines.start == new.header {
         let kept = joined(&lines[old.lines.start..old.header]);
         block.insert_str(0, &kept);
     }
@@ -201,25 +252,30 @@ fn splice(text: &str, old: &Symbol, new_text: &str) -> String {
 }
 
 /// Adds the block's imports that the file does not have, behind the file's last.
-fn add_imports(merged: &mut Merged, code: &str) {
-    let new_lines: Vec<&str> = code.lines().collect();
-    let have = imported_names(&merged.text);
-    let missing: Vec<String> = imports(code)
+fn add_imports(merged: &mut Merged, block: &Block<'_>) {
+    let (language, Some(syntax)) = (block.language, block.language.syntax()) else {
+        return;
+    };
+    let new_lines: Vec<&str> = block.code.lines().collect();
+    let have = imported_names(language, &merged.text);
+    let missing: Vec<String> = syntax
+        .imports(block.code)
         .into_iter()
         .map(|range| joined(&new_lines[range]))
-        .filter(|import| !imported_names(import).is_subset(&have))
+        .filter(|import| !imported_names(language, import).is_subset(&have))
         .collect();
     if missing.is_empty() {
         return;
     }
-    let at = imports(&merged.text)
+    let old_imports = syntax.imports(&merged.text);
+    let at = old_imports
         .last()
-        .map_or_else(|| first_statement(&merged.text), |last| last.end);
+        .map_or_else(|| language.first_statement(&merged.text), |last| last.end);
     let mut lines: Vec<&str> = merged.text.lines().collect();
     let added: Vec<&str> = missing.iter().flat_map(|m| m.lines()).collect();
     let gap = lines
         .get(at)
-        .is_some_and(|next| imports(&merged.text).is_empty() && !next.trim().is_empty());
+        .is_some_and(|next| old_imports.is_empty() && !next.trim().is_empty());
     let added = added.into_iter().chain(gap.then_some(""));
     lines.splice(at..at, added.collect::<Vec<_>>());
     merged.text = joined(&lines);
@@ -230,45 +286,22 @@ fn add_imports(merged: &mut Merged, code: &str) {
     merged.notes.push(format!("Added {}.", names.join(", ")));
 }
 
-/// What import statements bring, one entry a name: `from a import b`.
-fn imported_names(text: &str) -> std::collections::BTreeSet<String> {
+/// What the import statements of a text bring.
+fn imported_names(language: &dyn Language, text: &str) -> BTreeSet<String> {
     let lines: Vec<&str> = text.lines().collect();
-    let mut names = std::collections::BTreeSet::new();
-    for range in imports(text) {
-        let statement = lines[range].join(" ").replace(['(', ')', '\\'], " ");
-        let statement = statement.split('#').next().unwrap_or_default().to_string();
-        let (prefix, list) = statement.split_once("import ").unwrap_or((&statement, ""));
-        for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            names.insert(format!("{}import {name}", prefix.trim_start()));
-        }
-    }
-    names
+    let imports = language.syntax().map(|syntax| syntax.imports(text));
+    let statements = imports.into_iter().flatten();
+    statements
+        .flat_map(|range| language.imported(&lines[range].join("\n")))
+        .collect()
 }
 
-/// The line behind a file's comments and docstring: where a first import goes.
-fn first_statement(text: &str) -> usize {
-    let lines: Vec<&str> = text.lines().collect();
-    let starts = line_starts(text);
-    let mut statements = starts
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| **s == LineStart::Statement);
-    let Some((first, _)) = statements.next() else {
-        return 0;
-    };
-    let is_docstring = lines[first].starts_with(['"', '\'']);
-    match (is_docstring, statements.next()) {
-        (true, Some((second, _))) => second,
-        (true, None) => lines.len(),
-        (false, _) => first,
-    }
-}
-
-/// The definition that `symbol` names. With several of that name (a property
-/// and its setter), the one most like the code.
+/// The definition that `symbol` names. With several of that name (a property and its
+/// setter), the one that has as much before it as the code does.
 fn find<'a>(all: &'a [Symbol], symbol: &str, code: &str) -> Result<&'a Symbol, String> {
-    let exact = |s: &&Symbol| s.qualified == symbol;
-    let by_end = |s: &&Symbol| s.qualified.ends_with(&format!(".{symbol}"));
+    let wanted = symbol.replace("::", ".");
+    let exact = |s: &&Symbol| s.qualified == wanted;
+    let by_end = |s: &&Symbol| s.qualified.ends_with(&format!(".{wanted}"));
     let mut same: Vec<&Symbol> = all.iter().filter(exact).collect();
     if same.is_empty() {
         same = all.iter().filter(by_end).collect();
@@ -320,10 +353,18 @@ fn not_found(all: &[Symbol], symbol: &str) -> String {
 const NAMES_SHOWN_MAX: usize = 20;
 
 /// Of several definitions of one name, the one most like the new text.
-fn most_like<'a>(same: &[&'a Symbol], text: &str, new_text: &str) -> Option<&'a Symbol> {
+fn most_like<'a>(
+    language: &dyn Language,
+    same: &[&'a Symbol],
+    text: &str,
+    new_text: &str,
+) -> Option<&'a Symbol> {
     let head = |text: &str| text.lines().take(2).collect::<Vec<_>>().join("\n");
     let likeness = |s: &Symbol| {
-        super::nearest::similarity(&head(&dedent(&lines_of(text, s))), &head(new_text))
+        similarity(
+            &head(&dedent(language, &lines_of(text, s))),
+            &head(new_text),
+        )
     };
     same.iter().copied().reduce(|best, s| {
         if likeness(s) > likeness(best) {
@@ -334,88 +375,10 @@ fn most_like<'a>(same: &[&'a Symbol], text: &str, new_text: &str) -> Option<&'a 
     })
 }
 
-/// True when a definition's body says nothing: `...`, `pass`, or comments.
-fn is_stub(text: &str) -> bool {
-    let starts = line_starts(text);
-    let Some(symbol) = symbols(text).into_iter().next() else {
-        return false;
-    };
-    let body = text.lines().enumerate().skip(symbol.header + 1);
-    let mut statements = body.filter(|(at, line)| {
-        starts[*at] == LineStart::Statement
-            && !line.trim_start().starts_with(['"', '\''])
-            && !matches!(without_comment(line), "..." | "pass")
-    });
-    let inline = text.lines().nth(symbol.header).is_some_and(|header| {
-        let header = without_comment(header);
-        let ends = [":", "(", ",", "...", "pass"];
-        !ends.iter().any(|end| header.ends_with(end))
-    });
-    statements.next().is_none() && !inline
-}
-
-fn without_comment(line: &str) -> &str {
-    line.split('#').next().unwrap_or_default().trim()
-}
-
-fn takes_self(definition: &str) -> bool {
-    let Some((_, params)) = definition.split_once('(') else {
-        return false;
-    };
-    let first = params.trim_start();
-    first.starts_with("self") || first.starts_with("cls")
-}
-
 fn lines_of(text: &str, symbol: &Symbol) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    joined(&lines[symbol.lines.clone()])
-}
-
-fn joined(lines: &[&str]) -> String {
-    let mut text = lines.join("\n");
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    text
-}
-
-/// `code` with the indentation of its least indented statement taken off.
-/// Lines within strings lose as much, as far as they have it.
-pub(crate) fn dedent(code: &str) -> String {
-    let starts = line_starts(code);
-    let least = code
-        .lines()
-        .zip(&starts)
-        .filter(|(_, start)| **start == LineStart::Statement)
-        .map(|(line, _)| indent_width(line))
-        .min()
-        .unwrap_or(0);
-    let cut = |line: &str| {
-        let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
-        let at = (0..=blank).find(|&at| indent_width(&line[..at]) >= least);
-        line[at.unwrap_or(blank)..].to_string()
-    };
-    let lines: Vec<String> = code.lines().map(cut).collect();
-    joined(&lines.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-/// Dedented `code` with `indent` before each line. A string's line at the
-/// very margin stays there: it was written so on purpose.
-pub(crate) fn indented(code: &str, indent: &str) -> String {
-    let starts = line_starts(code);
-    let lines: Vec<String> = code
-        .lines()
-        .zip(&starts)
-        .map(|(line, start)| {
-            let at_margin = *start == LineStart::InString && !line.starts_with([' ', '\t']);
-            if line.trim().is_empty() || at_margin {
-                line.to_string()
-            } else {
-                format!("{indent}{line}")
-            }
-        })
-        .collect();
-    joined(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+    let end = symbol.lines.end.min(lines.len());
+    joined(&lines[symbol.lines.start.min(end)..end])
 }
 
 #[cfg(test)]
@@ -423,6 +386,10 @@ mod tests {
     use super::*;
 
     const FILE: &str = "import os\n\n\n@cache\ndef f(x):\n    return x\n\n\nclass Shape:\n    side = 1\n\n    def area(self):\n        return self.side\n\n    def name(self):\n        return 'shape'\n\n\ndef last():\n    return 3\n";
+
+    fn replace_symbol(text: &str, symbol: &str, code: &str) -> Result<Merged, String> {
+        super::replace_symbol(crate::lang::of_path("m.py"), text, symbol, code)
+    }
 
     fn merged(symbol: &str, code: &str) -> Merged {
         replace_symbol(FILE, symbol, code).unwrap()

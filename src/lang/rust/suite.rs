@@ -1,6 +1,6 @@
 //! Consolidation for Rust: each source is a module of its own, so that no name
 //! collides and one that does not compile can be taken out by its lines.
-use super::suite::{Consolidated, Dropped, TestSource};
+use crate::lang::{Consolidated, Dropped, TestSource};
 use std::collections::HashSet;
 
 /// The consolidated suite's file in a Rust package.

@@ -1,8 +1,8 @@
 //! Tests run apart, after a run as a whole hung or died: file by file, then
 //! test by test, so that only the one at fault is an error.
-use super::VerifyError;
 use super::pytest::{PytestRunner, argv};
-use super::runner::{at_fault, error_outcome};
+use crate::lang::LangError;
+use crate::lang::runner::{at_fault, error_outcome};
 use crate::record::TestOutcome;
 use crate::workspace::{CommandOutput, Limits};
 use std::path::Path;
@@ -26,7 +26,7 @@ impl PytestRunner<'_> {
         targets: &[String],
         whole: &CommandOutput,
         deadline: Instant,
-    ) -> Result<Vec<TestOutcome>, VerifyError> {
+    ) -> Result<Vec<TestOutcome>, LangError> {
         if let [target] = targets {
             // It just ran alone.
             return match target.contains("::") {
@@ -56,7 +56,7 @@ impl PytestRunner<'_> {
         dir: &Path,
         file: &str,
         deadline: Instant,
-    ) -> Result<Vec<TestOutcome>, VerifyError> {
+    ) -> Result<Vec<TestOutcome>, LangError> {
         let one_s_max = self.limits.test_s_max + STARTUP_S;
         let Some(seconds) = seconds_left(deadline) else {
             return Ok(vec![self.not_run(file)]);
@@ -91,7 +91,7 @@ impl PytestRunner<'_> {
         dir: &Path,
         file: &str,
         seconds: u64,
-    ) -> Result<CommandOutput, VerifyError> {
+    ) -> Result<CommandOutput, LangError> {
         let test_s_max = self.limits.test_s_max.to_string();
         let mut argv = argv(&test_s_max, "");
         argv.extend(["--collect-only", "-o", "addopts=", file]);

@@ -1,8 +1,7 @@
 //! Executable examples out of an issue's text: asserts and `>>>` lines, found
 //! and resolved mechanically, by the same rules for any repository.
-use super::VerifyError;
 use super::script::Script;
-use super::suite::{Dropped, SourceKind, TestSource};
+use crate::lang::{Dropped, IssueExamples, LangError, SourceKind, TestSource};
 use crate::workspace::Sandbox;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -11,13 +10,6 @@ const EXAMPLES: Script = Script {
     name: "examples.py",
     text: include_str!("examples.py"),
 };
-
-/// Examples that became sources of tests, and those that could not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IssueExamples {
-    pub sources: Vec<TestSource>,
-    pub dropped: Vec<Dropped>,
-}
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -53,7 +45,7 @@ pub fn issue_examples(
     sandbox: &Sandbox,
     repo_dir: &Path,
     issue: &str,
-) -> Result<IssueExamples, VerifyError> {
+) -> Result<IssueExamples, LangError> {
     let reply: Reply = EXAMPLES.run(sandbox, repo_dir, &Request { issue })?;
     let sources = reply.examples.into_iter().map(|example| TestSource {
         origin: "issue example".to_owned(),

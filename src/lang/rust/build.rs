@@ -1,8 +1,7 @@
 //! Cargo's builds: what is at fault in one that fails, and how the next one
 //! starts from the last without trusting what a patch's code left.
-use super::VerifyError;
-use super::repository::list_files;
-use super::rust_suite::{RUST_SUITE_FILE, modules};
+use super::suite::{RUST_SUITE_FILE, modules};
+use crate::lang::{LangError, list_files};
 use serde::Deserialize;
 use std::fs::{self, File};
 use std::path::Path;
@@ -22,7 +21,7 @@ pub(super) struct Seed {
 
 impl Seed {
     /// Copies the seed to `target`; false where there is none yet.
-    pub fn plant(&self, target: &Path) -> Result<bool, VerifyError> {
+    pub fn plant(&self, target: &Path) -> Result<bool, LangError> {
         let kept = self.kept.lock().expect("nothing panics with the lock");
         match kept.as_ref() {
             Some(seed) => copy_tree(seed.path(), target).map(|()| true),
@@ -31,11 +30,11 @@ impl Seed {
     }
 
     /// Keeps a copy of `target` if there is no seed yet.
-    pub fn keep(&self, target: &Path) -> Result<(), VerifyError> {
+    pub fn keep(&self, target: &Path) -> Result<(), LangError> {
         let mut kept = self.kept.lock().expect("nothing panics with the lock");
         if kept.is_none() && target.is_dir() {
             let seed = TempDir::new().map_err(|source| {
-                VerifyError::io("make a folder in", &std::env::temp_dir(), source)
+                LangError::io("make a folder in", &std::env::temp_dir(), source)
             })?;
             copy_tree(target, seed.path())?;
             *kept = Some(seed);
@@ -46,22 +45,22 @@ impl Seed {
 
 /// Files and folders with their times, by which cargo knows what is old; links
 /// are left out.
-fn copy_tree(from: &Path, to: &Path) -> Result<(), VerifyError> {
-    fs::create_dir_all(to).map_err(|source| VerifyError::io("make", to, source))?;
-    let entries = fs::read_dir(from).map_err(|source| VerifyError::io("list", from, source))?;
+fn copy_tree(from: &Path, to: &Path) -> Result<(), LangError> {
+    fs::create_dir_all(to).map_err(|source| LangError::io("make", to, source))?;
+    let entries = fs::read_dir(from).map_err(|source| LangError::io("list", from, source))?;
     for entry in entries {
-        let entry = entry.map_err(|source| VerifyError::io("list", from, source))?;
+        let entry = entry.map_err(|source| LangError::io("list", from, source))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let meta = entry
             .metadata()
-            .map_err(|error| VerifyError::io("look at", &source, error))?;
+            .map_err(|error| LangError::io("look at", &source, error))?;
         if meta.is_dir() {
             copy_tree(&source, &target)?;
         } else if meta.is_file() {
             fs::copy(&source, &target)
                 .and_then(|_| meta.modified())
                 .and_then(|time| set_time(&target, time))
-                .map_err(|error| VerifyError::io("copy", &source, error))?;
+                .map_err(|error| LangError::io("copy", &source, error))?;
         }
     }
     Ok(())
@@ -73,14 +72,14 @@ fn set_time(path: &Path, time: SystemTime) -> std::io::Result<()> {
 
 /// Makes every file of `dir` but those in `private` newer than any build
 /// before: cargo goes by times, and this may be another tree than the last.
-pub(super) fn renew(dir: &Path, private: &Path) -> Result<(), VerifyError> {
+pub(super) fn renew(dir: &Path, private: &Path) -> Result<(), LangError> {
     let now = SystemTime::now();
     for path in list_files(dir)? {
         let path = dir.join(path);
         let is_plain = fs::symlink_metadata(&path)
             .is_ok_and(|meta| meta.is_file() && !meta.permissions().readonly());
         if is_plain && !path.starts_with(private) {
-            set_time(&path, now).map_err(|source| VerifyError::io("touch", &path, source))?;
+            set_time(&path, now).map_err(|source| LangError::io("touch", &path, source))?;
         }
     }
     Ok(())

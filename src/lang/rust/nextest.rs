@@ -4,21 +4,21 @@
 //! are at fault are taken out, and what then still does not build is run apart,
 //! target by target.
 use super::build::{Seed, error_lines, faulty_modules, renew};
-use super::examples::IssueExamples;
-use super::junit::parse_cases;
-use super::runner::{Ran, Runner, RunnerLimits, end_of, error_outcome};
-use super::rust_suite::{RUST_SUITE_FILE, consolidate_rust, without_modules};
-use super::script::{private_dir, read_private};
-use super::suite::{Consolidated, SourceKind, TestSource};
-use super::{ChangedLines, VerifyError};
-use crate::record::{Coverage, TestOutcome};
+use super::suite::{RUST_SUITE_FILE, consolidate_rust, without_modules};
+use crate::lang::junit::{Case, JunitStyle, parse};
+use crate::lang::runner::error_outcome;
+use crate::lang::{
+    Consolidated, LangError, Ran, Runner, RunnerLimits, SourceKind, TestSource, end_of,
+    private_dir, read_private,
+};
+use crate::record::TestOutcome;
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, Toolchain};
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::{Duration, Instant};
 
 /// The outcome of a package of which nothing builds.
-pub(super) const BUILD_ID: &str = "Cargo.toml";
+const BUILD_ID: &str = "Cargo.toml";
 
 /// What a build may take on top of the tests' time, seconds: dependencies of a
 /// middling package on two cores.
@@ -59,10 +59,10 @@ struct Attempt {
 }
 
 impl NextestRunner {
-    /// Errors: `NoNextest`.
-    pub fn new(sandbox: &Sandbox, limits: RunnerLimits) -> Result<Self, VerifyError> {
+    /// Errors: `NoRunner`.
+    pub fn new(sandbox: &Sandbox, limits: RunnerLimits) -> Result<Self, LangError> {
         let beside = sandbox.python().parent().unwrap_or(Path::new("/"));
-        let toolchain = Toolchain::rust(beside).map_err(VerifyError::NoNextest)?;
+        let toolchain = Toolchain::rust(beside).map_err(LangError::NoRunner)?;
         let command = Limits {
             memory_bytes_max: limits.command.memory_bytes_max.max(MEMORY_BYTES_MAX),
             processes_max: limits.command.processes_max.max(PROCESSES_MAX),
@@ -83,7 +83,7 @@ impl NextestRunner {
         private: &Path,
         argv: &[&str],
         limits: &Limits,
-    ) -> Result<CommandOutput, VerifyError> {
+    ) -> Result<CommandOutput, LangError> {
         let target = format!("CARGO_TARGET_DIR={}", target_of(private).display());
         let mut whole = vec!["env", &target];
         whole.extend(CARGO_ENV);
@@ -97,12 +97,12 @@ impl NextestRunner {
         private: &Path,
         targets: &[String],
         deadline: Instant,
-    ) -> Result<Attempt, VerifyError> {
+    ) -> Result<Attempt, LangError> {
         let (config, xml) = (private.join("nextest.toml"), private.join("junit.xml"));
         // What an attempt before this one left.
         std::fs::remove_file(&xml).ok();
         let text = self.config(&xml);
-        std::fs::write(&config, text).map_err(|e| VerifyError::io("write", &config, e))?;
+        std::fs::write(&config, text).map_err(|e| LangError::io("write", &config, e))?;
         let tool = format!("egss:{}", config.display());
         let mut argv = vec!["cargo", "nextest", "run", "--offline", "--no-fail-fast"];
         argv.extend(["--color", "never", "--no-tests", "pass"]);
@@ -145,9 +145,7 @@ impl NextestRunner {
 
     fn outcomes(&self, dir: &Path, xml: &str) -> Option<Vec<TestOutcome>> {
         let package = package_name(dir);
-        parse_cases(xml, &|case| {
-            id_of(dir, package.as_deref(), &case.classname, &case.name)
-        })
+        parse(xml, &NextestXml { dir, package })
     }
 
     /// Runs what does not build together target by target.
@@ -158,7 +156,7 @@ impl NextestRunner {
         targets: &[String],
         whole: &CommandOutput,
         deadline: Instant,
-    ) -> Result<Vec<TestOutcome>, VerifyError> {
+    ) -> Result<Vec<TestOutcome>, LangError> {
         let mut tests = Vec::new();
         let mut n_built = 0;
         for target in targets {
@@ -211,7 +209,7 @@ fn arguments(targets: &[String]) -> Vec<String> {
 }
 
 /// The name of the test target that a file is: `tests/a.rs`, `tests/a/main.rs`.
-fn integration_test(path: &str) -> Option<&str> {
+pub(super) fn integration_test(path: &str) -> Option<&str> {
     let rest = path.strip_prefix("tests/")?;
     let name = rest
         .strip_suffix("/main.rs")
@@ -246,6 +244,33 @@ fn id_of(dir: &Path, package: Option<&str>, binary: &str, name: &str) -> String 
     format!("{file}::{name}")
 }
 
+/// JUnit XML as cargo-nextest writes it.
+struct NextestXml<'a> {
+    dir: &'a Path,
+    /// Name of the package at the root.
+    package: Option<String>,
+}
+
+/// Types of failures of tests that came to no result of their own.
+const NO_RESULT_TYPES: [&str; 2] = ["test timeout", "test abort"];
+
+impl JunitStyle for NextestXml<'_> {
+    fn id(&self, case: &Case) -> String {
+        id_of(
+            self.dir,
+            self.package.as_deref(),
+            &case.classname,
+            &case.name,
+        )
+    }
+
+    fn has_no_result(&self, case: &Case) -> bool {
+        NO_RESULT_TYPES
+            .iter()
+            .any(|kind| case.kind.starts_with(kind))
+    }
+}
+
 impl Runner for NextestRunner {
     fn name(&self) -> &'static str {
         "cargo-nextest"
@@ -253,6 +278,14 @@ impl Runner for NextestRunner {
 
     fn suite_file(&self) -> &'static str {
         RUST_SUITE_FILE
+    }
+
+    fn test_command(&self) -> &'static str {
+        "cargo test"
+    }
+
+    fn build_id(&self) -> Option<&'static str> {
+        Some(BUILD_ID)
     }
 
     fn is_test_file(&self, path: &str) -> bool {
@@ -275,16 +308,11 @@ impl Runner for NextestRunner {
         files.iter().filter(is_target).cloned().collect()
     }
 
-    /// Examples are read by Python's rules: there are none.
-    fn issue_examples(&self, _: &Path, _: &str) -> Result<IssueExamples, VerifyError> {
-        Ok(IssueExamples::default())
-    }
-
-    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, VerifyError> {
+    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, LangError> {
         Ok(consolidate_rust(sources))
     }
 
-    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, VerifyError> {
+    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, LangError> {
         let source = TestSource {
             origin: String::new(),
             kind: SourceKind::Written,
@@ -296,8 +324,8 @@ impl Runner for NextestRunner {
         }
         let path = dir.join(RUST_SUITE_FILE);
         let folder = path.parent().unwrap_or(dir);
-        std::fs::create_dir_all(folder).map_err(|e| VerifyError::io("make", folder, e))?;
-        std::fs::write(&path, suite.text).map_err(|e| VerifyError::io("write", &path, e))?;
+        std::fs::create_dir_all(folder).map_err(|e| LangError::io("make", folder, e))?;
+        std::fs::write(&path, suite.text).map_err(|e| LangError::io("write", &path, e))?;
         let ran = self.run(dir, &[RUST_SUITE_FILE.to_owned()])?;
         let is_part = |id: &str| id.ends_with("::*") || id == RUST_SUITE_FILE || id == BUILD_ID;
         let bad = ran.tests.into_iter().find(|test| is_part(&test.id));
@@ -305,18 +333,13 @@ impl Runner for NextestRunner {
     }
 
     fn request_for_tests(&self) -> &'static str {
-        include_str!("prompts/augment_rust.md")
+        include_str!("augment.md")
     }
 
-    /// Known once it is built: see `BUILD_ID`.
-    fn compile_faults(&self, _: &Path, _: &[String]) -> Result<Vec<String>, VerifyError> {
-        Ok(Vec::new())
-    }
-
-    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, VerifyError> {
+    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, LangError> {
         let dir = dir
             .canonicalize()
-            .map_err(|source| VerifyError::io("find", dir, source))?;
+            .map_err(|source| LangError::io("find", dir, source))?;
         let private = private_dir(&dir)?;
         let (place, target) = (private.path(), target_of(private.path()));
         if self.seed.plant(&target)? {
@@ -369,18 +392,8 @@ impl Runner for NextestRunner {
                 out.push(name);
             }
             std::fs::write(&suite, without_modules(&text, &out))
-                .map_err(|source| VerifyError::io("write", &suite, source))?;
+                .map_err(|source| LangError::io("write", &suite, source))?;
         }
-    }
-
-    /// Rust's coverage needs another build, with a component that may be missing.
-    fn coverage(
-        &self,
-        _: &Path,
-        _: &[String],
-        _: &ChangedLines,
-    ) -> Result<Option<Coverage>, VerifyError> {
-        Ok(None)
     }
 
     fn sandbox(&self) -> &Sandbox {

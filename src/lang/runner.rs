@@ -1,0 +1,187 @@
+//! What runs a repository's tests. JUnit XML, or what a runner writes as plainly, is the
+//! contract.
+use super::suite::{Consolidated, IssueExamples, TestSource};
+use super::{LangError, all, of_repository};
+use crate::record::{Coverage, Reached, TestOutcome, TestResult};
+use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Lines (from 1) that a patch adds or changes, by path relative to the root.
+pub type ChangedLines = BTreeMap<String, Vec<u32>>;
+
+/// The one outcome of a command of the user's that leaves no XML.
+pub const TEST_CMD_ID: &str = "test-cmd";
+/// Lines of a dead run's output that go into a message.
+const TAIL_LINES: usize = 4;
+
+/// Limits of a run of tests.
+#[derive(Clone, Copy, Debug)]
+pub struct RunnerLimits {
+    /// One test with its set-up and tear-down, or one file's import, seconds.
+    pub test_s_max: u64,
+    /// The whole run, tests that are run apart included, seconds; a build
+    /// before it is not counted.
+    pub run_s_max: u64,
+    /// Memory, processes, files and output of one command; its wall time is
+    /// set by the runner.
+    pub command: Limits,
+}
+
+impl Default for RunnerLimits {
+    fn default() -> Self {
+        Self {
+            test_s_max: 5,
+            run_s_max: 120,
+            command: Limits {
+                wall_s_max: 120,
+                memory_bytes_max: 2 << 30,
+                processes_max: 128,
+                file_bytes_max: 64 << 20,
+                output_bytes_max: 16_000,
+            },
+        }
+    }
+}
+
+impl RunnerLimits {
+    /// The command limits with a wall time.
+    pub(crate) fn wall(&self, seconds: u64) -> Limits {
+        Limits {
+            wall_s_max: seconds.max(1),
+            ..self.command
+        }
+    }
+}
+
+/// What one run of tests found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ran {
+    pub tests: Vec<TestOutcome>,
+    /// A sentence where the run as a whole went wrong.
+    pub fault: Option<String>,
+}
+
+/// A way to run the tests of a repository.
+///
+/// The contract is JUnit XML: results and counts are read from it and from
+/// nothing else. Whatever keeps the XML from being written (a file that cannot
+/// be collected, a process that hangs) is an `Error` outcome of what is at
+/// fault, so that the rest still counts. Each test runs in a process of its
+/// own, within [`RunnerLimits::test_s_max`], and is stopped there.
+pub trait Runner {
+    /// For messages: `pytest`.
+    fn name(&self) -> &'static str;
+    /// Where the consolidated suite stands, relative to the repository's root.
+    fn suite_file(&self) -> &'static str;
+    /// The command that a model is told to run the tests by.
+    fn test_command(&self) -> &'static str;
+    /// Whether a path is a test file by its name.
+    fn is_test_file(&self, path: &str) -> bool;
+    /// Whether a test of the suite can be made of this file.
+    fn is_source(&self, path: &str) -> bool;
+    /// The id of the outcome that says that nothing could be built, if there is such.
+    fn build_id(&self) -> Option<&'static str> {
+        None
+    }
+    /// What to run of a repository with these files: paths, in order.
+    fn targets(&self, files: &[String]) -> Vec<String>;
+    /// The issue's own examples as sources of tests.
+    fn issue_examples(&self, _repo_dir: &Path, _issue: &str) -> Result<IssueExamples, LangError> {
+        Ok(IssueExamples::default())
+    }
+    /// One suite of many sources.
+    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, LangError>;
+    /// Why a source of this text cannot be collected in `dir`, a copy of a
+    /// tree, by its own fault or for what it imports; the suite's file there is
+    /// written over.
+    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, LangError>;
+    /// What a model is told to write tests, with a place for `{{known}}` ones.
+    fn request_for_tests(&self) -> &'static str;
+    /// One sentence for each of `files` (relative to `dir`) that does not
+    /// compile, as far as that is known without running anything.
+    fn compile_faults(&self, _dir: &Path, _files: &[String]) -> Result<Vec<String>, LangError> {
+        Ok(Vec::new())
+    }
+    /// Runs `targets` (files or ids, relative to `dir`) with `dir` as the root.
+    /// The runner itself leaves no file in `dir`.
+    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, LangError>;
+    /// How many of `changed` lines `targets` run; `None` where it cannot be told.
+    fn coverage(
+        &self,
+        _dir: &Path,
+        _targets: &[String],
+        _changed: &ChangedLines,
+    ) -> Result<Option<Coverage>, LangError> {
+        Ok(None)
+    }
+    /// Functions of the repository that the tests `names` of a suite with this text run
+    /// in `dir`; empty where that cannot be seen.
+    fn reached(
+        &self,
+        _dir: &Path,
+        _suite: &str,
+        _names: &[&str],
+    ) -> Result<Vec<Reached>, LangError> {
+        Ok(Vec::new())
+    }
+    /// Where it runs them.
+    fn sandbox(&self) -> &Sandbox;
+    /// Limits of a command of the user's that runs them.
+    fn command_limits(&self) -> Limits;
+}
+
+/// The runner that fits a repository with these files (paths relative to its root); the
+/// first language's whose project it is. `None` where there is none.
+///
+/// Errors: `NoPytest`; `NoRunner` with what to do.
+pub fn runner_for<'a>(
+    sandbox: &'a Sandbox,
+    limits: RunnerLimits,
+    files: &[String],
+) -> Result<Option<Box<dyn Runner + 'a>>, LangError> {
+    let project = all().find(|language| language.is_project(files));
+    // Without a sign of a project, what most of the code is written in.
+    let language = project.unwrap_or_else(|| of_repository(files.iter().map(String::as_str)));
+    language.runner(sandbox, limits, files)
+}
+
+/// True for the id of what could not be collected: a file's path, or a part of a file
+/// with `::*`.
+pub fn is_container(id: &str) -> bool {
+    id.ends_with("::*") || !(id.contains("::") || id == TEST_CMD_ID)
+}
+
+/// What could not be run, by its own fault.
+pub(crate) fn at_fault(id: &str, output: &CommandOutput) -> TestOutcome {
+    error_outcome(id, end_of(output), output.wall_ms)
+}
+
+pub(crate) fn error_outcome(id: &str, message: String, ms: u64) -> TestOutcome {
+    TestOutcome {
+        id: id.to_owned(),
+        result: TestResult::Error,
+        message,
+        ms,
+    }
+}
+
+/// How a command ended, as the rest of a sentence.
+pub fn end_of(output: &CommandOutput) -> String {
+    let end = match output.end {
+        CommandEnd::TimedOut => {
+            return format!("took longer than {} s", output.wall_ms / 1_000);
+        }
+        CommandEnd::Signalled(signal) => format!("died of signal {signal}"),
+        CommandEnd::Exited(status) => format!("ended with status {status}"),
+    };
+    let lines: Vec<&str> = output
+        .text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    match lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n") {
+        tail if tail.is_empty() => end,
+        tail => format!("{end}: {tail}"),
+    }
+}
