@@ -157,7 +157,7 @@ pub fn gate(run: &SuiteRun, classified: &SuiteClassified) -> bool {
 mod tests {
     use super::*;
     use crate::record::TestOutcome;
-    use crate::verify::count;
+    use crate::lang::count;
 
     fn run(tests: &[(&str, TestResult)]) -> SuiteRun {
         let tests: Vec<TestOutcome> = tests

@@ -211,7 +211,7 @@ fn raw_len(rest: &[u8], start: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::SourceKind;
+    use crate::lang::SourceKind;
 
     fn source(origin: &str, text: &str) -> TestSource {
         TestSource {
