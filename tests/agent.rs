@@ -8,10 +8,10 @@ mod real;
 
 use egss::agent::{
     AgentConfig, CallFormat, ChatMl, Dialect, Executor, GrammarContext, Memory, RepoView, Segment,
-    SplicedDialect, Thought, ToolSet, Transcript, Verdict, call_span, encode, first_prompt,
-    grammar, locate_call, parse,
+    SplicedDialect, ToolSet, Transcript, Verdict, call_span, encode, first_prompt, grammar,
+    locate_call, parse,
 };
-use egss::base::{Purpose, RngKey, SamplerSettings};
+use egss::base::{AgentProfile, Purpose, RngKey, SamplerSettings, Thought};
 use egss::checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use egss::decode::GrammarFactory;
 use egss::engine::scripted::{Line, ScriptedEngine};
@@ -112,10 +112,15 @@ fn the_grammar_forces_all_that_is_not_a_choice() {
     let dir = repository();
     let view = RepoView::read(dir.path()).unwrap();
     let vocabulary: &dyn Vocabulary = &*REAL.tokenizer;
-    let context = GrammarContext::of(&view, vocabulary, CallFormat::Hermes);
+    let context = GrammarContext::of(
+        &view,
+        vocabulary,
+        CallFormat::Hermes,
+        &AgentProfile::small().limits,
+    );
     assert_eq!(context.markers, CallFormat::Hermes.markers());
-    let config = AgentConfig::agent();
-    let lark = grammar::lark(&config.tools, Thought::None, &context);
+    let config = AgentConfig::agent(AgentProfile::small());
+    let lark = grammar::lark(&config.tools, &Thought::None, &context);
     let mut grammar = REAL.grammars.compile(&lark).unwrap();
     let tokens = vocabulary.encode_special(FIX);
     let mut n_free_before_code = 0;
@@ -176,13 +181,18 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
         let before = state();
         let tools = memory.tools(config, before != CART, 9 - memory.n_steps());
         let view = RepoView::read(dir.path()).unwrap();
-        let context = GrammarContext::of(&view, engine.vocabulary(), CallFormat::Hermes);
+        let context = GrammarContext::of(
+            &view,
+            engine.vocabulary(),
+            CallFormat::Hermes,
+            config.limits(),
+        );
         let job = GenerateJob {
             seq,
             sampler: SamplerSettings::GREEDY,
             rng: RngKey::from_seed(1),
             tokens_max: 1_000,
-            grammar: Some(grammar::lark(&tools, config.thought, &context)),
+            grammar: Some(grammar::lark(&tools, &config.profile.thought, &context)),
             grammar_prefix: 0,
             stop_tokens: dialect.stop_tokens(engine.vocabulary()),
             first_token_not: vec![],
@@ -202,7 +212,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
             },
         };
         let (tool, canonical) = match &action {
-            Ok(action) => (Some(action.tool()), action.canonical()),
+            Ok(action) => (Some(action.tool().name()), action.canonical()),
             Err(_) => (None, text),
         };
         memory.note(tool, &canonical, (&before, &state()), observation.outcome);
@@ -230,7 +240,7 @@ const SUBMIT: &str = "<tool_call>\n{\"name\": \"submit\", \"arguments\": {}}\n</
 fn a_trajectory_goes_from_a_failing_test_to_a_submitted_fix() {
     use StepOutcome::*;
     let texts = [TEST, VIEW, FIX, TEST, SUBMIT];
-    let (outcomes, status, text) = drive(&texts, &AgentConfig::agent());
+    let (outcomes, status, text) = drive(&texts, &AgentConfig::agent(AgentProfile::small()));
     assert_eq!(outcomes, [TestsFailed, Ok, Ok, TestsPassed, Submitted]);
     assert_eq!(status, BranchStatus::Submitted);
     assert_eq!(text, CART.replace(" + 1", ""));
@@ -240,17 +250,20 @@ fn a_trajectory_goes_from_a_failing_test_to_a_submitted_fix() {
 fn a_model_that_goes_in_circles_is_stopped() {
     use StepOutcome::*;
     // The script ignores that the tool is withheld, as no held model could.
-    let (outcomes, status, _) = drive(&[VIEW], &AgentConfig::agent());
+    let (outcomes, status, _) = drive(&[VIEW], &AgentConfig::agent(AgentProfile::small()));
     assert_eq!(outcomes, [Ok, Repeated, Repeated, Repeated]);
     assert_eq!(status, BranchStatus::Stuck);
-    let (outcomes, status, _) = drive(&["I would fix it."], &AgentConfig::agent());
+    let (outcomes, status, _) = drive(
+        &["I would fix it."],
+        &AgentConfig::agent(AgentProfile::small()),
+    );
     assert_eq!(outcomes, [Rejected; 3]);
     assert_eq!(status, BranchStatus::NoToolCall);
 }
 
 #[test]
 fn one_turn_is_one_step_of_the_same_agent() {
-    let (outcomes, status, text) = drive(&[FIX], &AgentConfig::one_turn());
+    let (outcomes, status, text) = drive(&[FIX], &AgentConfig::one_turn(AgentProfile::small()));
     assert_eq!(outcomes, [StepOutcome::Ok]);
     assert_eq!(status, BranchStatus::Submitted);
     assert_eq!(text, CART.replace(" + 1", ""));

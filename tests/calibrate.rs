@@ -1,8 +1,8 @@
 //! `egss calibrate` on runs that an evaluation left: what becomes a sample, the program
 //! from end to end without a model, and its page.
 use egss::base::{
-    ActionEntropy, BranchDecision, BranchId, Budget, Gate, RngKey, StepId, TokenEntropy,
-    UsageByPurpose,
+    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, RngKey, StepId,
+    TokenEntropy, UsageByPurpose,
 };
 use egss::checkpoint::{DEFAULT_MODEL, find_manifest};
 use egss::eval::calibration::{
@@ -13,7 +13,6 @@ use egss::record::{
     RECORD_VERSION, RecordLine, RunStarted, Selected, StepFinished, StepOutcome,
 };
 use egss::search::{RunState, strategy_named};
-use egss::verify::OwnTests;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +25,7 @@ fn start(gate: Option<Gate>) -> RunStarted {
         egss_version: "0.1.0".into(),
         model: DEFAULT_MODEL.into(),
         device: "cpu".into(),
-        strategy: strategy_named(STRATEGY, 4, 4).unwrap(),
+        strategy: strategy_named(STRATEGY, 4, 4, &AgentProfile::small()).unwrap(),
         seed: 0,
         ctx_tokens: 8_192,
         budget: Budget::default(),
@@ -34,7 +33,10 @@ fn start(gate: Option<Gate>) -> RunStarted {
         repo: "demo".into(),
         repo_prefix: String::new(),
         issue: "It fails.".into(),
-        own_tests: OwnTests::default(),
+        test_cmd: None,
+        junit: None,
+        profile: AgentProfile::small(),
+        cuts: Vec::new(),
         tools: Vec::new(),
         base_tree: "base".into(),
         prompt_text: String::new(),

@@ -7,7 +7,7 @@
 mod real;
 
 use egss::agent::SplicedDialect;
-use egss::base::{Budget, Purpose, SeqId, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, Purpose, SeqId, UsageByPurpose};
 use egss::checkpoint::{Checkpoint, Tokenizer};
 use egss::engine::{
     Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress, ScoreJob, Vocabulary,
@@ -107,7 +107,7 @@ impl Prompts {
     /// The text that every branch of a run would start from.
     fn of(&self, repo: &Path, issue: &str, strategy: &str) -> String {
         let run = tempfile::tempdir().unwrap();
-        let strategy = strategy_named(strategy, 4, 4).unwrap();
+        let strategy = strategy_named(strategy, 4, 4, &AgentProfile::small()).unwrap();
         let request = SolveRequest {
             repo,
             issue,
@@ -116,6 +116,7 @@ impl Prompts {
             seed: 0,
             budget: Budget::default(),
             gate: None,
+            profile: &AgentProfile::small(),
             own_tests: OwnTests::default(),
         };
         let mut engine = Stalled {

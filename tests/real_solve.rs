@@ -1,7 +1,7 @@
 //! The whole path with the default model's real weights, cut to a few steps.
 //! Run `scripts/fetch-model` first.
 use egss::agent::SplicedDialect;
-use egss::base::Budget;
+use egss::base::{AgentProfile, Budget};
 use egss::checkpoint::resolve;
 use egss::engine::{Engine, EngineSettings, open};
 use egss::search::{NoWatcher, Others, SolveRequest, Tools, solve, strategy_named};
@@ -31,7 +31,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
     let python = root.join(".venv/bin/python");
     let sandbox = Sandbox::new(SandboxMode::Bubblewrap, &python).unwrap();
     let issue = std::fs::read_to_string(root.join("tests/demo/issue.md")).unwrap();
-    let strategy = strategy_named("branch-always", 1, 4).unwrap();
+    let strategy = strategy_named("branch-always", 1, 4, &AgentProfile::small()).unwrap();
     let out = tempfile::tempdir().unwrap();
     let request = SolveRequest {
         repo: &root.join("tests/demo/repo"),
@@ -46,6 +46,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
             ..Budget::default()
         },
         gate: None,
+        profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
     };
     let tools = Tools {

@@ -1,7 +1,7 @@
 //! The controller from issue to patch with a scripted engine whose distribution
 //! is known, and real workspaces, sandboxes and tests.
 use egss::agent::ChatMl;
-use egss::base::{Budget, Purpose, SeqId, Strategy, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, Purpose, SeqId, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::engine::{
     Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
@@ -66,7 +66,7 @@ fn run(strategy: &str, budget: Budget, run_dir: &Path) -> (RunState, ScriptedEng
 }
 
 fn run_on(engine: &mut dyn Engine, strategy: &str, budget: Budget, run_dir: &Path) -> RunState {
-    let strategy = strategy_named(strategy, 4, 4).unwrap();
+    let strategy = strategy_named(strategy, 4, 4, &AgentProfile::small()).unwrap();
     run_strategy(engine, &strategy, budget, run_dir)
 }
 
@@ -86,6 +86,7 @@ fn run_strategy(
         seed: 1,
         budget,
         gate: None,
+        profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
     };
     let (dialect, sandbox) = (ChatMl::default(), sandbox());
@@ -158,7 +159,7 @@ fn a_failure_of_a_new_kind_is_revised_once_and_the_old_one_never() {
     let dir = tempfile::tempdir().unwrap();
     let strategy = Strategy {
         revisions: 1,
-        ..strategy_named("egss", 4, 4).unwrap()
+        ..strategy_named("egss", 4, 4, &AgentProfile::small()).unwrap()
     };
     let state = run_strategy(&mut engine, &strategy, Budget::default(), dir.path());
     let (old, new): (Vec<_>, Vec<_>) = state
@@ -266,7 +267,7 @@ fn a_run_that_was_killed_after_any_event_ends_alike_and_repeats_no_step() {
 fn a_beam_leaves_no_branch_open_when_a_patch_passes() {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = engine();
-    let mut strategy = strategy_named("branch-always", 4, 4).unwrap();
+    let mut strategy = strategy_named("branch-always", 4, 4, &AgentProfile::small()).unwrap();
     strategy.beam = 3;
     strategy.judge = egss::base::JudgeSettings::default();
     let state = run_strategy(&mut engine, &strategy, Budget::default(), dir.path());
@@ -448,7 +449,7 @@ fn as_long_as_no_patch_passes_the_whole_budget_of_branches_is_used() {
         ..Budget::default()
     };
     // A point's two candidates have four tries each before every other point's.
-    let strategy = strategy_named("egss", 4, 2).unwrap();
+    let strategy = strategy_named("egss", 4, 2, &AgentProfile::small()).unwrap();
     let state = run_strategy(&mut engine, &strategy, budget, dir.path());
     assert!(!state.has_passed());
     assert_eq!(state.branches.len(), 12);

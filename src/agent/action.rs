@@ -1,17 +1,20 @@
 //! An action, read from what the model wrote.
+use crate::base::ToolName;
 use serde_json::json;
 
 /// What a model asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// The files below a folder; `.` is the root.
+    List {
+        path: String,
+    },
     View {
         path: String,
         /// First and last line, from 1, both shown.
         lines: Option<(usize, usize)>,
     },
-    Search {
-        text: String,
-    },
+    Search(Query),
     Edit {
         path: String,
         change: Change,
@@ -23,7 +26,23 @@ pub enum Action {
     Run {
         command: String,
     },
+    /// The workspace as it was before its last change.
+    Undo,
     Submit,
+}
+
+/// Lines to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    Text(String),
+    /// A regular expression.
+    Pattern(String),
+    /// The same in the files that a glob matches, with lines around each hit.
+    Files {
+        pattern: String,
+        glob: String,
+        context: usize,
+    },
 }
 
 /// How an edit names its place, with what goes there.
@@ -49,21 +68,18 @@ pub struct Hunk {
 }
 
 impl Action {
-    /// The tool's name.
-    pub fn tool(&self) -> &'static str {
+    /// The tool that was called.
+    pub fn tool(&self) -> ToolName {
         match self {
-            Self::View { .. } => "view",
-            Self::Search { .. } => "search",
-            Self::Edit { .. } => "edit",
-            Self::Write { .. } => "write",
-            Self::Run { .. } => "run",
-            Self::Submit => "submit",
+            Self::List { .. } => ToolName::List,
+            Self::View { .. } => ToolName::View,
+            Self::Search(_) => ToolName::Search,
+            Self::Edit { .. } => ToolName::Edit,
+            Self::Write { .. } => ToolName::Write,
+            Self::Run { .. } => ToolName::Run,
+            Self::Undo => ToolName::Undo,
+            Self::Submit => ToolName::Submit,
         }
-    }
-
-    /// True for the tools whose purpose is to change files.
-    pub fn changes_files(&self) -> bool {
-        matches!(self, Self::Edit { .. } | Self::Write { .. })
     }
 
     /// The action written one way, whatever format its call has: two actions are the same if and only if
@@ -77,7 +93,17 @@ impl Action {
                 path,
                 lines: Some((start, end)),
             } => (json!({ "path": path, "start": start, "end": end }), vec![]),
-            Self::Search { text } => (json!({ "text": text }), vec![]),
+            Self::List { path } => (json!({ "path": path }), vec![]),
+            Self::Search(Query::Text(text)) => (json!({ "text": text }), vec![]),
+            Self::Search(Query::Pattern(pattern)) => (json!({ "pattern": pattern }), vec![]),
+            Self::Search(Query::Files {
+                pattern,
+                glob,
+                context,
+            }) => (
+                json!({ "pattern": pattern, "glob": glob, "context": context }),
+                vec![],
+            ),
             Self::Edit { path, change } => match change {
                 Change::Symbol { symbol, code } => {
                     (json!({ "path": path, "symbol": symbol }), vec![code])
@@ -93,9 +119,9 @@ impl Action {
             },
             Self::Write { path, text } => (json!({ "path": path }), vec![text]),
             Self::Run { command } => (json!({ "command": command.trim() }), vec![]),
-            Self::Submit => (json!({}), vec![]),
+            Self::Undo | Self::Submit => (json!({}), vec![]),
         };
-        let name = self.tool();
+        let name = self.tool().name();
         let mut text = format!("{{\"name\": \"{name}\", \"arguments\": {arguments}}}");
         for block in blocks {
             // A length, not a fence: no block's content can forge another's.

@@ -1,20 +1,17 @@
 //! The first prompt: rules, tools, the issue, and the files that matter.
 use super::config::{AgentConfig, Role};
 use super::dialect::{Dialect, encode};
-use super::prompt::{SYSTEM, SYSTEM_ONE_TURN, TASK, fill};
+use super::map::map;
+use super::prompt::{SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill};
 use super::rank::{identifiers, rank};
 use super::repo::{RepoFile, RepoView};
 use super::{AgentError, Transcript};
+use crate::base::{LimitHit, PromptStyle, ToolName};
 use crate::engine::Vocabulary;
 
-/// Files that the listing names at most; a model that needs another searches.
-const LISTED_MAX: usize = 60;
 /// Of the files' tokens, what one file may take before only the functions that
 /// the issue names are shown of it.
 const ONE_FILE_SHARE: f32 = 0.75;
-
-/// Of the call in the prompt's example: what it edits.
-const EXAMPLE_ARGUMENTS: [(&str, &str); 2] = [("path", "shapes.py"), ("symbol", "area")];
 
 /// What a run starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +24,8 @@ pub struct FirstPrompt {
     pub shown: Vec<String>,
     /// Paths of which only some functions are shown.
     pub excerpted: Vec<String>,
+    /// Limits that kept something out.
+    pub cuts: Vec<LimitHit>,
 }
 
 impl FirstPrompt {
@@ -40,8 +39,8 @@ impl FirstPrompt {
 }
 
 /// Builds the first prompt. `ctx_tokens` is what one sequence may hold: the
-/// files take at most [`AgentConfig::context_tokens_max`] and half of it. Of
-/// files those are shown that [the scope](super::Scope::shows) names.
+/// files take at most [`AgentLimits::files_tokens_max`](crate::base::AgentLimits) and half
+/// of it. Of files those are shown that [the scope](super::Scope::shows) names.
 ///
 /// Errors: an empty issue, an issue that fills the context by itself.
 pub fn first_prompt(
@@ -56,20 +55,35 @@ pub fn first_prompt(
     if issue.is_empty() {
         return Err(AgentError::EmptyIssue);
     }
-    let tools = config.tools.describe();
-    let call = dialect.calls().write("edit", &EXAMPLE_ARGUMENTS);
-    let (system, closing) = match config.role {
-        Role::Agent => (
-            fill(SYSTEM, &[("tools", &tools), ("call", &call)]),
-            format!(
-                "The tests are run with: {}\nMake the first call.",
-                config.test_cmd
-            ),
+    let style = config.profile.prompt;
+    let template = match (style, config.role) {
+        (PromptStyle::Files, Role::Agent) => SYSTEM,
+        (PromptStyle::Files, Role::OneTurn) => SYSTEM_ONE_TURN,
+        (PromptStyle::Map, Role::Agent) => SYSTEM_MAP,
+        (PromptStyle::Map, Role::OneTurn) => SYSTEM_MAP_ONE_TURN,
+    };
+    let example = config.language.example();
+    let arguments = [("path", example.path), ("symbol", example.symbol)];
+    let call = dialect.calls().write(ToolName::Edit.name(), &arguments);
+    let system = fill(
+        template,
+        &[
+            ("tools", &config.tools.describe(&config.test_cmd)),
+            ("language", config.language.name()),
+            ("call", &call),
+            ("path", example.path),
+            ("symbol", example.symbol),
+            ("fence", config.language.fence()),
+            ("code", example.code),
+        ],
+    );
+    let closing = match config.role {
+        Role::Agent if config.test_cmd.is_empty() => "Make the first call.".to_string(),
+        Role::Agent => format!(
+            "The tests are run with: {}\nMake the first call.",
+            config.test_cmd
         ),
-        Role::OneTurn => (
-            fill(SYSTEM_ONE_TURN, &[("tools", &tools), ("call", &call)]),
-            "Make the call.".to_string(),
-        ),
+        Role::OneTurn => "Make the call.".to_string(),
     };
     let n_tokens = |text: &str| vocabulary.encode(text).len();
     let fixed = n_tokens(&system) + n_tokens(issue) + n_tokens(&closing);
@@ -79,9 +93,16 @@ pub fn first_prompt(
             ctx_tokens,
         });
     }
-    let budget = config.context_tokens_max.min(ctx_tokens / 2 - fixed / 2);
-    let chosen = choose(config, view, issue, budget, &n_tokens);
-    let listing = listing(view, &chosen);
+    let limits = config.limits();
+    let budget = limits.files_tokens_max.min(ctx_tokens / 2 - fixed / 2);
+    let chosen = match style {
+        PromptStyle::Files => choose(config, view, issue, budget, &n_tokens),
+        PromptStyle::Map => map(config, view, issue, budget, &n_tokens),
+    };
+    let (listing, cut) = match style {
+        PromptStyle::Files => listing(view, &chosen, limits.listed_files_max),
+        PromptStyle::Map => (String::new(), None),
+    };
     let files = match chosen.text.trim_end() {
         "" => "The repository holds no text files.",
         text => text,
@@ -99,14 +120,19 @@ pub fn first_prompt(
         system,
         shown: chosen.whole,
         excerpted: chosen.part,
+        cuts: chosen.cuts.into_iter().chain(cut).collect(),
     })
 }
 
+/// What of the repository goes into the prompt.
 #[derive(Default)]
-struct Chosen {
-    text: String,
-    whole: Vec<String>,
-    part: Vec<String>,
+pub(super) struct Chosen {
+    pub text: String,
+    /// Paths shown whole.
+    pub whole: Vec<String>,
+    /// Paths of which a part is shown.
+    pub part: Vec<String>,
+    pub cuts: Vec<LimitHit>,
 }
 
 /// Files as they fit, the likeliest first: whole ones, and of a file too long
@@ -120,6 +146,7 @@ fn choose(
 ) -> Chosen {
     let mut chosen = Chosen::default();
     let mut left = budget;
+    let mut n_left_out = 0;
     for index in rank(view, issue) {
         let file = &view.files[index];
         if !config.scope.shows(&file.path) {
@@ -148,7 +175,14 @@ fn choose(
             left -= n_tokens(&shown);
             chosen.text += &shown;
             chosen.part.push(file.path.clone());
+        } else {
+            n_left_out += 1;
         }
+    }
+    if n_left_out > 0 {
+        chosen
+            .cuts
+            .push(LimitHit::unmeasured("files_tokens_max", budget));
     }
     chosen
 }
@@ -156,7 +190,7 @@ fn choose(
 /// A file or some of its lines, fenced, with its name above.
 fn show(config: &AgentConfig, file: &RepoFile, text: &str, first_line: usize) -> String {
     let language = file.language().fence();
-    let body = match config.line_numbers {
+    let body = match config.profile.line_numbers {
         true => numbered(text, first_line),
         false => format!("{}\n", text.trim_end()),
     };
@@ -227,26 +261,29 @@ fn excerpt(config: &AgentConfig, file: &RepoFile, text: &str, issue: &str) -> Op
 }
 
 /// Names of the files, unless all of them are shown anyway.
-fn listing(view: &RepoView, chosen: &Chosen) -> String {
+fn listing(view: &RepoView, chosen: &Chosen, files_max: usize) -> (String, Option<LimitHit>) {
     let unseen = view
         .files
         .iter()
         .any(|f| !chosen.whole.contains(&f.path) && f.text.as_deref() != Some(""));
     if !unseen {
-        return String::new();
+        return (String::new(), None);
     }
     let paths: Vec<&str> = view.files.iter().map(|f| f.path.as_str()).collect();
-    let mut listed = paths[..paths.len().min(LISTED_MAX)].join("\n");
-    if paths.len() > LISTED_MAX {
-        listed += &format!("\n... and {} more", paths.len() - LISTED_MAX);
+    let mut listed = paths[..paths.len().min(files_max)].join("\n");
+    let mut cut = None;
+    if paths.len() > files_max {
+        listed += &format!("\n... and {} more", paths.len() - files_max);
+        cut = Some(LimitHit::new("listed_files_max", files_max, paths.len()));
     }
-    format!("Files:\n{listed}\n\n")
+    (format!("Files:\n{listed}\n\n"), cut)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::agent::dialect::ChatMl;
+    use crate::base::AgentProfile;
     use crate::engine::scripted::ByteVocabulary;
 
     fn view(files: &[(&str, &str)]) -> RepoView {
@@ -280,7 +317,7 @@ mod tests {
     #[test]
     fn a_small_repository_is_shown_whole() {
         let view = view(&[("cart.py", CART), ("empty.py", "")]);
-        let first = prompt(&AgentConfig::agent(), &view, 20_000).unwrap();
+        let first = prompt(&AgentConfig::agent(AgentProfile::small()), &view, 20_000).unwrap();
         assert!(
             first
                 .user
@@ -289,7 +326,8 @@ mod tests {
         assert!(!first.user.contains("Files:"), "all of them are shown");
         assert!(first.system.contains("- submit(): ") && first.system.contains("<tool_call>"));
         assert_eq!(first.shown, ["cart.py"]);
-        let one_turn = prompt(&AgentConfig::one_turn(), &view, 20_000).unwrap();
+        let one_turn =
+            prompt(&AgentConfig::one_turn(AgentProfile::small()), &view, 20_000).unwrap();
         assert!(!one_turn.system.contains("submit"));
         assert!(one_turn.user.contains(CART));
     }
@@ -301,18 +339,57 @@ mod tests {
             .collect();
         let big = format!("{long}{CART}");
         let view = view(&[("big.py", &big), ("other.py", &long), ("z.py", "Z = 1\n")]);
-        let first = prompt(&AgentConfig::agent(), &view, 8_192).unwrap();
+        let first = prompt(&AgentConfig::agent(AgentProfile::small()), &view, 8_192).unwrap();
         assert_eq!(first.excerpted, ["big.py"]);
         assert!(first.user.contains("big.py (lines 1201 to 1202 of 1202):"));
         assert!(first.user.contains("Files:\nbig.py\nother.py\nz.py\n"));
         assert!(first.shown.contains(&"z.py".to_string()));
         assert!(first.user.len() + first.system.len() < 8_192);
+        let limits: Vec<&str> = first.cuts.iter().map(|cut| cut.limit.as_str()).collect();
+        assert_eq!(limits, ["files_tokens_max"]);
+    }
+
+    #[test]
+    fn the_standard_profile_gets_a_map_with_what_the_issue_names() {
+        let long: String = (0..400)
+            .map(|n| format!("def f{n}():\n    return {n}\n\n"))
+            .collect();
+        let view = view(&[
+            ("docs/index.md", "# Shop\n"),
+            ("shop/big.py", &format!("{long}{CART}")),
+            (
+                "shop/other.py",
+                "class Other:\n    def g(self):\n        return 1\n",
+            ),
+        ]);
+        let profile = AgentProfile::standard().in_context(32_768);
+        let first = prompt(&AgentConfig::agent(profile), &view, 32_768).unwrap();
+        assert!(
+            first
+                .user
+                .starts_with("The repository has 3 files:\ndocs/index.md\n")
+        );
+        // The outline of the file that holds it is too long: its code is there all the same.
+        assert!(
+            first
+                .user
+                .contains("shop/other.py (3 lines)\n    1| class Other:\n    2|   def g(self):\n")
+        );
+        assert!(
+            first
+                .user
+                .contains("shop/big.py, lines 1201 to 1202:\n```python\n1201| def total(xs):\n")
+        );
+        for tool in ["list(path)", "view(path, start, end)", "undo()"] {
+            assert!(first.system.contains(tool), "{tool}");
+        }
+        assert_eq!(first.cuts.len(), 1);
     }
 
     #[test]
     fn an_issue_that_is_empty_or_fills_the_context_is_refused() {
         let vocabulary = ByteVocabulary::chat_ml();
-        let config = AgentConfig::agent();
+        let config = AgentConfig::agent(AgentProfile::small());
         let refused = |issue: &str| {
             let view = RepoView::default();
             first_prompt(

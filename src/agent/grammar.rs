@@ -4,24 +4,14 @@
 //! lines that exist are the only ones that can be written where a call names
 //! one, so a small model cannot invent them.
 use super::call::{CallFormat, Piece};
-use super::config::Thought;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::reasoning::{REASONING_CLOSING, REASONING_OPENING};
 use super::repo::RepoView;
-use super::tool::{Block, Form, ParamKind, ToolSet};
+use super::tool::{Block, Form, ParamKind, ToolSet, form};
+use crate::base::{AgentLimits, LimitHit, Thought};
 use crate::engine::Vocabulary;
 use crate::lang::{self, Symbol};
 use std::collections::BTreeSet;
-
-/// Repositories with more files get any path: the list would cost more to
-/// compile than it saves.
-const FILES_LISTED_MAX: usize = 200;
-/// The same for the functions and classes of all files.
-const SYMBOLS_LISTED_MAX: usize = 2_000;
-/// Files with more lines take any lines in a search/replace edit.
-const LINES_LISTED_MAX: usize = 600;
-/// Characters of a search text or a command.
-const TEXT_CHARS_MAX: usize = 200;
 
 /// What a grammar knows of one function or class.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +38,12 @@ pub struct FileFacts {
 pub struct GrammarContext {
     /// Files that can be viewed and edited; empty when there are too many.
     pub files: Vec<FileFacts>,
+    /// False when there are too many functions and types to list: any can be written.
+    pub lists_symbols: bool,
+    /// Characters of a search text or a command.
+    pub text_chars_max: usize,
+    /// Limits that keep it from knowing more.
+    pub cuts: Vec<LimitHit>,
     /// How the model writes a call.
     pub calls: CallFormat,
     /// Those of the format's markers that the model has as one special token
@@ -61,6 +57,11 @@ impl GrammarContext {
     /// True while some function or class can be named.
     pub fn has_symbols(&self) -> bool {
         self.files.iter().any(|file| !file.symbols.is_empty())
+    }
+
+    /// True while some file's lines are listed.
+    fn has_lines(&self) -> bool {
+        self.files.iter().any(|file| !file.lines.is_empty())
     }
 
     /// A string value as the model's format spells it, a Lark literal.
@@ -96,10 +97,20 @@ impl GrammarContext {
 
     /// What `view`, the workspace as it now stands, allows to a model that
     /// writes its calls as `calls`.
-    pub fn of(view: &RepoView, vocabulary: &dyn Vocabulary, calls: CallFormat) -> Self {
-        let text_files = view.files.iter().filter(|f| f.text.is_some());
-        let mut files: Vec<FileFacts> = text_files
-            .take(FILES_LISTED_MAX + 1)
+    pub fn of(
+        view: &RepoView,
+        vocabulary: &dyn Vocabulary,
+        calls: CallFormat,
+        limits: &AgentLimits,
+    ) -> Self {
+        let text_files = || view.files.iter().filter(|f| f.text.is_some());
+        let (n_files, files_max) = (text_files().count(), limits.grammar_files_max);
+        let mut cuts = Vec::new();
+        if n_files > files_max {
+            cuts.push(LimitHit::new("grammar_files_max", files_max, n_files));
+        }
+        let listed = text_files().take(if n_files > files_max { 0 } else { n_files });
+        let mut files: Vec<FileFacts> = listed
             .map(|file| {
                 let text = file.text.as_deref().unwrap_or_default();
                 let lines: Vec<String> = text.lines().map(String::from).collect();
@@ -115,23 +126,30 @@ impl GrammarContext {
                 FileFacts {
                     path: file.path.clone(),
                     symbols: names.into_iter().collect(),
-                    lines: if lines.len() <= LINES_LISTED_MAX && lines.iter().all(|l| is_plain(l)) {
-                        lines
-                    } else {
-                        Vec::new()
+                    lines: match lines.len() <= limits.grammar_lines_max
+                        && lines.iter().all(|line| is_plain(line))
+                    {
+                        true => lines,
+                        false => Vec::new(),
                     },
                 }
             })
             .filter(|file| is_plain(&file.path))
             .collect();
         let n_symbols: usize = files.iter().map(|f| f.symbols.len()).sum();
-        if files.len() > FILES_LISTED_MAX || n_symbols > SYMBOLS_LISTED_MAX {
-            files.clear();
+        let lists_symbols = n_files <= files_max && n_symbols <= limits.grammar_symbols_max;
+        if n_symbols > limits.grammar_symbols_max {
+            let max = limits.grammar_symbols_max;
+            cuts.push(LimitHit::new("grammar_symbols_max", max, n_symbols));
+            files.iter_mut().for_each(|file| file.symbols.clear());
         }
         let mut markers = calls.markers();
         markers.retain(|text| vocabulary.encode_special(text).len() == 1);
         Self {
             files,
+            lists_symbols,
+            text_chars_max: limits.text_chars_max,
+            cuts,
             calls,
             markers,
             reasoning_tokens_max: 0,
@@ -151,7 +169,7 @@ fn is_plain(line: &str) -> bool {
 ///
 /// A code block ends with the first line that starts with a fence. Forms for
 /// which the context leaves nothing to name are left out.
-pub fn lark(tools: &ToolSet, thought: Thought, context: &GrammarContext) -> String {
+pub fn lark(tools: &ToolSet, thought: &Thought, context: &GrammarContext) -> String {
     let mut writer = Writer {
         context,
         names_place: matches!(thought, Thought::Required { .. }),
@@ -159,10 +177,8 @@ pub fn lark(tools: &ToolSet, thought: Thought, context: &GrammarContext) -> Stri
         forms: Vec::new(),
         placed: Vec::new(),
     };
-    for (name, forms) in tools.tools() {
-        for form in forms {
-            writer.form(name, form);
-        }
+    for open in tools.forms() {
+        writer.form(open.tool().name(), &form(*open));
     }
     writer.finish(thought)
 }
@@ -183,12 +199,14 @@ impl Writer<'_> {
     /// The alternatives of one form: one for each file where what follows the
     /// path depends on the file, else one.
     fn form(&mut self, name: &str, form: &Form) {
-        let depends =
-            form.block != Block::None || form.params.iter().any(|p| p.kind == ParamKind::Symbol);
-        let names_file = form
-            .params
-            .iter()
-            .any(|p| p.kind == ParamKind::ExistingPath);
+        let takes = |kind: ParamKind| form.params.iter().any(|p| p.kind == kind);
+        let needs_symbol = takes(ParamKind::Symbol);
+        let depends = match needs_symbol {
+            true => self.context.lists_symbols,
+            // Lines of the file, or its language's fence, follow.
+            false => form.block == Block::Hunks && self.context.has_lines(),
+        };
+        let names_file = takes(ParamKind::ExistingPath);
         if !(depends && names_file) || self.context.files.is_empty() {
             let alternative = self.alternative(name, form, None);
             self.forms.push(alternative);
@@ -196,7 +214,6 @@ impl Writer<'_> {
         }
         for index in 0..self.context.files.len() {
             let file = &self.context.files[index];
-            let needs_symbol = form.params.iter().any(|p| p.kind == ParamKind::Symbol);
             if !needs_symbol {
                 let alternative = self.alternative(name, form, Some((index, &[])));
                 self.forms.push(alternative);
@@ -230,7 +247,7 @@ impl Writer<'_> {
             call.pieces(layout.key_opening);
             call.text(param.name);
             call.pieces(layout.key_closing);
-            let quote = match layout.is_json && param.kind != ParamKind::Line {
+            let quote = match layout.is_json && !param.kind.is_number() {
                 true => "\"",
                 false => "",
             };
@@ -298,7 +315,10 @@ impl Writer<'_> {
                 self.context.spelled(&self.context.files[at].path)
             }
             (ParamKind::ExistingPath, None) if !self.context.files.is_empty() => "PATH".into(),
-            (ParamKind::ExistingPath | ParamKind::AnyPath, _) => "ANY_PATH".into(),
+            (ParamKind::ExistingPath, None) => "FILE_PATH".into(),
+            (ParamKind::AnyPath, _) => "ANY_PATH".into(),
+            (ParamKind::Folder, _) => "FOLDER".into(),
+            (ParamKind::Count, _) => "COUNT".into(),
             (ParamKind::Symbol, Some(_)) => {
                 let names = symbols.iter().map(|symbol| quoted(&symbol.name));
                 let names: Vec<String> = names.collect();
@@ -331,16 +351,17 @@ impl Writer<'_> {
         }
     }
 
-    fn finish(mut self, thought: Thought) -> String {
+    fn finish(mut self, thought: &Thought) -> String {
         let layout = self.context.calls.layout();
         let mut opening = self.right_hand_side();
         opening.pieces(layout.opening);
         let opening = opening.finish();
         let (before, chars_max) = match thought {
             Thought::None => (String::new(), 0),
-            Thought::Optional { chars_max } => ("THOUGHT? ".into(), chars_max),
+            Thought::Optional { chars_max } => ("THOUGHT? ".into(), *chars_max),
+            Thought::Free { .. } => ("FREE? ".into(), 0),
             Thought::Required { opening, chars_max } => {
-                (format!("{} THOUGHT ", quoted(opening)), chars_max)
+                (format!("{} THOUGHT ", quoted(opening)), *chars_max)
             }
         };
         let n_reasoning = self.context.reasoning_tokens_max;
@@ -391,7 +412,16 @@ impl Writer<'_> {
             "SYMBOL",
             "/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/".into(),
         );
-        rule("LINE", "/[1-9][0-9]{0,4}/".into());
+        rule("LINE", "/[1-9][0-9]{0,5}/".into());
+        rule("COUNT", "/[0-9]{1,3}/".into());
+        // Of a repository too large to list: any name that a file can have.
+        let (first, more) = match layout.is_json {
+            true => ("[^ \"\\\\\\x00-\\x1F\\x7F]", "[^\"\\\\\\x00-\\x1F\\x7F]"),
+            false => ("[^ <\\x00-\\x1F\\x7F]", "[^<\\x00-\\x1F\\x7F]"),
+        };
+        let chars_max = PATH_CHARS_MAX - 1;
+        rule("FILE_PATH", format!("/{first}{more}{{0,{chars_max}}}/"));
+        rule("FOLDER", format!("/{first}{more}{{0,{chars_max}}}/"));
         // Raw text ends where a closing tag could begin.
         let (first, more) = match layout.is_json {
             true => (
@@ -405,7 +435,10 @@ impl Writer<'_> {
         };
         rule(
             "TEXT",
-            format!("/{first}{more}{{0,{}}}/", TEXT_CHARS_MAX - 1),
+            format!(
+                "/{first}{more}{{0,{}}}/",
+                self.context.text_chars_max.max(1) - 1
+            ),
         );
         rule("FENCE", "/\\n```[a-z]{0,12}\\n/".into());
         // Never a fence at once: that would be an empty block. No line begins
@@ -440,7 +473,15 @@ impl Writer<'_> {
         }
         // Prose: what looks like a call or data has its place behind it.
         const PROSE: &str = "[^<{}\\[\\]|\\n]";
-        if !self.placed.is_empty() {
+        if let Thought::Free { chars_max } = thought {
+            // A marker is one token, which no text can hold; spelled out it begins with `<`.
+            let has_marker = self
+                .context
+                .markers
+                .contains(&self.context.calls.first_marker());
+            let any = if has_marker { "(.|\\n)" } else { "[^<]" };
+            text += &format!("FREE: /[^`<\\s]{any}{{0,{}}}\\n/\n", chars_max.max(&2) - 2);
+        } else if !self.placed.is_empty() {
             text += &format!("REST: / {PROSE}{{1,{}}}\\n/\n", chars_max.max(1));
         } else if !before.is_empty() {
             // A line that begins with a fence would be code without a call.
@@ -503,6 +544,9 @@ fn opening(symbol: &Symbol, lines: &[String]) -> String {
     let end = header.find('(').filter(|_| plain);
     end.map_or(String::new(), |end| header[..=end].to_owned())
 }
+
+/// Characters of a path: what most file systems allow.
+const PATH_CHARS_MAX: usize = 255;
 
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'

@@ -1,5 +1,6 @@
 use super::*;
 use crate::agent::{AgentConfig, CallFormat, RepoFile, parse};
+use crate::base::{AgentProfile, ToolName};
 use crate::decode::GrammarFactory;
 use crate::engine::scripted::ByteVocabulary;
 use std::sync::Arc;
@@ -18,6 +19,11 @@ fn view() -> RepoView {
             ),
         ],
     }
+}
+
+/// The small profile's: every list of the view fits.
+fn limits() -> AgentLimits {
+    AgentProfile::small().limits
 }
 
 fn factory(vocabulary: &ByteVocabulary) -> GrammarFactory {
@@ -45,10 +51,15 @@ fn call(json: &str) -> String {
 }
 
 fn full() -> String {
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
+    let context = GrammarContext::of(
+        &view(),
+        &ByteVocabulary::chat_ml(),
+        CallFormat::Hermes,
+        &limits(),
+    );
     lark(
         &ToolSet::full(),
-        Thought::Optional { chars_max: 40 },
+        &Thought::Optional { chars_max: 40 },
         &context,
     )
 }
@@ -116,17 +127,30 @@ fn what_does_not_exist_cannot_be_written() {
 
 #[test]
 fn tools_that_are_withheld_cannot_be_called() {
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
+    let context = GrammarContext::of(
+        &view(),
+        &ByteVocabulary::chat_ml(),
+        CallFormat::Hermes,
+        &limits(),
+    );
     let submit = call(r#"{"name": "submit", "arguments": {}}"#);
-    let reduced = lark(&ToolSet::one_turn(), Thought::None, &context);
+    let reduced = lark(
+        &ToolSet::full().only(ToolName::changes_files),
+        &Thought::None,
+        &context,
+    );
     assert!(!accepts(&reduced, &submit));
-    let standard = lark(&AgentConfig::agent().tools, Thought::None, &context);
+    let standard = lark(
+        &AgentConfig::agent(AgentProfile::small()).tools,
+        &Thought::None,
+        &context,
+    );
     assert!(accepts(&standard, &submit));
     assert!(!accepts(&standard, &format!("A thought.\n{submit}")));
     let required = lark(
         &ToolSet::full(),
-        Thought::Required {
-            opening: "Cause:",
+        &Thought::Required {
+            opening: "Cause:".into(),
             chars_max: 80,
         },
         &context,
@@ -141,15 +165,23 @@ fn tools_that_are_withheld_cannot_be_called() {
 #[test]
 fn an_edit_goes_where_the_thought_says_that_the_cause_is() {
     let required = Thought::Required {
-        opening: "Cause:",
+        opening: "Cause:".into(),
         chars_max: 80,
     };
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
+    let context = GrammarContext::of(
+        &view(),
+        &ByteVocabulary::chat_ml(),
+        CallFormat::Hermes,
+        &limits(),
+    );
     let code = "\n```python\ndef totals():\n    return 2\n```";
     let edit = call(r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "totals"}}"#);
     let text = |place: &str| format!("Cause: {place} is off.\n{edit}{code}");
-    for tools in [AgentConfig::agent().tools, ToolSet::full().only(&["edit"])] {
-        let lark = lark(&tools, required, &context);
+    for tools in [
+        AgentConfig::agent(AgentProfile::small()).tools,
+        ToolSet::full().only(|tool| tool == ToolName::Edit),
+    ] {
+        let lark = lark(&tools, &required, &context);
         assert!(accepts(&lark, &text("`totals` in cart.py")), "{lark}");
         assert!(!accepts(&lark, &text("`Cart.total` in cart.py")));
         assert!(!accepts(&lark, &text("It")));
@@ -159,8 +191,9 @@ fn an_edit_goes_where_the_thought_says_that_the_cause_is() {
         &RepoView::default(),
         &ByteVocabulary::chat_ml(),
         CallFormat::Hermes,
+        &limits(),
     );
-    let lark = lark(&ToolSet::full(), required, &context);
+    let lark = lark(&ToolSet::full(), &required, &context);
     let submit = call(r#"{"name": "submit", "arguments": {}}"#);
     assert!(accepts(&lark, &format!("Cause: A thought.\n{submit}")));
 }
@@ -174,9 +207,15 @@ fn a_repository_with_too_many_files_takes_any_path() {
     let view = RepoView {
         files: files.collect(),
     };
-    let context = GrammarContext::of(&view, &ByteVocabulary::chat_ml(), CallFormat::Hermes);
+    let context = GrammarContext::of(
+        &view,
+        &ByteVocabulary::chat_ml(),
+        CallFormat::Hermes,
+        &limits(),
+    );
     assert!(context.files.is_empty());
-    let lark = lark(&ToolSet::full(), Thought::None, &context);
+    assert_eq!(context.cuts, [LimitHit::new("grammar_files_max", 200, 300)]);
+    let lark = lark(&ToolSet::full(), &Thought::None, &context);
     let text = call(r#"{"name": "edit", "arguments": {"path": "pkg/m.py", "symbol": "A.f"}}"#)
         + "\n```python\nx\n```";
     assert!(accepts(&lark, &text), "{lark}");
@@ -184,9 +223,14 @@ fn a_repository_with_too_many_files_takes_any_path() {
 
 #[test]
 fn a_model_without_call_tokens_spells_the_markers() {
-    let mut context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
+    let mut context = GrammarContext::of(
+        &view(),
+        &ByteVocabulary::chat_ml(),
+        CallFormat::Hermes,
+        &limits(),
+    );
     context.markers.clear();
-    let lark = lark(&ToolSet::full(), Thought::None, &context);
+    let lark = lark(&ToolSet::full(), &Thought::None, &context);
     let vocabulary = ByteVocabulary::chat_ml();
     let mut grammar = factory(&vocabulary).compile(&lark).unwrap();
     let text = call(r#"{"name": "submit", "arguments": {}}"#);
@@ -196,8 +240,13 @@ fn a_model_without_call_tokens_spells_the_markers() {
 
 #[test]
 fn names_are_forced_up_to_where_the_tool_is_chosen() {
-    let context = GrammarContext::of(&view(), &ByteVocabulary::chat_ml(), CallFormat::Hermes);
-    let lark = lark(&ToolSet::full(), Thought::None, &context);
+    let context = GrammarContext::of(
+        &view(),
+        &ByteVocabulary::chat_ml(),
+        CallFormat::Hermes,
+        &limits(),
+    );
+    let lark = lark(&ToolSet::full(), &Thought::None, &context);
     let vocabulary = ByteVocabulary::chat_ml();
     let mut grammar = factory(&vocabulary).compile(&lark).unwrap();
     let forced = grammar.forced();
@@ -207,16 +256,16 @@ fn names_are_forced_up_to_where_the_tool_is_chosen() {
 #[test]
 fn every_format_is_held_to_what_can_be_carried_out() {
     let required = Thought::Required {
-        opening: "Cause:",
+        opening: "Cause:".into(),
         chars_max: 80,
     };
     let code = "\n```python\ndef totals():\n    return 2\n```";
     let thought = "Cause: `totals` in cart.py is off.\n";
     for calls in CallFormat::ALL {
         let vocabulary = ByteVocabulary::chat_ml().with(calls.markers());
-        let context = GrammarContext::of(&view(), &vocabulary, calls);
+        let context = GrammarContext::of(&view(), &vocabulary, calls, &limits());
         assert_eq!(context.markers, calls.markers());
-        let lark = lark(&ToolSet::full(), required, &context);
+        let lark = lark(&ToolSet::full(), &required, &context);
         let follows = |call: &str| accepts_of(&vocabulary, &lark, &format!("{thought}{call}"));
         let named = |symbol| calls.write("edit", &[("path", "cart.py"), ("symbol", symbol)]);
         let good = [
@@ -245,9 +294,9 @@ fn every_format_is_held_to_what_can_be_carried_out() {
 #[test]
 fn a_thinking_model_reasons_first_and_no_longer_than_it_may() {
     let vocabulary = ByteVocabulary::chat_ml().with([REASONING_OPENING, REASONING_CLOSING]);
-    let context = GrammarContext::of(&view(), &vocabulary, CallFormat::Hermes);
+    let context = GrammarContext::of(&view(), &vocabulary, CallFormat::Hermes, &limits());
     let submit = call(r#"{"name": "submit", "arguments": {}}"#);
-    let lark = lark(&ToolSet::full(), Thought::None, &context.with_reasoning(8));
+    let lark = lark(&ToolSet::full(), &Thought::None, &context.with_reasoning(8));
     let follows = |text: &str| accepts_of(&vocabulary, &lark, text);
     for reasoning in ["", "\nA <b>.\n", "12345678"] {
         let text = format!("<think>{reasoning}</think>\n\n{submit}");
@@ -265,4 +314,98 @@ fn a_thinking_model_reasons_first_and_no_longer_than_it_may() {
         grammar.accept(token).unwrap();
     }
     assert_eq!(grammar.forced(), vocabulary.encode_special("</think>\n"));
+}
+
+#[test]
+fn a_repository_with_too_many_functions_still_lists_its_files() {
+    let files = (0..10).map(|n| RepoFile {
+        path: format!("m{n}.py"),
+        text: Some(
+            (0..300)
+                .map(|f| format!("def f{f}():\n    pass\n"))
+                .collect(),
+        ),
+    });
+    let view = RepoView {
+        files: files.collect(),
+    };
+    let vocabulary = ByteVocabulary::chat_ml();
+    let context = GrammarContext::of(&view, &vocabulary, CallFormat::Hermes, &limits());
+    assert_eq!(context.files.len(), 10);
+    assert_eq!(
+        context.cuts,
+        [LimitHit::new("grammar_symbols_max", 2_000, 3_000)]
+    );
+    let lark = lark(&ToolSet::full(), &Thought::None, &context);
+    let code = "\n```python\nx\n```";
+    let edit = |path: &str| {
+        call(&format!(
+            r#"{{"name": "edit", "arguments": {{"path": "{path}", "symbol": "A.f"}}}}"#
+        )) + code
+    };
+    assert!(accepts(&lark, &edit("m3.py")));
+    assert!(!accepts(&lark, &edit("m33.py")));
+}
+
+#[test]
+fn every_form_of_the_standard_profile_can_be_called_after_a_free_thought() {
+    let profile = AgentProfile::standard();
+    let vocabulary = ByteVocabulary::chat_ml();
+    for view in [view(), RepoView::default()] {
+        let context = GrammarContext::of(&view, &vocabulary, CallFormat::Hermes, &profile.limits);
+        let tools = ToolSet::of(&profile.tools);
+        let lark = lark(&tools, &profile.thought, &context);
+        let code = "\n```python\ndef totals():\n    return 2\n```";
+        let hunk = "\n```python\n<<<<<<< SEARCH\nanything\n=======\nelse\n>>>>>>> REPLACE\n```";
+        let calls = [
+            (r#"{"name": "list", "arguments": {"path": "."}}"#, ""),
+            (
+                r#"{"name": "list", "arguments": {"path": ".github/my files"}}"#,
+                "",
+            ),
+            (r#"{"name": "view", "arguments": {"path": "cart.py"}}"#, ""),
+            (
+                r#"{"name": "view", "arguments": {"path": "cart.py", "start": 1, "end": 123456}}"#,
+                "",
+            ),
+            (
+                r#"{"name": "search", "arguments": {"pattern": "def \\\\w+\\\\(self"}}"#,
+                "",
+            ),
+            (
+                r#"{"name": "search", "arguments": {"pattern": "x", "glob": "**/*.py", "context": 3}}"#,
+                "",
+            ),
+            (
+                r#"{"name": "edit", "arguments": {"path": "cart.py", "symbol": "totals"}}"#,
+                code,
+            ),
+            (
+                r#"{"name": "edit", "arguments": {"path": "cart.py", "start": 6, "end": 7}}"#,
+                code,
+            ),
+            (
+                r#"{"name": "edit", "arguments": {"path": "cart.py"}}"#,
+                hunk,
+            ),
+            (
+                r#"{"name": "write", "arguments": {"path": "tests/test_new.py"}}"#,
+                code,
+            ),
+            (r#"{"name": "run", "arguments": {"command": "ls"}}"#, ""),
+            (r#"{"name": "undo", "arguments": {}}"#, ""),
+            (r#"{"name": "submit", "arguments": {}}"#, ""),
+        ];
+        let mut reached = Vec::new();
+        for (json, block) in calls {
+            let text = call(json) + block;
+            for thought in ["", "If x < 3 and {y},\n\nthen `z`.\n"] {
+                let text = format!("{thought}{text}");
+                assert!(accepts(&lark, &text), "{text}\n{lark}");
+            }
+            reached.push(parse(CallFormat::Hermes, &tools, &text).unwrap().tool());
+        }
+        reached.dedup();
+        assert_eq!(reached, tools.names());
+    }
 }

@@ -1,4 +1,5 @@
 //! What an agent is shown after its action.
+use crate::base::LimitHit;
 use crate::record::StepOutcome;
 
 /// The result of one action.
@@ -9,6 +10,8 @@ pub struct Observation {
     pub outcome: StepOutcome,
     /// As [`CheckReport::new_failure`](super::CheckReport::new_failure).
     pub new_failure: Option<String>,
+    /// Limits that cut it.
+    pub cuts: Vec<LimitHit>,
 }
 
 impl Observation {
@@ -17,11 +20,26 @@ impl Observation {
             text: text.into(),
             outcome,
             new_failure: None,
+            cuts: Vec::new(),
         }
     }
 
     pub(crate) fn rejected(text: impl Into<String>) -> Self {
         Self::new(StepOutcome::Rejected, text)
+    }
+}
+
+impl Observation {
+    /// The same, cut to so many characters.
+    pub(crate) fn cut_to(mut self, chars_max: usize) -> Self {
+        let whole = self.text.trim_end();
+        let n_chars = whole.chars().count();
+        if n_chars > chars_max {
+            let hit = LimitHit::new("observation_chars_max", chars_max, n_chars);
+            self.cuts.push(hit);
+        }
+        self.text = cut_middle(whole, chars_max);
+        self
     }
 }
 

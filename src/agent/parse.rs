@@ -2,9 +2,10 @@
 //!
 //! The grammar makes calls well-formed where the engine can hold the model to
 //! it; the parser is a little more tolerant, for engines that cannot.
-use super::action::{Action, Change, Hunk};
+use super::action::{Action, Change, Hunk, Query};
 use super::call::{Call, CallFormat};
-use super::tool::{Block, Form, Param, ParamKind, ToolSet};
+use super::tool::{Block, Form, ParamKind, ToolSet, form};
+use crate::base::{ToolForm, ToolName};
 use serde_json::{Map, Value};
 
 /// Why a text holds no action: one sentence, written for the model.
@@ -28,18 +29,19 @@ pub fn parse(calls: CallFormat, tools: &ToolSet, text: &str) -> Result<Action, P
         arguments,
         after,
     } = calls.read(text)?;
-    let Some((tool, forms)) = tools.tools().find(|(n, _)| *n == name) else {
+    let Some((tool, forms)) = tools.tools().find(|(tool, _)| tool.name() == name) else {
+        let names: Vec<&str> = tools.names().into_iter().map(ToolName::name).collect();
         return fail(format!(
             "There is no tool \"{name}\" to call now. The tools are: {}.",
-            tools.names().join(", ")
+            names.join(", ")
         ));
     };
-    let form = choose_form(tool, forms, &arguments)?;
-    let block = match form.block {
+    let called = choose_form(tool.name(), &forms, &arguments)?;
+    let block = match form(called).block {
         Block::None => String::new(),
-        Block::Code | Block::Hunks => fenced(after, tool)?,
+        Block::Code | Block::Hunks => fenced(after, tool.name())?,
     };
-    build(tool, form, &arguments, block)
+    build(called, &arguments, block)
 }
 
 fn fail<T>(sentence: String) -> Result<T, ParseError> {
@@ -47,22 +49,22 @@ fn fail<T>(sentence: String) -> Result<T, ParseError> {
 }
 
 /// The form whose arguments are exactly the ones given.
-fn choose_form<'a>(
+fn choose_form(
     tool: &str,
-    forms: &'a [Form],
+    forms: &[ToolForm],
     arguments: &Map<String, Value>,
-) -> Result<&'a Form, ParseError> {
-    let fits = |form: &&Form| {
-        form.params.len() == arguments.len()
-            && form.params.iter().all(|p| arguments.contains_key(p.name))
+) -> Result<ToolForm, ParseError> {
+    let fits = |open: &&ToolForm| {
+        let params = form(**open).params;
+        params.len() == arguments.len() && params.iter().all(|p| arguments.contains_key(p.name))
     };
-    if let Some(form) = forms.iter().find(fits) {
-        return Ok(form);
+    if let Some(open) = forms.iter().find(fits) {
+        return Ok(*open);
     }
     let calls: Vec<String> = forms
         .iter()
-        .map(|form| {
-            let names: Vec<_> = form.params.iter().map(|p| p.name).collect();
+        .map(|open| {
+            let names: Vec<_> = form(*open).params.iter().map(|p| p.name).collect();
             format!("{tool}({})", names.join(", "))
         })
         .collect();
@@ -95,57 +97,71 @@ fn fenced(after: &str, tool: &str) -> Result<String, ParseError> {
 }
 
 fn build(
-    tool: &str,
-    form: &Form,
+    called: ToolForm,
     arguments: &Map<String, Value>,
     block: String,
 ) -> Result<Action, ParseError> {
-    let text = |name: &str| text_argument(form, arguments, name);
-    let lines = || -> Result<Option<(usize, usize)>, ParseError> {
-        if !form.params.iter().any(|p| p.kind == ParamKind::Line) {
-            return Ok(None);
-        }
-        let start = line_argument(arguments, "start")?;
-        let end = line_argument(arguments, "end")?;
+    let text = |name: &str| text_argument(&form(called), arguments, name);
+    let number = |name: &str| number_argument(arguments, name);
+    let lines = || -> Result<(usize, usize), ParseError> {
+        let (start, end) = (number("start")?, number("end")?);
         if start == 0 || end < start {
             return fail(format!(
                 "Lines {start} to {end} are no range: lines count from 1, and end is not before start."
             ));
         }
-        Ok(Some((start, end)))
+        Ok((start, end))
     };
-    Ok(match tool {
-        "view" => Action::View {
+    Ok(match called {
+        ToolForm::List => Action::List {
             path: text("path")?,
-            lines: lines()?,
         },
-        "search" => Action::Search {
-            text: text("text")?,
-        },
-        "edit" => Action::Edit {
+        ToolForm::View => Action::View {
             path: text("path")?,
-            change: match (form.block, lines()?) {
-                (Block::Hunks, _) => Change::Hunks(hunks(&block)?),
-                (_, Some((start, end))) => Change::Lines {
+            lines: None,
+        },
+        ToolForm::ViewLines => Action::View {
+            path: text("path")?,
+            lines: Some(lines()?),
+        },
+        ToolForm::SearchText => Action::Search(Query::Text(text("text")?)),
+        ToolForm::SearchPattern => Action::Search(Query::Pattern(text("pattern")?)),
+        ToolForm::SearchFiles => Action::Search(Query::Files {
+            pattern: text("pattern")?,
+            glob: text("glob")?,
+            context: number("context")?,
+        }),
+        ToolForm::EditSymbol => Action::Edit {
+            path: text("path")?,
+            change: Change::Symbol {
+                symbol: text("symbol")?,
+                code: block,
+            },
+        },
+        ToolForm::EditLines => {
+            let (start, end) = lines()?;
+            Action::Edit {
+                path: text("path")?,
+                change: Change::Lines {
                     start,
                     end,
                     code: block,
                 },
-                (_, None) => Change::Symbol {
-                    symbol: text("symbol")?,
-                    code: block,
-                },
-            },
+            }
+        }
+        ToolForm::EditHunks => Action::Edit {
+            path: text("path")?,
+            change: Change::Hunks(hunks(&block)?),
         },
-        "write" => Action::Write {
+        ToolForm::Write => Action::Write {
             path: text("path")?,
             text: block,
         },
-        "run" => Action::Run {
+        ToolForm::Run => Action::Run {
             command: text("command")?,
         },
-        "submit" => Action::Submit,
-        other => unreachable!("the table has no tool {other}"),
+        ToolForm::Undo => Action::Undo,
+        ToolForm::Submit => Action::Submit,
     })
 }
 
@@ -157,13 +173,10 @@ fn text_argument(
     let Some(value) = arguments.get(name).and_then(Value::as_str) else {
         return fail(format!("\"{name}\" must be a string."));
     };
-    let is_path = |p: &&Param| {
-        p.name == name && matches!(p.kind, ParamKind::ExistingPath | ParamKind::AnyPath)
-    };
-    let value = if form.params.iter().any(|p| is_path(&p)) {
-        value.trim().trim_start_matches("./")
-    } else {
-        value
+    let kind = form.params.iter().find(|p| p.name == name).map(|p| p.kind);
+    let value = match kind {
+        Some(ParamKind::ExistingPath | ParamKind::AnyPath) => value.trim().trim_start_matches("./"),
+        _ => value,
     };
     if value.trim().is_empty() {
         return fail(format!("\"{name}\" is empty."));
@@ -171,14 +184,14 @@ fn text_argument(
     Ok(value.to_string())
 }
 
-fn line_argument(arguments: &Map<String, Value>, name: &str) -> Result<usize, ParseError> {
+fn number_argument(arguments: &Map<String, Value>, name: &str) -> Result<usize, ParseError> {
     let value = &arguments[name];
     let number = value
         .as_u64()
         .or_else(|| value.as_str().and_then(|s| s.trim().parse().ok()));
     match number.and_then(|n| usize::try_from(n).ok()) {
         Some(n) => Ok(n),
-        None => fail(format!("\"{name}\" must be a line number.")),
+        None => fail(format!("\"{name}\" must be a number.")),
     }
 }
 
@@ -360,7 +373,7 @@ mod tests {
             assert!(sentence.contains(part), "{sentence}");
             assert_eq!(sentence.lines().count(), 1);
         }
-        let reduced = ToolSet::full().without("run");
+        let reduced = ToolSet::full().without(ToolName::Run);
         let text =
             "<tool_call>{\"name\": \"run\", \"arguments\": {\"command\": \"ls\"}}</tool_call>";
         assert!(

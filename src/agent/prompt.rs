@@ -3,6 +3,8 @@
 
 pub(crate) const SYSTEM: &str = include_str!("prompts/system.md");
 pub(crate) const SYSTEM_ONE_TURN: &str = include_str!("prompts/system_one_turn.md");
+pub(crate) const SYSTEM_MAP: &str = include_str!("prompts/system_map.md");
+pub(crate) const SYSTEM_MAP_ONE_TURN: &str = include_str!("prompts/system_map_one_turn.md");
 pub(crate) const TASK: &str = include_str!("prompts/task.md");
 pub(crate) const REPEATED: &str = include_str!("prompts/repeated.md");
 pub(crate) const NO_CALL: &str = include_str!("prompts/no_call.md");

@@ -1,5 +1,6 @@
 //! Which files an issue is about.
 use super::repo::{RepoFile, RepoView};
+use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 
 /// Points for what an issue says of a file. The order is what matters: a path
@@ -33,20 +34,24 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// order of paths.
 pub(crate) fn rank(view: &RepoView, issue: &str) -> Vec<usize> {
     let wanted = identifiers(issue);
+    // Of each file's words those that the issue has, too.
     let file_words: Vec<BTreeSet<&str>> = view
         .files
-        .iter()
-        .map(|file| identifiers(file.text.as_deref().unwrap_or_default()))
+        .par_iter()
+        .map(|file| {
+            let all = words(file.text.as_deref().unwrap_or_default());
+            all.filter(|word| wanted.contains(word)).collect()
+        })
         .collect();
     let mut n_files_with: HashMap<&str, usize> = HashMap::new();
     for words in &file_words {
-        for word in words.intersection(&wanted) {
+        for word in words {
             *n_files_with.entry(word).or_default() += 1;
         }
     }
     let own: Vec<f32> = view
         .files
-        .iter()
+        .par_iter()
         .zip(&file_words)
         .map(|(file, words)| own_points(file, words, issue, &wanted, &n_files_with))
         .collect();

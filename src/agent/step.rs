@@ -1,10 +1,11 @@
 //! The pure part of the step loop: which tools are open, whether an action is
 //! a repetition, and when a branch is over. The search drives the rest.
 use super::action::Action;
-use super::config::{AgentConfig, EDIT_TOOLS, Role};
+use super::config::{AgentConfig, Role};
 use super::observation::Observation;
 use super::prompt::{NOTHING_TO_SUBMIT, REPEATED, fill};
 use super::tool::ToolSet;
+use crate::base::{StepId, ToolName};
 use crate::record::{BranchStatus, StepFinished, StepOutcome};
 use std::collections::BTreeSet;
 
@@ -27,14 +28,19 @@ pub struct Memory {
     /// Repetitions since the workspace last changed.
     n_repeats: u32,
     /// The tool that was repeated at the last step.
-    repeated: Option<String>,
+    repeated: Option<ToolName>,
     n_steps: u32,
     last: Option<StepOutcome>,
 }
 
 impl Memory {
-    /// The memory after `steps` of a branch whose first one began at `base_tree`.
-    pub fn replay<'a>(base_tree: &str, steps: impl IntoIterator<Item = &'a StepFinished>) -> Self {
+    /// The memory after `steps` of a branch whose first one began at `base_tree`. The
+    /// results of `folded` ones are out of sight: doing them again is no repetition.
+    pub fn replay<'a>(
+        base_tree: &str,
+        steps: impl IntoIterator<Item = &'a StepFinished>,
+        folded: &[StepId],
+    ) -> Self {
         let mut memory = Self::default();
         let mut tree = base_tree;
         for step in steps {
@@ -45,6 +51,10 @@ impl Memory {
                 (tree, &step.tree),
                 step.outcome,
             );
+            if folded.contains(&step.step) {
+                let key = (tree.to_string(), taken.canonical.clone());
+                memory.done.remove(&key);
+            }
             tree = &step.tree;
         }
         memory
@@ -59,15 +69,15 @@ impl Memory {
     pub fn tools(&self, config: &AgentConfig, changed: bool, steps_left: u32) -> ToolSet {
         let mut tools = config.tools.clone();
         if !changed {
-            tools = tools.without("submit");
+            tools = tools.without(ToolName::Submit).without(ToolName::Undo);
         }
-        if let Some(repeated) = &self.repeated {
+        if let Some(repeated) = self.repeated {
             tools = or_all(tools.clone().without(repeated), tools);
         }
-        let last_tools: Vec<&str> = EDIT_TOOLS.iter().copied().chain(["submit"]).collect();
+        let is_last = |name: ToolName| name.changes_files() || name == ToolName::Submit;
         match (steps_left, changed) {
-            (0 | 1, _) => or_all(tools.clone().only(&last_tools), tools),
-            (2, false) => or_all(tools.clone().only(EDIT_TOOLS), tools),
+            (0 | 1, _) => or_all(tools.clone().only(is_last), tools),
+            (2, false) => or_all(tools.clone().only(ToolName::changes_files), tools),
             _ => tools,
         }
     }
@@ -111,7 +121,7 @@ impl Memory {
         self.repeated = None;
         if outcome == StepOutcome::Repeated || again {
             self.n_repeats += 1;
-            self.repeated = tool.map(String::from);
+            self.repeated = tool.and_then(ToolName::named);
         }
         if tool.is_some() {
             self.done
@@ -124,11 +134,17 @@ impl Memory {
     pub fn status(&self, config: &AgentConfig) -> Option<BranchStatus> {
         let last = self.last?;
         let one_turn = config.role == Role::OneTurn;
-        if self.n_unparsed >= if one_turn { 1 } else { config.unparsed_max } {
+        if self.n_unparsed
+            >= if one_turn {
+                1
+            } else {
+                config.limits().unparsed_max
+            }
+        {
             Some(BranchStatus::NoToolCall)
         } else if one_turn || last == StepOutcome::Submitted {
             Some(BranchStatus::Submitted)
-        } else if self.n_repeats >= config.repeats_max {
+        } else if self.n_repeats >= config.limits().repeats_max {
             Some(BranchStatus::Stuck)
         } else {
             None
@@ -149,6 +165,7 @@ fn or_all(some: ToolSet, all: ToolSet) -> ToolSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::AgentProfile;
 
     fn view(path: &str) -> Action {
         Action::View {
@@ -163,7 +180,7 @@ mod tests {
             Verdict::Answer(observation) => observation.outcome,
         };
         memory.note(
-            Some(action.tool()),
+            Some(action.tool().name()),
             &action.canonical(),
             (tree, tree),
             outcome,
@@ -185,29 +202,29 @@ mod tests {
 
     #[test]
     fn a_repeated_tool_is_withheld_for_one_step_and_too_many_end_the_branch() {
-        let config = AgentConfig::agent();
+        let config = AgentConfig::agent(AgentProfile::small());
         let mut memory = Memory::default();
         noted(&mut memory, &view("a.py"), "t0");
-        for n in 1..=config.repeats_max {
+        for n in 1..=config.limits().repeats_max {
             assert_eq!(memory.status(&config), None);
             assert_eq!(
                 noted(&mut memory, &view("a.py"), "t0"),
                 StepOutcome::Repeated,
                 "{n}"
             );
-            assert!(!memory.tools(&config, true, 9).contains("view"));
+            assert!(!memory.tools(&config, true, 9).contains(ToolName::View));
         }
         assert_eq!(memory.status(&config), Some(BranchStatus::Stuck));
         memory.note(Some("run"), "x", ("t0", "t1"), StepOutcome::Ok);
-        assert!(memory.tools(&config, true, 9).contains("view"));
+        assert!(memory.tools(&config, true, 9).contains(ToolName::View));
         assert_eq!(memory.status(&config), None);
     }
 
     #[test]
     fn a_call_that_is_rejected_again_and_again_ends_the_branch() {
-        let config = AgentConfig::agent();
+        let config = AgentConfig::agent(AgentProfile::small());
         let mut memory = Memory::default();
-        for _ in 0..=config.repeats_max {
+        for _ in 0..=config.limits().repeats_max {
             assert_eq!(memory.status(&config), None);
             memory.note(
                 Some("view"),
@@ -221,10 +238,10 @@ mod tests {
 
     #[test]
     fn nothing_is_submitted_before_something_was_changed() {
-        let config = AgentConfig::agent();
+        let config = AgentConfig::agent(AgentProfile::small());
         let memory = Memory::default();
-        assert!(!memory.tools(&config, false, 9).contains("submit"));
-        assert!(memory.tools(&config, true, 9).contains("submit"));
+        assert!(!memory.tools(&config, false, 9).contains(ToolName::Submit));
+        assert!(memory.tools(&config, true, 9).contains(ToolName::Submit));
         assert!(matches!(
             memory.review(&Action::Submit, "t0", false),
             Verdict::Answer(Observation {
@@ -233,18 +250,21 @@ mod tests {
             })
         ));
         assert_eq!(memory.review(&Action::Submit, "t0", true), Verdict::Execute);
-        assert_eq!(memory.tools(&config, false, 2).names(), ["edit", "write"]);
+        assert_eq!(
+            memory.tools(&config, false, 2).names(),
+            [ToolName::Edit, ToolName::Write]
+        );
         assert_eq!(
             memory.tools(&config, true, 1).names(),
-            ["edit", "write", "submit"]
+            [ToolName::Edit, ToolName::Write, ToolName::Submit]
         );
     }
 
     #[test]
     fn turns_without_a_call_end_the_branch() {
-        let config = AgentConfig::agent();
+        let config = AgentConfig::agent(AgentProfile::small());
         let mut memory = Memory::default();
-        for _ in 0..config.unparsed_max {
+        for _ in 0..config.limits().unparsed_max {
             assert_eq!(memory.status(&config), None);
             memory.note(None, "words", ("t0", "t0"), StepOutcome::Rejected);
         }
@@ -252,7 +272,7 @@ mod tests {
         let mut memory = Memory::default();
         memory.note(None, "words", ("t0", "t0"), StepOutcome::Rejected);
         assert_eq!(
-            memory.status(&AgentConfig::one_turn()),
+            memory.status(&AgentConfig::one_turn(AgentProfile::small())),
             Some(BranchStatus::NoToolCall)
         );
     }
@@ -262,9 +282,12 @@ mod tests {
         let mut memory = Memory::default();
         memory.note(Some("edit"), "e", ("t0", "t1"), StepOutcome::EditFailed);
         assert_eq!(
-            memory.status(&AgentConfig::one_turn()),
+            memory.status(&AgentConfig::one_turn(AgentProfile::small())),
             Some(BranchStatus::Submitted)
         );
-        assert_eq!(memory.status(&AgentConfig::agent()), None);
+        assert_eq!(
+            memory.status(&AgentConfig::agent(AgentProfile::small())),
+            None
+        );
     }
 }

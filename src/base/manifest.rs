@@ -33,6 +33,10 @@ pub struct ModelManifest {
     pub config: Option<Map<String, Value>>,
     /// The branching gate measured for this model.
     pub gate: Option<Gate>,
+    /// The agent's profile: `profile` names it, other fields differ from it (see
+    /// [`AgentProfile::with`](super::AgentProfile::with)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Map<String, Value>>,
 }
 
 /// What of the hub repository the model is.
@@ -106,6 +110,7 @@ struct Entry {
     package: Option<PackageSource>,
     config: Option<Map<String, Value>>,
     gate: Option<Gate>,
+    agent: Option<Map<String, Value>>,
 }
 
 impl TryFrom<Entry> for ModelManifest {
@@ -152,6 +157,7 @@ impl TryFrom<Entry> for ModelManifest {
             source,
             config: entry.config,
             gate: entry.gate,
+            agent: entry.agent,
         })
     }
 }

@@ -67,6 +67,11 @@ pub enum CheckpointError {
     Tokenizer { path: PathBuf, reason: String },
     #[error("the chat template cannot be used: {0}")]
     Template(String),
+    #[error(
+        "no agent profile is named {name:?}; known are {known}, the files agents/NAME.toml of \
+         your configuration, and paths to such files"
+    )]
+    UnknownProfile { name: String, known: String },
     #[error("no model is named {name:?}; known are: {}", known.join(", "))]
     UnknownModel { name: String, known: Vec<String> },
     #[error(

@@ -145,7 +145,7 @@ pub(super) fn known_bytes(path: &Path) -> Option<u64> {
 }
 
 /// `$XDG_CONFIG_HOME/egss`, else `~/.config/egss`; `None` without a home.
-fn config_dir() -> Option<PathBuf> {
+pub(super) fn config_dir() -> Option<PathBuf> {
     env_path("XDG_CONFIG_HOME")
         .or_else(|| Some(env_path("HOME")?.join(".config")))
         .map(|dir| dir.join("egss"))
@@ -211,7 +211,7 @@ fn keep_gate_in(dir: &Path, name: &str, gate: &Gate) -> Result<PathBuf, Checkpoi
     Ok(path)
 }
 
-fn read(path: &Path) -> Result<String, CheckpointError> {
+pub(super) fn read(path: &Path) -> Result<String, CheckpointError> {
     std::fs::read_to_string(path).map_err(|source| CheckpointError::Io {
         what: "read",
         path: path.to_owned(),

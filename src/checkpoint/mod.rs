@@ -15,6 +15,7 @@ mod metadata;
 mod names;
 mod open;
 mod precision;
+mod profile;
 mod random;
 mod repository;
 mod safetensors_dir;
@@ -35,6 +36,7 @@ pub use manifest::{
 };
 pub use open::Checkpoint;
 pub use precision::{ModelShape, Precision};
+pub use profile::find_profile;
 pub use stored::{Stored, TensorEntry, Weight};
 pub use template::{ChatTemplate, FunctionCall, Message, Segment, ToolCall, ToolKind};
 pub use tokenizer::Tokenizer;

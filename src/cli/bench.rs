@@ -94,7 +94,8 @@ impl BranchArgs {
             bail!("--branches, --rounds and --trunk must be at least 1, --tokens at least 4");
         }
         let longest = self.trunk.iter().max().expect("not empty") + self.tokens;
-        self.model.ctx = self.model.ctx.max(longest);
+        let asked = self.model.ctx.unwrap_or(0);
+        self.model.ctx = Some(asked.max(longest));
         let mut opened = self.model.open_by(|backend| match self.launch_each {
             true => backend.without_recordings(),
             false => backend,

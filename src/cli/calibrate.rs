@@ -60,7 +60,8 @@ pub struct CalibrateArgs {
 
 impl CalibrateArgs {
     pub fn run(self) -> anyhow::Result<()> {
-        let budget = self.budget.budget()?;
+        let profile = self.budget.profile(&self.model.model)?;
+        let budget = self.budget.budget(&profile)?;
         if !(self.quantile > 0.0 && self.quantile < 1.0) {
             bail!("--quantile {} does not lie between 0 and 1", self.quantile);
         }
@@ -71,7 +72,7 @@ impl CalibrateArgs {
                 self.model.model
             );
         }
-        let strategies = [self.search.named(&self.strategy)?];
+        let strategies = [self.search.named(&self.strategy, &profile)?];
         let tasks = self.tasks.read()?;
         let seeds = self.tasks.seeds()?;
         let mut request = EvalRequest {
@@ -81,6 +82,7 @@ impl CalibrateArgs {
             model: &self.model.model,
             budget,
             gate: self.search.gate(&self.model.model),
+            profile: &profile,
             prefixes: self.work.prefixes()?,
             out: &self.out,
         };

@@ -26,9 +26,10 @@ pub struct ModelArgs {
     /// which is larger than the GPU's memory.
     #[arg(long, default_value = "device", value_name = "PLACE")]
     pub experts: String,
-    /// Most tokens of one sequence.
-    #[arg(long, default_value_t = 8192)]
-    pub ctx: usize,
+    /// Most tokens of one sequence. Default: for an agent its profile's, or the model's own
+    /// limit; else 8,192; never more than the model or the KV cache holds.
+    #[arg(long, value_name = "TOKENS")]
+    pub ctx: Option<usize>,
     /// Memory for the KV cache, in MiB.
     #[arg(long, default_value_t = 2048, value_name = "MIB")]
     pub kv_mem: u64,
@@ -40,25 +41,27 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Opens the model for one engine, saying the memory plan on standard error first.
     pub fn open(&self) -> anyhow::Result<Opened> {
-        self.open_for(1)
+        self.open_for(1, CTX_TOKENS)
     }
 
-    /// Opens the model for up to `engines_max` engines, as far as memory goes.
-    pub fn open_for(&self, engines_max: usize) -> anyhow::Result<Opened> {
-        self.open_on(engines_max, |backend| backend)
+    /// Opens the model for up to `engines_max` engines, as far as memory goes. Without
+    /// `--ctx` a sequence holds up to `ctx_tokens`; 0: as many as the model takes.
+    pub fn open_for(&self, engines_max: usize, ctx_tokens: usize) -> anyhow::Result<Opened> {
+        self.open_on(engines_max, ctx_tokens, |backend| backend)
     }
 
     /// Opens the model for one engine, on the device as `with` has it.
     pub fn open_by(&self, with: impl FnOnce(Backend) -> Backend) -> anyhow::Result<Opened> {
-        self.open_on(1, with)
+        self.open_on(1, CTX_TOKENS, with)
     }
 
     fn open_on(
         &self,
         engines_max: usize,
+        ctx_tokens: usize,
         with: impl FnOnce(Backend) -> Backend,
     ) -> anyhow::Result<Opened> {
-        if self.ctx == 0 {
+        if self.ctx == Some(0) {
             bail!("--ctx must be at least 1");
         }
         if self.threads > 0 {
@@ -84,9 +87,13 @@ impl ModelArgs {
             true => checkpoint,
             false => with_load_meter(checkpoint),
         };
+        let kv_bytes_max = self.kv_mem << 20;
         let settings = EngineSettings {
-            context_max: self.ctx,
-            kv_bytes_max: self.kv_mem << 20,
+            context_max: match self.ctx {
+                Some(asked) => asked,
+                None => default_context(&checkpoint, &backend, kv_bytes_max, ctx_tokens),
+            },
+            kv_bytes_max,
             engines_max,
         };
         let on_plan = &mut |plan: &engine::MemoryPlan| eprintln!("{plan}");
@@ -99,6 +106,32 @@ impl ModelArgs {
         );
         Ok(opened)
     }
+}
+
+/// Tokens of a sequence where nothing says how many.
+const CTX_TOKENS: usize = 8_192;
+
+/// The context that nobody asked for: `wanted` (0: any), cut to what the model takes and
+/// the KV cache holds; the latter is said.
+fn default_context(
+    checkpoint: &Checkpoint,
+    backend: &Backend,
+    kv_bytes_max: u64,
+    wanted: usize,
+) -> usize {
+    let limit = checkpoint.config().context_max;
+    let wanted = match wanted {
+        0 => limit,
+        wanted => wanted.min(limit),
+    };
+    let held = engine::context_held(checkpoint.config(), backend, kv_bytes_max);
+    if held < wanted && held > 0 {
+        eprintln!(
+            "a sequence holds {held} tokens, as many as the KV cache of {} MiB does, of {wanted}; raise --kv-mem for more",
+            kv_bytes_max >> 20
+        );
+    }
+    wanted.min(held.max(1))
 }
 
 /// Says how much of the weights has gone to the device, now and then.

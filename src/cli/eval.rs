@@ -54,11 +54,12 @@ pub struct EvalArgs {
 
 impl EvalArgs {
     pub fn run(self) -> anyhow::Result<()> {
-        let budget = self.budget.budget()?;
+        let profile = self.budget.profile(&self.model.model)?;
+        let budget = self.budget.budget(&profile)?;
         let strategies = self
             .strategies
             .iter()
-            .map(|name| self.search.named(name))
+            .map(|name| self.search.named(name, &profile))
             .collect::<Result<Vec<Strategy>, _>>()?;
         let tasks = self.tasks.read()?;
         let seeds = self.tasks.seeds()?;
@@ -75,6 +76,7 @@ impl EvalArgs {
             model: &self.model.model,
             budget,
             gate: self.search.gate(&self.model.model),
+            profile: &profile,
             prefixes: self.work.prefixes()?,
             out: &self.out,
         };

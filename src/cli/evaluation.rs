@@ -106,7 +106,7 @@ impl WorkArgs {
         if n_workers > 1 {
             sandbox = sandbox.beside_work();
         }
-        let mut opened = model.open_for(n_workers)?;
+        let mut opened = model.open_for(n_workers, request.profile.ctx_tokens)?;
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
         let dialect = dialect(&opened, request.budget.reasoning_tokens_max)?;
         let terminal = TerminalWatcher::new();

@@ -3,7 +3,8 @@ use super::common::ModelArgs;
 use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
 use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
-use crate::base::{Budget, Purpose, Strategy, UsageByPurpose};
+use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose};
+use crate::checkpoint::find_profile;
 use crate::engine::{Engine, Opened};
 use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
@@ -89,35 +90,48 @@ impl SandboxArgs {
 /// Limits of a run.
 #[derive(Args, Clone, Debug)]
 pub struct BudgetArgs {
-    /// Decoded + computed tokens at most.
-    #[arg(long, default_value_t = Budget::default().tokens_max)]
-    tokens_max: u64,
-    /// Steps of one branch at most.
-    #[arg(long, default_value_t = Budget::default().steps_max)]
-    steps_max: u32,
+    /// What the program assumes of the model: small (up to 3B) or standard, or a profile of
+    /// your configuration (agents/NAME.toml). Default: the model's own.
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Decoded + computed tokens at most [default: the profile's; small 200,000,
+    /// standard 2,000,000].
+    #[arg(long)]
+    tokens_max: Option<u64>,
+    /// Steps of one branch at most [default: the profile's; small 12, standard 100].
+    #[arg(long)]
+    steps_max: Option<u32>,
     /// Branches at most.
     #[arg(long, default_value_t = Budget::default().branches_max)]
     branches_max: u32,
-    /// Tokens of one action at most.
-    #[arg(long, default_value_t = Budget::default().action_tokens_max)]
-    action_tokens_max: usize,
-    /// Tokens that a thinking model may reason with before each action, beside
-    /// the action's own; 0: it answers at once.
-    #[arg(long, default_value_t = Budget::default().reasoning_tokens_max)]
-    reasoning_tokens_max: usize,
+    /// Tokens of one action at most [default: the profile's; small 512, standard 4,096].
+    #[arg(long)]
+    action_tokens_max: Option<usize>,
+    /// Tokens that a thinking model may reason with before each action, beside the
+    /// action's own; 0: it answers at once. Default: the profile's in `solve` (small 0,
+    /// standard 4,096 for a model that can reason), 0 elsewhere.
+    #[arg(long)]
+    reasoning_tokens_max: Option<usize>,
     /// Seconds at most.
     #[arg(long, default_value_t = Budget::default().wall_s_max)]
     wall_s_max: u64,
 }
 
 impl BudgetArgs {
-    pub fn budget(&self) -> anyhow::Result<Budget> {
+    /// The agent's profile for `model`.
+    pub fn profile(&self, model: &str) -> anyhow::Result<AgentProfile> {
+        Ok(find_profile(self.profile.as_deref(), model)?)
+    }
+
+    /// Limits of a run: those asked for, else the profile's. Reasoning is as asked for.
+    pub fn budget(&self, profile: &AgentProfile) -> anyhow::Result<Budget> {
+        let limits = &profile.limits;
         let budget = Budget {
-            tokens_max: self.tokens_max,
-            steps_max: self.steps_max,
+            tokens_max: self.tokens_max.unwrap_or(limits.tokens_max),
+            steps_max: self.steps_max.unwrap_or(limits.steps_max),
             branches_max: self.branches_max,
-            action_tokens_max: self.action_tokens_max,
-            reasoning_tokens_max: self.reasoning_tokens_max,
+            action_tokens_max: self.action_tokens_max.unwrap_or(limits.action_tokens_max),
+            reasoning_tokens_max: self.reasoning_tokens_max.unwrap_or(0),
             wall_s_max: self.wall_s_max,
         };
         let limits = [
@@ -146,16 +160,14 @@ impl SolveArgs {
 
     fn go_on(&self, run_dir: &Path, watcher: &TerminalWatcher) -> anyhow::Result<RunState> {
         let (lines, _) = read_record(&run_dir.join(RECORD_FILE))?;
-        let starts = lines.into_iter().filter_map(|line| match line.event {
-            Event::RunStarted(start) => Some((start.strategy, start.budget.reasoning_tokens_max)),
-            _ => None,
-        });
-        let (strategies, reasoning): (Vec<Strategy>, Vec<usize>) = starts.unzip();
-        let reasoning_tokens_max = reasoning.first().copied().unwrap_or(0);
+        let Some(Event::RunStarted(start)) = lines.into_iter().next().map(|line| line.event) else {
+            bail!("{} holds no run", run_dir.display());
+        };
         let sandbox = self.sandbox.open(Path::new("."))?;
-        let mut opened = self.model.open()?;
-        let mut others = OpenedOthers::open(&strategies, &self.model, 1)?;
-        let dialect = dialect(&opened, reasoning_tokens_max)?;
+        let mut opened = self.model.open_for(1, start.ctx_tokens)?;
+        let strategies = std::slice::from_ref(&start.strategy);
+        let mut others = OpenedOthers::open(strategies, &self.model, 1)?;
+        let dialect = dialect(&opened, start.budget.reasoning_tokens_max)?;
         let tools = Tools {
             engine: &mut opened.engine,
             others: others.others(),
@@ -170,8 +182,9 @@ impl SolveArgs {
         let (Some(repo), Some(issue)) = (&self.repo, &self.issue) else {
             bail!("--repo and --issue are needed");
         };
-        let budget = self.budget.budget()?;
-        let strategy = self.search.named(&self.strategy)?;
+        let profile = self.budget.profile(&self.model.model)?;
+        let mut budget = self.budget.budget(&profile)?;
+        let strategy = self.search.named(&self.strategy, &profile)?;
         if !repo.is_dir() {
             bail!(
                 "the repository {} does not exist or is no folder",
@@ -181,7 +194,10 @@ impl SolveArgs {
         let issue = read_issue(issue)?;
         let run_dir = self.run_dir()?;
         let sandbox = self.sandbox.open(repo)?;
-        let mut opened = self.model.open()?;
+        let mut opened = self.model.open_for(1, profile.ctx_tokens)?;
+        if self.budget.reasoning_tokens_max.is_none() && can_reason(&opened) {
+            budget.reasoning_tokens_max = profile.limits.reasoning_tokens_max;
+        }
         let mut others = OpenedOthers::open(std::slice::from_ref(&strategy), &self.model, 1)?;
         let dialect = dialect(&opened, budget.reasoning_tokens_max)?;
         let request = SolveRequest {
@@ -192,6 +208,7 @@ impl SolveArgs {
             seed: self.seed,
             budget,
             gate: self.search.gate(&self.model.model),
+            profile: &profile,
             own_tests: self.own_tests()?,
         };
         let tools = Tools {
@@ -293,6 +310,15 @@ impl SolveArgs {
     }
 }
 
+/// True for a model whose vocabulary has the marks of reasoning.
+fn can_reason(opened: &Opened) -> bool {
+    let vocabulary = opened.engine.vocabulary();
+    let is_token = |mark: &str| vocabulary.encode_special(mark).len() == 1;
+    [REASONING_OPENING, REASONING_CLOSING]
+        .into_iter()
+        .all(is_token)
+}
+
 /// The chat markup of the opened checkpoint, cut from its own template, for a model
 /// that may reason with so many tokens.
 pub fn dialect(
@@ -301,12 +327,7 @@ pub fn dialect(
 ) -> anyhow::Result<impl Dialect + Sync + use<>> {
     let vocabulary = opened.engine.vocabulary();
     let reasons = reasoning_tokens_max > 0;
-    let is_token = |mark: &str| vocabulary.encode_special(mark).len() == 1;
-    if reasons
-        && ![REASONING_OPENING, REASONING_CLOSING]
-            .into_iter()
-            .all(is_token)
-    {
+    if reasons && !can_reason(opened) {
         bail!(
             "this model does not reason ({REASONING_OPENING} is no token of its vocabulary); leave out --reasoning-tokens-max"
         );

@@ -3,8 +3,8 @@ use super::common::ModelArgs;
 use super::solve::dialect;
 use crate::agent::Dialect;
 use crate::base::{
-    AugmentSettings, ForkAt, Gate, GateSignal, JudgeContext, JudgeMethod, JudgeWhen, Recovery,
-    SelectBy, Strategy, Voter, VoterPrompt,
+    AgentProfile, AugmentSettings, ForkAt, Gate, GateSignal, JudgeContext, JudgeMethod, JudgeWhen,
+    Recovery, SelectBy, Strategy, Voter, VoterPrompt,
 };
 use crate::checkpoint::find_manifest;
 use crate::engine::Opened;
@@ -112,11 +112,11 @@ const BEAM_MAX: u32 = 4;
 impl StrategyArgs {
     /// The strategy of that name with these settings, or a sentence that lists
     /// the known ones.
-    pub fn named(&self, name: &str) -> anyhow::Result<Strategy> {
+    pub fn named(&self, name: &str, profile: &AgentProfile) -> anyhow::Result<Strategy> {
         if self.n == 0 || self.k == 0 {
             bail!("-n and -k must be at least 1");
         }
-        let mut strategy = strategy_named(name, self.n, self.k).with_context(|| {
+        let mut strategy = strategy_named(name, self.n, self.k, profile).with_context(|| {
             format!(
                 "there is no strategy {name:?}; known: {}",
                 STRATEGY_NAMES.join(", ")
@@ -137,7 +137,7 @@ impl StrategyArgs {
         match self.recovery {
             Some(RecoveryArg::Append) => strategy.recovery = Recovery::Append,
             Some(RecoveryArg::Fork) => {
-                let egss = strategy_named("egss", self.n, self.k).expect("a listed name");
+                let egss = strategy_named("egss", self.n, self.k, profile).expect("a listed name");
                 strategy.recovery = egss.recovery;
             }
             None => {}
@@ -227,7 +227,7 @@ impl OpenedOthers {
                 model: name.clone(),
                 ..model.clone()
             }
-            .open_for(n_workers)?;
+            .open_for(n_workers, 0)?;
             let dialect = Box::new(dialect(&other, 0)?);
             opened.push((name, other, dialect));
         }

@@ -117,6 +117,13 @@ impl Watcher for TerminalWatcher {
                 self.say(&format!("branch {}: {}", started.branch, started.reason))
             }
             Event::StepFinished(step) => self.say(&step_line(step, state)),
+            Event::Folded(folded) => self.say(&format!(
+                "branch {}: the context fills: {} old observations folded, {} tokens of {} left",
+                folded.branch,
+                folded.observations.len(),
+                folded.tokens_after,
+                folded.tokens_before
+            )),
             Event::BranchEnded(ended) => {
                 let size = match ended.patch.lines().count() {
                     0 => "no patch".to_owned(),

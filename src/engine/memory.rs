@@ -210,6 +210,13 @@ pub(super) fn backend_for(config: &ModelConfig, backend: &Backend) -> Backend {
 }
 
 /// The cache of a model of this configuration.
+/// Tokens of one sequence that so many bytes of KV hold for a model of this shape.
+pub fn context_held(config: &ModelConfig, backend: &Backend, kv_bytes_max: u64) -> usize {
+    let backend = &backend_for(config, backend);
+    let block_bytes = cache_shape(config).block_bytes(backend) as u64;
+    (kv_bytes_max / block_bytes.max(1)) as usize * BLOCK_SIZE
+}
+
 pub(super) fn cache_shape(config: &ModelConfig) -> CacheShape {
     CacheShape {
         n_layers: config.n_layers,

@@ -17,5 +17,5 @@ pub use api::{
     Vocabulary,
 };
 pub use local::LocalEngine;
-pub use memory::{MemoryPlan, WeightSizes, memory_available_bytes};
+pub use memory::{MemoryPlan, WeightSizes, context_held, memory_available_bytes};
 pub use open::{EngineSettings, OpenError, Opened, open, open_checkpoint};

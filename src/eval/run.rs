@@ -6,7 +6,7 @@ use super::results::{RESULTS_FILE, Results};
 use super::row::{EvalRow, run_name};
 use super::{EvalError, Task};
 use crate::agent::Dialect;
-use crate::base::{BranchId, Budget, Gate, Strategy};
+use crate::base::{AgentProfile, BranchId, Budget, Gate, Strategy};
 use crate::engine::Engine;
 use crate::record::{RECORD_FILE, read_record};
 use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, end_anew, solve};
@@ -26,6 +26,7 @@ pub struct EvalRequest<'a> {
     pub model: &'a str,
     pub budget: Budget,
     pub gate: Option<Gate>,
+    pub profile: &'a AgentProfile,
     pub prefixes: Prefixes,
     /// Holds `results.jsonl` and a run's folder for each row.
     pub out: &'a Path,
@@ -169,7 +170,11 @@ const SETTINGS_DIGITS: usize = 8;
 /// A few hexadecimal digits over all that a result hangs on beside task and seed.
 fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
     let all = (strategy, &request.gate, request.budget, request.model);
-    let text = serde_json::to_vec(&all).expect("plain data serialises");
+    let mut text = serde_json::to_vec(&all).expect("plain data serialises");
+    // Rows from before there were profiles are of this one.
+    if *request.profile != AgentProfile::small() {
+        text.extend(serde_json::to_vec(request.profile).expect("plain data serialises"));
+    }
     let digest = Sha256::digest(text);
     digest[..SETTINGS_DIGITS / 2]
         .iter()
@@ -190,6 +195,7 @@ impl EvalWorker<'_> {
             seed: run.seed,
             budget: request.budget,
             gate: request.gate.clone(),
+            profile: request.profile,
             own_tests: OwnTests::default(),
         };
         let state = match ended_run(&run_dir)? {

@@ -97,11 +97,13 @@ fn summary(rows: &[EvalRow], strategy: &Strategy) -> StrategySummary {
 mod tests {
     use super::super::fixtures::row;
     use super::*;
+    use crate::base::AgentProfile;
     use crate::search::strategy_named;
 
     #[test]
     fn a_summary_adds_up_its_rows() {
-        let strategies = ["egss", "single", "best-of-4"].map(|name| strategy_named(name, 4, 4));
+        let strategies = ["egss", "single", "best-of-4"]
+            .map(|name| strategy_named(name, 4, 4, &AgentProfile::small()));
         let strategies: Vec<Strategy> = strategies.into_iter().flatten().collect();
         let rows = [
             row("a", "egss", 0, true, 10),

@@ -67,13 +67,14 @@ mod tests {
     use super::super::fixtures::row;
     use super::super::summary::summarise;
     use super::*;
+    use crate::base::AgentProfile;
     use crate::search::strategy_named;
 
     #[test]
     fn tables_have_a_line_a_strategy_and_a_line_a_pair() {
         let strategies: Vec<_> = ["egss", "single"]
             .into_iter()
-            .filter_map(|name| strategy_named(name, 4, 4))
+            .filter_map(|name| strategy_named(name, 4, 4, &AgentProfile::small()))
             .collect();
         let rows = [
             row("a", "egss", 0, true, 15),

@@ -1,7 +1,7 @@
 //! Event types. Every figure that a report shows or a decision rested on is here.
 use crate::base::{
-    ActionEntropy, BranchDecision, BranchId, Budget, Gate, StepId, Strategy, TokenEntropy,
-    UsageByPurpose,
+    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, LimitHit, StepId,
+    Strategy, TokenEntropy, UsageByPurpose,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ pub enum Event {
     RunStarted(RunStarted),
     BranchStarted(BranchStarted),
     StepFinished(StepFinished),
+    Folded(Folded),
     BranchEnded(BranchEnded),
     TrajectoryJudged(TrajectoryJudged),
     SuiteBuilt(SuiteBuilt),
@@ -39,6 +40,7 @@ impl Event {
             Self::Selected(selected) => selected.usage,
             Self::RunStarted(_)
             | Self::BranchStarted(_)
+            | Self::Folded(_)
             | Self::SuiteRun(_)
             | Self::SuiteClassified(_)
             | Self::RunEnded(_) => UsageByPurpose::default(),
@@ -74,6 +76,13 @@ pub struct RunStarted {
     /// Names of the tools that the agent has; empty: the usual ones.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// What the program assumes of the model, with every limit as it holds in this
+    /// run's context. Older records are of the profile that is called `small` now.
+    #[serde(default = "AgentProfile::small")]
+    pub profile: AgentProfile,
+    /// Limits that kept something out of the first prompt, or out of the calls' grammar.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<LimitHit>,
     /// Tree id of the base in the run's shadow git directory.
     pub base_tree: String,
     /// The context that every branch starts from, as text and as tokens.
@@ -154,6 +163,9 @@ pub struct Tried {
     /// As [`StepFinished::new_failure`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_failure: Option<String>,
+    /// As [`StepFinished::cuts`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<LimitHit>,
     /// Tree id of the workspace after it.
     pub tree: String,
 }
@@ -242,6 +254,9 @@ pub struct StepFinished {
     pub new_failure: Option<String>,
     /// What the agent was shown, already cut to its limit.
     pub observation: String,
+    /// Limits that cut it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<LimitHit>,
     /// The rendered observation, as appended to the history.
     pub observation_tokens: Vec<u32>,
     /// Tree id of the workspace after the step.
@@ -249,6 +264,27 @@ pub struct StepFinished {
     /// What was spent since the event before: branches that are decoded in one
     /// batch share its cost, so only sums over events mean something.
     pub usage: UsageByPurpose,
+}
+
+/// Old observations of a branch that give way to one line each, so that its context holds
+/// what comes next: from here on its history has these in their place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Folded {
+    pub branch: BranchId,
+    /// In the branch's order.
+    pub observations: Vec<FoldedObservation>,
+    /// Tokens of the branch's history before and after.
+    pub tokens_before: usize,
+    pub tokens_after: usize,
+}
+
+/// An observation in one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoldedObservation {
+    pub step: StepId,
+    pub text: String,
+    /// The rendered line, in the place of [`StepFinished::observation_tokens`].
+    pub tokens: Vec<u32>,
 }
 
 /// How a branch ended.

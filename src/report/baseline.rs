@@ -125,6 +125,7 @@ fn point(view: &RunView, step: &StepFinished) -> StepId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::AgentProfile;
     use crate::base::{
         ActionEntropy, BranchDecision, BranchId, Budget, TokenEntropy, UsageByPurpose,
     };
@@ -134,7 +135,8 @@ mod tests {
     const PROMPT: u64 = 100;
 
     fn started(share_prompt: bool) -> Event {
-        let mut strategy = strategy_named("egss", 4, 4).expect("a known name");
+        let mut strategy =
+            strategy_named("egss", 4, 4, &AgentProfile::small()).expect("a known name");
         strategy.share_prompt = share_prompt;
         Event::RunStarted(RunStarted {
             record_version: RECORD_VERSION,
@@ -149,6 +151,8 @@ mod tests {
             repo: String::new(),
             repo_prefix: String::new(),
             issue: String::new(),
+            profile: AgentProfile::small(),
+            cuts: Vec::new(),
             test_cmd: None,
             junit: None,
             tools: Vec::new(),

@@ -139,12 +139,14 @@ fn stop(strategy: &Strategy) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::AgentProfile;
     use crate::search::{STRATEGY_NAMES, strategy_named};
 
     #[test]
     fn every_known_strategy_reads_without_a_gap() {
         for name in STRATEGY_NAMES {
-            let strategy = strategy_named(name, 4, 4).expect("a listed name");
+            let strategy =
+                strategy_named(name, 4, 4, &AgentProfile::small()).expect("a listed name");
             let all = settings(&strategy);
             assert!(all.iter().all(|(_, value)| !value.is_empty()), "{name}");
             assert!(all.iter().any(|(key, _)| *key == "Selects by"), "{name}");

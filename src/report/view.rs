@@ -1,7 +1,7 @@
 //! A run as a report sees it: a pure fold over its record.
 use crate::base::{BranchId, StepId, UsageByPurpose};
 use crate::record::{
-    BranchEnded, Candidate, Event, ForkPoint, JudgeScore, RecordLine, RunEnded, RunStarted,
+    BranchEnded, Candidate, Event, Folded, ForkPoint, JudgeScore, RecordLine, RunEnded, RunStarted,
     Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome,
     TestResult, TrajectoryJudged, Voted,
 };
@@ -18,6 +18,8 @@ pub struct RunView {
     pub branches: Vec<BranchView>,
     /// In the order in which they finished.
     pub steps: Vec<StepFinished>,
+    /// Observations that gave way to others, in order.
+    pub folded: Vec<Folded>,
     /// Every suite that was built, each with its runs; the last one counts.
     pub suites: Vec<SuiteView>,
     /// Trajectories that were judged whole.
@@ -70,6 +72,7 @@ impl RunView {
             start,
             branches: Vec::new(),
             steps: Vec::new(),
+            folded: Vec::new(),
             suites: Vec::new(),
             judged: Vec::new(),
             votes: Vec::new(),
@@ -101,6 +104,7 @@ impl RunView {
                 self.branches[at].own_steps.push(self.steps.len());
                 self.steps.push(step);
             }
+            Event::Folded(folded) => self.folded.push(folded),
             Event::BranchEnded(ended) => {
                 let at = self.branch_slot(ended.branch);
                 self.branches[at].ended = Some(ended);

@@ -2,8 +2,10 @@
 use super::controller::{Controller, SearchError};
 use super::patch::{code_of, patch_of};
 use super::propose::Proposal;
-use crate::agent::{Executor, Observation, RepoView, Transcript, Verdict, changes_nothing, parse};
-use crate::base::{BranchId, Purpose, Recovery, StepId};
+use crate::agent::{
+    AgentError, Executor, Observation, RepoView, Transcript, Verdict, changes_nothing, parse,
+};
+use crate::base::{BranchId, Purpose, Recovery, StepId, ToolName};
 use crate::engine::{EngineError, Finish};
 use crate::record::{BranchEnded, BranchStatus, Event, StepFinished, StepOutcome};
 use crate::workspace::TreeId;
@@ -27,6 +29,7 @@ impl Controller<'_> {
                     text: tried.observation.clone(),
                     outcome: tried.outcome,
                     new_failure: tried.new_failure.clone(),
+                    cuts: tried.cuts.clone(),
                 },
                 TreeId(tried.tree.clone()),
             ),
@@ -59,6 +62,7 @@ impl Controller<'_> {
             outcome: observation.outcome,
             new_failure: observation.new_failure,
             observation: observation.text,
+            cuts: observation.cuts,
             observation_tokens: observation_tokens.clone(),
             tree: tree.0,
             usage,
@@ -81,9 +85,10 @@ impl Controller<'_> {
         }
         match self.engine.append(seq, &observation_tokens, Purpose::Agent) {
             Ok(()) => Ok(()),
-            Err(EngineError::ContextFull { .. }) => {
-                self.end_branch(branch, BranchStatus::ContextFull)
-            }
+            Err(EngineError::ContextFull { .. }) => match self.fold(branch)? {
+                true => Ok(()),
+                false => self.end_branch(branch, BranchStatus::ContextFull),
+            },
             Err(other) => Err(other.into()),
         }
     }
@@ -94,7 +99,8 @@ impl Controller<'_> {
         dir: &Path,
         text: &str,
     ) -> Result<Observation, SearchError> {
-        let executor = Executor::new(self.sandbox, self.config, self.check);
+        let undo = |dir: &Path| self.undo(branch, dir);
+        let executor = Executor::new(self.sandbox, self.config, self.check).with_undo(&undo);
         let state = &self.recorder.state;
         let tree = state.tree(branch);
         let action = match parse(self.dialect.calls(), &self.tools_of(branch), text) {
@@ -117,6 +123,26 @@ impl Controller<'_> {
                 Verdict::Execute => executor.execute(dir, &action)?,
             },
         )
+    }
+
+    /// Makes `dir` hold the branch's tree before its last change; says which step that was.
+    fn undo(&self, branch: BranchId, dir: &Path) -> Result<Option<String>, AgentError> {
+        let state = &self.recorder.state;
+        let mut before = &state.start.base_tree;
+        let mut last = None;
+        for step in state.path(branch) {
+            if step.tree != *before {
+                last = Some((step, before));
+            }
+            before = &step.tree;
+        }
+        let Some((step, tree)) = last else {
+            return Ok(None);
+        };
+        self.bench.shadow.restore(&TreeId(tree.clone()), dir)?;
+        let tool = step.candidates[step.chosen].tool.as_deref();
+        let tool = tool.unwrap_or("a step");
+        Ok(Some(format!("{tool} of step {}", step.depth + 1)))
     }
 
     /// How a branch ends with the step that it just took, if it does.
@@ -206,8 +232,7 @@ impl Controller<'_> {
 
 /// True for a step whose check ran because it changed a file.
 fn last_changed(step: &StepFinished) -> bool {
-    matches!(
-        step.candidates[step.chosen].tool.as_deref(),
-        Some("edit" | "write")
-    )
+    let tool = step.candidates[step.chosen].tool.as_deref();
+    tool.and_then(ToolName::named)
+        .is_some_and(ToolName::changes_files)
 }

@@ -4,8 +4,8 @@ use super::draft::Draft;
 use super::judge::{JUDGE_CALL, JUDGE_RESULT, judge};
 use super::propose::JUDGE_TOKENS_MAX;
 use super::start::Start;
-use crate::agent::{EDIT_TOOLS, Transcript};
-use crate::base::{JudgeMethod, JudgeWhen, Purpose, SeqId};
+use crate::agent::Transcript;
+use crate::base::{JudgeMethod, JudgeWhen, Purpose, SeqId, ToolName};
 use crate::record::{JudgeScore, StepOutcome, Tried};
 
 impl Controller<'_> {
@@ -120,8 +120,8 @@ impl Controller<'_> {
         draft: &mut Draft,
         index: usize,
     ) -> Result<bool, SearchError> {
-        let tool = draft.candidate.tool.as_deref();
-        let is_edit = tool.is_some_and(|tool| EDIT_TOOLS.contains(&tool));
+        let tool = draft.candidate.tool.as_deref().and_then(ToolName::named);
+        let is_edit = tool.is_some_and(ToolName::changes_files);
         let decides = self.strategy.evidence_first && self.recorder.state.is_check_decisive();
         if !decides || !is_edit || draft.is_copy {
             return Ok(false);
@@ -149,6 +149,7 @@ impl Controller<'_> {
             outcome: observation.outcome,
             observation: observation.text,
             new_failure: observation.new_failure,
+            cuts: observation.cuts,
             tree: tree.0,
         })
     }

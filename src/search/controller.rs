@@ -126,6 +126,9 @@ impl Controller<'_> {
         let first = StepId(self.recorder.state.steps.len() as u32);
         let mut able = Vec::new();
         for &branch in living {
+            if !self.has_room(branch) {
+                self.fold(branch)?;
+            }
             match self.status_before_step(branch) {
                 Some(status) => self.end_branch(branch, status)?,
                 None => able.push(branch),
@@ -344,7 +347,11 @@ impl Controller<'_> {
 
     pub(super) fn memory(&self, branch: BranchId) -> Memory {
         let state = &self.recorder.state;
-        Memory::replay(&state.start.base_tree, state.path(branch))
+        Memory::replay(
+            &state.start.base_tree,
+            state.path(branch),
+            &self.folded_steps(branch),
+        )
     }
 
     pub(super) fn tools_of(&self, branch: BranchId) -> ToolSet {

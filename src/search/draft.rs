@@ -120,7 +120,10 @@ impl Controller<'_> {
                 .as_ref()
                 .is_ok_and(|action| changes_nothing(&start.view, action));
         let candidate = Candidate {
-            tool: parsed.as_ref().ok().map(|action| action.tool().to_owned()),
+            tool: parsed
+                .as_ref()
+                .ok()
+                .map(|action| action.tool().name().to_owned()),
             canonical: match &parsed {
                 Ok(action) => action.canonical(),
                 Err(_) => format!("unreadable: {}", text.trim()),

@@ -10,6 +10,7 @@ mod draft;
 mod end_anew;
 mod finish;
 mod fitted;
+mod fold;
 mod forkpoint;
 mod judge;
 mod others;

@@ -4,9 +4,9 @@ use super::controller::{Controller, SearchError};
 use super::draft::{Draft, Origin};
 use super::rollout::Ask;
 use super::start::Start;
-use crate::agent::EDIT_TOOLS;
 use crate::base::{
     BranchDecision, BranchId, BranchPolicy, GateSignal, Recovery, SamplerSettings, SeqId, StepId,
+    ToolName,
 };
 use crate::decode::{BranchAsk, BranchRoom};
 use crate::engine::{Finish, GenerateJob, Generated};
@@ -259,12 +259,12 @@ impl Controller<'_> {
         let state = &self.recorder.state;
         let budget = &state.start.budget;
         let entropy = &lead.candidate.entropy;
-        let tool = lead.candidate.tool.as_deref();
+        let tool = lead.candidate.tool.as_deref().and_then(ToolName::named);
         policy.decide(&BranchAsk {
             gate: state.start.gate.as_ref(),
             entropy,
             candidates: self.strategy.k as usize,
-            is_edit: tool.is_some_and(|tool| EDIT_TOOLS.contains(&tool)),
+            is_edit: tool.is_some_and(ToolName::changes_files),
             step: start.depth,
             key: self.key(start).split(u64::MAX),
             room: BranchRoom {

@@ -3,7 +3,7 @@ use super::controller::{Controller, SearchError};
 use super::draft::{Draft, Origin};
 use super::start::Start;
 use crate::agent::{encode, grammar};
-use crate::base::{ForkAt, Purpose, SamplerSettings};
+use crate::base::{ForkAt, Purpose, SamplerSettings, ToolName};
 use crate::decode::vote_entropy;
 use crate::engine::{EngineError, Finish, GenerateJob};
 use crate::record::Candidate;
@@ -123,16 +123,21 @@ impl Controller<'_> {
     /// wrong about it samples again and again, and a trace does not see
     /// everything. `None` where there is no such place, or nobody to send.
     fn elsewhere(&self, start: &Start, ask: &Ask<'_>) -> Option<String> {
-        if ask.n < 2 || ask.is_vote || (self.strategy.fork_at == ForkAt::Token && !ask.is_back) {
+        let wanted = self.config.profile.sibling_elsewhere;
+        if !wanted
+            || ask.n < 2
+            || ask.is_vote
+            || (self.strategy.fork_at == ForkAt::Token && !ask.is_back)
+        {
             return None;
         }
         let known = ask.known.iter().map(|c| c.canonical.as_str());
         let failed = self.recorder.state.failed_edits();
         let targets: Vec<(String, String)> = known.chain(failed).filter_map(edit_target).collect();
         let context = start.everything.clone().without_symbols(&targets);
-        let only_edits = start.tools.clone().only(&["edit"]);
+        let only_edits = start.tools.clone().only(|tool| tool == ToolName::Edit);
         (context.has_symbols() && !only_edits.is_empty())
-            .then(|| grammar::lark(&only_edits, self.config.thought, &context))
+            .then(|| grammar::lark(&only_edits, &self.config.profile.thought, &context))
     }
 
     fn sites(&self, ask: &Ask<'_>, n: usize) -> Vec<Site> {
@@ -237,6 +242,9 @@ impl Controller<'_> {
         start: &Start,
         drafts: Vec<Draft>,
     ) -> Result<Vec<Draft>, SearchError> {
+        if !self.config.profile.fork_copies {
+            return Ok(drafts);
+        }
         let (copies, mut drafts): (Vec<Draft>, Vec<Draft>) =
             drafts.into_iter().partition(|draft| draft.is_copy);
         let mut siblings = Vec::new();

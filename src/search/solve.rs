@@ -6,10 +6,12 @@ use super::recorder::Recorder;
 use super::sequences::Sequences;
 use super::state::RunState;
 use super::watch::Watcher;
-use crate::agent::{AfterEdit, AgentConfig, Dialect, RepoView, Scope, first_prompt};
-use crate::base::{Budget, Gate, Strategy, UsageByPurpose};
+use crate::agent::{
+    AfterEdit, AgentConfig, Dialect, GrammarContext, RepoView, Scope, first_prompt,
+};
+use crate::base::{AgentProfile, Budget, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose};
 use crate::engine::Engine;
-use crate::lang::{Runner, RunnerLimits};
+use crate::lang::{self, RunnerLimits};
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
 use crate::verify::{Bench, OwnTests, TestRunner, plan};
 use crate::workspace::{Sandbox, Shadow, TreeId, repository_prefix};
@@ -27,6 +29,8 @@ pub struct SolveRequest<'a> {
     pub seed: u64,
     pub budget: Budget,
     pub gate: Option<Gate>,
+    /// What is assumed of the model.
+    pub profile: &'a AgentProfile,
     pub own_tests: OwnTests,
 }
 
@@ -65,11 +69,10 @@ pub fn solve(
     let mut suite = plan(&bench, &[], request.issue)?;
     suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
     let view = base_view(&bench, &places)?;
-    let mut config = agent_config(
-        request.strategy,
-        request.own_tests.command.as_deref(),
-        runner.runner(),
-    );
+    let profile = request.profile.clone();
+    let profile = profile.in_context(tools.engine.context_max());
+    let own = request.own_tests.command.as_deref();
+    let mut config = agent_config(request.strategy, profile, own, &bench, &view);
     config.scope = Scope::of(&view, &suite.suite);
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
@@ -95,11 +98,19 @@ pub fn solve(
                 .as_deref()
                 .is_some_and(|text| !text.trim().is_empty())
         });
-    if sources.all(|file| prompt.shown.contains(&file.path)) {
-        config.tools = config.tools.without("view").without("search");
+    let shows_files = config.profile.prompt == PromptStyle::Files;
+    if shows_files && sources.all(|file| prompt.shown.contains(&file.path)) {
+        let is_open = |tool| !matches!(tool, ToolName::View | ToolName::Search);
+        config.tools = config.tools.only(is_open);
         prompt = prompt_for(&config)?;
     }
     let transcript = prompt.transcript(tools.engine.vocabulary(), tools.dialect);
+    let grammar = GrammarContext::of(
+        &view,
+        tools.engine.vocabulary(),
+        tools.dialect.calls(),
+        config.limits(),
+    );
     let strategy = request.strategy;
     let start = RunStarted {
         record_version: RECORD_VERSION,
@@ -120,8 +131,10 @@ pub fn solve(
             .tools
             .names()
             .into_iter()
-            .map(str::to_owned)
+            .map(|tool| tool.name().to_owned())
             .collect(),
+        cuts: prompt.cuts.into_iter().chain(grammar.cuts).collect(),
+        profile: config.profile.clone(),
         base_tree: base.0.clone(),
         prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
         prompt_tokens: transcript.tokens().to_vec(),
@@ -176,10 +189,12 @@ fn go_on(
     tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let strategy = start.strategy.clone();
-    let mut config = agent_config(&strategy, start.test_cmd.as_deref(), bench.runner.runner());
+    let view = base_view(bench, places)?;
+    let (profile, own) = (start.profile.clone(), start.test_cmd.as_deref());
+    let mut config = agent_config(&strategy, profile, own, bench, &view);
     if !start.tools.is_empty() {
-        let names: Vec<&str> = start.tools.iter().map(String::as_str).collect();
-        config.tools = config.tools.only(&names);
+        let is_open = |tool: ToolName| start.tools.iter().any(|name| name == tool.name());
+        config.tools = config.tools.only(is_open);
     }
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
         let mut suite = plan(bench, &[], &start.issue)?;
@@ -187,7 +202,6 @@ fn go_on(
         recorder.emit(Event::SuiteBuilt(suite.suite))?;
         recorder.emit(Event::SuiteRun(suite.base))?;
     }
-    let view = base_view(bench, places)?;
     let suite = recorder
         .state
         .suite
@@ -255,14 +269,23 @@ fn base_view(bench: &Bench<'_>, places: &Places) -> Result<RepoView, SearchError
     Ok(view)
 }
 
-fn agent_config(strategy: &Strategy, test_cmd: Option<&str>, runner: &dyn Runner) -> AgentConfig {
-    let mut config = if strategy.one_turn {
-        AgentConfig::one_turn()
-    } else {
-        AgentConfig::agent()
+fn agent_config(
+    strategy: &Strategy,
+    profile: AgentProfile,
+    own_command: Option<&str>,
+    bench: &Bench<'_>,
+    view: &RepoView,
+) -> AgentConfig {
+    let config = match strategy.one_turn {
+        true => AgentConfig::one_turn(profile),
+        false => AgentConfig::agent(profile),
     };
-    config.test_cmd = test_cmd.unwrap_or(runner.test_command()).to_owned();
-    config
+    let by_runner = bench.runner.runner().test_command();
+    AgentConfig {
+        language: lang::of_repository(view.files.iter().map(|file| file.path.as_str())),
+        test_cmd: own_command.unwrap_or(by_runner).to_owned(),
+        ..config
+    }
 }
 
 /// Where things lie in a run's directory.

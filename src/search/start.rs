@@ -26,8 +26,13 @@ impl Controller<'_> {
         let dir = self.workspace(branch)?;
         let view = RepoView::read(&dir)?;
         let budget = self.recorder.state.start.budget;
-        let everything = GrammarContext::of(&view, self.engine.vocabulary(), self.dialect.calls())
-            .with_reasoning(budget.reasoning_tokens_max);
+        let everything = GrammarContext::of(
+            &view,
+            self.engine.vocabulary(),
+            self.dialect.calls(),
+            self.config.limits(),
+        )
+        .with_reasoning(budget.reasoning_tokens_max);
         let grammar = everything
             .clone()
             .without_symbols(&self.config.scope.closed);
@@ -76,7 +81,7 @@ impl Controller<'_> {
             tokens_max: budget.action_tokens_max + budget.reasoning_tokens_max,
             grammar: Some(grammar::lark(
                 &start.tools,
-                self.config.thought,
+                &self.config.profile.thought,
                 &start.grammar,
             )),
             grammar_prefix: 0,

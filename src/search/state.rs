@@ -2,8 +2,9 @@
 //! a killed run resumes with.
 use crate::base::{BranchId, GateSignal, StepId, StopRule, UsageByPurpose};
 use crate::record::{
-    BranchEnded, BranchStatus, Event, ForkPoint, RecordLine, RunStarted, Selected, StepFinished,
-    StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged, Voted,
+    BranchEnded, BranchStatus, Event, FoldedObservation, ForkPoint, RecordLine, RunStarted,
+    Selected, StepFinished, StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged,
+    Voted,
 };
 use crate::select::{CandidatePatch, code_key};
 use crate::verify::{is_stated, pass_rate, written_rate};
@@ -16,6 +17,9 @@ pub struct BranchState {
     pub forked_from: Option<ForkPoint>,
     /// How many of the steps were inherited.
     pub n_inherited: usize,
+    /// Observations that were folded, each with the number of steps that the branch had
+    /// taken by then: a fork before that point has them whole.
+    pub folded: Vec<(usize, FoldedObservation)>,
     pub ended: Option<BranchEnded>,
 }
 
@@ -84,10 +88,18 @@ impl RunState {
                     None => Vec::new(),
                     Some(from) => self.steps_before(from.branch, from.step),
                 };
+                let folded = match started.forked_from {
+                    None => Vec::new(),
+                    Some(from) => {
+                        let all = self.branch(from.branch).folded.iter();
+                        all.filter(|(at, _)| *at <= steps.len()).cloned().collect()
+                    }
+                };
                 self.branches.push(BranchState {
                     forked_from: started.forked_from,
                     n_inherited: steps.len(),
                     steps,
+                    folded,
                     ended: None,
                 });
             }
@@ -100,6 +112,14 @@ impl RunState {
                 self.branches[step.branch.0 as usize].steps.push(step.step);
                 self.usage += step.usage;
                 self.steps.push(step.clone());
+            }
+            Event::Folded(folded) => {
+                let branch = &mut self.branches[folded.branch.0 as usize];
+                let n_steps = branch.steps.len();
+                let new = folded.observations.iter().cloned();
+                branch
+                    .folded
+                    .extend(new.map(|observation| (n_steps, observation)));
             }
             Event::BranchEnded(ended) => {
                 self.usage += ended.usage;
@@ -279,10 +299,25 @@ impl RunState {
             tokens.extend_from_slice(&taken.nudge_tokens);
             tokens.extend(taken.tokens.iter().map(|token| token.token));
             if Some(step.step) != last {
-                tokens.extend_from_slice(&step.observation_tokens);
+                tokens.extend_from_slice(self.observation_tokens(branch, step));
             }
         }
         tokens
+    }
+
+    /// A step's rendered observation as the branch's history has it.
+    fn observation_tokens<'a>(&'a self, branch: BranchId, step: &'a StepFinished) -> &'a [u32] {
+        let mut folded = self.branch(branch).folded.iter();
+        let found = folded.find(|(_, observation)| observation.step == step.step);
+        found.map_or(&step.observation_tokens, |(_, observation)| {
+            &observation.tokens
+        })
+    }
+
+    /// True for a step whose observation the branch has folded.
+    pub fn is_folded(&self, branch: BranchId, step: StepId) -> bool {
+        let mut folded = self.branch(branch).folded.iter();
+        folded.any(|(_, observation)| observation.step == step)
     }
 
     /// Canonical actions already executed from the same point as `step`, by the step

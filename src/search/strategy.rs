@@ -1,7 +1,7 @@
 //! The strategies by name: each a few lines on the same controller.
 use crate::base::{
-    AugmentSettings, BranchPolicy, ForkAt, JudgeMethod, JudgeSettings, PointWeights, Recovery,
-    SamplerSettings, SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
+    AgentProfile, AugmentSettings, BranchPolicy, ForkAt, JudgeMethod, JudgeSettings, PointWeights,
+    Recovery, SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
 };
 
 /// The strategies that `--strategy` knows.
@@ -19,19 +19,6 @@ pub const STRATEGY_NAMES: [&str; 12] = [
     "branch-on-edit",
     "egss-judged",
 ];
-
-/// Temperature of samples: what the first measurements of these models used.
-const SAMPLE: SamplerSettings = SamplerSettings {
-    temperature: 0.8,
-    top_p: 0.95,
-    top_k: 0,
-    min_p: 0.0,
-};
-
-/// Three siblings stand around the sample's temperature, 0.7 to 0.9: at 1.1 the
-/// default model was right once in 16 edits, at 0.8 four times.
-const SIBLING_TEMPERATURE: f32 = 0.7;
-const TEMPERATURE_STEP: f32 = 0.1;
 
 /// The share of steps at which `branch-random` branches and the period of
 /// `branch-every-k`: as often as the default model's gate did (20 of 60 steps of `egss`
@@ -63,9 +50,9 @@ pub fn default_voters() -> Vec<Voter> {
     ]
 }
 
-/// The strategy of that name with `n` trajectories and `k` candidates.
-/// `best-of-4` stands for `best-of-n` with n = 4. `None` for an unknown name.
-pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
+/// The strategy of that name with `n` trajectories and `k` candidates, sampled as a
+/// profile has it. `best-of-4` stands for `best-of-n` with n = 4. `None` for an unknown name.
+pub fn strategy_named(name: &str, n: u32, k: u32, profile: &AgentProfile) -> Option<Strategy> {
     let single = Strategy {
         name: name.to_owned(),
         one_turn: false,
@@ -82,13 +69,10 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
         revisions: 0,
         stop: StopRule::NEVER,
         evidence_first: false,
-        sampler: SamplerSettings::GREEDY,
+        sampler: profile.sampler,
         siblings: SiblingSettings {
-            sampler: SamplerSettings {
-                temperature: SIBLING_TEMPERATURE,
-                ..SAMPLE
-            },
-            temperature_step: TEMPERATURE_STEP,
+            sampler: profile.siblings,
+            temperature_step: profile.sibling_temperature_step,
             distinct: true,
             nudge: false,
         },
@@ -105,7 +89,7 @@ pub fn strategy_named(name: &str, n: u32, k: u32) -> Option<Strategy> {
     let best_of = Strategy {
         n,
         at_once: true,
-        sampler: SAMPLE,
+        sampler: profile.sampling,
         ..single.clone()
     };
     let egss = Strategy {
@@ -184,28 +168,42 @@ mod tests {
 
     #[test]
     fn a_number_in_the_name_is_the_number_of_trajectories() {
-        let stop = strategy_named("best-of-4-stop", 9, 3).unwrap();
+        let stop = strategy_named("best-of-4-stop", 9, 3, &AgentProfile::small()).unwrap();
         assert!(stop.n == 4 && stop.stop.on_pass && !stop.at_once);
-        assert_eq!(strategy_named("best-of-n", 3, 1).unwrap().n, 3);
-        let one_turn = strategy_named("one-turn-best-of-3", 9, 1).unwrap();
+        assert_eq!(
+            strategy_named("best-of-n", 3, 1, &AgentProfile::small())
+                .unwrap()
+                .n,
+            3
+        );
+        let one_turn = strategy_named("one-turn-best-of-3", 9, 1, &AgentProfile::small()).unwrap();
         assert!(one_turn.n == 3 && one_turn.one_turn);
-        assert_eq!(strategy_named("best-of-0", 3, 1), None);
-        assert_eq!(strategy_named("worst-of-2", 3, 1), None);
+        assert_eq!(
+            strategy_named("best-of-0", 3, 1, &AgentProfile::small()),
+            None
+        );
+        assert_eq!(
+            strategy_named("worst-of-2", 3, 1, &AgentProfile::small()),
+            None
+        );
     }
 
     #[test]
     fn every_listed_name_is_known() {
         for name in STRATEGY_NAMES {
-            assert!(strategy_named(name, 4, 4).is_some(), "{name}");
+            assert!(
+                strategy_named(name, 4, 4, &AgentProfile::small()).is_some(),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn controls_differ_from_egss_in_where_they_branch_only() {
-        let egss = strategy_named("egss", 4, 4).unwrap();
+        let egss = strategy_named("egss", 4, 4, &AgentProfile::small()).unwrap();
         let names = STRATEGY_NAMES.iter().filter(|n| n.starts_with("branch-"));
         for name in names {
-            let control = strategy_named(name, 4, 4).unwrap();
+            let control = strategy_named(name, 4, 4, &AgentProfile::small()).unwrap();
             assert_ne!(control.policy, egss.policy);
             let same = Strategy {
                 name: egss.name.clone(),

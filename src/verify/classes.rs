@@ -156,8 +156,8 @@ pub fn gate(run: &SuiteRun, classified: &SuiteClassified) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::TestOutcome;
     use crate::lang::count;
+    use crate::record::TestOutcome;
 
     fn run(tests: &[(&str, TestResult)]) -> SuiteRun {
         let tests: Vec<TestOutcome> = tests

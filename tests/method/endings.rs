@@ -1,9 +1,10 @@
 //! How runs end, and what their last choice costs.
 use super::*;
+use egss::base::AgentProfile;
 
 #[test]
 fn trajectories_that_agree_end_the_run() {
-    let strategy = strategy_named("best-of-4-stop", 4, 1).unwrap();
+    let strategy = strategy_named("best-of-4-stop", 4, 1, &AgentProfile::small()).unwrap();
     let same = |text: &str| match text.contains("\"path\": \"a1.py\"") {
         true => vec![(SUBMIT.into(), 1.0)],
         false => vec![(write("a1"), 1.0)],
@@ -23,7 +24,7 @@ fn a_finished_run_is_ended_another_way_without_another_token() {
     let never = Strategy {
         stop: StopRule::NEVER,
         select: SelectBy::Tests,
-        ..strategy_named("best-of-4-stop", 4, 1).unwrap()
+        ..strategy_named("best-of-4-stop", 4, 1, &AgentProfile::small()).unwrap()
     };
     let say = |text: &str| {
         if text.contains("all the work above") {
@@ -52,7 +53,7 @@ fn a_finished_run_is_ended_another_way_without_another_token() {
     };
     let before = work(&never, old.path(), None).unwrap();
     assert!(before.usage[Purpose::Judge].spent_tokens() > 0);
-    let stopping = strategy_named("best-of-4-stop", 4, 1).unwrap();
+    let stopping = strategy_named("best-of-4-stop", 4, 1, &AgentProfile::small()).unwrap();
     let dir = new.path().join("run");
     let after = work(&stopping, &dir, Some(old.path())).expect("the same search");
     // Of four draws between two patches some two agree before the fourth.
@@ -84,7 +85,7 @@ fn a_finished_run_is_ended_another_way_without_another_token() {
 fn voters_of_one_question_share_its_cost_and_unjudged_trajectories_are_judged_whole() {
     let strategy = Strategy {
         select: SelectBy::Preference,
-        ..strategy_named("best-of-2", 2, 1).unwrap()
+        ..strategy_named("best-of-2", 2, 1, &AgentProfile::small()).unwrap()
     };
     let rated = |digit: u8| -> Vec<(String, f64)> {
         let names = [

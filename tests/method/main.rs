@@ -4,8 +4,8 @@ mod endings;
 
 use egss::agent::{ChatMl, Dialect, encode};
 use egss::base::{
-    BranchId, BranchPolicy, Budget, Gate, GateSignal, JudgeMethod, JudgeWhen, Purpose, SelectBy,
-    StepId, StopRule, Strategy,
+    AgentProfile, BranchId, BranchPolicy, Budget, Gate, GateSignal, JudgeMethod, JudgeWhen,
+    Purpose, SelectBy, StepId, StopRule, Strategy,
 };
 use egss::engine::scripted::{ByteVocabulary, ScriptedEngine};
 use egss::engine::{Engine, Vocabulary};
@@ -75,6 +75,7 @@ fn asked<T>(
         seed: 3,
         budget,
         gate,
+        profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
     };
     let tools = Tools {
@@ -140,7 +141,7 @@ fn gate(signal: GateSignal, threshold_nats: f32) -> Gate {
 
 #[test]
 fn every_signal_equals_its_closed_form() {
-    let mut strategy = strategy_named("branch-always", 1, 40).unwrap();
+    let mut strategy = strategy_named("branch-always", 1, 40, &AgentProfile::small()).unwrap();
     strategy.siblings.distinct = false;
     strategy.siblings.sampler.temperature = 1.0;
     strategy.siblings.temperature_step = 0.0;
@@ -189,7 +190,7 @@ fn the_gate_decides_as_a_hand_computed_table_says() {
         (GateSignal::Vote, 1.39, false),
     ];
     for (signal, threshold, branches) in table {
-        let strategy = strategy_named("egss-judged", 1, 4).unwrap();
+        let strategy = strategy_named("egss-judged", 1, 4, &AgentProfile::small()).unwrap();
         let step = first_step(&strategy, Some(gate(signal, threshold)));
         let decision = &step.decision;
         assert_eq!(decision.branch, branches, "{}", decision.reason);
@@ -204,13 +205,16 @@ fn the_gate_decides_as_a_hand_computed_table_says() {
         let judged = step.candidates.iter().any(|c| c.judge.is_some());
         assert_eq!(judged, branches, "only what branches is judged");
     }
-    let none = first_step(&strategy_named("egss", 1, 4).unwrap(), None);
+    let none = first_step(
+        &strategy_named("egss", 1, 4, &AgentProfile::small()).unwrap(),
+        None,
+    );
     assert!(!none.decision.branch, "no gate, no branch");
 }
 
 #[test]
 fn siblings_at_a_token_share_what_stands_before_it_and_differ_there() {
-    let mut strategy = strategy_named("branch-always", 1, 3).unwrap();
+    let mut strategy = strategy_named("branch-always", 1, 3, &AgentProfile::small()).unwrap();
     strategy.fork_at = egss::base::ForkAt::Token;
     let step = first_step(&strategy, None);
     let (lead, siblings) = step.candidates.split_first().unwrap();
@@ -280,7 +284,7 @@ fn garden_strategy(beam: u32) -> Strategy {
         beam,
         policy: BranchPolicy::Always,
         select: SelectBy::Tests,
-        ..strategy_named("egss-judged", beam, 2).unwrap()
+        ..strategy_named("egss-judged", beam, 2, &AgentProfile::small()).unwrap()
     }
 }
 
@@ -513,7 +517,7 @@ fn a_second_trajectory_that_appends_corrections_is_not_the_first_again() {
     let strategy = Strategy {
         recovery: egss::base::Recovery::Append,
         stop: StopRule::NEVER,
-        ..strategy_named("egss-judged", 6, 1).unwrap()
+        ..strategy_named("egss-judged", 6, 1, &AgentProfile::small()).unwrap()
     };
     let (state, _) = run(&strategy, None, Budget::default(), garden);
     assert_eq!(state.branches.len(), 6);

@@ -3,6 +3,7 @@ mod browser;
 mod page;
 mod synthetic;
 
+use egss::base::AgentProfile;
 use egss::record::{BranchStatus, Event, RecordLine, RecordWriter, StepOutcome};
 use egss::report::{ReportError, RunView, html, json, markdown, text, write_report};
 use std::path::Path;
@@ -188,7 +189,8 @@ fn reports(dir: &Path) -> Vec<Vec<u8>> {
 fn each_strategys_record_replays_into_the_same_report() {
     for name in egss::search::STRATEGY_NAMES {
         let mut record = realistic();
-        record.start().strategy = egss::search::strategy_named(name, 4, 4).unwrap();
+        record.start().strategy =
+            egss::search::strategy_named(name, 4, 4, &AgentProfile::small()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         write_record(&dir.path().join("record.jsonl"), &record.lines());
         let run = || {

@@ -6,7 +6,7 @@ use egss::engine::scripted::{Line, ScriptedEngine};
 use egss::engine::{Engine, PrefixCache};
 use egss::lang::{Dropped, SUITE_FILE, TestSource};
 use egss::record::TestClass;
-use egss::verify::{AugmentRequest, TestRunner, augment, gate, pass_rate};
+use egss::verify::{AugmentRequest, augment, gate, pass_rate};
 
 const GOOD: &str = "Here they are.\n```python\nfrom mod import double\n\n\ndef test_seven():\n    assert double(7) == 14\n```\n";
 const NOT_COMPILING: &str = "```python\ndef test_seven(:\n    assert double(7) == 14\n```";

@@ -2,7 +2,7 @@
 use crate::judge::task;
 use crate::support::sandbox;
 use egss::agent::ChatMl;
-use egss::base::{Budget, Strategy, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::eval::{EvalError, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, rescore};
 use egss::record::Voted;
@@ -30,7 +30,7 @@ impl Trial<'_> {
         let mut engines: Vec<ScriptedEngine> = (0..self.n_engines)
             .map(|_| ScriptedEngine::from_policy(policy))
             .collect();
-        let named = |name: &&str| strategy_named(name, 3, 2).unwrap();
+        let named = |name: &&str| strategy_named(name, 3, 2, &AgentProfile::small()).unwrap();
         let strategies: Vec<Strategy> = self.names.iter().map(named).collect();
         let request = EvalRequest {
             tasks: self.tasks,
@@ -39,6 +39,7 @@ impl Trial<'_> {
             model: "scripted",
             budget: Budget::default(),
             gate: None,
+            profile: &AgentProfile::small(),
             prefixes: self.prefixes,
             out: self.out,
         };

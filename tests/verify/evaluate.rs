@@ -6,7 +6,7 @@ use egss::base::{BranchId, RngKey, SelectBy};
 use egss::lang::SUITE_FILE;
 use egss::record::{Coverage, SuiteCounts, TestClass, TestResult};
 use egss::select::{CandidatePatch, select};
-use egss::verify::{Evaluation, TestRunner, evaluate, gate, pass_rate, plan, written_rate};
+use egss::verify::{Evaluation, evaluate, gate, pass_rate, plan, written_rate};
 use egss::workspace::Toolchain;
 use std::collections::HashMap;
 

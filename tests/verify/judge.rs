@@ -1,6 +1,5 @@
 use crate::support::{FAULTY, limits, python_runner, sandbox};
 use egss::eval::{Task, judge};
-use egss::verify::TestRunner;
 
 const PATCH: &str = "\
 diff --git a/mod.py b/mod.py

@@ -5,12 +5,11 @@ mod runs;
 pub use runs::{beam, long, realistic};
 
 use egss::base::{
-    ActionEntropy, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey, StepId,
-    TokenEntropy, ToolEntropy, Usage, UsageByPurpose,
+    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey,
+    StepId, TokenEntropy, ToolEntropy, Usage, UsageByPurpose,
 };
 use egss::record::*;
 use egss::search::strategy_named;
-use egss::verify::OwnTests;
 
 /// A record under construction.
 pub struct Synthetic {
@@ -80,7 +79,7 @@ impl Synthetic {
             egss_version: "0.0.0-synthetic".into(),
             model: "synthetic-model".into(),
             device: "cpu".into(),
-            strategy: strategy_named("egss-judged", 4, 4).unwrap(),
+            strategy: strategy_named("egss-judged", 4, 4, &AgentProfile::small()).unwrap(),
             seed: 1,
             ctx_tokens: 8_192,
             budget: Budget::default(),
@@ -92,7 +91,10 @@ impl Synthetic {
             }),
             repo: "tests/synthetic/repo".into(),
             issue: issue.into(),
-            own_tests: OwnTests::default(),
+            test_cmd: None,
+            junit: None,
+            profile: AgentProfile::small(),
+            cuts: Vec::new(),
             tools: Vec::new(),
             base_tree: "0".repeat(40),
             prompt_text: format!("<|im_start|>system\nYou fix bugs.<|im_end|>\n{issue}"),
@@ -250,6 +252,7 @@ impl Synthetic {
             candidates,
             outcome: step.outcome,
             new_failure: None,
+            cuts: Vec::new(),
             observation: step.observation.into(),
             observation_tokens: vec![1, 2, 3],
             tree: "1".repeat(40),

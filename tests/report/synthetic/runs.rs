@@ -262,6 +262,7 @@ pub fn beam() -> Synthetic {
             candidate.tried = Some(Tried {
                 outcome: if nth == 0 { TestsFailed } else { Ok },
                 new_failure: None,
+                cuts: Vec::new(),
                 observation: "1 failed, 8 passed".into(),
                 tree: "2".repeat(40),
             });

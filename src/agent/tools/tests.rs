@@ -1,5 +1,6 @@
 use super::*;
-use crate::agent::{CheckReport, Hunk};
+use crate::agent::{Change, CheckReport, Hunk, Query};
+use crate::base::{AgentProfile, LimitHit, ToolForm};
 use crate::workspace::{SandboxMode, find_python};
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -20,7 +21,13 @@ fn workspace() -> TempDir {
 }
 
 fn run(dir: &TempDir, action: Action) -> Observation {
-    let config = AgentConfig::agent();
+    let config = AgentConfig::agent(AgentProfile::small());
+    let executor = Executor::new(&SANDBOX, &config, None);
+    executor.execute(dir.path(), &action).unwrap()
+}
+
+fn standard(dir: &TempDir, action: Action) -> Observation {
+    let config = AgentConfig::agent(AgentProfile::standard().in_context(8_192));
     let executor = Executor::new(&SANDBOX, &config, None);
     executor.execute(dir.path(), &action).unwrap()
 }
@@ -115,7 +122,7 @@ fn an_edit_without_a_place_shows_the_nearest_text() {
 #[test]
 fn the_check_runs_after_an_edit_and_decides_the_outcome() {
     let dir = workspace();
-    let config = AgentConfig::agent();
+    let config = AgentConfig::agent(AgentProfile::small());
     let check = |dir: &Path| {
         let text = std::fs::read_to_string(dir.join("cart.py")).unwrap();
         Ok(Some(CheckReport {
@@ -159,7 +166,7 @@ fn view_and_search_find_what_is_there_and_what_is_near() {
             },
         )
     };
-    let search = |text: &str| run(&dir, Action::Search { text: text.into() });
+    let search = |text: &str| run(&dir, Action::Search(Query::Text(text.into())));
     let seen = view("cart.py", Some((5, 99)));
     assert_eq!(
         seen.text,
@@ -232,7 +239,7 @@ fn the_repositorys_own_tests_stay_as_they_are() {
         "def test_total():\n    pass\n",
     )
     .unwrap();
-    let mut config = AgentConfig::agent();
+    let mut config = AgentConfig::agent(AgentProfile::small());
     config.scope.tests.insert("test_cart.py".into());
     let executor = Executor::new(&SANDBOX, &config, None);
     let write = |path: &str| {
@@ -248,4 +255,189 @@ fn the_repositorys_own_tests_stay_as_they_are() {
     assert_eq!(write("test_more.py").outcome, StepOutcome::Ok);
     let kept = std::fs::read_to_string(dir.path().join("test_cart.py")).unwrap();
     assert!(kept.contains("pass"));
+}
+
+/// A workspace with a file of so many lines and some folders.
+fn large(n_lines: usize) -> TempDir {
+    let dir = workspace();
+    let long: String = (1..=n_lines).map(|n| format!("line_{n} = {n}\n")).collect();
+    std::fs::create_dir_all(dir.path().join("src/shop")).unwrap();
+    std::fs::write(dir.path().join("src/shop/long.py"), long).unwrap();
+    std::fs::write(dir.path().join("src/shop/notes.txt"), "line_7 is odd\n").unwrap();
+    dir
+}
+
+#[test]
+fn a_view_that_is_cut_says_what_is_missing_and_how_to_see_it() {
+    let dir = large(900);
+    let view = |lines| Action::View {
+        path: "src/shop/long.py".into(),
+        lines,
+    };
+    let seen = standard(&dir, view(None));
+    assert!(
+        seen.text.starts_with("src/shop/long.py, lines 1 to "),
+        "{}",
+        seen.text
+    );
+    assert!(seen.text.contains("\n1| line_1 = 1\n"));
+    let [cut] = &seen.cuts[..] else {
+        panic!("{:?}", seen.cuts);
+    };
+    assert_eq!(cut.limit, "observation_chars_max");
+    // What it says can be asked for, and shows the rest.
+    let said = seen.text.lines().last().unwrap();
+    let numbers: Vec<usize> = said
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [first, last, start, end] = numbers[..] else {
+        panic!("{said}");
+    };
+    assert_eq!((first, last), (start, end));
+    let next = standard(&dir, view(Some((start, end))));
+    assert!(
+        next.text.contains(&format!("\n{start}| line_{start} = ")),
+        "{}",
+        next.text
+    );
+    assert!(!seen.text.contains(&format!("\n{start}| ")));
+    let seen = run(&dir, view(None));
+    assert!(seen.text.contains("lines 1 to "), "{}", seen.text);
+    // The small profile has no ranges, so none is promised.
+    assert!(!seen.text.contains("start"), "{}", seen.text);
+    assert!(seen.text.contains("search finds a line"), "{}", seen.text);
+    assert_eq!(seen.cuts.len(), 1);
+}
+
+#[test]
+fn a_search_takes_an_expression_a_glob_and_lines_around() {
+    let dir = large(120);
+    let seen = standard(
+        &dir,
+        Action::Search(Query::Pattern("def \\w+\\(prices".into())),
+    );
+    assert_eq!(
+        seen.text,
+        "cart.py:1: def total(prices):\ncart.py:5: def mean(prices):"
+    );
+    let files = |pattern: &str, glob: &str, context| {
+        let query = Query::Files {
+            pattern: pattern.into(),
+            glob: glob.into(),
+            context,
+        };
+        standard(&dir, Action::Search(query))
+    };
+    let seen = files("line_7\\b", "*.py", 1);
+    assert_eq!(
+        seen.text,
+        "src/shop/long.py:\n     6| line_6 = 6\n>    7| line_7 = 7\n     8| line_8 = 8"
+    );
+    assert!(
+        files("line_7\\b", "src/**/*.txt", 0)
+            .text
+            .starts_with("src/shop/notes.txt:1:")
+    );
+    let seen = files("line", "src/shop/*", 50);
+    assert!(
+        seen.text.contains("50 of 121 hits are shown"),
+        "{}",
+        seen.text
+    );
+    let limits: Vec<&str> = seen.cuts.iter().map(|cut| cut.limit.as_str()).collect();
+    assert_eq!(
+        limits,
+        [
+            "search_hits_max",
+            "search_context_max",
+            "observation_chars_max"
+        ][..limits.len()]
+    );
+    for (pattern, glob, said) in [
+        ("(", "*.py", "no regular expression"),
+        ("x", "[", "glob"),
+        ("x", "*.rs", "matches no file"),
+    ] {
+        let seen = files(pattern, glob, 0);
+        assert_eq!(seen.outcome, StepOutcome::Rejected);
+        assert!(seen.text.contains(said), "{}", seen.text);
+    }
+    assert!(
+        files("zzz", "*.py", 0)
+            .text
+            .contains("No line of 2 files matches")
+    );
+}
+
+#[test]
+fn a_folder_is_listed_and_a_wrong_one_answered_with_the_nearest() {
+    let dir = large(3);
+    let list = |path: &str| standard(&dir, Action::List { path: path.into() });
+    assert_eq!(
+        list("src").text,
+        "2 files below src:\nshop/long.py\nshop/notes.txt"
+    );
+    assert!(
+        list(".")
+            .text
+            .starts_with("4 files below the repository:\ncart.py\n")
+    );
+    let seen = list("src/shp");
+    assert_eq!(seen.outcome, StepOutcome::Rejected);
+    assert!(seen.text.contains("The nearest: src/shop"), "{}", seen.text);
+    for n in 0..300 {
+        std::fs::write(dir.path().join(format!("src/shop/{n}.txt")), "").unwrap();
+    }
+    let seen = list("./");
+    assert!(seen.text.contains("src/shop/ (302 files)"), "{}", seen.text);
+    assert_eq!(seen.cuts, [LimitHit::new("listed_files_max", 200, 304)]);
+}
+
+#[test]
+fn any_file_is_edited_by_lines_and_hunks() {
+    let dir = large(3);
+    let config = AgentConfig::agent(AgentProfile::standard());
+    assert!(config.tools.has(ToolForm::EditHunks));
+    let edit = |change| {
+        let path = "src/shop/notes.txt".into();
+        standard(&dir, Action::Edit { path, change })
+    };
+    let text = || std::fs::read_to_string(dir.path().join("src/shop/notes.txt")).unwrap();
+    let seen = edit(Change::Lines {
+        start: 1,
+        end: 1,
+        code: "line_7 is even\nand more\n".into(),
+    });
+    assert_eq!(seen.outcome, StepOutcome::Ok, "{}", seen.text);
+    assert_eq!(text(), "line_7 is even\nand more\n");
+    let hunk = Hunk {
+        old: "and more\n".into(),
+        new: "and less\n".into(),
+    };
+    assert_eq!(edit(Change::Hunks(vec![hunk])).outcome, StepOutcome::Ok);
+    assert_eq!(text(), "line_7 is even\nand less\n");
+}
+
+#[test]
+fn an_edit_of_any_language_that_does_not_parse_leaves_the_file_as_it_was() {
+    let dir = workspace();
+    let good = "export function total(prices) {\n  return prices.length + 1;\n}\n";
+    std::fs::write(dir.path().join("cart.js"), good).unwrap();
+    let edit = |code: &str| {
+        let change = Change::Symbol {
+            symbol: "total".into(),
+            code: code.into(),
+        };
+        let path = "cart.js".into();
+        standard(&dir, Action::Edit { path, change })
+    };
+    let seen = edit("export function total(prices) {\n  return prices.length +;\n}\n");
+    assert_eq!(seen.outcome, StepOutcome::EditFailed);
+    assert!(seen.text.contains("line 2"), "{}", seen.text);
+    let text = || std::fs::read_to_string(dir.path().join("cart.js")).unwrap();
+    assert_eq!(text(), good);
+    let seen = edit("export function total(prices) {\n  return prices.length;\n}\n");
+    assert_eq!(seen.outcome, StepOutcome::Ok, "{}", seen.text);
+    assert_eq!(text(), good.replace(" + 1", ""));
 }

@@ -1,0 +1,177 @@
+//! `edit` and `write`: files changed, checked, and put back where they do not parse.
+use super::{Executor, read};
+use crate::agent::AgentError;
+use crate::agent::action::Change;
+use crate::agent::edit::{candidates, rewritten};
+use crate::agent::observation::Observation;
+use crate::agent::paths::resolve;
+use crate::agent::prompt::{CHECK_FAILED, CHECK_PASSED, EDITED, SYNTAX, UNCHANGED, fill};
+use crate::lang::{self, ChangedFile, Merged};
+use crate::record::StepOutcome;
+use std::path::Path;
+
+impl Executor<'_> {
+    pub(super) fn edit(
+        &self,
+        dir: &Path,
+        path: &str,
+        change: &Change,
+    ) -> Result<Observation, AgentError> {
+        let text = match read(dir, path) {
+            Ok(text) => text,
+            Err(sentence) => return Ok(Observation::rejected(sentence)),
+        };
+        match candidates(path, &text, change) {
+            Ok(candidates) => self.put(dir, path, Some(&text), candidates),
+            Err(sentence) => Ok(Observation::new(StepOutcome::EditFailed, sentence)),
+        }
+    }
+
+    pub(super) fn write(
+        &self,
+        dir: &Path,
+        path: &str,
+        text: &str,
+    ) -> Result<Observation, AgentError> {
+        let old = match resolve(dir, path) {
+            Err(sentence) => return Ok(Observation::rejected(sentence)),
+            Ok(full) if full.symlink_metadata().is_err() => None,
+            Ok(_) => match read(dir, path) {
+                Ok(old) => Some(old),
+                Err(sentence) => return Ok(Observation::rejected(sentence)),
+            },
+        };
+        let merged = rewritten(path, old.as_deref().unwrap_or_default(), text);
+        self.put(dir, path, old.as_deref(), vec![merged])
+    }
+
+    /// Writes the first candidate that compiles, and runs the check.
+    fn put(
+        &self,
+        dir: &Path,
+        path: &str,
+        old: Option<&str>,
+        candidates: Vec<Merged>,
+    ) -> Result<Observation, AgentError> {
+        let full = match resolve(dir, path) {
+            Ok(full) => full,
+            Err(sentence) => return Ok(Observation::rejected(sentence)),
+        };
+        let tests = &self.config.scope.tests;
+        let root = dir.canonicalize().unwrap_or_default();
+        let plain = full.strip_prefix(&root).ok().and_then(Path::to_str);
+        if plain.is_some_and(|plain| tests.contains(plain)) {
+            return Ok(Observation::rejected(format!(
+                "{path} is one of the repository's own tests: they stay as they are. Change the code that they test, or write a test file of a new name."
+            )));
+        }
+        let io = |what, source| AgentError::Io {
+            what,
+            path: full.clone(),
+            source,
+        };
+        if candidates.iter().any(|c| Some(c.text.as_str()) == old) {
+            let text = fill(UNCHANGED, &[("path", path)]);
+            return Ok(Observation::new(StepOutcome::EditFailed, text));
+        }
+        if let Some(parent) = full.parent()
+            && let Err(e) = std::fs::create_dir_all(parent)
+        {
+            return Ok(Observation::rejected(format!(
+                "{path} cannot be made: {e}."
+            )));
+        }
+        let before = match old {
+            Some(_) => Some(std::fs::read(&full).map_err(|e| io("read", e))?),
+            None => None,
+        };
+        let crlf = before
+            .as_ref()
+            .is_some_and(|bytes| bytes.windows(2).any(|w| w == b"\r\n"));
+        let mut first_error = None;
+        for candidate in &candidates {
+            let text = match crlf {
+                true => candidate.text.replace('\n', "\r\n"),
+                false => candidate.text.clone(),
+            };
+            std::fs::write(&full, text).map_err(|e| io("write", e))?;
+            match self.fault(dir, path, old, &candidate.text)? {
+                None => return self.put_done(dir, path, old.unwrap_or(""), candidate),
+                Some(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        match &before {
+            Some(bytes) => std::fs::write(&full, bytes).map_err(|e| io("write", e))?,
+            None => std::fs::remove_file(&full).map_err(|e| io("remove", e))?,
+        }
+        let error = first_error.unwrap_or_default();
+        let text = fill(SYNTAX, &[("path", path), ("error", error.trim_end())]);
+        Ok(Observation::new(StepOutcome::EditFailed, text))
+    }
+
+    fn put_done(
+        &self,
+        dir: &Path,
+        path: &str,
+        old: &str,
+        new: &Merged,
+    ) -> Result<Observation, AgentError> {
+        let diff = similar::TextDiff::from_lines(old, &new.text);
+        let count = |tag| {
+            diff.iter_all_changes()
+                .filter(|c| c.tag() == tag)
+                .count()
+                .to_string()
+        };
+        let notes: String = new.notes.iter().map(|note| format!(" {note}")).collect();
+        let edited = fill(
+            EDITED,
+            &[
+                ("path", path),
+                ("added", &count(similar::ChangeTag::Insert)),
+                ("removed", &count(similar::ChangeTag::Delete)),
+                ("notes", &notes),
+            ],
+        );
+        let report = match self.check {
+            Some(check) => check.check(dir)?,
+            None => None,
+        };
+        Ok(match report {
+            None => Observation::new(StepOutcome::Ok, edited),
+            Some(report) if report.passed => Observation::new(
+                StepOutcome::TestsPassed,
+                fill(CHECK_PASSED, &[("edited", &edited)]),
+            ),
+            Some(report) => Observation {
+                new_failure: report.new_failure,
+                ..Observation::new(
+                    StepOutcome::TestsFailed,
+                    fill(
+                        CHECK_FAILED,
+                        &[("edited", &edited), ("report", report.text.trim_end())],
+                    ),
+                )
+            },
+        })
+    }
+
+    /// What keeps a changed file from being parsed.
+    fn fault(
+        &self,
+        dir: &Path,
+        path: &str,
+        before: Option<&str>,
+        after: &str,
+    ) -> Result<Option<String>, AgentError> {
+        let fault = lang::of_path(path).fault(&ChangedFile {
+            sandbox: self.sandbox,
+            dir,
+            path,
+            before,
+            after,
+            limits: self.config.command_limits(),
+        });
+        Ok(fault?)
+    }
+}
