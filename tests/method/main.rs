@@ -70,6 +70,7 @@ fn asked<T>(
         repo: repo.path(),
         issue: ISSUE,
         model: "scripted",
+        device: "cpu",
         strategy,
         seed: 3,
         budget,
