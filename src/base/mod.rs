@@ -3,17 +3,23 @@ mod decision;
 mod entropy;
 mod ids;
 mod manifest;
+mod quantile;
 mod rng;
 mod settings;
+mod signal;
 mod strategy;
 mod usage;
 
-pub use decision::{BranchDecision, BranchPolicy, Gate, GateSignal};
-pub use entropy::{ActionEntropy, TokenEntropy, ToolEntropy};
+pub use decision::{
+    BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,
+};
+pub use entropy::{TokenEntropy, ToolEntropy};
 pub use ids::{BlockId, BranchId, SeqId, StepId};
 pub use manifest::{ModelFile, ModelManifest, ModelSource, PackageSource};
+pub use quantile::quantile;
 pub use rng::RngKey;
 pub use settings::{AugmentSettings, Budget, SamplerSettings};
+pub use signal::{ActionEntropy, GateSignal, SignalSpan};
 pub use strategy::{
     ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen, PointWeights, Recovery, SelectBy,
     SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,

@@ -3,11 +3,11 @@ use super::common::ModelArgs;
 use super::evaluation::{TaskArgs, WorkArgs};
 use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::{StrategyArgs, parse_signal};
-use crate::base::GateSignal;
+use crate::base::{GATE_QUANTILE, GateSignal};
 use crate::checkpoint::{find_manifest, keep_gate};
 use crate::eval::calibration::{
-    CalibrateRequest, Calibration, DEFAULT_QUANTILE, StoredRun, TaskSamples, add_run, calibrate,
-    calibration_tables, gate_in_use, judge_unknown, known_outcomes, stored_runs, trajectories,
+    CalibrateRequest, Calibration, StoredRun, TaskSamples, add_run, calibrate, calibration_tables,
+    gate_in_use, judge_unknown, known_outcomes, stored_runs, trajectories,
 };
 use crate::eval::{EvalRequest, Task};
 use crate::report::calibration_html;
@@ -42,7 +42,7 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "DIR", default_value = "egss-eval")]
     out: PathBuf,
     /// The quantile of the signal that becomes the threshold.
-    #[arg(long, value_name = "Q", default_value_t = DEFAULT_QUANTILE)]
+    #[arg(long, value_name = "Q", default_value_t = GATE_QUANTILE)]
     quantile: f64,
     /// The signal that gates. Default: one that holds on tasks it was not picked on,
     /// else the one that gates now.
