@@ -1,5 +1,8 @@
 //! `egss calibrate` on runs that an evaluation left: what becomes a sample, the program
 //! from end to end without a model, and its page.
+#[path = "calibrate/own_runs.rs"]
+mod own_runs;
+
 use egss::base::{
     ActionEntropy, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey, StepId,
     TokenEntropy, UsageByPurpose,

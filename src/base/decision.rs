@@ -51,6 +51,14 @@ impl Gate {
     /// Where the threshold came from, in a clause.
     pub fn source(&self) -> String {
         match self.quantile {
+            // A gate of the user's own runs says its quantile itself.
+            Some(quantile)
+                if self
+                    .provenance
+                    .starts_with(&format!("{quantile:.2} quantile")) =>
+            {
+                self.provenance.clone()
+            }
             Some(quantile) => format!("quantile {quantile:.2}: {}", self.provenance),
             None => self.provenance.clone(),
         }

@@ -14,6 +14,7 @@ mod held_out;
 mod logistic;
 mod observation;
 mod outcomes;
+mod own_runs;
 mod sample;
 mod score;
 mod sentences;
@@ -26,6 +27,7 @@ pub use discrimination::{Stratum, WithinTask};
 pub use distribution::{Bin, Distribution, QUANTILES};
 pub use held_out::{CurveBin, Direction, HeldOut};
 pub use outcomes::{judge_unknown, known_outcomes};
+pub use own_runs::{OWN_STEPS_MIN, OwnCalibration, OwnRuns, own_table};
 pub use sample::{
     ActionFigures, Outcomes, StepSample, TaskSamples, TrajectorySample, add_run, trajectories,
 };
