@@ -153,17 +153,13 @@ mod tests {
         let step = |t: u64, i: u64| {
             let resolved = i.is_multiple_of(2);
             let lift = if resolved { 0.0 } else { lift };
-            let taken = ActionFigures {
-                signals_nats: [
-                    None,
-                    Some(uniform(t, i, 1)),
-                    Some(lift + uniform(t, i, 2)),
-                    None,
-                    None,
-                ],
+            let mut taken = ActionFigures {
                 n_tokens: 10,
                 ..ActionFigures::default()
             };
+            let (mean, max) = (uniform(t, i, 1), lift + uniform(t, i, 2));
+            taken.signals_nats[GateSignal::ArgsMean.index()] = Some(mean);
+            taken.signals_nats[GateSignal::ArgsMax.index()] = Some(max);
             StepSample {
                 first: Some(taken.clone()),
                 taken,
