@@ -47,14 +47,20 @@ fn whole(strategy: &Strategy, run_dir: &Path) -> RunState {
     )
 }
 
-/// Kills a finished run after each of its events, goes on, and holds the decisions against
-/// those of the whole run.
+/// Kills a finished run after each step of its first branch, in the midst of a round if
+/// there are others, goes on, and holds the decisions against those of the whole run.
 fn resumes_alike(strategy: &Strategy) {
     let dir = tempfile::tempdir().unwrap();
     let state = whole(strategy, dir.path());
     let record = std::fs::read_to_string(dir.path().join("record.jsonl")).unwrap();
     let lines: Vec<&str> = record.split_inclusive('\n').collect();
-    for kept in 1..lines.len() {
+    let is_step = |line: &str| line.contains("\"event\":\"step_finished\"");
+    let of_first = |line: &str| is_step(line) && line.contains("\"branch\":0,\"depth\":");
+    let ends: Vec<usize> = (1..=lines.len())
+        .filter(|&kept| of_first(lines[kept - 1]))
+        .collect();
+    assert_eq!(ends.len(), N_SURE + 2);
+    for kept in ends {
         let killed = tempfile::tempdir().unwrap();
         let shadow = dir.path().join("shadow.git");
         let mut copy = Command::new("cp");
