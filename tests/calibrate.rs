@@ -1,8 +1,11 @@
 //! `egss calibrate` on runs that an evaluation left: what becomes a sample, the program
 //! from end to end without a model, and its page.
+#[path = "calibrate/own_runs.rs"]
+mod own_runs;
+
 use egss::base::{
-    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, RngKey, StepId,
-    TokenEntropy, UsageByPurpose,
+    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey,
+    StepId, TokenEntropy, UsageByPurpose,
 };
 use egss::checkpoint::{DEFAULT_MODEL, find_manifest};
 use egss::eval::calibration::{
@@ -18,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const STRATEGY: &str = "best-of-4";
+const ARGS_MAX: Score = Score::Signal(GateSignal::ArgsMax);
 
 fn start(gate: Option<Gate>) -> RunStarted {
     RunStarted {
@@ -103,6 +107,7 @@ fn step(step: u32, branch: u32, nats: &[f32]) -> Event {
             candidates: nats.len(),
             signal_nats: None,
             threshold_nats: None,
+            gate: None,
             reason: "for a test".into(),
         },
         outcome: StepOutcome::Ok,
@@ -205,16 +210,16 @@ fn a_step_counts_once_and_by_the_best_that_came_of_it() {
     };
     // A gate looks at what was decoded first, and not where a step is done again.
     assert_eq!(
-        of(Score::ArgsMax),
+        of(ARGS_MAX),
         [Some(0.5), Some(2.0), None, Some(0.125), Some(4.0)]
     );
-    assert_eq!(of(Score::ContentMean), of(Score::ArgsMax));
+    assert_eq!(of(Score::ContentMean), of(ARGS_MAX));
     assert_eq!(of(Score::SyntaxShare)[0], Some(0.5));
-    assert_eq!(of(Score::Vote), [None; 5]);
-    assert_eq!(task.steps[1].taken.score(Score::ArgsMax), Some(1.0));
+    assert_eq!(of(GateSignal::Vote.into()), [None; 5]);
+    assert_eq!(task.steps[1].taken.score(ARGS_MAX), Some(1.0));
     let paths: Vec<_> = (task.trajectories.iter())
         .map(|t| {
-            let nats = t.actions.iter().map(|a| a.score(Score::ArgsMax).unwrap());
+            let nats = t.actions.iter().map(|a| a.score(ARGS_MAX).unwrap());
             (t.resolved, nats.collect::<Vec<_>>())
         })
         .collect();
@@ -224,9 +229,9 @@ fn a_step_counts_once_and_by_the_best_that_came_of_it() {
     );
     use egss::eval::calibration::Level::{TrajectoryLast, TrajectoryMax, TrajectoryMean};
     let score = |level, score| task.trajectories[1].score(level, score).unwrap();
-    assert_eq!(score(TrajectoryMax, Score::ArgsMax), 0.5);
-    assert_eq!(score(TrajectoryLast, Score::ArgsMax), 0.125);
-    assert!((score(TrajectoryMean, Score::ArgsMax) - 0.875 / 3.0).abs() < 1e-12);
+    assert_eq!(score(TrajectoryMax, ARGS_MAX), 0.5);
+    assert_eq!(score(TrajectoryLast, ARGS_MAX), 0.125);
+    assert!((score(TrajectoryMean, ARGS_MAX) - 0.875 / 3.0).abs() < 1e-12);
     assert_eq!(score(TrajectoryMean, Score::Length), 9.0);
 }
 

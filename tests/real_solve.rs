@@ -37,6 +37,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
         repo: &root.join("tests/demo/repo"),
         issue: &issue,
         model: MODEL,
+        device: "cpu",
         strategy: &strategy,
         seed: 2,
         budget: Budget {

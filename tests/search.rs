@@ -82,6 +82,7 @@ fn run_strategy(
         repo: repo.path(),
         issue: ISSUE,
         model: "scripted",
+        device: "cpu",
         strategy,
         seed: 1,
         budget,

@@ -1,59 +1,7 @@
 //! Where to branch: plain data, decided in `decode`, acted on in `search`,
 //! and kept in the record with the figures that caused it.
-use super::ActionEntropy;
+use super::GateSignal;
 use serde::{Deserialize, Serialize};
-
-/// Which signal a gate looks at, and so which span of what was decoded: the
-/// tool's name, the arguments with the code, the reasoning before both, or the
-/// action as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GateSignal {
-    /// [`ToolEntropy::entropy_nats`](super::ToolEntropy::entropy_nats).
-    Tool,
-    /// [`ActionEntropy::args_mean_nats`](super::ActionEntropy::args_mean_nats).
-    ArgsMean,
-    /// [`ActionEntropy::args_max_nats`](super::ActionEntropy::args_max_nats).
-    ArgsMax,
-    /// [`ActionEntropy::vote_nats`](super::ActionEntropy::vote_nats): every
-    /// step is sampled k times for it.
-    Vote,
-    /// [`ActionEntropy::reasoning_mean_nats`](super::ActionEntropy::reasoning_mean_nats).
-    ReasoningMean,
-}
-
-impl GateSignal {
-    /// Every signal, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [
-        Self::Tool,
-        Self::ArgsMean,
-        Self::ArgsMax,
-        Self::Vote,
-        Self::ReasoningMean,
-    ];
-
-    /// The signal's value in an action's figures, nats; `None` if it was not measured.
-    pub fn of(self, entropy: &ActionEntropy) -> Option<f32> {
-        match self {
-            Self::Tool => entropy.tool.as_ref().map(|tool| tool.entropy_nats),
-            Self::ArgsMean => entropy.args_mean_nats,
-            Self::ArgsMax => entropy.args_max_nats,
-            Self::Vote => entropy.vote_nats,
-            Self::ReasoningMean => entropy.reasoning_mean_nats,
-        }
-    }
-
-    /// The name used in records and reasons.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tool => "tool",
-            Self::ArgsMean => "args_mean",
-            Self::ArgsMax => "args_max",
-            Self::Vote => "vote",
-            Self::ReasoningMean => "reasoning_mean",
-        }
-    }
-}
 
 /// What decides where to branch. All but `Gate` are controls: they spend like
 /// the gate without looking at entropy.
@@ -75,6 +23,15 @@ pub enum BranchPolicy {
     OnEdit,
 }
 
+/// The quantile that a gate is set at where none is asked for. One step in five is rolled
+/// out: with four candidates a step that is 0.6 more actions than steps, while at 0.75,
+/// the first gate's, it is 0.75 more.
+pub const GATE_QUANTILE: f64 = 0.8;
+
+/// Steps of a run that a [`RunningGate`] needs before it opens: of fewer than five, the
+/// one in five that [`GATE_QUANTILE`] rolls out is no whole step.
+pub const RUNNING_STEPS_MIN: usize = 5;
+
 /// A threshold on one signal and where it came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
@@ -94,10 +51,29 @@ impl Gate {
     /// Where the threshold came from, in a clause.
     pub fn source(&self) -> String {
         match self.quantile {
+            // A gate of the user's own runs says its quantile itself.
+            Some(quantile)
+                if self
+                    .provenance
+                    .starts_with(&format!("{quantile:.2} quantile")) =>
+            {
+                self.provenance.clone()
+            }
             Some(quantile) => format!("quantile {quantile:.2}: {}", self.provenance),
             None => self.provenance.clone(),
         }
     }
+}
+
+/// The gate of a run whose model has none: a quantile of a signal over the steps of this
+/// run before the one decided on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunningGate {
+    pub signal: GateSignal,
+    pub quantile: f32,
+    /// Steps before this one at which the signal was measured. Below
+    /// [`RUNNING_STEPS_MIN`] the gate is not open, and the decision has no threshold.
+    pub n_steps: usize,
 }
 
 /// What the branch policy decided at one step, and why.
@@ -109,8 +85,11 @@ pub struct BranchDecision {
     pub candidates: usize,
     /// The gate's signal at this step, nats; `None` if it was not measured.
     pub signal_nats: Option<f32>,
-    /// The gate's threshold, nats; `None` when no gate was asked.
+    /// The gate's threshold, nats; `None` when no gate was asked, or one that is not open.
     pub threshold_nats: Option<f32>,
+    /// Where the threshold is of this run itself; `None` for a gate that was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<RunningGate>,
     /// One clause for a person: `args_max 2.31 >= 1.90 nats`.
     pub reason: String,
 }

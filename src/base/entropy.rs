@@ -39,30 +39,3 @@ pub struct ToolEntropy {
     /// `1 - sum(probs)`: everything else, other tokenisations included.
     pub outside_mass: f32,
 }
-
-/// The uncertainty of one agent action, by named signal. What a thinking model
-/// reasoned before it is counted apart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ActionEntropy {
-    /// Exact tool entropy; `None` where the engine has no full logits.
-    pub tool: Option<ToolEntropy>,
-    /// Mean token entropy over the free argument tokens, nats; `None` if there are none.
-    pub args_mean_nats: Option<f32>,
-    /// Largest token entropy over the free argument tokens, nats.
-    pub args_max_nats: Option<f32>,
-    /// Index in the action's tokens of the most uncertain free token.
-    pub args_max_at: Option<usize>,
-    /// Entropy over canonicalised sampled actions, nats; `None` unless sampled.
-    pub vote_nats: Option<f32>,
-    /// Mean token entropy over the free tokens of the reasoning, nats; `None` if
-    /// there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning_mean_nats: Option<f32>,
-    /// Tokens of the action that the grammar did not force.
-    pub n_free_tokens: usize,
-    /// All tokens of the action.
-    pub n_tokens: usize,
-    /// Tokens of the reasoning before it.
-    #[serde(default)]
-    pub n_reasoning_tokens: usize,
-}

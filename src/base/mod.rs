@@ -5,19 +5,25 @@ mod ids;
 mod manifest;
 mod names;
 mod profile;
+mod quantile;
 mod rng;
 mod settings;
+mod signal;
 mod strategy;
 mod tool;
 mod usage;
 
-pub use decision::{BranchDecision, BranchPolicy, Gate, GateSignal};
-pub use entropy::{ActionEntropy, TokenEntropy, ToolEntropy};
+pub use decision::{
+    BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,
+};
+pub use entropy::{TokenEntropy, ToolEntropy};
 pub use ids::{BlockId, BranchId, SeqId, StepId};
 pub use manifest::{ModelFile, ModelManifest, ModelSource, PackageSource};
 pub use profile::{AgentLimits, AgentProfile, ContextShares, LimitHit, PromptStyle, Thought};
+pub use quantile::quantile;
 pub use rng::RngKey;
 pub use settings::{AugmentSettings, Budget, SamplerSettings};
+pub use signal::{ActionEntropy, GateSignal, SignalSpan};
 pub use strategy::{
     ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen, PointWeights, Recovery, SelectBy,
     SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,

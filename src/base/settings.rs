@@ -35,12 +35,24 @@ impl SamplerSettings {
 
     /// True where the most likely token is taken.
     pub fn is_greedy(&self) -> bool {
-        self.temperature.is_nan() || self.temperature < TEMPERATURE_MIN
+        let Self {
+            temperature,
+            top_p: _,
+            top_k: _,
+            min_p: _,
+        } = *self;
+        temperature.is_nan() || temperature < TEMPERATURE_MIN
     }
 
     /// True where some tokens are kept from being drawn.
     pub fn truncates(&self) -> bool {
-        self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0
+        let Self {
+            temperature: _,
+            top_p,
+            top_k,
+            min_p,
+        } = *self;
+        top_k > 0 || top_p < 1.0 || min_p > 0.0
     }
 }
 

@@ -136,6 +136,17 @@ pub struct LatentConfig {
     pub score_scale: f32,
 }
 
+/// What a device's kernels would have to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerKind {
+    /// Grouped attention and a feed-forward, each added to the residual as it comes.
+    Plain,
+    /// The same, where some feed-forwards are mixtures of experts.
+    Mixture,
+    /// Latent attention, or norms behind attention and feed-forward.
+    Other,
+}
+
 impl ModelConfig {
     /// True when layer `index` is a mixture of experts.
     pub fn is_mixture(&self, index: usize) -> bool {
@@ -155,10 +166,13 @@ impl ModelConfig {
         [dense, shared].into_iter().filter(|&n| n > 0).collect()
     }
 
-    /// True for layers of grouped attention and a feed-forward, each added to the residual
-    /// as it comes: what a GPU's kernels take, but for a mixture's experts.
-    pub fn is_plain(&self) -> bool {
-        self.latent.is_none() && !self.post_norms
+    /// Of which kind the layers are.
+    pub fn layer_kind(&self) -> LayerKind {
+        match (&self.latent, self.post_norms, &self.experts) {
+            (Some(_), _, _) | (None, true, _) => LayerKind::Other,
+            (None, false, Some(_)) => LayerKind::Mixture,
+            (None, false, None) => LayerKind::Plain,
+        }
     }
 
     /// Hands the configuration on if its numbers fit together.

@@ -24,7 +24,8 @@ mod template;
 mod tokenizer;
 
 pub use config::{
-    ExpertsConfig, LatentConfig, ModelConfig, RopeScaling, Rotary, RouterConfig, RouterScores,
+    ExpertsConfig, LatentConfig, LayerKind, ModelConfig, RopeScaling, Rotary, RouterConfig,
+    RouterScores,
 };
 pub use error::CheckpointError;
 pub(crate) use error::Grouped;

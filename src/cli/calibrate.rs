@@ -3,22 +3,29 @@ use super::common::ModelArgs;
 use super::evaluation::{TaskArgs, WorkArgs};
 use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::{StrategyArgs, parse_signal};
-use crate::base::GateSignal;
+use crate::base::{GATE_QUANTILE, Gate, GateSignal};
 use crate::checkpoint::{find_manifest, keep_gate};
 use crate::eval::calibration::{
-    CalibrateRequest, Calibration, DEFAULT_QUANTILE, StoredRun, TaskSamples, add_run, calibrate,
-    calibration_tables, gate_in_use, judge_unknown, known_outcomes, stored_runs, trajectories,
+    CalibrateRequest, Calibration, OwnRuns, StoredRun, TaskSamples, add_run, calibrate,
+    calibration_tables, gate_in_use, judge_unknown, known_outcomes, own_table, stored_runs,
+    trajectories,
 };
 use crate::eval::{EvalRequest, Task, hidden_runner};
 use crate::report::calibration_html;
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Runs a strategy over task files, holds the entropy of its steps against the hidden
-/// tests, and sets the model's gate. Runs that `egss eval` left in --out are not run again.
+/// Sets the model's gate. With --tasks: runs a strategy over task files and holds the
+/// entropy of its steps against the hidden tests; runs that `egss eval` left in --out are
+/// not run again. With --runs: takes a quantile over the steps of runs that are there, and
+/// opens no model.
 #[derive(Args)]
+#[command(
+    mut_arg("tasks", |tasks| tasks.required(false)),
+    group(ArgGroup::new("source").args(["tasks", "runs"]).required(true))
+)]
 pub struct CalibrateArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -28,6 +35,15 @@ pub struct CalibrateArgs {
     budget: BudgetArgs,
     #[command(flatten)]
     tasks: TaskArgs,
+    /// Folders of runs, or folders that hold such: the gate is learnt from their records,
+    /// of the model given by --model.
+    #[arg(
+        long,
+        num_args = 1..,
+        value_name = "DIR",
+        conflicts_with_all = ["first", "mirrors", "seeds", "strategy", "out"]
+    )]
+    runs: Vec<PathBuf>,
     #[command(flatten)]
     work: WorkArgs,
     /// Whose steps are measured. One with several trajectories a task has pairs of one
@@ -41,10 +57,10 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "DIR", default_value = "egss-eval")]
     out: PathBuf,
     /// The quantile of the signal that becomes the threshold.
-    #[arg(long, value_name = "Q", default_value_t = DEFAULT_QUANTILE)]
+    #[arg(long, value_name = "Q", default_value_t = GATE_QUANTILE)]
     quantile: f64,
-    /// The signal that gates. Default: one that holds on tasks it was not picked on,
-    /// else the one that gates now.
+    /// The signal that gates. Default: with --tasks one that holds on tasks it was not
+    /// picked on, else the one that gates now.
     #[arg(long, value_name = "SIGNAL", value_parser = parse_signal)]
     signal: Option<GateSignal>,
     /// Keep the gate in the user's configuration (default).
@@ -72,6 +88,10 @@ impl CalibrateArgs {
                 self.model.model
             );
         }
+        let present = manifest.and_then(|m| m.gate).map(|gate| gate.signal);
+        if !self.runs.is_empty() {
+            return self.learn(present);
+        }
         let strategies = [self.search.named(&self.strategy, &profile)?];
         let tasks = self.tasks.read()?;
         let seeds = self.tasks.seeds()?;
@@ -97,7 +117,7 @@ impl CalibrateArgs {
             seeds: &seeds,
             quantile: self.quantile,
             signal: self.signal,
-            present: manifest.and_then(|m| m.gate).map(|gate| gate.signal),
+            present,
             measured_at_s: (runs.iter().map(|run| run.state.start.started_at_s).max())
                 .unwrap_or_default(),
         };
@@ -105,7 +125,27 @@ impl CalibrateArgs {
         self.show(&calibration)?;
         match self.no_write {
             true => Ok(()),
-            false => self.keep(&calibration),
+            false => self.keep(&calibration.gate),
+        }
+    }
+
+    /// The gate of the user's own runs, of the signal that gates now where none is asked
+    /// for.
+    fn learn(&self, present: Option<GateSignal>) -> anyhow::Result<()> {
+        let model = &self.model.model;
+        let runs = OwnRuns::read(&self.runs, model)?;
+        for error in &runs.unreadable {
+            eprintln!("passed over: {error}");
+        }
+        let signal = self.signal.or(present).unwrap_or(GateSignal::DEFAULT);
+        let calibration = runs.calibrate(model, signal, self.quantile)?;
+        match self.json {
+            true => println!("{}", serde_json::to_string_pretty(&calibration)?),
+            false => print!("{}", own_table(&calibration)),
+        }
+        match self.no_write {
+            true => Ok(()),
+            false => self.keep(&calibration.gate),
         }
     }
 
@@ -171,8 +211,8 @@ impl CalibrateArgs {
         Ok(())
     }
 
-    fn keep(&self, calibration: &Calibration) -> anyhow::Result<()> {
-        let path = keep_gate(&self.model.model, &calibration.gate)?;
+    fn keep(&self, gate: &Gate) -> anyhow::Result<()> {
+        let path = keep_gate(&self.model.model, gate)?;
         eprintln!(
             "the gate of {} is kept in {}; remove the file for the one before",
             self.model.model,

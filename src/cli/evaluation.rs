@@ -109,6 +109,7 @@ impl WorkArgs {
         let mut opened = model.open_for(n_workers, request.profile.ctx_tokens)?;
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
         let dialect = dialect(&opened, request.budget.reasoning_tokens_max)?;
+        let device = opened.backend.describe();
         let terminal = TerminalWatcher::new();
         let watcher: &(dyn Watcher + Sync) = match self.verbose {
             true => &terminal,
@@ -123,6 +124,7 @@ impl WorkArgs {
                 dialect: &dialect,
                 sandbox: &sandbox,
                 watcher,
+                device: &device,
             })
             .collect();
         let started = Instant::now();

@@ -204,6 +204,7 @@ impl SolveArgs {
             repo,
             issue: &issue,
             model: &self.model.model,
+            device: &opened.backend.describe(),
             strategy: &strategy,
             seed: self.seed,
             budget,

@@ -3,8 +3,8 @@ use super::common::ModelArgs;
 use super::solve::dialect;
 use crate::agent::Dialect;
 use crate::base::{
-    AgentProfile, AugmentSettings, ForkAt, Gate, GateSignal, JudgeContext, JudgeMethod, JudgeWhen,
-    Recovery, SelectBy, Strategy, Voter, VoterPrompt,
+    AgentProfile, AugmentSettings, ForkAt, GATE_QUANTILE, Gate, GateSignal, JudgeContext,
+    JudgeMethod, JudgeWhen, RUNNING_STEPS_MIN, Recovery, SelectBy, Strategy, Voter, VoterPrompt,
 };
 use crate::checkpoint::find_manifest;
 use crate::engine::Opened;
@@ -35,9 +35,7 @@ pub struct StrategyArgs {
     /// one.
     #[arg(long, value_name = "N")]
     revisions: Option<u32>,
-    /// Which signal gates, and from how many nats on: args_max:1.2, args_mean,
-    /// tool or vote. Default: the model's own gate.
-    #[arg(long, value_name = "SIGNAL:NATS", value_parser = parse_gate)]
+    #[arg(long, value_name = "SIGNAL:NATS", value_parser = parse_gate, help = gate_help())]
     gate: Option<Gate>,
     /// Siblings may take the same first token.
     #[arg(long)]
@@ -260,11 +258,25 @@ impl OpenedOthers {
 
 /// The signal of that name.
 pub fn parse_signal(name: &str) -> Result<GateSignal, String> {
-    let named = |signal: &GateSignal| signal.name() == name;
-    GateSignal::ALL
-        .into_iter()
-        .find(named)
-        .ok_or_else(|| format!("no signal {name:?}; tool, args_mean, args_max or vote"))
+    GateSignal::named(name).ok_or_else(|| {
+        let known = GateSignal::ALL.map(GateSignal::name).join(", ");
+        format!("there is no signal {name:?}; known: {known}")
+    })
+}
+
+/// Help of `--gate`: every signal with its clause.
+fn gate_help() -> String {
+    let signals: Vec<String> = (GateSignal::ALL.iter())
+        .map(|signal| format!("{} ({})", signal.name(), signal.help()))
+        .collect();
+    format!(
+        "The signal that gates, and from how many nats on, as in {}:1.2. Signals: {}. \
+         Default: the model's own gate; a model that has none is gated by the {GATE_QUANTILE} \
+         quantile of {} over the steps of the run, once {RUNNING_STEPS_MIN} are measured",
+        GateSignal::DEFAULT.name(),
+        signals.join("; "),
+        GateSignal::DEFAULT.name(),
+    )
 }
 
 fn parse_gate(text: &str) -> Result<Gate, String> {
@@ -332,6 +344,15 @@ mod tests {
         assert_eq!((gate.signal, gate.threshold_nats), (GateSignal::Vote, 0.5));
         for wrong in ["vote", "mean:1", "tool:-1", "tool:NaN"] {
             assert!(parse_gate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn help_and_refusal_name_every_signal() {
+        let refusal = parse_signal("mean").unwrap_err();
+        for signal in GateSignal::ALL {
+            assert!(gate_help().contains(signal.name()) && gate_help().contains(signal.help()));
+            assert!(refusal.contains(signal.name()), "{refusal}");
         }
     }
 }

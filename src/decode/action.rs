@@ -1,22 +1,33 @@
 //! One agent action's uncertainty from that of its tokens.
-use crate::base::{ActionEntropy, TokenEntropy, ToolEntropy};
+use crate::base::{ActionEntropy, TokenEntropy};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Mean and maximum of the raw token entropy over the free tokens of
-/// `args_span`, beside the tool's entropy, and the mean over those of the
-/// `n_reasoning` tokens that stand before the action. Tokens that the grammar
-/// forced say nothing about the model's doubt and are left out.
+/// A decoded action, as its figures are read from it.
+#[derive(Clone, Debug)]
+pub struct DecodedAction<'a> {
+    /// Reasoning included.
+    pub tokens: &'a [TokenEntropy],
+    /// The text of each token, for signals of a span that the text marks.
+    pub pieces: &'a [String],
+    /// Indexes `tokens`, and is cut to their number: an action that ran out of tokens has
+    /// short arguments.
+    pub arguments: Range<usize>,
+    /// Tokens of the reasoning, which stand before the action.
+    pub n_reasoning: usize,
+}
+
+/// Mean and maximum of the raw token entropy over the free tokens of the arguments, and
+/// the mean over those of the reasoning. Tokens that the grammar forced say nothing about
+/// the model's doubt and are left out.
 ///
-/// `args_span` indexes `tokens` and is cut to their length (an action that ran
-/// out of tokens has a short one). A NaN among the tokens makes both signals
-/// NaN, which no gate passes. `vote_nats` is left to [`vote_entropy`].
-pub fn action_entropy(
-    tokens: &[TokenEntropy],
-    tool: Option<ToolEntropy>,
-    args_span: Range<usize>,
-    n_reasoning: usize,
-) -> ActionEntropy {
+/// A NaN among the tokens makes both signals NaN, which no gate passes. `tool` and
+/// `vote_nats` are not read off the action: see [`ToolPaths`](super::ToolPaths) and
+/// [`vote_entropy`].
+pub fn action_entropy(action: &DecodedAction<'_>) -> ActionEntropy {
+    let DecodedAction {
+        tokens, arguments, ..
+    } = action;
     let free_of = |span: Range<usize>| -> Vec<(usize, f32)> {
         (span.start..span.end.min(tokens.len()))
             .filter(|&i| !tokens[i].forced)
@@ -27,8 +38,8 @@ pub fn action_entropy(
         let sum: f64 = free.iter().map(|&(_, nats)| f64::from(nats)).sum();
         (!free.is_empty()).then(|| (sum / free.len() as f64) as f32)
     };
-    let n_reasoning = n_reasoning.min(tokens.len());
-    let free = free_of(args_span);
+    let n_reasoning = action.n_reasoning.min(tokens.len());
+    let free = free_of(arguments.clone());
     let action = &tokens[n_reasoning..];
     // The first of equal ones; NaN stands above all numbers in `total_cmp`.
     let max = (free.iter().copied()).reduce(|best, next| {
@@ -39,7 +50,7 @@ pub fn action_entropy(
         }
     });
     ActionEntropy {
-        tool,
+        tool: None,
         args_mean_nats: mean(&free),
         args_max_nats: max.map(|(_, nats)| nats),
         args_max_at: max.map(|(at, _)| at),
@@ -90,6 +101,19 @@ mod tests {
         }
     }
 
+    fn measured(
+        tokens: &[TokenEntropy],
+        arguments: Range<usize>,
+        n_reasoning: usize,
+    ) -> ActionEntropy {
+        action_entropy(&DecodedAction {
+            tokens,
+            pieces: &[],
+            arguments,
+            n_reasoning,
+        })
+    }
+
     #[test]
     fn forced_tokens_and_those_outside_the_arguments_are_left_out() {
         let tokens = [
@@ -101,7 +125,7 @@ mod tests {
             token(2.5, false),
             token(6.0, false), // behind the arguments
         ];
-        let entropy = action_entropy(&tokens, None, 1..6, 0);
+        let entropy = measured(&tokens, 1..6, 0);
         assert_eq!(entropy.args_mean_nats, Some(2.0));
         assert_eq!(entropy.args_max_nats, Some(2.5));
         assert_eq!(
@@ -121,7 +145,7 @@ mod tests {
             token(9.0, true), // </think>
             token(0.5, false),
         ];
-        let entropy = action_entropy(&tokens, None, 4..5, 4);
+        let entropy = measured(&tokens, 4..5, 4);
         assert_eq!(entropy.reasoning_mean_nats, Some(2.0));
         assert_eq!(entropy.args_mean_nats, Some(0.5));
         assert_eq!((entropy.n_free_tokens, entropy.n_tokens), (1, 1));
@@ -132,19 +156,19 @@ mod tests {
     fn an_action_without_free_arguments_has_no_signal() {
         let tokens = [token(1.0, false), token(2.0, true)];
         for span in [1..2, 2..2, 5..9] {
-            let entropy = action_entropy(&tokens, None, span, 0);
+            let entropy = measured(&tokens, span, 0);
             assert_eq!(entropy.args_mean_nats, None);
             assert_eq!(entropy.args_max_nats, None);
             assert_eq!(entropy.args_max_at, None);
         }
-        assert_eq!(action_entropy(&tokens, None, 0..99, 0).args_max_at, Some(0));
-        assert_eq!(action_entropy(&[], None, 0..0, 0), ActionEntropy::default());
+        assert_eq!(measured(&tokens, 0..99, 0).args_max_at, Some(0));
+        assert_eq!(measured(&[], 0..0, 0), ActionEntropy::default());
     }
 
     #[test]
     fn a_nan_token_is_not_hidden() {
         let tokens = [token(1.0, false), token(f32::NAN, false), token(3.0, false)];
-        let entropy = action_entropy(&tokens, None, 0..3, 0);
+        let entropy = measured(&tokens, 0..3, 0);
         assert!(entropy.args_mean_nats.unwrap().is_nan());
         assert!(entropy.args_max_nats.unwrap().is_nan());
     }

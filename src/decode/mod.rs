@@ -13,10 +13,10 @@ mod truncate;
 mod vocabulary;
 mod weights;
 
-pub use action::{action_entropy, vote_entropy};
+pub use action::{DecodedAction, action_entropy, vote_entropy};
 pub use grammar::{Grammar, GrammarFactory, Tokenize};
 pub use mask::Mask;
-pub use policy::{BranchAsk, BranchRoom};
+pub use policy::{AskedGate, BranchAsk, BranchRoom};
 pub use row::{RowStats, logprob, masked_entropy};
 pub use sampler::sample;
 pub use token::{drawn_entropy, forced_entropy, token_entropy};

@@ -1,12 +1,14 @@
 //! Whether a step is rolled out: the entropy gate, and the controls it is
 //! measured against.
-use crate::base::{ActionEntropy, BranchDecision, BranchPolicy, Gate, RngKey};
+use crate::base::{
+    ActionEntropy, BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, GateSignal,
+    RUNNING_STEPS_MIN, RngKey, RunningGate, quantile,
+};
 
 /// One step to decide on.
 #[derive(Clone, Copy, Debug)]
 pub struct BranchAsk<'a> {
-    /// The model's gate, if it was calibrated.
-    pub gate: Option<&'a Gate>,
+    pub gate: AskedGate<'a>,
     /// The action that was decoded.
     pub entropy: &'a ActionEntropy,
     /// Candidates wanted in all, the decoded one included.
@@ -18,6 +20,20 @@ pub struct BranchAsk<'a> {
     /// The step's own random stream.
     pub key: RngKey,
     pub room: BranchRoom,
+}
+
+/// What [`BranchPolicy::Gate`] compares a step with.
+#[derive(Clone, Copy, Debug)]
+pub enum AskedGate<'a> {
+    /// A threshold that the user or the model's manifest gives.
+    Given(&'a Gate),
+    /// The run's own gate, where nobody gives one: [`GATE_QUANTILE`] of the signal over
+    /// the steps of the run before this one, once [`RUNNING_STEPS_MIN`] were measured.
+    Running {
+        signal: GateSignal,
+        /// The signal at those steps, nats, in any order, without NaN.
+        before_nats: &'a [f32],
+    },
 }
 
 /// What the budget leaves for siblings.
@@ -79,6 +95,7 @@ impl BranchPolicy {
             candidates: if branch { fitting } else { 1 },
             signal_nats: wish.signal_nats,
             threshold_nats: wish.threshold_nats,
+            gate: wish.gate,
             reason,
         }
     }
@@ -111,6 +128,7 @@ struct Wish {
     branch: bool,
     signal_nats: Option<f32>,
     threshold_nats: Option<f32>,
+    gate: Option<RunningGate>,
     reason: String,
 }
 
@@ -120,18 +138,25 @@ impl Wish {
             branch,
             signal_nats: None,
             threshold_nats: None,
+            gate: None,
             reason,
         }
     }
 }
 
 fn gate_wish(ask: &BranchAsk) -> Wish {
-    let Some(gate) = ask.gate else {
-        let reason = "no gate: the model has none in its manifest".to_owned();
-        return Wish::control(false, reason);
-    };
-    let (name, signal_nats) = (gate.signal.name(), gate.signal.of(ask.entropy));
-    let threshold = gate.threshold_nats;
+    match ask.gate {
+        AskedGate::Given(gate) => compared(gate.signal, gate.threshold_nats, ask.entropy),
+        AskedGate::Running {
+            signal,
+            before_nats,
+        } => running_wish(signal, before_nats, ask.entropy),
+    }
+}
+
+/// Compares an action's signal with a threshold.
+fn compared(signal: GateSignal, threshold: f32, entropy: &ActionEntropy) -> Wish {
+    let (name, signal_nats) = (signal.name(), signal.of(entropy));
     let (branch, reason) = match signal_nats {
         None => (false, format!("{name} was not measured")),
         Some(nats) if nats.is_nan() || threshold.is_nan() => (
@@ -148,14 +173,64 @@ fn gate_wish(ask: &BranchAsk) -> Wish {
         // Not a number has no place in a record.
         signal_nats: signal_nats.filter(|nats| !nats.is_nan()),
         threshold_nats: Some(threshold).filter(|nats| !nats.is_nan()),
+        gate: None,
         reason,
+    }
+}
+
+/// Compares an action's signal with the run's own threshold, if there are steps enough
+/// for one.
+fn running_wish(signal: GateSignal, before_nats: &[f32], entropy: &ActionEntropy) -> Wish {
+    let n_steps = before_nats.len();
+    let gate = Some(RunningGate {
+        signal,
+        quantile: GATE_QUANTILE as f32,
+        n_steps,
+    });
+    if n_steps < RUNNING_STEPS_MIN {
+        let name = signal.name();
+        let steps = steps(n_steps);
+        return Wish {
+            branch: false,
+            signal_nats: signal.of(entropy).filter(|nats| !nats.is_nan()),
+            threshold_nats: None,
+            gate,
+            reason: format!(
+                "the gate is not open yet: the model has none of its own, and the \
+                 {GATE_QUANTILE:.2} quantile of {name} needs {RUNNING_STEPS_MIN} measured \
+                 steps of this run, which has {steps}"
+            ),
+        };
+    }
+    let mut sorted = before_nats.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let wish = compared(signal, quantile(&sorted, GATE_QUANTILE), entropy);
+    let steps = steps(n_steps);
+    Wish {
+        gate,
+        reason: match wish.signal_nats {
+            Some(_) => format!(
+                "{}, the {GATE_QUANTILE:.2} quantile of {steps} of this run",
+                wish.reason
+            ),
+            None => wish.reason,
+        },
+        ..wish
+    }
+}
+
+fn steps(n: usize) -> String {
+    match n {
+        0 => "none".into(),
+        1 => "1 step".into(),
+        n => format!("{n} steps"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{GateSignal, ToolEntropy};
+    use crate::base::ToolEntropy;
 
     const ROOM: BranchRoom = BranchRoom {
         branches_left: 10,
@@ -187,7 +262,7 @@ mod tests {
 
     fn decide(
         policy: BranchPolicy,
-        gate: Option<&Gate>,
+        gate: AskedGate<'_>,
         entropy: &ActionEntropy,
         step: u32,
     ) -> BranchDecision {
@@ -263,7 +338,7 @@ mod tests {
         for (entropy, signal, threshold, branch, reason) in table {
             let decision = decide(
                 BranchPolicy::Gate,
-                Some(&gate(signal, threshold)),
+                AskedGate::Given(&gate(signal, threshold)),
                 entropy,
                 0,
             );
@@ -272,9 +347,70 @@ mod tests {
             assert_eq!(decision.candidates, if branch { 4 } else { 1 });
             assert!(decision.signal_nats.is_none_or(|nats| !nats.is_nan()));
         }
-        let none = decide(BranchPolicy::Gate, None, &full, 0);
-        assert_eq!((none.branch, none.threshold_nats), (false, None));
-        assert!(none.reason.starts_with("no gate"));
+    }
+
+    /// A run's own gate after steps of these nats.
+    fn running(before_nats: &[f32]) -> AskedGate<'_> {
+        AskedGate::Running {
+            signal: GateSignal::ArgsMax,
+            before_nats,
+        }
+    }
+
+    #[test]
+    fn a_run_without_a_gate_is_gated_by_its_own_steps_from_the_sixth_on() {
+        let at = |nats: f32, before: &[f32]| {
+            let entropy = ActionEntropy {
+                args_max_nats: Some(nats),
+                ..ActionEntropy::default()
+            };
+            decide(BranchPolicy::Gate, running(before), &entropy, 0)
+        };
+        let seven = [0.3, 1.9, 0.1, 2.4, 0.2, 0.5, 0.4];
+        let opens = at(2.31, &seven);
+        assert!(opens.branch && opens.candidates == 4);
+        assert_eq!(opens.threshold_nats, Some(1.9));
+        assert_eq!(
+            opens.reason,
+            "args_max 2.31 >= 1.90 nats, the 0.80 quantile of 7 steps of this run"
+        );
+        let gate = opens.gate.unwrap();
+        assert_eq!((gate.signal, gate.n_steps), (GateSignal::ArgsMax, 7));
+        assert!(!at(1.89, &seven).branch && at(1.9, &seven).branch);
+        // The order of the steps does not matter.
+        let mut turned = seven;
+        turned.reverse();
+        assert_eq!(at(2.31, &turned), opens);
+        for n in 0..RUNNING_STEPS_MIN {
+            let closed = at(9.0, &seven[..n]);
+            assert!(!closed.branch, "{n} steps");
+            assert_eq!(
+                (closed.signal_nats, closed.threshold_nats),
+                (Some(9.0), None)
+            );
+            assert_eq!(closed.gate.unwrap().n_steps, n);
+            assert!(closed.reason.starts_with("the gate is not open yet: "));
+        }
+        assert!(at(9.0, &seven[..RUNNING_STEPS_MIN]).branch);
+        assert!(at(9.0, &seven[..1]).reason.ends_with("which has 1 step"));
+    }
+
+    #[test]
+    fn a_step_that_was_not_measured_passes_no_running_gate() {
+        let before = [0.1; RUNNING_STEPS_MIN];
+        let silent = ActionEntropy::default();
+        let decision = decide(BranchPolicy::Gate, running(&before), &silent, 0);
+        assert!(!decision.branch);
+        assert_eq!(decision.reason, "args_max was not measured");
+        assert_eq!(decision.threshold_nats, Some(0.1));
+    }
+
+    #[test]
+    fn a_decision_of_an_older_record_has_no_gate_of_its_own() {
+        let text = r#"{"branch":false,"candidates":1,"signal_nats":0.5,"threshold_nats":1.0,"reason":"args_max 0.50 < 1.00 nats"}"#;
+        let decision: BranchDecision = serde_json::from_str(text).unwrap();
+        assert_eq!(decision.gate, None);
+        assert_eq!(serde_json::to_string(&decision).unwrap(), text);
     }
 
     #[test]
@@ -314,7 +450,7 @@ mod tests {
         ];
         for (branches_left, tokens_left, wanted, candidates, reason) in table {
             let decision = BranchPolicy::Always.decide(&BranchAsk {
-                gate: None,
+                gate: running(&[]),
                 entropy: &entropy,
                 candidates: wanted,
                 is_edit: false,
@@ -339,7 +475,7 @@ mod tests {
         let silent = ActionEntropy::default();
         let branches = |policy| -> Vec<u32> {
             (0..1_000)
-                .filter(|&step| decide(policy, None, &silent, step).branch)
+                .filter(|&step| decide(policy, running(&[]), &silent, step).branch)
                 .collect()
         };
         assert_eq!(branches(BranchPolicy::Always).len(), 1_000);

@@ -34,7 +34,13 @@ pub fn sample(
         return Some(allowed.token(top));
     }
     let row = &allowed.logits;
-    let (max, beta) = (row[top], 1.0 / settings.temperature);
+    let &SamplerSettings {
+        temperature,
+        top_p: _, // `survivors` filters by all three
+        top_k: _,
+        min_p: _,
+    } = settings;
+    let (max, beta) = (row[top], 1.0 / temperature);
     let drawn = if settings.truncates() {
         let kept = survivors(row, max, beta, settings);
         let weights = kept.iter().map(|c| tempered_weight(c.logit, max, beta));

@@ -35,11 +35,12 @@ pub(super) fn survivors(
     beta: f32,
     settings: &SamplerSettings,
 ) -> Vec<Candidate> {
+    // Whole, as wherever a device implements the settings: a new filter is an error here.
     let &SamplerSettings {
+        temperature: _, // `beta`
         top_p,
         top_k,
         min_p,
-        ..
     } = settings;
     let by_k = top_k > 0 && top_k < row.len();
     let by_p = top_p < 1.0;

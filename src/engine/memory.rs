@@ -2,7 +2,7 @@
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision, Stored, TensorEntry};
 use crate::kv::BLOCK_SIZE;
-use crate::ops::{Backend, CacheShape, Heads, Matrix};
+use crate::ops::{Backend, CacheShape, ExpertsPlace, Heads, Matrix, Operations};
 use std::fmt;
 
 /// Bytes by what they are for.
@@ -55,14 +55,20 @@ impl WeightSizes {
         let of_experts = &backend.of_experts();
         let mut sizes = Self::default();
         for tensor in tensors {
-            let is_apart = tensor.is_expert && backend.has_host_experts();
+            let is_apart = match backend.experts_place() {
+                ExpertsPlace::Device => false,
+                ExpertsPlace::Host => tensor.is_expert,
+            };
             let place = if is_apart { of_experts } else { backend };
             let (bytes, mapped_bytes) = match tensor.is_product {
                 true => Matrix::planned_bytes(&tensor, place),
                 false => (size_of::<f32>() as u64 * tensor.n, 0),
             };
             sizes.mapped_bytes += mapped_bytes;
-            sizes.is_coded |= place.has_kernels() && matches!(tensor.stored, Stored::Quantized(_));
+            sizes.is_coded |= match place.operations() {
+                Operations::GpuKernels => matches!(tensor.stored, Stored::Quantized(_)),
+                Operations::Candle | Operations::CpuKernels => false,
+            };
             match is_apart {
                 true => sizes.experts_bytes += bytes,
                 false => sizes.bytes += bytes,
@@ -137,9 +143,11 @@ impl MemoryPlan {
         };
         Self {
             // The vocabulary is the host's.
-            weights_bytes: match backend.has_kernels() {
-                true => weights.bytes,
-                false => weights.bytes + config.vocab as u64 * TOKEN_BYTES,
+            weights_bytes: match backend.operations() {
+                Operations::GpuKernels => weights.bytes,
+                Operations::Candle | Operations::CpuKernels => {
+                    weights.bytes + config.vocab as u64 * TOKEN_BYTES
+                }
             },
             mapped_bytes: weights.mapped_bytes,
             experts_bytes: weights.experts_bytes,
@@ -200,13 +208,8 @@ pub(super) fn backend_for(config: &ModelConfig, backend: &Backend) -> Backend {
         rotary_dims: config.rotary.dims,
     };
     let mut inputs = vec![config.hidden, config.n_heads * config.head_dim];
-    // A GPU's kernels have no mixture: its experts are the host's, or candle's.
-    let plain = match &config.experts {
-        None => config.is_plain(),
-        Some(_) => config.is_plain() && backend.has_host_experts(),
-    };
     inputs.extend(config.gated_widths());
-    backend.for_model(heads, &inputs, plain)
+    backend.for_model(heads, &inputs, config.layer_kind())
 }
 
 /// The cache of a model of this configuration.

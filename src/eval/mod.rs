@@ -83,6 +83,18 @@ pub enum EvalError {
         "{signal} was measured at no step of one half of the tasks, so it cannot gate; name another --signal, or run with --gate {signal}:0 to measure it"
     )]
     NotMeasured { signal: &'static str },
+    #[error(
+        "{} holds no run: there is no record.jsonl in it or below it; give folders that `egss solve --out` or `egss eval --out` made",
+        Paths(.dirs)
+    )]
+    NoRecord { dirs: Vec<PathBuf> },
+    #[error("no run there is of the model {model}; they are of {others}: name one by --model")]
+    NoRunOf { model: String, others: String },
+    #[error(
+        "{signal} was measured at {n} steps of these runs, and a gate is learnt from {} or more, so that the share that it rolls out is near the one asked for; name another --signal, or run more issues: until then each run gates itself",
+        calibration::OWN_STEPS_MIN
+    )]
+    TooFewSteps { signal: &'static str, n: usize },
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]
@@ -103,5 +115,15 @@ impl EvalError {
             path: path.to_owned(),
             source,
         }
+    }
+}
+
+/// Paths in a clause.
+struct Paths<'a>(&'a [PathBuf]);
+
+impl std::fmt::Display for Paths<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<String> = self.0.iter().map(|p| p.display().to_string()).collect();
+        f.write_str(&all.join(", "))
     }
 }

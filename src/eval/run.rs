@@ -50,6 +50,8 @@ pub struct EvalWorker<'a> {
     pub dialect: &'a (dyn Dialect + Sync),
     pub sandbox: &'a Sandbox,
     pub watcher: &'a (dyn Watcher + Sync),
+    /// Where the model runs, for the record.
+    pub device: &'a str,
 }
 
 /// How far an evaluation is.
@@ -191,6 +193,7 @@ impl EvalWorker<'_> {
             repo: repo.path(),
             issue: &run.task.problem_statement,
             model: request.model,
+            device: self.device,
             strategy: run.strategy,
             seed: run.seed,
             budget: request.budget,

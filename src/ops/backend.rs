@@ -1,5 +1,6 @@
 //! Where a model runs.
 use super::Heads;
+use crate::checkpoint::LayerKind;
 use candle_core::Device;
 #[cfg(feature = "cuda")]
 use egss_kernels::cuda::{Gpu, HeadCounts};
@@ -53,17 +54,43 @@ pub enum MatrixDtype {
     Bf16,
 }
 
+/// What computes a model on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operations {
+    /// candle's operations alone.
+    Candle,
+    /// The CPU's kernels, matrix by matrix; candle's operations for what they do not take.
+    CpuKernels,
+    /// A GPU's kernels, for all layers.
+    GpuKernels,
+}
+
+/// Where a mixture's experts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpertsPlace {
+    /// On the device, by candle's operations where it is a GPU: its kernels have no mixture.
+    Device,
+    /// On the host, by its own kernels, beside the device.
+    Host,
+}
+
+/// How a GPU's decode steps are launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Launches {
+    /// Recorded once, and launched as one.
+    Recorded,
+    /// Kernel by kernel.
+    Single,
+}
+
 /// A device, with the kernels of its own where it has such. Cloning shares them.
 #[derive(Clone)]
 pub struct Backend {
     device: Device,
-    /// False where candle's operations alone are to do, whatever kernels there are.
-    kernels: bool,
+    operations: Operations,
     matrix_dtype: MatrixDtype,
-    /// True where a mixture's experts stay on the host.
-    host_experts: bool,
-    /// True where a GPU's decode steps are recorded.
-    records_steps: bool,
+    experts: ExpertsPlace,
+    launches: Launches,
     #[cfg(feature = "cuda")]
     gpu: Option<Arc<Gpu>>,
 }
@@ -78,26 +105,31 @@ impl Backend {
     /// run, here where it can be tested.
     pub fn composite() -> Self {
         Self {
-            kernels: false,
+            operations: Operations::Candle,
             ..Self::cpu()
         }
     }
 
     /// The same device for a model of such heads, whose matrices have so many inputs, and
-    /// whose layers are plain or not: with its kernels if they take them, else by candle's
+    /// whose layers are of such a kind: with its kernels if they take them, else by candle's
     /// operations alone.
-    pub fn for_model(&self, heads: Heads, inputs: &[usize], plain: bool) -> Self {
-        #[cfg(feature = "cuda")]
-        if self.has_kernels() {
-            let takes_all = inputs.iter().all(|&k| Gpu::takes_inputs(k));
-            let turns_all = heads.rotary_dims == heads.head_dim;
-            return Self {
-                kernels: plain && takes_all && turns_all && HeadCounts::from(heads).is_supported(),
-                ..self.clone()
-            };
+    pub fn for_model(&self, heads: Heads, inputs: &[usize], layers: LayerKind) -> Self {
+        let operations = match self.operations {
+            // They choose matrix by matrix.
+            Operations::Candle | Operations::CpuKernels => self.operations,
+            Operations::GpuKernels => match (layers, self.experts) {
+                (LayerKind::Plain, _) | (LayerKind::Mixture, ExpertsPlace::Host)
+                    if gpu_takes(heads, inputs) =>
+                {
+                    Operations::GpuKernels
+                }
+                (LayerKind::Plain | LayerKind::Mixture | LayerKind::Other, _) => Operations::Candle,
+            },
+        };
+        Self {
+            operations,
+            ..self.clone()
         }
-        let _ = (heads, inputs, plain); // a CPU's kernels choose matrix by matrix
-        self.clone()
     }
 
     /// A device by its name on the command line: `cpu`, `cuda` or `metal`.
@@ -155,37 +187,34 @@ impl Backend {
     ///
     /// Errors: a name that is none.
     pub fn with_experts(self, name: &str) -> Result<Self, BackendError> {
-        let host_experts = match name {
-            "device" => false,
-            "host" => true,
+        let experts = match name {
+            "device" => ExpertsPlace::Device,
+            "host" => ExpertsPlace::Host,
             _ => {
                 return Err(BackendError::UnknownPlace {
                     asked: name.to_owned(),
                 });
             }
         };
-        Ok(Self {
-            host_experts,
-            ..self
-        })
+        Ok(Self { experts, ..self })
     }
 
-    /// True where a mixture's experts stay on the host, beside the device.
-    pub fn has_host_experts(&self) -> bool {
-        self.host_experts
+    /// Where a mixture's experts are.
+    pub fn experts_place(&self) -> ExpertsPlace {
+        self.experts
     }
 
     /// The same with a GPU's decode steps launched kernel by kernel: to compare with.
     pub fn without_recordings(self) -> Self {
         Self {
-            records_steps: false,
+            launches: Launches::Single,
             ..self
         }
     }
 
-    /// True where a GPU's decode steps are recorded once and launched as one.
-    pub fn records_steps(&self) -> bool {
-        self.records_steps
+    /// How a GPU's decode steps are launched.
+    pub fn launches(&self) -> Launches {
+        self.launches
     }
 
     /// Decode steps so far that were launched as one.
@@ -197,11 +226,11 @@ impl Backend {
         0
     }
 
-    /// Where a mixture's experts are: here, or on the host by its own kernels.
+    /// What a mixture's experts run on: this, or the host by its own kernels.
     pub fn of_experts(&self) -> Self {
-        match self.host_experts {
-            false => self.clone(),
-            true => Self {
+        match self.experts {
+            ExpertsPlace::Device => self.clone(),
+            ExpertsPlace::Host => Self {
                 matrix_dtype: self.matrix_dtype,
                 ..Self::cpu()
             },
@@ -236,10 +265,10 @@ impl Backend {
         let gpu = Gpu::new(stream, blas).map_err(|error| missing(error.to_string()))?;
         Ok(Self {
             device: Device::Cuda(device),
-            kernels: true,
+            operations: Operations::GpuKernels,
             matrix_dtype: MatrixDtype::Auto,
-            host_experts: false,
-            records_steps: true,
+            experts: ExpertsPlace::Device,
+            launches: Launches::Recorded,
             gpu: Some(Arc::new(gpu)),
         })
     }
@@ -259,10 +288,13 @@ impl Backend {
 
     fn plain(device: Device) -> Self {
         Self {
-            kernels: device.is_cpu() && !cfg!(feature = "composite"),
+            operations: match device {
+                Device::Cpu if !cfg!(feature = "composite") => Operations::CpuKernels,
+                Device::Cpu | Device::Cuda(_) | Device::Metal(_) => Operations::Candle,
+            },
             matrix_dtype: MatrixDtype::Auto,
-            host_experts: false,
-            records_steps: true,
+            experts: ExpertsPlace::Device,
+            launches: Launches::Recorded,
             device,
             #[cfg(feature = "cuda")]
             gpu: None,
@@ -277,9 +309,9 @@ impl Backend {
     /// Where weights are read to before a matrix takes them: the host where a GPU's kernels
     /// want them in an order of their own, or as they lie in the file.
     pub fn reads_on(&self) -> &Device {
-        match self.has_kernels() {
-            true => &Device::Cpu,
-            false => &self.device,
+        match self.operations {
+            Operations::GpuKernels => &Device::Cpu,
+            Operations::Candle | Operations::CpuKernels => &self.device,
         }
     }
 
@@ -295,44 +327,36 @@ impl Backend {
     /// How matrices are kept that a file has as floats, where no kernels of a GPU have
     /// them: candle's operations alone take f32.
     pub(super) fn matrix_dtype(&self) -> MatrixDtype {
-        match self.is_composite() {
-            true => MatrixDtype::F32,
-            false => self.matrix_dtype,
+        match self.operations {
+            Operations::Candle => MatrixDtype::F32,
+            Operations::CpuKernels | Operations::GpuKernels => self.matrix_dtype,
         }
     }
 
     /// Bytes of one number in the cache, and in a matrix that a GPU's kernels have.
     pub fn number_bytes(&self) -> usize {
-        match self.has_kernels() {
-            true => 2, // bf16
-            false => size_of::<f32>(),
+        match self.operations {
+            Operations::GpuKernels => 2, // bf16
+            Operations::Candle | Operations::CpuKernels => size_of::<f32>(),
         }
     }
 
-    /// True where candle's operations alone do the work.
-    pub fn is_composite(&self) -> bool {
-        !self.kernels
+    /// What computes a model here.
+    pub fn operations(&self) -> Operations {
+        self.operations
     }
 
-    /// True where a GPU's kernels do the work.
-    pub fn has_kernels(&self) -> bool {
-        #[cfg(feature = "cuda")]
-        {
-            self.gpu().is_some()
-        }
-        #[cfg(not(feature = "cuda"))]
-        {
-            false
-        }
-    }
-
-    /// What the device is called, for tables.
+    /// What the device is called, for records and tables: `cpu`, a GPU's name, `metal`.
     pub fn describe(&self) -> String {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
             return gpu.name().unwrap_or_else(|_| "a GPU".into());
         }
-        format!("{:?}", self.device.location()).to_lowercase()
+        match &self.device {
+            Device::Cpu => "cpu".into(),
+            Device::Cuda(_) => "cuda".into(),
+            Device::Metal(_) => "metal".into(),
+        }
     }
 
     /// Bytes a second that it reads from its memory: the best of a few passes over
@@ -349,8 +373,25 @@ impl Backend {
 
     #[cfg(feature = "cuda")]
     pub(super) fn gpu(&self) -> Option<&Arc<Gpu>> {
-        self.gpu.as_ref().filter(|_| self.kernels)
+        match self.operations {
+            Operations::GpuKernels => self.gpu.as_ref(),
+            Operations::Candle | Operations::CpuKernels => None,
+        }
     }
+}
+
+/// Whether a GPU's kernels take such heads and matrices.
+#[cfg(feature = "cuda")]
+fn gpu_takes(heads: Heads, inputs: &[usize]) -> bool {
+    heads.rotary_dims == heads.head_dim
+        && inputs.iter().all(|&k| Gpu::takes_inputs(k))
+        && HeadCounts::from(heads).is_supported()
+}
+
+/// No build without them has a GPU's kernels.
+#[cfg(not(feature = "cuda"))]
+fn gpu_takes(_: Heads, _: &[usize]) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -368,7 +409,9 @@ mod tests {
         if !cfg!(feature = "metal") {
             assert!(refusal("metal").contains("--device cpu"));
         }
-        assert!(!Backend::open("cpu").expect("always there").is_composite());
+        let cpu = Backend::open("cpu").expect("always there");
+        assert_eq!(cpu.operations(), Operations::CpuKernels);
+        assert_eq!(cpu.describe(), "cpu");
     }
 
     #[test]

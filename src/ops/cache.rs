@@ -1,7 +1,7 @@
 //! The numbers of the paged cache, on whatever device they are.
 #[cfg(feature = "cuda")]
 use super::device::gpu_error;
-use super::{BLOCK_SIZE, Backend, copy_blocks, zeroed_cache};
+use super::{BLOCK_SIZE, Backend, Operations, copy_blocks, zeroed_cache};
 use candle_core::{Result, Tensor};
 #[cfg(feature = "cuda")]
 use egss_kernels::cuda::{CudaSlice, Gpu, View, bf16};
@@ -20,9 +20,9 @@ pub struct CacheShape {
 impl CacheShape {
     /// Bytes that one block takes over all layers.
     pub fn block_bytes(&self, backend: &Backend) -> usize {
-        let values = match backend.has_kernels() {
-            true => self.head_dim,
-            false => value_dim(self.head_dim),
+        let values = match backend.operations() {
+            Operations::GpuKernels => self.head_dim,
+            Operations::Candle | Operations::CpuKernels => value_dim(self.head_dim),
         };
         let dims = self.head_dim + values;
         self.n_layers * self.n_kv_heads * BLOCK_SIZE * dims * backend.number_bytes()

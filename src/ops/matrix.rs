@@ -3,7 +3,7 @@ use super::backend::MatrixDtype;
 #[cfg(feature = "cuda")]
 use super::device::DeviceMatrix;
 use super::pool::Pool;
-use super::{Backend, Rows};
+use super::{Backend, Operations, Rows};
 use crate::checkpoint::{Stored, TensorEntry, Weight};
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
@@ -90,7 +90,11 @@ impl Matrix {
     }
 
     fn quantized(tensor: Arc<QTensor>, backend: &Backend) -> Result<Self> {
-        match format(&tensor).filter(|_| !backend.is_composite()) {
+        let packed = match backend.operations() {
+            Operations::Candle => None,
+            Operations::CpuKernels | Operations::GpuKernels => format(&tensor),
+        };
+        match packed {
             Some(format) => {
                 let (n, k) = tensor.shape().dims2()?;
                 Ok(Self::Packed(PackedMatrix::pack(
@@ -109,21 +113,21 @@ impl Matrix {
     /// are in its file's own pages.
     pub fn planned_bytes(tensor: &TensorEntry, backend: &Backend) -> (u64, u64) {
         let (narrow, wide) = (2 * tensor.n, 4 * tensor.n);
-        if backend.has_kernels() {
-            return (coded_bytes(tensor).unwrap_or(narrow), 0);
-        }
+        // candle lays some formats out again for a CPU.
+        let by_candle = match backend.operations() {
+            Operations::GpuKernels => return (coded_bytes(tensor).unwrap_or(narrow), 0),
+            Operations::CpuKernels => false,
+            Operations::Candle => backend.device().is_cpu(),
+        };
         let kept = match tensor.is_one_piece {
             true => (narrow, narrow),
             false => (narrow, 0),
         };
         match (backend.matrix_dtype(), tensor.stored) {
-            (_, Stored::Quantized(dtype)) => {
-                let by_candle = backend.is_composite() && backend.device().is_cpu();
-                match by_candle && is_laid_out_again(dtype) {
-                    true => (tensor.bytes * 5 / 2, 0),
-                    false => (tensor.bytes, 0),
-                }
-            }
+            (_, Stored::Quantized(dtype)) => match by_candle && is_laid_out_again(dtype) {
+                true => (tensor.bytes * 5 / 2, 0),
+                false => (tensor.bytes, 0),
+            },
             (MatrixDtype::F32, _) => (wide, 0),
             (MatrixDtype::Auto, Stored::Dense(_)) => kept,
             (MatrixDtype::Auto, Stored::F32 | Stored::Fp8) => (wide, 0),

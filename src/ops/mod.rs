@@ -27,7 +27,7 @@ mod step;
 mod store;
 
 pub use attention::paged_attention;
-pub use backend::{Backend, BackendError, MatrixDtype};
+pub use backend::{Backend, BackendError, ExpertsPlace, Launches, MatrixDtype, Operations};
 pub use blocks::{copy_blocks, zeroed_cache};
 pub use cache::{Cache, CacheShape, LayerCache};
 pub use feed_forward::feed_forward;

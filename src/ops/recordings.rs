@@ -37,7 +37,7 @@ impl Recordings {
 mod device {
     use super::super::device::{DeviceRows, gpu_error};
     use super::super::step::On;
-    use super::super::{BLOCK_SIZE, is_out_of_memory};
+    use super::super::{BLOCK_SIZE, Launches, is_out_of_memory};
     use super::{Backend, LayerCache, Result, Rows, Step};
     use candle_core::bail;
     use egss_kernels::cuda::{GpuError, Graph, GraphMemory, PlanLayout, View, bf16};
@@ -93,7 +93,7 @@ mod device {
         pub fn new(backend: &Backend, recordable: bool) -> Self {
             Self {
                 kept: Mutex::new(Kept {
-                    is_off: !recordable || !backend.records_steps(),
+                    is_off: !recordable || backend.launches() == Launches::Single,
                     ..Kept::default()
                 }),
             }

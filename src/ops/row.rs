@@ -239,12 +239,19 @@ fn device_draw<'a>(draw: Option<&'a RowDraw>, masks: &mut Vec<&'a [u32]>) -> Dra
                     ..Draw::GREEDY
                 };
             }
+            // Whole: a filter that the kernels lack is an error here.
+            let &SamplerSettings {
+                temperature,
+                top_p,
+                top_k,
+                min_p,
+            } = sampler;
             Draw {
                 u: *uniform,
-                beta: 1.0 / sampler.temperature,
-                top_p: sampler.top_p,
-                min_p: sampler.min_p,
-                top_k: u32::try_from(sampler.top_k).unwrap_or(u32::MAX),
+                beta: 1.0 / temperature,
+                top_p,
+                min_p,
+                top_k: u32::try_from(top_k).unwrap_or(u32::MAX),
                 mask,
                 token: u32::MAX,
             }

@@ -2,7 +2,7 @@
 use super::composite::CompositeStep;
 #[cfg(feature = "cuda")]
 use super::device::gpu_error;
-use super::{AttentionPlan, AttentionSpan, Backend};
+use super::{AttentionPlan, AttentionSpan, Backend, Operations};
 use candle_core::{Result, Tensor, bail};
 #[cfg(feature = "cuda")]
 use egss_kernels::cuda::{GpuPlan, HeadCounts};
@@ -126,12 +126,14 @@ impl On {
         let index = Tensor::new(positions, device)?;
         let cos = angles.cos.index_select(&index, 0)?;
         let sin = angles.sin.index_select(&index, 0)?;
-        if !backend.is_composite() {
-            return Ok(Self::Tensors { cos, sin });
+        match backend.operations() {
+            Operations::CpuKernels | Operations::GpuKernels => Ok(Self::Tensors { cos, sin }),
+            Operations::Candle => {
+                let values = value_dim(heads.head_dim);
+                let step = CompositeStep::new(heads, spans, slots, values, device)?;
+                Ok(Self::Composite { cos, sin, step })
+            }
         }
-        let values = value_dim(heads.head_dim);
-        let step = CompositeStep::new(heads, spans, slots, values, device)?;
-        Ok(Self::Composite { cos, sin, step })
     }
 }
 

@@ -226,6 +226,7 @@ mod tests {
                 candidates: 1,
                 signal_nats: None,
                 threshold_nats: None,
+                gate: None,
                 reason: String::new(),
             },
             outcome: StepOutcome::Ok,

@@ -1,5 +1,4 @@
 //! Figures and names as a person reads them.
-use crate::base::GateSignal;
 use crate::record::{Candidate, Coverage, StepOutcome, TestClass, TestResult};
 use serde_json::Value;
 
@@ -123,16 +122,6 @@ fn arguments(arguments: &Value) -> String {
     }
     words.push(others.join(", "));
     words.join(" ")
-}
-
-pub fn signal(signal: GateSignal) -> &'static str {
-    match signal {
-        GateSignal::Tool => "tool entropy",
-        GateSignal::ArgsMean => "mean argument entropy",
-        GateSignal::ArgsMax => "largest argument entropy",
-        GateSignal::Vote => "vote entropy",
-        GateSignal::ReasoningMean => "mean reasoning entropy",
-    }
 }
 
 /// True where the step's own result speaks against its branch.

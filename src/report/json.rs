@@ -2,9 +2,10 @@
 //! in the record.
 use super::baseline::{Cost, comparison};
 use super::figures::diff_stat;
+use super::gate::ShownGate;
 use super::sentence::{branch_end, run_outcome};
 use super::view::{RunView, SuiteView, signal_nats};
-use crate::base::{Purpose, UsageByPurpose};
+use crate::base::{GateSignal, Purpose, UsageByPurpose};
 use crate::record::{Candidate, StepFinished};
 use serde_json::{Map, Value, json};
 
@@ -31,6 +32,7 @@ pub fn json(view: &RunView) -> Value {
         "settings": start.strategy,
         "budget": start.budget,
         "gate": start.gate,
+        "running_gate": running_gate(view),
         "prompt_tokens": start.prompt_tokens.len(),
         "started_at_s": start.started_at_s,
         "wall_ms": view.wall_ms(),
@@ -84,11 +86,37 @@ fn candidate(candidate: &Candidate) -> Value {
         "text": candidate.text,
         "tool": candidate.tool,
         "entropy": candidate.entropy,
+        "signals_nats": signals_nats(candidate),
         "judge": candidate.judge,
         "merged": candidate.merged,
         "forked_at": candidate.forked_at,
         "temperature": candidate.temperature,
         "tried": candidate.tried,
+    })
+}
+
+/// Every signal by name; `null` where it was not measured.
+fn signals_nats(candidate: &Candidate) -> Value {
+    let signals = GateSignal::ALL.iter().map(|signal| {
+        let nats = signal.of(&candidate.entropy);
+        (signal.name().to_owned(), json!(nats))
+    });
+    Value::Object(signals.collect())
+}
+
+/// How the run's own gate moved; `null` where one was given, or none was asked.
+fn running_gate(view: &RunView) -> Value {
+    let Some(ShownGate::Running(span)) = ShownGate::of(view) else {
+        return Value::Null;
+    };
+    json!({
+        "signal": span.signal,
+        "quantile": span.quantile,
+        "steps": span.n_steps,
+        "first_nats": span.opened.map(|(first, _)| first),
+        "last_nats": span.opened.map(|(_, last)| last),
+        "compared": span.n_compared,
+        "at_gate": span.n_at_gate,
     })
 }
 

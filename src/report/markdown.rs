@@ -3,6 +3,7 @@ use super::baseline::comparison;
 use super::figures::{
     action, class, count, diff_stat, duration, issue_title, known, one_line, thousands, two,
 };
+use super::gate::ShownGate;
 use super::sentence::{branch_end, branch_origin, run_outcome};
 use super::settings::settings;
 use super::spread::Spread;
@@ -53,12 +54,12 @@ fn header(out: &mut String, view: &RunView) -> Result {
     }
     writeln!(out, "| seed | {} |", start.seed)?;
     writeln!(out, "| device | {} |", inline(&start.device))?;
-    if let Some(gate) = &start.gate {
+    if let Some(gate) = ShownGate::of(view) {
         writeln!(
             out,
-            "| gate | {} at {:.2} nats ({}) |",
-            super::figures::signal(gate.signal),
-            gate.threshold_nats,
+            "| gate | {} at {} ({}) |",
+            gate.signal().label(),
+            gate.threshold(),
             inline(&gate.source())
         )?;
     }

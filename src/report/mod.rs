@@ -8,6 +8,7 @@ mod baseline;
 mod drawing;
 mod evaluation;
 mod figures;
+mod gate;
 mod html;
 mod json;
 mod layout;

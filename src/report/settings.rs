@@ -39,15 +39,21 @@ pub fn settings(strategy: &Strategy) -> Vec<(&'static str, String)> {
 }
 
 fn sampler(sampler: &SamplerSettings) -> String {
-    let mut text = format!("T = {}", sampler.temperature);
-    if sampler.top_p < 1.0 {
-        text += &format!(", top-p {}", sampler.top_p);
+    let &SamplerSettings {
+        temperature,
+        top_p,
+        top_k,
+        min_p,
+    } = sampler;
+    let mut text = format!("T = {temperature}");
+    if top_p < 1.0 {
+        text += &format!(", top-p {top_p}");
     }
-    if sampler.top_k > 0 {
-        text += &format!(", top-k {}", sampler.top_k);
+    if top_k > 0 {
+        text += &format!(", top-k {top_k}");
     }
-    if sampler.min_p > 0.0 {
-        text += &format!(", min-p {}", sampler.min_p);
+    if min_p > 0.0 {
+        text += &format!(", min-p {min_p}");
     }
     text
 }

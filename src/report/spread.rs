@@ -1,4 +1,5 @@
 //! How the gate's signal spreads over the steps of a run.
+use super::gate::ShownGate;
 use super::view::{RunView, signal_nats};
 use crate::record::StepFinished;
 
@@ -17,7 +18,10 @@ pub struct Spread {
     pub bins: Vec<Bin>,
     /// Figures in order, nats.
     sorted: Vec<f32>,
-    pub gate_nats: Option<f32>,
+    /// Where a line is drawn for the gate, and what stands beside it.
+    pub gate_line: Option<(f32, String)>,
+    /// What of the figures the gate lets through, in a clause.
+    gate_clause: Option<String>,
     /// True where the last bin holds larger figures too.
     pub is_open: bool,
 }
@@ -45,9 +49,11 @@ impl Spread {
         let measured: Vec<(f32, bool)> = measured.collect();
         let mut sorted: Vec<f32> = measured.iter().map(|(nats, _)| *nats).collect();
         sorted.sort_by(f32::total_cmp);
-        let gate_nats = view.start.gate.as_ref().map(|gate| gate.threshold_nats);
+        let gate = ShownGate::of(view);
+        let gate_line = gate.and_then(|gate| gate.line());
         // The gate is in view even where all steps lie below it.
-        let largest = sorted.last()?.max(gate_nats.unwrap_or(0.0));
+        let gate_nats = gate_line.as_ref().map_or(0.0, |(nats, _)| *nats);
+        let largest = sorted.last()?.max(gate_nats);
         let bin_of = |nats: f32| (nats.max(0.0) / BIN_NATS) as usize;
         let n_bins = (bin_of(largest) + 1).clamp(BINS_MIN, BINS_MAX);
         let mut bins = vec![Bin::default(); n_bins];
@@ -61,8 +67,9 @@ impl Spread {
         Some(Self {
             is_open: bin_of(largest) >= n_bins,
             bins,
+            gate_clause: gate.map(|gate| clause(&gate, &sorted)),
             sorted,
-            gate_nats,
+            gate_line,
         })
     }
 
@@ -74,12 +81,6 @@ impl Spread {
     pub fn quantile(&self, share: f32) -> f32 {
         let rank = (share * self.n() as f32).ceil() as usize;
         self.sorted[rank.clamp(1, self.n()) - 1]
-    }
-
-    /// Steps at or above the gate; `None` without one.
-    pub fn n_at_gate(&self) -> Option<usize> {
-        let gate = self.gate_nats?;
-        Some(self.n() - self.sorted.partition_point(|&nats| nats < gate))
     }
 
     /// The figures in a sentence.
@@ -99,40 +100,71 @@ impl Spread {
                 self.quantile(0.9)
             )
         };
-        if let (Some(n), Some(gate)) = (self.n_at_gate(), self.gate_nats) {
-            let n = match n {
-                0 => "none".to_owned(),
-                n => n.to_string(),
-            };
-            text += &format!("; {n} at or above the gate of {gate:.2}");
+        if let Some(clause) = &self.gate_clause {
+            text += &format!("; {clause}");
         }
         text + "."
+    }
+}
+
+/// How many of the figures lie at or above the gate: of one that moves, as it stood when
+/// it was compared with each.
+fn clause(gate: &ShownGate<'_>, sorted: &[f32]) -> String {
+    let named = |n: usize| match n {
+        0 => "none".to_owned(),
+        n => n.to_string(),
+    };
+    match gate {
+        ShownGate::Given(gate) => {
+            let threshold = gate.threshold_nats;
+            let n = sorted.len() - sorted.partition_point(|&nats| nats < threshold);
+            format!("{} at or above the gate of {threshold:.2}", named(n))
+        }
+        ShownGate::Running(span) => match span.opened {
+            None => "the run's own gate did not open".to_owned(),
+            Some((first, last)) => format!(
+                "{} of {} at or above the run's own gate as it stood, which went from \
+                 {first:.2} to {last:.2}",
+                named(span.n_at_gate),
+                span.n_compared
+            ),
+        },
     }
 }
 
 /// What the gate looks at in the action that its decision was about, whether or
 /// not it was asked.
 fn gated_nats(view: &RunView, step: &StepFinished) -> Option<f32> {
-    let Some(gate) = &view.start.gate else {
+    let Some(gate) = ShownGate::of(view) else {
         return signal_nats(step);
     };
     let first = step.candidates.first()?;
     step.decision
         .signal_nats
-        .or_else(|| gate.signal.of(&first.entropy))
+        .or_else(|| gate.signal().of(&first.entropy))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gate::RunningSpan;
     use super::*;
+    use crate::base::{Gate, GateSignal};
 
     fn spread(figures: &[f32], gate_nats: Option<f32>) -> Spread {
         let mut sorted = figures.to_vec();
         sorted.sort_by(f32::total_cmp);
+        let gate = gate_nats.map(|threshold_nats| Gate {
+            signal: GateSignal::DEFAULT,
+            threshold_nats,
+            quantile: None,
+            provenance: "a test".into(),
+        });
+        let gate = gate.as_ref().map(ShownGate::Given);
         Spread {
             bins: Vec::new(),
+            gate_line: None,
+            gate_clause: gate.map(|gate| clause(&gate, &sorted)),
             sorted,
-            gate_nats,
             is_open: false,
         }
     }
@@ -162,7 +194,32 @@ mod tests {
 
     #[test]
     fn a_step_on_the_gate_counts_as_at_it() {
-        assert_eq!(spread(&[0.1, 1.9, 2.0], Some(1.9)).n_at_gate(), Some(2));
-        assert_eq!(spread(&[0.1], None).n_at_gate(), None);
+        let sentence = spread(&[0.1, 1.9, 2.0], Some(1.9)).sentence();
+        assert!(sentence.contains("; 2 at or above the gate of 1.90."));
+        assert!(!spread(&[0.1], None).sentence().contains("gate"));
+    }
+
+    #[test]
+    fn a_gate_that_moves_is_told_of_as_it_stood() {
+        let span = RunningSpan {
+            signal: GateSignal::DEFAULT,
+            quantile: 0.8,
+            opened: Some((1.5, 1.9)),
+            n_steps: 8,
+            n_compared: 4,
+            n_at_gate: 1,
+        };
+        assert_eq!(
+            clause(&ShownGate::Running(span), &[]),
+            "1 of 4 at or above the run's own gate as it stood, which went from 1.50 to 1.90"
+        );
+        let closed = RunningSpan {
+            opened: None,
+            ..span
+        };
+        assert_eq!(
+            clause(&ShownGate::Running(closed), &[]),
+            "the run's own gate did not open"
+        );
     }
 }

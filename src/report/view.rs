@@ -1,5 +1,5 @@
 //! A run as a report sees it: a pure fold over its record.
-use crate::base::{BranchId, StepId, UsageByPurpose};
+use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
 use crate::record::{
     BranchEnded, Candidate, Event, Folded, ForkPoint, JudgeScore, RecordLine, RunEnded, RunStarted,
     Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome,
@@ -356,12 +356,11 @@ pub(super) fn chosen(step: &StepFinished) -> Option<&Candidate> {
 }
 
 /// The uncertainty that a step is coloured by, nats: what the gate looked at,
-/// else the largest argument entropy of the decided-on candidate, else its
-/// tool entropy.
+/// else the default signal of the decided-on candidate, else its tool entropy.
 pub(super) fn signal_nats(step: &StepFinished) -> Option<f32> {
     let first = step.candidates.first().map(|candidate| &candidate.entropy);
     step.decision
         .signal_nats
-        .or_else(|| first?.args_max_nats)
-        .or_else(|| Some(first?.tool.as_ref()?.entropy_nats))
+        .or_else(|| GateSignal::DEFAULT.of(first?))
+        .or_else(|| GateSignal::Tool.of(first?))
 }

@@ -213,7 +213,7 @@ impl Controller<'_> {
             true => None,
             false => code_of(self.bench, state.tree(branch))?,
         };
-        let signal = state.start.gate.as_ref().map(|gate| gate.signal);
+        let signal = state.gate_signal();
         let ended = BranchEnded {
             branch,
             status,

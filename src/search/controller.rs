@@ -117,7 +117,15 @@ impl Controller<'_> {
                 }
                 continue;
             }
-            self.round(&living)?;
+            // A round in which the run was killed comes to its end first.
+            let behind = living.iter().copied();
+            let behind: Vec<BranchId> = behind
+                .filter(|&branch| self.recorder.state.is_behind(branch))
+                .collect();
+            match behind.is_empty() {
+                true => self.round(&living)?,
+                false => self.round(&behind)?,
+            }
         }
     }
 
@@ -290,11 +298,7 @@ impl Controller<'_> {
     /// Forks at the open point that is worth most. False where none is open.
     fn go_back(&mut self, weights: &PointWeights) -> Result<bool, SearchError> {
         let state = &self.recorder.state;
-        let signal = state
-            .start
-            .gate
-            .as_ref()
-            .map_or(GateSignal::ArgsMax, |gate| gate.signal);
+        let signal = state.gate_signal().unwrap_or(GateSignal::DEFAULT);
         let mut tries_max = TRIES_PER_CANDIDATE * (self.strategy.k as usize).max(2);
         let point = loop {
             if let Some(point) = state.best_point(signal, weights, tries_max) {

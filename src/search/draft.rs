@@ -3,7 +3,7 @@ use super::controller::{Controller, SearchError};
 use super::start::Start;
 use crate::agent::{CallTokens, changes_nothing, locate_call, n_reasoning_tokens, parse};
 use crate::base::{Purpose, SeqId, TokenEntropy, ToolEntropy};
-use crate::decode::{ToolPaths, action_entropy};
+use crate::decode::{DecodedAction, ToolPaths, action_entropy};
 use crate::engine::{EngineError, Finish, ScoreJob};
 use crate::record::{Candidate, token_pieces};
 
@@ -119,6 +119,7 @@ impl Controller<'_> {
             && parsed
                 .as_ref()
                 .is_ok_and(|action| changes_nothing(&start.view, action));
+        let pieces = token_pieces(&ids, |tokens| vocabulary.decode(tokens));
         let candidate = Candidate {
             tool: parsed
                 .as_ref()
@@ -128,8 +129,13 @@ impl Controller<'_> {
                 Ok(action) => action.canonical(),
                 Err(_) => format!("unreadable: {}", text.trim()),
             },
-            entropy: action_entropy(&tokens, None, arguments, n_reasoning),
-            pieces: token_pieces(&ids, |tokens| vocabulary.decode(tokens)),
+            entropy: action_entropy(&DecodedAction {
+                tokens: &tokens,
+                pieces: &pieces,
+                arguments,
+                n_reasoning,
+            }),
+            pieces,
             tokens,
             judge: None,
             merged: 1,

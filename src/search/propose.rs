@@ -8,7 +8,7 @@ use crate::base::{
     BranchDecision, BranchId, BranchPolicy, GateSignal, Recovery, SamplerSettings, SeqId, StepId,
     ToolName,
 };
-use crate::decode::{BranchAsk, BranchRoom};
+use crate::decode::{AskedGate, BranchAsk, BranchRoom};
 use crate::engine::{Finish, GenerateJob, Generated};
 use crate::record::Candidate;
 
@@ -102,7 +102,8 @@ impl Controller<'_> {
     /// Decides on a first action and does what was decided.
     fn propose_from(&mut self, start: &Start, mut lead: Draft) -> Result<Proposal, SearchError> {
         let policy = self.strategy.policy;
-        let by_vote = policy == BranchPolicy::Gate && self.gate_signal() == Some(GateSignal::Vote);
+        let by_vote = policy == BranchPolicy::Gate
+            && self.recorder.state.gate_signal() == Some(GateSignal::Vote);
         let siblings = |this: &mut Self, lead: &Draft, n: usize| {
             let known = std::slice::from_ref(&lead.candidate);
             let ask = Ask {
@@ -250,18 +251,22 @@ impl Controller<'_> {
             .collect()
     }
 
-    fn gate_signal(&self) -> Option<GateSignal> {
-        let gate = self.recorder.state.start.gate.as_ref();
-        gate.map(|gate| gate.signal)
-    }
-
     fn decide(&self, policy: BranchPolicy, start: &Start, lead: &Draft) -> BranchDecision {
         let state = &self.recorder.state;
         let budget = &state.start.budget;
         let entropy = &lead.candidate.entropy;
         let tool = lead.candidate.tool.as_deref().and_then(ToolName::named);
+        let signal = state.gate_signal().unwrap_or(GateSignal::DEFAULT);
+        let before_nats = state.signal_before(start.branch, signal);
+        let gate = match &state.start.gate {
+            Some(gate) => AskedGate::Given(gate),
+            None => AskedGate::Running {
+                signal,
+                before_nats: &before_nats,
+            },
+        };
         policy.decide(&BranchAsk {
-            gate: state.start.gate.as_ref(),
+            gate,
             entropy,
             candidates: self.strategy.k as usize,
             is_edit: tool.is_some_and(ToolName::changes_files),
@@ -306,6 +311,7 @@ fn decided(candidates: usize, reason: String) -> BranchDecision {
         candidates,
         signal_nats: None,
         threshold_nats: None,
+        gate: None,
         reason,
     }
 }

@@ -25,6 +25,8 @@ pub struct SolveRequest<'a> {
     pub issue: &'a str,
     /// As the user named it, for the record.
     pub model: &'a str,
+    /// Where the model runs, as its backend describes it.
+    pub device: &'a str,
     pub strategy: &'a Strategy,
     pub seed: u64,
     pub budget: Budget,
@@ -116,7 +118,7 @@ pub fn solve(
         record_version: RECORD_VERSION,
         egss_version: env!("CARGO_PKG_VERSION").into(),
         model: request.model.into(),
-        device: "cpu".into(),
+        device: request.device.into(),
         strategy: strategy.clone(),
         seed: request.seed,
         ctx_tokens: tools.engine.context_max(),

@@ -1,6 +1,6 @@
 //! A run as a fold over its events: what the controller decides from, and what
 //! a killed run resumes with.
-use crate::base::{BranchId, GateSignal, StepId, StopRule, UsageByPurpose};
+use crate::base::{BranchId, BranchPolicy, GateSignal, StepId, StopRule, UsageByPurpose};
 use crate::record::{
     BranchEnded, BranchStatus, Event, FoldedObservation, ForkPoint, RecordLine, RunStarted,
     Selected, StepFinished, StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged,
@@ -20,6 +20,8 @@ pub struct BranchState {
     /// Observations that were folded, each with the number of steps that the branch had
     /// taken by then: a fork before that point has them whole.
     pub folded: Vec<(usize, FoldedObservation)>,
+    /// How many steps the run had when it was opened.
+    pub n_before: usize,
     pub ended: Option<BranchEnded>,
 }
 
@@ -98,6 +100,7 @@ impl RunState {
                 self.branches.push(BranchState {
                     forked_from: started.forked_from,
                     n_inherited: steps.len(),
+                    n_before: self.steps.len(),
                     steps,
                     folded,
                     ended: None,
@@ -361,6 +364,41 @@ impl RunState {
             .filter_map(|s| s.candidates[s.chosen].judge.as_ref())
             .map(|j| j.score);
         mean(scores)
+    }
+
+    /// The signal that gates this run; `None` where no entropy decides.
+    pub fn gate_signal(&self) -> Option<GateSignal> {
+        match (&self.start.gate, self.start.strategy.policy) {
+            (Some(gate), _) => Some(gate.signal),
+            (None, BranchPolicy::Gate) => Some(GateSignal::DEFAULT),
+            (None, _) => None,
+        }
+    }
+
+    /// A signal at the first candidate of each step that was finished before the round of
+    /// `branch`'s next step, nats, without those at which it was not measured. A run that
+    /// was killed within a round so counts the same steps as one that was not.
+    pub fn signal_before(&self, branch: BranchId, signal: GateSignal) -> Vec<f32> {
+        let (steps, of_round) = (self.steps.iter(), self.of_its_round(branch));
+        let before = steps.filter(|step| !of_round(step));
+        let nats = before.filter_map(|step| signal.of(&step.candidates.first()?.entropy));
+        nats.filter(|nats| nats.is_finite()).collect()
+    }
+
+    /// True where others took a step of the round in which the next step of `branch`
+    /// belongs: the run was killed in the midst of it.
+    pub fn is_behind(&self, branch: BranchId) -> bool {
+        self.steps.iter().any(self.of_its_round(branch))
+    }
+
+    /// Which steps are of the round of `branch`'s next step. In a round all branches that
+    /// live take a step, in the order of their numbers: those of lower numbers that came
+    /// after its last step are.
+    fn of_its_round(&self, branch: BranchId) -> impl Fn(&StepFinished) -> bool {
+        let own = self.branch(branch);
+        let moved = own.steps[own.n_inherited..].last();
+        let since = moved.map_or(own.n_before, |last| last.0 as usize + 1);
+        move |step| step.step.0 as usize >= since && step.branch < branch
     }
 
     /// Mean of a gate signal over the steps of a branch, nats.

@@ -1,5 +1,6 @@
 //! Which patch is handed out (section 2.3): what drops out, the order of the
 //! rest, and the voters' majority, with the reason in words.
+mod criterion;
 mod patch;
 mod rank;
 mod reason;

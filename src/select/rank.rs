@@ -1,6 +1,9 @@
 //! The ranking of section 2.3, as pure functions over plain data.
+use super::criterion::{
+    BY_AGREEMENT, BY_MERIT, BY_VOTES, Contestant, Criterion, descending, order,
+};
 use super::patch::{code_key, normalise_patch, patch_lines};
-use super::reason::{agreement_reason, reason};
+use super::reason::reason;
 use super::tally::Tally;
 use crate::base::{BranchId, RngKey, SelectBy, UsageByPurpose};
 use crate::record::{Ranked, Selected, Voted};
@@ -64,28 +67,14 @@ impl CandidatePatch {
 /// better of them stays), trajectory scores of at most [`TRAJECTORY_SCORE_MIN`] (the
 /// best stays if all fall), and what comes after the fourth.
 pub fn shortlist(by: SelectBy, candidates: &[CandidatePatch]) -> Vec<Ranked> {
-    let usable: Vec<String> = candidates
-        .iter()
-        .filter(|c| c.is_usable())
-        .map(CandidatePatch::key)
-        .collect();
-    let agreeing = |candidate: &CandidatePatch| {
-        let key = candidate.key();
-        usable.iter().filter(|other| **other == key).count() as u32
-    };
-    let mut order: Vec<(&CandidatePatch, u32)> =
-        candidates.iter().map(|c| (c, agreeing(c))).collect();
-    order.sort_by(|a, b| match by {
-        SelectBy::Agreement => by_agreement(*a, *b),
-        _ => by_merit(a.0, b.0),
-    });
-    let mut rows: Vec<Ranked> = order
-        .iter()
-        .map(|&(c, agreeing)| row(c, agreeing))
-        .collect();
+    let mut ordered: Vec<(&CandidatePatch, Contestant)> =
+        candidates.iter().zip(contestants(candidates)).collect();
+    let criteria = criteria_of(by);
+    ordered.sort_by(|(_, a), (_, b)| order(criteria, a, b));
+    let mut rows: Vec<Ranked> = ordered.iter().map(|(c, figures)| row(c, figures)).collect();
 
     let mut seen: Vec<(String, BranchId)> = Vec::new();
-    for ((candidate, _), row) in order.iter().zip(&mut rows) {
+    for ((candidate, _), row) in ordered.iter().zip(&mut rows) {
         let text = candidate.key();
         if let Some(fault) = &row.fault {
             row.dropped = fault.clone();
@@ -141,30 +130,29 @@ pub fn select(
         SelectBy::Preference => votes,
         _ => &[],
     };
-    let staying: Vec<BranchId> = ranking[..n_staying].iter().map(|row| row.branch).collect();
-    let tally = Tally::of(&staying, votes);
-    for row in &mut ranking[..n_staying] {
-        row.vote_total = tally.total(row.branch);
-    }
-    let entropy = |branch: BranchId| {
-        let found = candidates.iter().find(|c| c.branch == branch);
-        found.and_then(|c| c.entropy_mean_nats)
+    let branches: Vec<BranchId> = ranking[..n_staying].iter().map(|row| row.branch).collect();
+    let tally = Tally::of(&branches, votes);
+    let criteria = match tally.n_voters {
+        0 => criteria_of(by),
+        _ => BY_VOTES,
     };
-    if tally.n_voters > 0 {
-        ranking[..n_staying].sort_by(|a, b| {
-            tally
-                .votes(b.branch)
-                .cmp(&tally.votes(a.branch))
-                .then(descending(a.vote_total, b.vote_total))
-                .then(a.patch_lines.cmp(&b.patch_lines))
-                .then(ascending(entropy(a.branch), entropy(b.branch)))
-                .then(a.branch.cmp(&b.branch))
-        });
-    }
-    let reason = match by {
-        SelectBy::Agreement => agreement_reason(&ranking[..n_staying], entropy),
-        _ => reason(&ranking[..n_staying], &tally, entropy),
+    let all = contestants(candidates);
+    let figures = |branch: BranchId| {
+        let found = all.iter().find(|figures| figures.branch == branch);
+        Contestant {
+            votes: tally.votes(branch),
+            vote_total: tally.total(branch),
+            ..*found.expect("a candidate was ranked")
+        }
     };
+    let mut staying: Vec<Contestant> = branches.into_iter().map(figures).collect();
+    staying.sort_by(|a, b| order(criteria, a, b));
+    let place = |branch: BranchId| staying.iter().position(|figures| figures.branch == branch);
+    ranking[..n_staying].sort_by_key(|row| place(row.branch));
+    for (row, figures) in ranking.iter_mut().zip(&staying) {
+        row.vote_total = figures.vote_total;
+    }
+    let reason = reason(criteria, &staying, tally.n_voters);
     Selected {
         branch: Some(ranking[0].branch),
         reason,
@@ -204,40 +192,45 @@ fn blind(
     }
 }
 
-/// Pass rate, then that of written tests, then trajectory score; then as the
-/// voters' ties.
-fn by_merit(a: &CandidatePatch, b: &CandidatePatch) -> Ordering {
-    descending(a.pass_rate, b.pass_rate)
-        .then(descending(a.written_rate, b.written_rate))
-        .then(descending(a.score, b.score))
-        .then(patch_lines(&a.patch).cmp(&patch_lines(&b.patch)))
-        .then(ascending(a.entropy_mean_nats, b.entropy_mean_nats))
-        .then(a.branch.cmp(&b.branch))
+/// The list that ranks before anyone votes.
+fn criteria_of(by: SelectBy) -> &'static [Criterion] {
+    match by {
+        SelectBy::Agreement => BY_AGREEMENT,
+        SelectBy::First | SelectBy::Random | SelectBy::Tests | SelectBy::Preference => BY_MERIT,
+    }
 }
 
-/// Pass rate, then that of written tests, then how many agree; then as the voters' ties.
-fn by_agreement(
-    (a, a_agreeing): (&CandidatePatch, u32),
-    (b, b_agreeing): (&CandidatePatch, u32),
-) -> Ordering {
-    descending(a.pass_rate, b.pass_rate)
-        .then(descending(a.written_rate, b.written_rate))
-        .then(b.changes_code().cmp(&a.changes_code()))
-        .then(b_agreeing.cmp(&a_agreeing))
-        .then(patch_lines(&a.patch).cmp(&patch_lines(&b.patch)))
-        .then(ascending(a.entropy_mean_nats, b.entropy_mean_nats))
-        .then(a.branch.cmp(&b.branch))
+/// The figures of each candidate, before anyone votes.
+fn contestants(candidates: &[CandidatePatch]) -> Vec<Contestant> {
+    let usable = candidates.iter().filter(|c| c.is_usable());
+    let usable: Vec<String> = usable.map(CandidatePatch::key).collect();
+    let figures = |candidate: &CandidatePatch| {
+        let key = candidate.key();
+        Contestant {
+            branch: candidate.branch,
+            pass_rate: candidate.pass_rate,
+            written_rate: candidate.written_rate,
+            changes_code: candidate.changes_code(),
+            agreeing: usable.iter().filter(|other| **other == key).count() as u32,
+            score: candidate.score,
+            votes: 0,
+            vote_total: None,
+            patch_lines: patch_lines(&candidate.patch),
+            entropy_mean_nats: candidate.entropy_mean_nats,
+        }
+    };
+    candidates.iter().map(figures).collect()
 }
 
-fn row(candidate: &CandidatePatch, agreeing: u32) -> Ranked {
+fn row(candidate: &CandidatePatch, figures: &Contestant) -> Ranked {
     Ranked {
         branch: candidate.branch,
         pass_rate: candidate.pass_rate,
         written_rate: candidate.written_rate,
         score: candidate.score,
         vote_total: None,
-        agreeing,
-        patch_lines: patch_lines(&candidate.patch),
+        agreeing: figures.agreeing,
+        patch_lines: figures.patch_lines,
         dropped: String::new(),
         fault: candidate.fault(),
     }
@@ -262,22 +255,6 @@ fn drop_low_scores(rows: &mut [Ranked]) {
             rows[i].dropped =
                 format!("trajectory score {score:.2} is not above {TRAJECTORY_SCORE_MIN}");
         }
-    }
-}
-
-/// Higher first, unknown last.
-fn descending(a: Option<f32>, b: Option<f32>) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => b.total_cmp(&a),
-        (a, b) => b.is_some().cmp(&a.is_some()),
-    }
-}
-
-/// Lower first, unknown last.
-fn ascending(a: Option<f32>, b: Option<f32>) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
-        (a, b) => b.is_some().cmp(&a.is_some()),
     }
 }
 
@@ -500,8 +477,70 @@ mod tests {
             all[other].pass_rate = Some(0.5);
         }
         assert_eq!(agree(&all).branch, Some(BranchId(2)));
+        // One that changes code is before one that most came to and that changes none.
+        let selected = agree(&all[..3]);
+        assert_eq!(selected.branch, Some(BranchId(2)));
+        for other in [0, 1] {
+            all[other].pass_rate = Some(1.0);
+        }
+        let selected = agree(&all[..3]);
+        assert_eq!(
+            selected.reason,
+            "branch 2 is first by changing code, where the next changes only comments, layout \
+             or documentation: passes 100 % of the counted tests"
+        );
         // Where nothing but comments change, one of those is all there is.
         assert_eq!(agree(&all[..2]).branch, Some(BranchId(0)));
+    }
+
+    #[test]
+    fn the_reason_names_the_first_figure_that_differs() {
+        let mut n_named = std::collections::BTreeMap::new();
+        for seed in 0..3_000 {
+            let key = RngKey::from_seed(seed);
+            let two = [0, 1].map(|branch: u32| {
+                let draw = |at: u64| key.split(branch.into()).split(at).uniform() < 0.5;
+                let half = |at| draw(at).then_some(0.5);
+                let mut one = candidate(branch, if draw(0) { "a" } else { "a\n+b" });
+                one.pass_rate = half(1);
+                one.written_rate = half(2);
+                one.score = half(3);
+                one.entropy_mean_nats = half(4);
+                let changes = draw(5);
+                one.code = Some(if changes {
+                    branch.to_string()
+                } else {
+                    String::new()
+                });
+                one
+            });
+            // Of two that change no code, one is dropped as the same.
+            let [a, b] = &two;
+            for by in [SelectBy::Agreement, SelectBy::Tests] {
+                let selected = select(by, &two, &[], RngKey::from_seed(1));
+                let agrees = by == SelectBy::Agreement;
+                let differing = [
+                    ("by pass rate", a.pass_rate != b.pass_rate),
+                    ("by tests that", a.written_rate != b.written_rate),
+                    (
+                        "by changing code",
+                        agrees && a.changes_code() != b.changes_code(),
+                    ),
+                    ("by trajectory score", !agrees && a.score != b.score),
+                    ("by size", patch_lines(&a.patch) != patch_lines(&b.patch)),
+                    ("by entropy", a.entropy_mean_nats != b.entropy_mean_nats),
+                    ("by order", true),
+                ];
+                let expected = match a.code == b.code {
+                    true => "has the only",
+                    false => differing.iter().find(|(_, differs)| *differs).unwrap().0,
+                };
+                let reason = &selected.reason;
+                assert!(reason.contains(expected), "{expected}: {reason}");
+                *n_named.entry(expected).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(n_named.len(), 8, "{n_named:?}");
     }
 
     #[test]

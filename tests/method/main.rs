@@ -1,6 +1,7 @@
 //! The method on a known distribution: what is measured, what is decided, what
 //! the beam keeps, and what it all costs, against figures worked out by hand.
 mod endings;
+mod running_gate;
 
 use egss::agent::{ChatMl, Dialect, encode};
 use egss::base::{
@@ -71,6 +72,7 @@ fn asked<T>(
         repo: repo.path(),
         issue: ISSUE,
         model: "scripted",
+        device: "cpu",
         strategy,
         seed: 3,
         budget,

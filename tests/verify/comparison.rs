@@ -5,13 +5,16 @@ use egss::agent::ChatMl;
 use egss::base::{AgentProfile, Budget, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::eval::{EvalError, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, rescore};
-use egss::record::Voted;
-use egss::search::{NoWatcher, Others, strategy_named};
+use egss::record::{RECORD_FILE, Voted, read_record};
+use egss::report::write_report;
+use egss::search::{NoWatcher, Others, RunState, strategy_named};
 use std::path::Path;
 
 const EDIT: &str = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\": \"mod.py\", \"symbol\": \"double\"}}\n</tool_call>\n```python\ndef double(x):\n    return x * 2\n```";
 
 const WRONG: &str = "<tool_call>\n{\"name\": \"edit\", \"arguments\": {\"path\": \"mod.py\", \"symbol\": \"double\"}}\n</tool_call>\n```python\ndef double(x):\n    return x * 3\n```";
+
+const DEVICE: &str = "NVIDIA Test 9000";
 
 /// An evaluation on scripted engines; what is said of each new row goes to `told`.
 struct Trial<'a> {
@@ -50,6 +53,7 @@ impl Trial<'_> {
             dialect: &dialect,
             sandbox: &sandbox,
             watcher: &NoWatcher,
+            device: DEVICE,
         });
         evaluate(&request, workers.collect(), &mut |row, _| {
             told.push(format!("{} {}", row.instance_id, row.strategy));
@@ -79,6 +83,29 @@ fn rows_of(names: &[&str], prefixes: Prefixes) -> Vec<EvalRow> {
         out: out.path(),
     };
     trial.rows(&mut Vec::new()).unwrap()
+}
+
+#[test]
+fn the_record_of_a_run_says_on_which_device_it_ran() {
+    let out = tempfile::tempdir().unwrap();
+    let trial = Trial {
+        tasks: &tasks(&["a"]),
+        names: &["single"],
+        prefixes: Prefixes::Forget,
+        n_engines: 1,
+        seeds: &[1],
+        out: out.path(),
+    };
+    let row = trial.rows(&mut Vec::new()).unwrap().remove(0);
+    let run_dir = out.path().join("runs").join(row.run_name());
+    let (lines, _) = read_record(&run_dir.join(RECORD_FILE)).unwrap();
+    assert_eq!(RunState::of_record(&lines).start.device, DEVICE);
+    // And so does its report, in each format.
+    write_report(&run_dir).unwrap();
+    for name in ["report.html", "report.md"] {
+        let report = std::fs::read_to_string(run_dir.join(name)).unwrap();
+        assert!(report.contains(DEVICE), "{name}");
+    }
 }
 
 #[test]

@@ -38,7 +38,16 @@ impl Draw {
     };
 
     fn truncates(&self) -> bool {
-        self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0
+        let Self {
+            u: _,
+            beta: _,
+            top_p,
+            min_p,
+            top_k,
+            mask: _,
+            token: _,
+        } = *self;
+        top_k > 0 || top_p < 1.0 || min_p > 0.0
     }
 }
 

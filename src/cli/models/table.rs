@@ -3,6 +3,7 @@ use super::listed::{Asked, AtPrecision, Listed};
 use crate::base::ModelSource;
 use crate::checkpoint::Grouped;
 use crate::engine::memory_available_bytes;
+use crate::ops::ExpertsPlace;
 use std::io::{self, Write};
 
 /// What stands before the name in an SPDX identifier of a licence that SPDX does not list.
@@ -126,7 +127,7 @@ fn write_notes(listed: &[Listed], asked: &Asked<'_>, out: &mut dyn Write) -> io:
         out,
         "GB: memory of a run with one sequence of so many tokens; {available}."
     )?;
-    if asked.backend.has_host_experts() && asked.backend.free_bytes().is_some() {
+    if asked.backend.experts_place() == ExpertsPlace::Host && asked.backend.free_bytes().is_some() {
         writeln!(
             out,
             "Experts, which stay on the host, are not of these figures (--json has theirs)."

@@ -35,7 +35,7 @@ pub struct Analysis {
 ///
 /// Cost: for each figure and resample a sort of the rows, on all threads.
 pub(super) fn analyses(tasks: &[TaskSamples], in_first: &[bool], seed: u64) -> Vec<Analysis> {
-    let both = |level| Score::ALL.map(|score| (level, score));
+    let both = |level| Score::all().map(move |score| (level, score));
     let cells: Vec<(Level, Score)> = (Level::ALL.into_iter().flat_map(both))
         .filter(|(level, score)| {
             !score.is_control() || matches!(level, Level::Step | Level::TrajectoryMean)

@@ -1,16 +1,12 @@
 //! Which signal gates, and from where on.
 use super::discrimination::{WithinTask, within_task};
-use super::distribution::{gated_nats, quantile, share_from};
+use super::distribution::{gated_nats, share_from};
 use super::observation::observations;
 use super::sample::TaskSamples;
 use super::score::{Level, Score};
-use crate::base::GateSignal;
+use crate::base::{GateSignal, quantile};
 use crate::eval::EvalError;
 use serde::Serialize;
-
-/// What gates where neither a measurement nor the model's manifest names a signal: it
-/// costs no token, and is what the first models were gated by.
-const FALLBACK: GateSignal = GateSignal::ArgsMax;
 
 /// The signal that gates, and why it is that one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,10 +74,10 @@ pub(super) fn choose(
             format!("{} goes on gating: {nothing}.", signal.name()),
         ),
         (None, None, None) => (
-            FALLBACK,
+            GateSignal::DEFAULT,
             format!(
                 "{} gates, which costs no token: the model had no gate, and {nothing}.",
-                FALLBACK.name()
+                GateSignal::DEFAULT.name()
             ),
         ),
     };
@@ -157,17 +153,13 @@ mod tests {
         let step = |t: u64, i: u64| {
             let resolved = i.is_multiple_of(2);
             let lift = if resolved { 0.0 } else { lift };
-            let taken = ActionFigures {
-                signals_nats: [
-                    None,
-                    Some(uniform(t, i, 1)),
-                    Some(lift + uniform(t, i, 2)),
-                    None,
-                    None,
-                ],
+            let mut taken = ActionFigures {
                 n_tokens: 10,
                 ..ActionFigures::default()
             };
+            let (mean, max) = (uniform(t, i, 1), lift + uniform(t, i, 2));
+            taken.signals_nats[GateSignal::ArgsMean.index()] = Some(mean);
+            taken.signals_nats[GateSignal::ArgsMax.index()] = Some(max);
             StepSample {
                 first: Some(taken.clone()),
                 taken,
@@ -211,7 +203,7 @@ mod tests {
         let reason = "args_mean goes on gating: no signal that was picked";
         assert!(found.reason.starts_with(reason), "{}", found.reason);
         let nothing = choose([&half(3, 0.0), &half(4, 0.0)], None, None, 0);
-        assert_eq!(nothing.signal, FALLBACK);
+        assert_eq!(nothing.signal, GateSignal::DEFAULT);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How a signal spreads over steps, and thresholds as its quantiles.
 use super::sample::TaskSamples;
 use super::score::Score;
+use crate::base::quantile;
 use serde::Serialize;
 
 /// The quantiles that are reported.
@@ -77,13 +78,6 @@ pub(super) fn gated_nats<'a>(
     sorted(steps.filter_map(|step| step.first.as_ref()?.score(score)))
 }
 
-/// The smallest value that at most a share `1 - q` of all is at or above, but for ties.
-///
-/// Panics without values.
-pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
-    sorted[((q * sorted.len() as f64) as usize).min(sorted.len() - 1)]
-}
-
 /// The share of steps that a gate with this threshold rolls out; `None` without steps.
 pub(super) fn share_from(sorted: &[f64], threshold: f64) -> Option<f64> {
     let n = sorted.len() as f64;
@@ -108,12 +102,11 @@ fn width(largest: f64) -> f64 {
 mod tests {
     use super::super::sample::{ActionFigures, StepSample};
     use super::*;
+    use crate::base::GateSignal;
 
     fn step(nats: f64, is_first: bool, resolved: Option<bool>) -> StepSample {
-        let taken = ActionFigures {
-            signals_nats: [None, None, Some(nats), None, None],
-            ..ActionFigures::default()
-        };
+        let mut taken = ActionFigures::default();
+        taken.signals_nats[GateSignal::ArgsMax.index()] = Some(nats);
         StepSample {
             first: is_first.then(|| taken.clone()),
             taken,
@@ -147,13 +140,13 @@ mod tests {
             steps,
             ..TaskSamples::default()
         }];
-        let found = Distribution::of(&tasks, Score::ArgsMax).unwrap();
+        let found = Distribution::of(&tasks, GateSignal::ArgsMax.into()).unwrap();
         assert_eq!((found.n, found.bin_nats, found.bins.len()), (3, 0.1, 21));
         assert_eq!(found.bins[0].passed, 1);
         assert_eq!(found.bins[3].failed, 1);
         assert_eq!(found.bins[20].unknown, 1);
         assert!((found.mean - 2.36 / 3.0).abs() < 1e-12);
         assert_eq!(found.quantiles[0], (0.5, 0.31));
-        assert_eq!(Distribution::of(&tasks, Score::Vote), None);
+        assert_eq!(Distribution::of(&tasks, GateSignal::Vote.into()), None);
     }
 }

@@ -14,6 +14,7 @@ mod held_out;
 mod logistic;
 mod observation;
 mod outcomes;
+mod own_runs;
 mod sample;
 mod score;
 mod sentences;
@@ -26,6 +27,7 @@ pub use discrimination::{Stratum, WithinTask};
 pub use distribution::{Bin, Distribution, QUANTILES};
 pub use held_out::{CurveBin, Direction, HeldOut};
 pub use outcomes::{judge_unknown, known_outcomes};
+pub use own_runs::{OWN_STEPS_MIN, OwnCalibration, OwnRuns, own_table};
 pub use sample::{
     ActionFigures, Outcomes, StepSample, TaskSamples, TrajectorySample, add_run, trajectories,
 };
@@ -39,11 +41,6 @@ use super::summary::SEED;
 use crate::base::{Gate, GateSignal};
 use halves::halves;
 use serde::Serialize;
-
-/// The quantile that a gate is set at where none is asked for. One step in five is rolled
-/// out: with four candidates a step that is 0.6 more actions than steps, while at 0.75,
-/// the first gate's, it is 0.75 more.
-pub const DEFAULT_QUANTILE: f64 = 0.8;
 
 /// Of `calibration.json`; fields may be added without a new one.
 pub const CALIBRATION_VERSION: u32 = 1;
@@ -132,7 +129,7 @@ pub fn calibrate(
     }
     let names: Vec<&str> = tasks.iter().map(|task| task.task.as_str()).collect();
     let in_first = halves(&names, SEED);
-    let distributions = (Score::ALL.into_iter())
+    let distributions = Score::all()
         .filter(|score| !score.is_control())
         .filter_map(|score| Distribution::of(&tasks, score))
         .collect();

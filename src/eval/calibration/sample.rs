@@ -117,14 +117,9 @@ impl ActionFigures {
     }
 
     pub fn score(&self, score: Score) -> Option<f64> {
-        let signal = |at: usize| self.signals_nats[at];
         let n_content = self.n_free - self.n_syntax;
         match score {
-            Score::Tool => signal(0),
-            Score::ArgsMean => signal(1),
-            Score::ArgsMax => signal(2),
-            Score::Vote => signal(3),
-            Score::ReasoningMean => signal(4),
+            Score::Signal(signal) => self.signals_nats[signal.index()],
             Score::ContentMean => (n_content > 0 && self.content_nats.is_finite())
                 .then(|| self.content_nats / n_content as f64),
             Score::Length => Some(self.n_tokens as f64),

@@ -1,16 +1,12 @@
 //! What is held against the outcome, and of what.
 use crate::base::GateSignal;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-/// A figure of an action that may tell whether its trajectory fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// A figure of an action that may tell whether its trajectory fails. Serialises as its
+/// name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Score {
-    Tool,
-    ArgsMean,
-    ArgsMax,
-    Vote,
-    ReasoningMean,
+    Signal(GateSignal),
     /// Mean entropy of the free tokens that are no syntax, thought included and reasoning not.
     ContentMean,
     /// Tokens: a control.
@@ -20,46 +16,40 @@ pub enum Score {
 }
 
 impl Score {
-    pub const ALL: [Self; 8] = [
-        Self::Tool,
-        Self::ArgsMean,
-        Self::ArgsMax,
-        Self::Vote,
-        Self::ReasoningMean,
-        Self::ContentMean,
-        Self::Length,
-        Self::SyntaxShare,
-    ];
+    /// Every signal, then what is no gate's.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let signals = GateSignal::ALL.into_iter().map(Self::Signal);
+        signals.chain([Self::ContentMean, Self::Length, Self::SyntaxShare])
+    }
 
     /// The name used in tables.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Signal(signal) => signal.name(),
             Self::ContentMean => "content_mean",
             Self::Length => "length",
             Self::SyntaxShare => "syntax_share",
-            Self::Tool => GateSignal::Tool.name(),
-            Self::ArgsMean => GateSignal::ArgsMean.name(),
-            Self::ArgsMax => GateSignal::ArgsMax.name(),
-            Self::Vote => GateSignal::Vote.name(),
-            Self::ReasoningMean => GateSignal::ReasoningMean.name(),
         }
     }
 
     /// True for what entropy is controlled for.
     pub fn is_control(self) -> bool {
-        matches!(self, Self::Length | Self::SyntaxShare)
+        match self {
+            Self::Signal(_) | Self::ContentMean => false,
+            Self::Length | Self::SyntaxShare => true,
+        }
+    }
+}
+
+impl Serialize for Score {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
 impl From<GateSignal> for Score {
     fn from(signal: GateSignal) -> Self {
-        match signal {
-            GateSignal::Tool => Self::Tool,
-            GateSignal::ArgsMean => Self::ArgsMean,
-            GateSignal::ArgsMax => Self::ArgsMax,
-            GateSignal::Vote => Self::Vote,
-            GateSignal::ReasoningMean => Self::ReasoningMean,
-        }
+        Self::Signal(signal)
     }
 }
 

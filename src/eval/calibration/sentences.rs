@@ -2,6 +2,7 @@
 use super::discrimination::TASKS_MIN;
 use super::score::{Level, Score};
 use super::{Analysis, Calibration, CurveBin};
+use crate::base::GateSignal;
 use crate::eval::statistics::Estimate;
 
 /// A figure with its interval, or a dash: `0.52 (0.43 to 0.61)`.
@@ -127,11 +128,11 @@ fn added(a: &Analysis) -> Option<String> {
 }
 
 fn not_measured(c: &Calibration) -> Option<String> {
-    let missing: Vec<&str> = (Score::ALL.iter())
-        .filter(|score| !score.is_control() && c.distribution(**score).is_none())
+    let missing: Vec<&str> = Score::all()
+        .filter(|score| !score.is_control() && c.distribution(*score).is_none())
         .map(|score| score.name())
         .collect();
-    let why = match missing.contains(&Score::Vote.name()) {
+    let why = match missing.contains(&GateSignal::Vote.name()) {
         true => "; votes are only taken where they gate",
         false => "",
     };

@@ -87,7 +87,7 @@ fn record(run_dir: &Path) -> Result<Option<Vec<RecordLine>>, EvalError> {
     }
 }
 
-fn started(lines: &[RecordLine]) -> &RunStarted {
+pub(super) fn started(lines: &[RecordLine]) -> &RunStarted {
     match lines.first().map(|line| &line.event) {
         Some(Event::RunStarted(start)) => start,
         _ => panic!("the reader refuses a record without a start"),

@@ -1,10 +1,10 @@
 //! A calibration in Markdown.
 use super::sentences::{sentences, shown, shown_difference};
-use super::{Analysis, Calibration, QUANTILES};
+use super::{Analysis, Calibration, Distribution, QUANTILES};
 
 /// Quantiles of each signal, each score against the outcome, and what follows.
 pub fn calibration_tables(calibration: &Calibration) -> String {
-    let mut text = quantile_table(calibration);
+    let mut text = quantile_table(&calibration.distributions);
     text.push('\n');
     text += &outcome_table(&calibration.analyses);
     for sentence in sentences(calibration) {
@@ -14,7 +14,7 @@ pub fn calibration_tables(calibration: &Calibration) -> String {
 }
 
 /// Signals over steps, nats.
-fn quantile_table(calibration: &Calibration) -> String {
+pub(super) fn quantile_table(distributions: &[Distribution]) -> String {
     let mut text = String::from("| signal, nats | steps | mean |");
     for q in QUANTILES {
         text += &format!(" {:.0} % |", 100.0 * q);
@@ -22,7 +22,7 @@ fn quantile_table(calibration: &Calibration) -> String {
     text += "\n|---|---:|---:|";
     text += &"---:|".repeat(QUANTILES.len());
     text.push('\n');
-    for d in &calibration.distributions {
+    for d in distributions {
         text += &format!("| {} | {} | {:.3} |", d.score.name(), d.n, d.mean);
         for (_, nats) in &d.quantiles {
             text += &format!(" {nats:.2} |");

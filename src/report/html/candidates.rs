@@ -3,6 +3,7 @@ use super::super::figures::{action, count, two, went_wrong};
 use super::super::view::chosen;
 use super::entropy::{answer, profile};
 use super::markup::Markup;
+use crate::base::GateSignal;
 use crate::record::{Candidate, JudgeScore, StepFinished};
 
 const ACTION_CHARS_MAX: usize = 70;
@@ -103,25 +104,24 @@ fn body(out: &mut Markup, candidate: &Candidate, gate_nats: Option<f32>) {
 
 fn figures(out: &mut Markup, candidate: &Candidate) {
     let entropy = &candidate.entropy;
-    let mut parts = vec![format!(
-        "tool {} · arguments mean {}, max {} nats · {}, {} free · T = {}",
-        two(entropy.tool.as_ref().map(|tool| tool.entropy_nats)),
-        two(entropy.args_mean_nats),
-        two(entropy.args_max_nats),
+    let measured = GateSignal::ALL.into_iter().filter_map(|signal| {
+        let nats = signal.of(entropy)?;
+        Some(format!("{} {nats:.2}", signal.label()))
+    });
+    let mut parts = vec![match measured.collect::<Vec<_>>() {
+        none if none.is_empty() => "no entropy measured".to_owned(),
+        measured => format!("{} nats", measured.join(", ")),
+    }];
+    parts.push(format!(
+        "{}, {} free",
         count(entropy.n_tokens, "token"),
-        entropy.n_free_tokens,
-        candidate.temperature
-    )];
+        entropy.n_free_tokens
+    ));
     if entropy.n_reasoning_tokens > 0 {
-        parts.push(format!(
-            "reasoned first: {}, mean {} nats",
-            count(entropy.n_reasoning_tokens, "token"),
-            two(entropy.reasoning_mean_nats)
-        ));
+        let n = count(entropy.n_reasoning_tokens, "token");
+        parts.push(format!("reasoned first: {n}"));
     }
-    if let Some(vote) = entropy.vote_nats {
-        parts.push(format!("vote {vote:.2} nats"));
-    }
+    parts.push(format!("T = {}", candidate.temperature));
     if candidate.forked_at > 0 {
         parts.push(format!(
             "left the first action behind its {}",

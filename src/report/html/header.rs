@@ -1,5 +1,6 @@
 //! The page's head: what was asked, how it ended, in which setting.
-use super::super::figures::{count, duration, issue_title, signal, thousands};
+use super::super::figures::{count, duration, issue_title, thousands};
+use super::super::gate::ShownGate;
 use super::super::sentence::run_outcome;
 use super::super::settings::settings;
 use super::super::spread::Spread;
@@ -57,10 +58,9 @@ fn facts(out: &mut Markup, view: &RunView) {
     fact(out, "Strategy", &strategy.name, &bounds);
     let version = format!("egss {}", start.egss_version);
     fact(out, "Seed", &start.seed.to_string(), &version);
-    if let Some(gate) = &start.gate {
-        let threshold = format!("{:.2} nats", gate.threshold_nats);
-        let source = format!("{}, {}", signal(gate.signal), gate.source());
-        fact(out, "Branches at", &threshold, &source);
+    if let Some(gate) = ShownGate::of(view) {
+        let source = format!("{}, {}", gate.signal().label(), gate.source());
+        fact(out, "Branches at", &gate.threshold(), &source);
     }
     let n_branches = count(view.branches.len(), "branch");
     let n_rolled = view

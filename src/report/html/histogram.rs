@@ -1,5 +1,6 @@
 //! How uncertain the steps were, and where the gate stands.
-use super::super::figures::{count, signal};
+use super::super::figures::count;
+use super::super::gate::ShownGate;
 use super::super::spread::{BIN_NATS, Spread};
 use super::super::view::RunView;
 use super::entropy::heat;
@@ -11,6 +12,8 @@ const HEIGHT: f32 = 190.0;
 const LEFT: f32 = 34.0;
 const RIGHT: f32 = 12.0;
 const TOP: f32 = 26.0;
+/// Room for the longest text beside the gate's line.
+const GATE_LABEL_WIDTH: f32 = 240.0;
 /// The horizontal axis.
 const BASE: f32 = HEIGHT - 34.0;
 
@@ -19,7 +22,7 @@ pub fn histogram(out: &mut Markup, view: &RunView) {
         return;
     };
     out.raw("<section id=\"entropy\" aria-labelledby=\"ent-h\">\n<h2 id=\"ent-h\">Entropy</h2>\n<p class=\"hint\">");
-    let name = view.start.gate.as_ref().map(|gate| signal(gate.signal));
+    let name = ShownGate::of(view).map(|gate| gate.signal().label());
     out.text(format_args!(
         "Steps by {}. ",
         name.unwrap_or("the entropy of their action")
@@ -74,8 +77,8 @@ fn chart(out: &mut Markup, spread: &Spread) {
     for at in 0..frame.n_bins {
         bar(out, &frame, spread, at);
     }
-    if let Some(nats) = spread.gate_nats {
-        gate(out, &frame, nats);
+    if let Some((nats, label)) = &spread.gate_line {
+        gate(out, &frame, *nats, label);
     }
     out.raw("</svg></div>\n");
 }
@@ -144,10 +147,10 @@ fn bar(out: &mut Markup, frame: &Frame, spread: &Spread, at: usize) {
     out.raw("</g>\n");
 }
 
-fn gate(out: &mut Markup, frame: &Frame, nats: f32) {
+fn gate(out: &mut Markup, frame: &Frame, nats: f32, label: &str) {
     let x = frame.x(nats.min(frame.n_bins as f32 * BIN_NATS));
     // Beside the line, on the side with room.
-    let (anchor, x_text) = match x > WIDTH - 120.0 {
+    let (anchor, x_text) = match x > WIDTH - GATE_LABEL_WIDTH {
         true => ("end", x - 6.0),
         false => ("start", x + 6.0),
     };
@@ -158,7 +161,7 @@ fn gate(out: &mut Markup, frame: &Frame, nats: f32) {
         .px("x", x_text)
         .px("y", TOP - 6.0)
         .raw(">")
-        .text(format_args!("gate, {nats:.2}"))
+        .text(label)
         .raw("</text>\n");
 }
 

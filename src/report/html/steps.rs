@@ -1,11 +1,12 @@
 //! Every step, by branch: a row each, which opens to all that is known of it.
 use super::super::figures::{action, count, percent, thousands, two, went_wrong};
+use super::super::gate::ShownGate;
 use super::super::sentence::{branch_end, branch_origin, judge_sentence};
 use super::super::view::{BranchView, RunView, chosen, signal_nats};
 use super::candidates::{rationale, siblings, taken};
 use super::entropy::heat;
 use super::markup::Markup;
-use crate::base::{GateSignal, ToolEntropy};
+use crate::base::ToolEntropy;
 use crate::record::StepFinished;
 
 /// With more steps than this, only the winner's branch is open at first.
@@ -51,12 +52,10 @@ fn branch(out: &mut Markup, view: &RunView, branch: &BranchView) {
             .raw("</p>\n");
         rationale(out, judge);
     }
-    let gate = view.start.gate.as_ref();
-    // Only this signal is one token's figure.
-    let gate = gate.filter(|gate| gate.signal == GateSignal::ArgsMax);
-    let gate_nats = gate.map(|gate| gate.threshold_nats);
+    let gate = ShownGate::of(view);
     for &at in &branch.own_steps {
-        step(out, at, &view.steps[at], gate_nats);
+        let own = &view.steps[at];
+        step(out, at, own, gate.and_then(|gate| gate.at(own)));
     }
     out.raw("</details>\n");
 }

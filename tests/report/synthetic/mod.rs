@@ -244,6 +244,7 @@ impl Synthetic {
                 candidates: candidates.len(),
                 signal_nats: Some(step.signal_nats),
                 threshold_nats: Some(THRESHOLD_NATS),
+                gate: None,
                 reason: format!(
                     "args_max {:.2} {sign} {THRESHOLD_NATS:.2} nats",
                     step.signal_nats
