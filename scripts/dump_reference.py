@@ -294,7 +294,9 @@ FIXTURES = {
             topk_group=1,
             routed_scaling_factor=2.827,
             rope_parameters=YARN
-            | dict(rope_theta=50_000.0, factor=32.0, beta_fast=1.0, original_max_position_embeddings=32),
+            | dict(
+                rope_theta=50_000.0, factor=32.0, beta_fast=1.0, original_max_position_embeddings=32
+            ),
             **LATENT_ATTENTION,
             **SIGMOID_EXPERTS,
         ),
@@ -317,7 +319,10 @@ PUBLISHED = dict(
 PUBLISHED_WITH = {
     "deepseek-v3-fp8-tiny": dict(
         quantization_config=dict(
-            quant_method="fp8", fmt="e4m3", weight_block_size=[128, 128], activation_scheme="dynamic"
+            quant_method="fp8",
+            fmt="e4m3",
+            weight_block_size=[128, 128],
+            activation_scheme="dynamic",
         )
     ),
     "kimi-k2-tiny": dict(model_type="kimi_k2"),
@@ -419,8 +424,12 @@ def to_fp8(path: Path) -> dict[str, torch.Tensor]:
             stored[name] = weight
             continue
         rows, columns = weight.shape
-        blocks = torch.nn.functional.pad(weight, (0, -columns % 128, 0, -rows % 128)).unflatten(1, (-1, 128))
-        scales = blocks.unflatten(0, (-1, 128)).abs().amax((1, 3)) / torch.finfo(torch.float8_e4m3fn).max
+        blocks = torch.nn.functional.pad(weight, (0, -columns % 128, 0, -rows % 128)).unflatten(
+            1, (-1, 128)
+        )
+        scales = (
+            blocks.unflatten(0, (-1, 128)).abs().amax((1, 3)) / torch.finfo(torch.float8_e4m3fn).max
+        )
         scale_of_each = scales.repeat_interleave(128, 0).repeat_interleave(128, 1)[:rows, :columns]
         stored[name] = (weight / scale_of_each).to(torch.float8_e4m3fn)
         stored[f"{name}_scale_inv"] = scales
@@ -515,7 +524,9 @@ def make_fixture(out: Path, seed: int) -> bool:
         tensors[f"{length}.prompt"] = prompt
         tensors[f"{length}.decoded"] = decoded
         tensors[f"{length}.logits"] = logits.contiguous()
-    save_file(tensors, out / "reference.safetensors", metadata={"made_by": "scripts/dump_reference.py"})
+    save_file(
+        tensors, out / "reference.safetensors", metadata={"made_by": "scripts/dump_reference.py"}
+    )
     if fp8:
         save_file(fp8, out / "model.safetensors", metadata={"format": "pt"})
     if out.name in PUBLISHED_WITH:

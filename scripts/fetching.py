@@ -1,4 +1,5 @@
 """What the scripts that fetch files share."""
+
 import fcntl
 import hashlib
 import os
@@ -25,7 +26,17 @@ def models_dir():
 def pip_download(requirement, folder, *options):
     """The command by which pip puts one package, nothing it depends on, into `folder`."""
     quiet = ["--quiet", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
-    return [sys.executable, "-m", "pip", "download", *quiet, *options, "--dest", str(folder), requirement]
+    return [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        *quiet,
+        *options,
+        "--dest",
+        str(folder),
+        requirement,
+    ]
 
 
 def last_line(output):
@@ -52,7 +63,9 @@ class lock:
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Failure(f"another fetch of this file is under way ({self.path} is locked)") from None
+            raise Failure(
+                f"another fetch of this file is under way ({self.path} is locked)"
+            ) from None
 
     def __exit__(self, *_):
         self.path.unlink(missing_ok=True)

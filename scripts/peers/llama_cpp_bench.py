@@ -14,7 +14,6 @@ import time
 import llama_cpp as lib
 import numpy as np
 
-
 ROUNDS = 5
 # llama_flash_attn_type: which is faster on a CPU depends on the model and the trunk.
 # Both are tried, and the better one is taken for each figure.

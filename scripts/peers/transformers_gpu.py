@@ -13,20 +13,44 @@ import transformers
 
 PROMPT, NEW = 4096, 32
 COMMON = dict(
-    max_position_embeddings=32768, rope_theta=1e6, rms_norm_eps=1e-6,
-    use_sliding_window=False, torch_dtype=torch.bfloat16,
+    max_position_embeddings=32768,
+    rope_theta=1e6,
+    rms_norm_eps=1e-6,
+    use_sliding_window=False,
+    torch_dtype=torch.bfloat16,
 )
 SHAPES = {
     "qwen2.5-0.5b": lambda: transformers.Qwen2Config(
-        vocab_size=151936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24,
-        num_attention_heads=14, num_key_value_heads=2, tie_word_embeddings=True, **COMMON),
+        vocab_size=151936,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        **COMMON,
+    ),
     "qwen2.5-7b": lambda: transformers.Qwen2Config(
-        vocab_size=152064, hidden_size=3584, intermediate_size=18944, num_hidden_layers=28,
-        num_attention_heads=28, num_key_value_heads=4, tie_word_embeddings=False, **COMMON),
+        vocab_size=152064,
+        hidden_size=3584,
+        intermediate_size=18944,
+        num_hidden_layers=28,
+        num_attention_heads=28,
+        num_key_value_heads=4,
+        tie_word_embeddings=False,
+        **COMMON,
+    ),
     "qwen3-8b": lambda: transformers.Qwen3Config(
-        vocab_size=151936, hidden_size=4096, intermediate_size=12288, num_hidden_layers=36,
-        num_attention_heads=32, num_key_value_heads=8, head_dim=128,
-        tie_word_embeddings=False, **COMMON),
+        vocab_size=151936,
+        hidden_size=4096,
+        intermediate_size=12288,
+        num_hidden_layers=36,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        head_dim=128,
+        tie_word_embeddings=False,
+        **COMMON,
+    ),
 }
 
 
@@ -35,8 +59,14 @@ def seconds(model, prompt, sequences, new):
     started = time.perf_counter()
     with torch.inference_mode():
         model.generate(
-            prompt, do_sample=True, top_k=0, top_p=1.0, num_return_sequences=sequences,
-            min_new_tokens=new, max_new_tokens=new, pad_token_id=0,
+            prompt,
+            do_sample=True,
+            top_k=0,
+            top_p=1.0,
+            num_return_sequences=sequences,
+            min_new_tokens=new,
+            max_new_tokens=new,
+            pad_token_id=0,
         )
     torch.cuda.synchronize()
     return time.perf_counter() - started

@@ -1,4 +1,5 @@
 """Running and packing of tasks, for make-tasks and make-mutations."""
+
 import difflib
 import json
 import os
@@ -23,7 +24,9 @@ class Failure(Exception):
     """Ends the script with one sentence."""
 
 
-def results(python: Path, tree: Path, tests: str, test_s_max: int = TEST_S_MAX, hash_seed: str = "random") -> dict[str, bool]:
+def results(
+    python: Path, tree: Path, tests: str, test_s_max: int = TEST_S_MAX, hash_seed: str = "random"
+) -> dict[str, bool]:
     """Whether each test of `tests` passed in `tree`, by id, from the runner's JUnit XML.
 
     Empty where nothing was collected. `hash_seed` is PYTHONHASHSEED. A failure if the
@@ -31,7 +34,18 @@ def results(python: Path, tree: Path, tests: str, test_s_max: int = TEST_S_MAX, 
     """
     report = tree.parent / f"{tree.name}.xml"
     report.unlink(missing_ok=True)
-    command = [python, "-m", "pytest", tests, "-q", "-p", "no:cacheprovider", "--timeout", test_s_max, f"--junitxml={report}"]
+    command = [
+        python,
+        "-m",
+        "pytest",
+        tests,
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--timeout",
+        test_s_max,
+        f"--junitxml={report}",
+    ]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
         limited(command, tree, RUN_S_MAX, hash_seed, **quiet)
@@ -47,14 +61,24 @@ def results(python: Path, tree: Path, tests: str, test_s_max: int = TEST_S_MAX, 
     return found
 
 
-def limited(command: list, tree: Path, s_max: int, hash_seed: str = "random", **streams) -> subprocess.CompletedProcess:
+def limited(
+    command: list, tree: Path, s_max: int, hash_seed: str = "random", **streams
+) -> subprocess.CompletedProcess:
     """Runs `command` in `tree` with limits of time and memory; nothing is left in the tree.
 
     Raises subprocess.TimeoutExpired after `s_max` seconds.
     """
     env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": hash_seed}
     words = [str(word) for word in command]
-    return subprocess.run(words, cwd=tree, env=env, timeout=s_max, stdin=subprocess.DEVNULL, preexec_fn=limit_memory, **streams)
+    return subprocess.run(
+        words,
+        cwd=tree,
+        env=env,
+        timeout=s_max,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=limit_memory,
+        **streams,
+    )
 
 
 def limit_memory() -> None:
@@ -69,19 +93,25 @@ def limit_memory() -> None:
 def apply_patch(tree: Path, patch: str) -> None:
     """`git apply` in `tree`, whatever repository lies around it; a failure if it does not apply."""
     env = os.environ | {"GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    done = subprocess.run(["git", "apply", "-"], cwd=tree, input=patch, text=True, capture_output=True, env=env)
+    done = subprocess.run(
+        ["git", "apply", "-"], cwd=tree, input=patch, text=True, capture_output=True, env=env
+    )
     if done.returncode != 0:
         raise Failure(f"the gold patch does not apply: {done.stderr.strip()}")
 
 
 def new_file_diff(path: str, text: str) -> str:
-    body = "".join(difflib.unified_diff([], text.splitlines(keepends=True), "/dev/null", f"b/{path}"))
+    body = "".join(
+        difflib.unified_diff([], text.splitlines(keepends=True), "/dev/null", f"b/{path}")
+    )
     return f"diff --git a/{path} b/{path}\nnew file mode 100644\n{body}"
 
 
 def change_diff(path: str, before: str, after: str) -> str:
     lines = (text.splitlines(keepends=True) for text in (before, after))
-    return f"diff --git a/{path} b/{path}\n" + "".join(difflib.unified_diff(*lines, f"a/{path}", f"b/{path}"))
+    return f"diff --git a/{path} b/{path}\n" + "".join(
+        difflib.unified_diff(*lines, f"a/{path}", f"b/{path}")
+    )
 
 
 def write_tasks(out: Path, tasks: list[dict]) -> None:

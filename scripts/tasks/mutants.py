@@ -3,17 +3,54 @@
 A mutant is the source with one span of it written anew, so that its layout and its
 comments stay and the patch that undoes it is as small as the defect.
 """
+
 import ast
 from collections.abc import Iterator
 
 from tasks.source import SIGNS, Source, statements
 
-INVERSES = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "==", "in": "not in", "not in": "in", "is": "is not", "is not": "is"}
+INVERSES = {
+    "<": ">=",
+    "<=": ">",
+    ">": "<=",
+    ">=": "<",
+    "==": "!=",
+    "!=": "==",
+    "in": "not in",
+    "not in": "in",
+    "is": "is not",
+    "is not": "is",
+}
 # What a comparison is mistaken for.
-COMPARISONS = {"<": ["<=", ">"], "<=": ["<", ">="], ">": [">=", "<"], ">=": [">", "<="], "==": ["!="], "!=": ["=="], "in": ["not in"], "not in": ["in"]}
-ARITHMETIC = {"+": ["-", "*"], "-": ["+"], "*": ["+", "**"], "/": ["//", "*"], "//": ["/", "%"], "%": ["//"], "**": ["*"]}
+COMPARISONS = {
+    "<": ["<=", ">"],
+    "<=": ["<", ">="],
+    ">": [">=", "<"],
+    ">=": [">", "<="],
+    "==": ["!="],
+    "!=": ["=="],
+    "in": ["not in"],
+    "not in": ["in"],
+}
+ARITHMETIC = {
+    "+": ["-", "*"],
+    "-": ["+"],
+    "*": ["+", "**"],
+    "/": ["//", "*"],
+    "//": ["/", "%"],
+    "%": ["//"],
+    "**": ["*"],
+}
 FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any"}
-METHODS = {"upper": "lower", "lower": "upper", "isupper": "islower", "islower": "isupper", "isalpha": "isalnum", "isdigit": "isalnum", "extend": "append"}
+METHODS = {
+    "upper": "lower",
+    "lower": "upper",
+    "isupper": "islower",
+    "islower": "isupper",
+    "isalpha": "isalnum",
+    "isdigit": "isalnum",
+    "extend": "append",
+}
 # Calls that are easily forgotten.
 FORGOTTEN_FUNCTIONS = {"abs", "reversed", "set", "sorted", "round", "int"}
 FORGOTTEN_METHODS = {"lower", "upper", "strip", "swapcase"}
@@ -47,7 +84,9 @@ def mutants(text: str) -> dict[str, list[str]]:
 
 def comparison(source: Source) -> Iterator[Edit]:
     for node in source.of(ast.Compare):
-        for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators):
+        for left, operator, right in zip(
+            [node.left, *node.comparators], node.ops, node.comparators
+        ):
             start, end, sign = source.sign(left, operator, right)
             for other in COMPARISONS.get(sign, []):
                 yield start, end, other
@@ -76,7 +115,9 @@ def boolean(source: Source) -> Iterator[Edit]:
 
 def arithmetic(source: Source) -> Iterator[Edit]:
     for node in source.of(ast.BinOp, ast.AugAssign):
-        sides = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
+        sides = (
+            (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
+        )
         if type(node.op).__name__ in SIGNS:
             start, end, sign = source.sign(sides[0], node.op, sides[1])
             for other in ARITHMETIC[sign]:
@@ -87,8 +128,14 @@ def off_by_one(source: Source) -> Iterator[Edit]:
     for node in source.of(ast.Constant):
         if type(node.value) is int and not is_initial(source, node):
             yield from ((*source.span(node), str(node.value + step)) for step in (1, -1))
-    bounds = [node.args[min(len(node.args), 2) - 1] for node in source.of(ast.Call) if getattr(node.func, "id", "") == "range"]
-    bounds += [bound for node in source.of(ast.Slice) for bound in (node.lower, node.upper) if bound]
+    bounds = [
+        node.args[min(len(node.args), 2) - 1]
+        for node in source.of(ast.Call)
+        if getattr(node.func, "id", "") == "range"
+    ]
+    bounds += [
+        bound for node in source.of(ast.Slice) for bound in (node.lower, node.upper) if bound
+    ]
     bounds += [node.slice for node in source.of(ast.Subscript)]
     for bound in bounds:
         if isinstance(bound, (ast.Name, ast.Call)):
@@ -126,7 +173,9 @@ def returned_value(source: Source) -> Iterator[Edit]:
 
 def wrong_variable(source: Source) -> Iterator[Edit]:
     def is_base(node: ast.Name) -> bool:
-        return getattr(source.parents[node], "value", None) is node and isinstance(source.parents[node], (ast.Attribute, ast.Subscript))
+        return getattr(source.parents[node], "value", None) is node and isinstance(
+            source.parents[node], (ast.Attribute, ast.Subscript)
+        )
 
     bases = {node.id for node in source.of(ast.Name) if is_base(node)}
     for node in source.of(ast.Name):
@@ -149,7 +198,11 @@ def wrong_function(source: Source) -> Iterator[Edit]:
 
 def swapped_arguments(source: Source) -> Iterator[Edit]:
     pairs = [node.args for node in source.of(ast.Call) if len(node.args) == 2]
-    pairs += [node.elts for node in source.of(ast.Tuple) if len(node.elts) == 2 and isinstance(node.ctx, ast.Load)]
+    pairs += [
+        node.elts
+        for node in source.of(ast.Tuple)
+        if len(node.elts) == 2 and isinstance(node.ctx, ast.Load)
+    ]
     for first, second in pairs:
         start, end = source.span(first)[0], source.span(second)[1]
         between = source.text[source.span(first)[1] : source.span(second)[0]]
@@ -161,7 +214,12 @@ def missing_statement(source: Source) -> Iterator[Edit]:
         for block in map(statements, (getattr(parent, "body", []), getattr(parent, "orelse", []))):
             for node in block if len(block) > 1 else []:
                 if may_be_forgotten(source, node):
-                    start, end = source.offset(node.lineno, 0), source.offset(node.end_lineno, len(source.lines[node.end_lineno - 1].encode()))
+                    start, end = (
+                        source.offset(node.lineno, 0),
+                        source.offset(
+                            node.end_lineno, len(source.lines[node.end_lineno - 1].encode())
+                        ),
+                    )
                     # A statement that shares its line with another stays.
                     if source.text[start:end].strip() == source.of_node(node):
                         yield start, end, ""
@@ -170,7 +228,12 @@ def missing_statement(source: Source) -> Iterator[Edit]:
 def may_be_forgotten(source: Source, node: ast.stmt) -> bool:
     """Whether the code without `node` looks whole: no name goes missing."""
     if isinstance(node, ast.Assign):
-        names = {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+        names = {
+            name.id
+            for target in node.targets
+            for name in ast.walk(target)
+            if isinstance(name, ast.Name)
+        }
         return names <= source.variables(node)
     if isinstance(node, ast.If):
         # One of two statements is half of a function, which is to be written, not found.
@@ -197,10 +260,18 @@ def missing_call(source: Source) -> Iterator[Edit]:
     for node in source.of(ast.Call):
         if node.keywords:
             continue
-        if isinstance(node.func, ast.Name) and node.func.id in FORGOTTEN_FUNCTIONS and len(node.args) == 1:
+        if (
+            isinstance(node.func, ast.Name)
+            and node.func.id in FORGOTTEN_FUNCTIONS
+            and len(node.args) == 1
+        ):
             inner = source.of_node(node.args[0])
             yield *source.span(node), inner if isinstance(node.args[0], ATOMS) else f"({inner})"
-        elif isinstance(node.func, ast.Attribute) and node.func.attr in FORGOTTEN_METHODS and not node.args:
+        elif (
+            isinstance(node.func, ast.Attribute)
+            and node.func.attr in FORGOTTEN_METHODS
+            and not node.args
+        ):
             yield *source.span(node), source.of_node(node.func.value)
 
 

@@ -1,12 +1,13 @@
 """A Python source with the places of its nodes and the variables known there."""
+
 import ast
 from collections.abc import Iterable, Iterator
 
 # Operators by the name of their node.
 SIGNS = {
-    "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">=", "Eq": "==", "NotEq": "!=", "In": "in", "NotIn": "not in",
-    "Is": "is", "IsNot": "is not", "Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//", "Mod": "%",
-    "Pow": "**", "And": "and", "Or": "or",
+    "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">=", "Eq": "==", "NotEq": "!=",
+    "In": "in", "NotIn": "not in", "Is": "is", "IsNot": "is not", "And": "and", "Or": "or",
+    "Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//", "Mod": "%", "Pow": "**",
 }  # fmt: skip
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 SCOPES = (ast.FunctionDef, ast.Lambda, *COMPREHENSIONS)
@@ -19,8 +20,15 @@ class Source:
         self.text = text
         self.tree = ast.parse(text)
         self.lines = text.splitlines(keepends=True)
-        self.parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
-        self.nodes = [node for part in self.tree.body if isinstance(part, ast.FunctionDef) for node in code(part)]
+        self.parents = {
+            child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)
+        }
+        self.nodes = [
+            node
+            for part in self.tree.body
+            if isinstance(part, ast.FunctionDef)
+            for node in code(part)
+        ]
 
     def of(self, *types: type) -> Iterator:
         return (node for node in self.nodes if isinstance(node, types))
@@ -30,7 +38,8 @@ class Source:
         return sum(map(len, self.lines[: line - 1])) + len(before)
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)
+        start = self.offset(node.lineno, node.col_offset)
+        return start, self.offset(node.end_lineno, node.end_col_offset)
 
     def of_node(self, node: ast.AST) -> str:
         start, end = self.span(node)
@@ -81,11 +90,21 @@ def code(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     if isinstance(node, ast.JoinedStr):
         return
-    parts = node.body if isinstance(node, ast.FunctionDef) else [node.body] if isinstance(node, ast.Lambda) else ast.iter_child_nodes(node)
+    parts = (
+        node.body
+        if isinstance(node, ast.FunctionDef)
+        else [node.body]
+        if isinstance(node, ast.Lambda)
+        else ast.iter_child_nodes(node)
+    )
     for part in statements(parts):
         yield from code(part)
 
 
 def statements(block: Iterable[ast.AST]) -> list[ast.AST]:
     """The block without its docstring."""
-    return [node for node in block if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    return [
+        node
+        for node in block
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]

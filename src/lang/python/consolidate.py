@@ -72,11 +72,7 @@ def bound_names(node):
 
 
 def loaded_names(node):
-    return {
-        n.id
-        for n in ast.walk(node)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
-    }
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def mentioned_names(node):
@@ -240,9 +236,7 @@ def printed_expectation(node, comments):
         except (SyntaxError, ValueError):
             continue
         if is_literal(want):
-            return ast.Assert(
-                test=ast.Compare(left=expression, ops=[ast.Eq()], comparators=[want])
-            )
+            return ast.Assert(test=ast.Compare(left=expression, ops=[ast.Eq()], comparators=[want]))
     return None
 
 
@@ -280,9 +274,7 @@ def calls_something(node, own):
 def wrapped(name, body):
     return ast.FunctionDef(
         name=name,
-        args=ast.arguments(
-            posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]
-        ),
+        args=ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]),
         body=[copy.deepcopy(statement) for statement in body],
         decorator_list=[],
         returns=None,
@@ -352,7 +344,7 @@ def shared_setup(script, definitions):
 
 
 def script_tests(script, prefix, definitions):
-    """Each module-level assertion as a function; the rest of a script as one that must not raise."""
+    """Each module-level assertion as a function, and the rest as one that must not raise."""
     n = 0
     used = set()
     for at, node in enumerate(script):

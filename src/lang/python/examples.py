@@ -3,9 +3,10 @@
 Called in the repository's root as `python3 -I examples.py REQUEST REPLY`. The
 request is `{"issue"}`, the reply `{"examples": [{"kind", "text"}],
 "dropped": [[snippet, why]]}`; an example is `stated` (it says what should
-hold) or `shown` (a session that may show today's fault). Asserts and `>>>` examples become source text
-with the imports that they need, found by looking up the repository's
-top-level definitions. Nothing of the repository is imported or run here.
+hold) or `shown` (a session that may show today's fault). Asserts and `>>>`
+examples become source text with the imports that they need, found by looking
+up the repository's top-level definitions. Nothing of the repository is
+imported or run here.
 """
 
 import ast
@@ -158,7 +159,7 @@ def starts_example(lines, start, at):
     if start == at:
         return False
     # What a `>>>` example prints follows it up to a blank line.
-    in_doctest = any(l.lstrip().startswith(">>>") for l in lines[start:at])
+    in_doctest = any(before.lstrip().startswith(">>>") for before in lines[start:at])
     return bool(line.strip()) and in_doctest
 
 

@@ -28,9 +28,9 @@ import warnings
 ROOT = os.getcwd()
 # The directory under test must not be able to stand in for the runner.
 sys.path[:] = [entry for entry in sys.path if entry not in ("", ROOT)]
-import pytest
-from _pytest.reports import TestReport
-from _pytest.runner import runtestprotocol
+import pytest  # noqa: E402
+from _pytest.reports import TestReport  # noqa: E402
+from _pytest.runner import runtestprotocol  # noqa: E402
 
 SECONDS = float(sys.argv[1])
 COVERAGE = sys.argv[2]
