@@ -18,6 +18,7 @@ mod private;
 mod python;
 mod runner;
 mod rust;
+mod seed;
 mod suite;
 mod symbol;
 mod syntax;
