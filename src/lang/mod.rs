@@ -6,6 +6,7 @@
 //! ([`Syntax`]); what no language claims is plain text, which can be viewed,
 //! searched, and edited by lines and hunks.
 mod block;
+mod bundle;
 mod error;
 mod files;
 mod go;
@@ -26,6 +27,7 @@ mod text;
 
 pub(crate) use block::{dedent, indented, line_starts};
 pub use error::LangError;
+pub use go::GO_SUITE_FILE;
 pub use files::{is_skipped, list_files};
 pub use junit::{count, parse_generic};
 pub use merge::{Merged, replace_symbol};

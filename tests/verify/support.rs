@@ -76,6 +76,7 @@ pub fn source(origin: &str, text: &str) -> TestSource {
     TestSource {
         origin: origin.to_owned(),
         kind: SourceKind::Written,
+        path: None,
         text: text.to_owned(),
     }
 }

@@ -1,6 +1,17 @@
-//! Go.
+//! Go: tests by `go test`.
+mod events;
+mod gotest;
+mod package;
+
+pub use gotest::GO_SUITE_FILE;
+
 use super::syntax::text_of;
-use super::{Definition, Example, Language, SymbolKind, Syntax, TestCommands, TestRole};
+use super::{
+    Definition, Example, LangError, Language, Runner, RunnerLimits, SymbolKind, Syntax,
+    TestCommands, TestRole,
+};
+use crate::workspace::Sandbox;
+use gotest::GoRunner;
 use tree_sitter::Node;
 
 static SYNTAX: Syntax = Syntax {
@@ -84,6 +95,19 @@ impl Language for Go {
             failed: &[1],
             missing: "go: not found",
         }
+    }
+
+    fn is_project(&self, files: &[String]) -> bool {
+        files.iter().any(|path| path == "go.mod" || path == "go.work")
+    }
+
+    fn runner<'a>(
+        &self,
+        sandbox: &'a Sandbox,
+        limits: RunnerLimits,
+        _files: &[String],
+    ) -> Result<Option<Box<dyn Runner + 'a>>, LangError> {
+        Ok(Some(Box::new(GoRunner::new(sandbox, limits)?)))
     }
 
     fn example(&self) -> Example {

@@ -317,6 +317,7 @@ impl Runner for NextestRunner {
         let source = TestSource {
             origin: String::new(),
             kind: SourceKind::Written,
+            path: None,
             text: text.to_owned(),
         };
         let suite = consolidate_rust(slice::from_ref(&source));
