@@ -108,7 +108,11 @@ impl Placed {
         let folder = target.parent().unwrap_or(dir);
         let mut made = Vec::new();
         let mut at = dir.to_owned();
-        for piece in Path::new(path).parent().into_iter().flat_map(Path::components) {
+        for piece in Path::new(path)
+            .parent()
+            .into_iter()
+            .flat_map(Path::components)
+        {
             at.push(piece);
             match fs::symlink_metadata(&at) {
                 Ok(meta) if meta.is_dir() => {}
@@ -211,7 +215,10 @@ mod tests {
         let put = |path: &str| Placed::put(dir.path(), path, "text").unwrap();
         let placed = [put("a.js"), put("new/folder/b.js")];
         let read = |path: &str| fs::read_to_string(dir.path().join(path)).unwrap_or_default();
-        assert_eq!((read("a.js"), read("new/folder/b.js")), ("text".into(), "text".into()));
+        assert_eq!(
+            (read("a.js"), read("new/folder/b.js")),
+            ("text".into(), "text".into())
+        );
         drop(placed);
         assert_eq!(read("a.js"), "before");
         assert!(!dir.path().join("new").exists());

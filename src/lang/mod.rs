@@ -27,8 +27,9 @@ mod text;
 
 pub(crate) use block::{dedent, indented, line_starts};
 pub use error::LangError;
-pub use go::GO_SUITE_FILE;
 pub use files::{is_skipped, list_files};
+pub use go::GO_SUITE_FILE;
+pub use javascript::JAVASCRIPT_SUITE_FILE;
 pub use junit::{count, parse_generic};
 pub use merge::{Merged, replace_symbol};
 pub use nearest::{nearest_names, nearest_place};

@@ -149,7 +149,10 @@ impl Toolchain {
                  newer one, or give a command of your own with --test-cmd"
             ));
         }
-        let bin = Path::new(place).parent().unwrap_or(Path::new("/")).to_owned();
+        let bin = Path::new(place)
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .to_owned();
         // `PREFIX/bin/node` has npm and its like in `PREFIX/lib/node_modules`, to which
         // links in `bin` lead. A program that stands alone is shown alone.
         let packages = bin.join("../lib/node_modules").canonicalize();
@@ -238,12 +241,18 @@ mod tests {
         }
         program_that_prints(dir.path(), "node", "/x/bin/node\\n18.20.4\\n");
         let old = Toolchain::node_at(path).unwrap_err();
-        assert!(old.starts_with("node is 18.20.4 and has to be 20.9"), "{old}");
+        assert!(
+            old.starts_with("node is 18.20.4 and has to be 20.9"),
+            "{old}"
+        );
         program_that_prints(dir.path(), "node", "/x/bin/node\\n20.9.0\\n");
         assert_eq!(Toolchain::node_at(path).unwrap().bin, [Path::new("/x/bin")]);
         program_that_prints(dir.path(), "go", "/x/go\\n/nowhere\\n");
         let go = Toolchain::go_at(path).unwrap();
-        assert_eq!((go.bin, go.roots), (vec!["/x/go/bin".into()], vec!["/x/go".into()]));
+        assert_eq!(
+            (go.bin, go.roots),
+            (vec!["/x/go/bin".into()], vec!["/x/go".into()])
+        );
         assert!(go.env.contains(&("GOPROXY", "off".into())));
     }
 }

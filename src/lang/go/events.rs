@@ -54,7 +54,10 @@ pub(super) struct Report {
 pub(super) fn read(stdout: &str, stderr: &str) -> Report {
     let mut report = Report::default();
     // Lines that are no JSON say that a package was not built.
-    for line in stdout.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+    for line in stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Line>(line).ok())
+    {
         if line.package.is_empty() {
             report.errors += &line.output;
             continue;
@@ -71,7 +74,10 @@ pub(super) fn read(stdout: &str, stderr: &str) -> Report {
             package.result = result.or(package.result);
             continue;
         }
-        let at = package.tests.iter().position(|(name, _)| *name == line.test);
+        let at = package
+            .tests
+            .iter()
+            .position(|(name, _)| *name == line.test);
         let at = at.unwrap_or_else(|| {
             package.tests.push((line.test, Test::default()));
             package.tests.len() - 1
@@ -124,7 +130,9 @@ impl Test {
     pub fn message(&self) -> String {
         let lines = self.output.lines().map(str::trim);
         let lines: Vec<&str> = lines
-            .filter(|line| !line.is_empty() && !line.starts_with("=== ") && !line.starts_with("--- "))
+            .filter(|line| {
+                !line.is_empty() && !line.starts_with("=== ") && !line.starts_with("--- ")
+            })
             .collect();
         let panic = lines.iter().position(|line| line.starts_with("panic: "));
         match panic {
@@ -192,18 +200,30 @@ mod tests {
     fn tests_and_packages_are_read() {
         let report = read(STDOUT, STDERR);
         let tiny = &report.packages["example.org/tiny"];
-        let found: Vec<_> = tiny.tests.iter().map(|(name, test)| (name.as_str(), test.result)).collect();
+        let found: Vec<_> = tiny
+            .tests
+            .iter()
+            .map(|(name, test)| (name.as_str(), test.result))
+            .collect();
         let failed = Some(TestResult::Failed);
         assert_eq!(
             found,
-            [("TestA", failed), ("TestA/b", failed), ("TestP", failed), ("TestH", None)]
+            [
+                ("TestA", failed),
+                ("TestA/b", failed),
+                ("TestP", failed),
+                ("TestH", None)
+            ]
         );
         assert_eq!(tiny.tests[1].1.ms, 250);
         assert_eq!(tiny.tests[1].1.message(), "a_test.go:7: got 3,\nwant 4");
         assert_eq!(tiny.tests[0].1.message(), "a test inside it failed");
         assert_eq!(tiny.tests[2].1.message(), "panic: no [recovered]");
         assert_eq!(tiny.unfinished(), ["TestH"]);
-        assert_eq!(report.packages["example.org/tiny/none"].result, Some(TestResult::Skipped));
+        assert_eq!(
+            report.packages["example.org/tiny/none"].result,
+            Some(TestResult::Skipped)
+        );
         assert!(!report.packages.contains_key("example.org/tiny/broken"));
         let own = errors_of(&report.errors, "example.org/tiny/broken");
         assert_eq!(own, ["broken/b_test.go:5:28: undefined: gone"]);
@@ -225,7 +245,10 @@ mod tests {
 "##;
         let report = read(text, "");
         assert_eq!(report.packages["e/b"].result, None);
-        assert_eq!(errors_of(&report.errors, "e/b"), ["b/b_test.go:5:28: undefined: gone"]);
+        assert_eq!(
+            errors_of(&report.errors, "e/b"),
+            ["b/b_test.go:5:28: undefined: gone"]
+        );
         assert_eq!(report.packages["e/h"].unfinished(), ["TestH"]);
     }
 }

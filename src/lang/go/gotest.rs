@@ -8,7 +8,7 @@ use super::package::{
 };
 use super::{Go, Language};
 use crate::lang::bundle::{Part, Placed, bundle, parts};
-use crate::lang::runner::error_outcome;
+use crate::lang::runner::{error_outcome, mark_slow, slow};
 use crate::lang::seed::Seed;
 use crate::lang::{
     Consolidated, LangError, Ran, Runner, RunnerLimits, SourceKind, TestRole, TestSource, end_of,
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 pub const GO_SUITE_FILE: &str = "current_issue_tests.go.txt";
 /// Where a source stands that has no place of its own, in its package's folder.
 const NEW_FILE: &str = "current_issue_test.go";
+/// The build cache's name in a private folder.
+const CACHE: &str = "cache";
 /// The outcome of a module of which nothing builds.
 const BUILD_ID: &str = "go.mod";
 
@@ -82,27 +84,27 @@ impl GoRunner {
         })
     }
 
-    /// Does something with a private folder whose cache is the seed's.
+    /// Does something with a private folder whose cache is the seed's. Only a run of
+    /// tests leaves a seed: the first is the base's.
     fn with_session<T>(
         &self,
         dir: &Path,
         act: impl FnOnce(&Session<'_>) -> Result<T, LangError>,
     ) -> Result<T, LangError> {
-        let dir = dir.canonicalize().map_err(|source| LangError::io("find", dir, source))?;
+        let dir = dir
+            .canonicalize()
+            .map_err(|source| LangError::io("find", dir, source))?;
         let private = private_dir(&dir)?;
-        let cache = private.path().join("cache");
-        self.seed.plant(&cache)?;
+        self.seed.plant(&private.path().join(CACHE))?;
         let temporary = private.path().join("tmp");
         std::fs::create_dir_all(&temporary).map_err(|e| LangError::io("make", &temporary, e))?;
         let seconds = self.limits.run_s_max + BUILD_S_MAX;
-        let done = act(&Session {
+        act(&Session {
             runner: self,
             dir: &dir,
             private: private.path(),
             deadline: Instant::now() + Duration::from_secs(seconds),
-        })?;
-        self.seed.keep(&cache)?;
-        Ok(done)
+        })
     }
 }
 
@@ -116,7 +118,7 @@ impl Session<'_> {
         let place = |name: &str| self.private.join(name);
         let (out, err) = (place("stdout"), place("stderr"));
         let [cache, temporary, shown_out, shown_err] = [
-            format!("GOCACHE={}", place("cache").display()),
+            format!("GOCACHE={}", place(CACHE).display()),
             format!("GOTMPDIR={}", place("tmp").display()),
             out.display().to_string(),
             err.display().to_string(),
@@ -126,9 +128,14 @@ impl Session<'_> {
             argv.push("CGO_ENABLED=0");
         }
         let folder = if folder.is_empty() { "." } else { folder };
-        argv.extend(["sh", "-c", IN_FOLDER, "sh", folder, &shown_out, &shown_err, "go"]);
+        argv.extend([
+            "sh", "-c", IN_FOLDER, "sh", folder, &shown_out, &shown_err, "go",
+        ]);
         argv.extend(arguments);
-        let seconds = self.deadline.saturating_duration_since(Instant::now()).as_secs();
+        let seconds = self
+            .deadline
+            .saturating_duration_since(Instant::now())
+            .as_secs();
         let limits = self.runner.limits.wall(seconds);
         let output = self.runner.sandbox.run(self.dir, &argv, &limits)?;
         let text = |path: &Path| {
@@ -185,6 +192,7 @@ impl Session<'_> {
                         test.id = id_of(&files, &import, &test.id);
                         test
                     }));
+                    mark_slow(&mut outcomes, self.runner.limits.test_s_max);
                 }
                 None => {
                     let why = why_not_built(&report, &import, &output);
@@ -228,7 +236,6 @@ impl Session<'_> {
             let (_, mut report) = self.test(&[folder], &rest, seconds)?;
             package = report.packages.remove(import).unwrap_or_default();
         }
-        self.mark_slow(&mut known);
         Ok(known)
     }
 
@@ -255,17 +262,6 @@ impl Session<'_> {
             known.push(error_outcome(name, why, output.wall_ms));
         }
         Ok(())
-    }
-
-    /// A test that took longer than it may came to no result in time.
-    fn mark_slow(&self, tests: &mut [TestOutcome]) {
-        let seconds = self.runner.limits.test_s_max;
-        for test in tests {
-            if test.ms > 1_000 * seconds && test.result != TestResult::Error {
-                test.result = TestResult::Error;
-                test.message = slow(seconds);
-            }
-        }
     }
 
     /// Runs the suite's sources, each at its path and by itself.
@@ -321,7 +317,10 @@ impl Session<'_> {
         let modules = modules(&list_files(self.dir)?);
         let mut by_module: BTreeMap<String, BTreeSet<Folder>> = BTreeMap::new();
         for folder in files.iter().filter_map(|file| Folder::of(file, &modules)) {
-            by_module.entry(folder.module.clone()).or_default().insert(folder);
+            by_module
+                .entry(folder.module.clone())
+                .or_default()
+                .insert(folder);
         }
         let mut faults = Vec::new();
         for (module, folders) in by_module {
@@ -332,10 +331,16 @@ impl Session<'_> {
             for file in files {
                 let inside = match module.as_str() {
                     "" => Some(file.as_str()),
-                    module => file.strip_prefix(module).and_then(|rest| rest.strip_prefix('/')),
+                    module => file
+                        .strip_prefix(module)
+                        .and_then(|rest| rest.strip_prefix('/')),
                 };
                 let mut lines = stderr.lines().filter_map(|line| place_of(line, inside?));
-                faults.extend(lines.next().map(|fault| format!("{file} does not compile: {fault}")));
+                faults.extend(
+                    lines
+                        .next()
+                        .map(|fault| format!("{file} does not compile: {fault}")),
+                );
             }
         }
         Ok(faults)
@@ -360,14 +365,12 @@ fn take(package: &Package, known: &mut Vec<TestOutcome>) {
     }
 }
 
-fn slow(seconds: u64) -> String {
-    format!("took longer than {seconds} s")
-}
-
 /// `file::test` where the file can be told, else `package::test`.
 fn id_of(files: &BTreeMap<String, Vec<String>>, import: &str, name: &str) -> String {
     let function = top(name);
-    let mut holding = files.iter().filter(|(_, tests)| tests.iter().any(|test| test == function));
+    let mut holding = files
+        .iter()
+        .filter(|(_, tests)| tests.iter().any(|test| test == function));
     let place = holding.next().map_or(import, |(path, _)| path);
     format!("{place}::{name}")
 }
@@ -389,12 +392,15 @@ fn place_of(line: &str, file: &str) -> Option<String> {
     let (number, rest) = rest.split_once(':')?;
     let (_, said) = rest.split_once(": ")?;
     number.parse::<u32>().ok()?;
-    (!said.contains("module") && !said.contains("is not in ")).then(|| format!("line {number}: {said}"))
+    (!said.contains("module") && !said.contains("is not in "))
+        .then(|| format!("line {number}: {said}"))
 }
 
 /// Without a C compiler the go command must not look for one.
 fn has_c_compiler() -> bool {
-    ["gcc", "cc", "clang"].iter().any(|name| Path::new("/usr/bin").join(name).exists())
+    ["gcc", "cc", "clang"]
+        .iter()
+        .any(|name| Path::new("/usr/bin").join(name).exists())
 }
 
 fn fault_of(source: &TestSource) -> Option<String> {
@@ -404,7 +410,9 @@ fn fault_of(source: &TestSource) -> Option<String> {
     if let Some(fault) = Go.syntax().and_then(|syntax| syntax.fault(&source.text)) {
         return Some(format!("does not parse: {fault}"));
     }
-    tests_of(&source.text).is_empty().then(|| "holds no test".to_owned())
+    tests_of(&source.text)
+        .is_empty()
+        .then(|| "holds no test".to_owned())
 }
 
 impl Runner for GoRunner {
@@ -434,9 +442,7 @@ impl Runner for GoRunner {
 
     /// Test files of the repository's modules, but for those that the go command ignores.
     fn targets(&self, files: &[String]) -> Vec<String> {
-        let is_own = |path: &&String| {
-            self.is_test_file(path) && !path.split('/').any(is_ignored)
-        };
+        let is_own = |path: &&String| self.is_test_file(path) && !path.split('/').any(is_ignored);
         files.iter().filter(is_own).cloned().collect()
     }
 
@@ -479,7 +485,8 @@ impl Runner for GoRunner {
             let mut ran = Ran::default();
             let modules = modules(&list_files(session.dir)?);
             let own = targets.iter().filter(|path| *path != GO_SUITE_FILE);
-            let folders: BTreeSet<Folder> = own.filter_map(|path| Folder::of(path, &modules)).collect();
+            let folders: BTreeSet<Folder> =
+                own.filter_map(|path| Folder::of(path, &modules)).collect();
             for module in &modules {
                 let of_module = folders.iter().filter(|folder| folder.module == *module);
                 let requests = of_module.map(|folder| Request {
@@ -488,17 +495,22 @@ impl Runner for GoRunner {
                 });
                 let requests: Vec<Request<'_>> = requests.collect();
                 let (tests, n_built) = session.run_module(&requests)?;
-                if n_built == 0 && let Some(test) = tests.first() {
+                if n_built == 0
+                    && let Some(test) = tests.first()
+                {
                     let why = format!("the module does not build: {}", test.message);
-                    ran.tests.push(error_outcome(BUILD_ID, why.clone(), test.ms));
+                    ran.tests
+                        .push(error_outcome(BUILD_ID, why.clone(), test.ms));
                     ran.fault = Some(why);
                 }
                 ran.tests.extend(tests);
             }
             if targets.iter().any(|path| path == GO_SUITE_FILE) {
                 let suite = std::fs::read_to_string(session.dir.join(GO_SUITE_FILE));
-                ran.tests.extend(session.run_parts(&suite.unwrap_or_default())?);
+                ran.tests
+                    .extend(session.run_parts(&suite.unwrap_or_default())?);
             }
+            self.seed.keep(&session.private.join(CACHE))?;
             Ok(ran)
         })
     }
@@ -523,16 +535,25 @@ mod tests {
             place("quiet/quiet.go:3:23: undefined: x").as_deref(),
             Some("line 3: undefined: x")
         );
-        assert_eq!(place("./quiet/quiet.go:3:1: no").as_deref(), Some("line 3: no"));
+        assert_eq!(
+            place("./quiet/quiet.go:3:1: no").as_deref(),
+            Some("line 3: no")
+        );
         assert_eq!(place("other/quiet.go:3:23: undefined: x"), None);
-        assert_eq!(place("quiet/quiet.go:3:2: no required module provides package y"), None);
+        assert_eq!(
+            place("quiet/quiet.go:3:2: no required module provides package y"),
+            None
+        );
         assert_eq!(place("# example.org/quiet"), None);
     }
 
     #[test]
     fn a_test_is_named_by_its_file() {
         let files = BTreeMap::from([("a/x_test.go".to_owned(), vec!["TestA".to_owned()])]);
-        assert_eq!(id_of(&files, "e.org/a", "TestA/sub/b"), "a/x_test.go::TestA/sub/b");
+        assert_eq!(
+            id_of(&files, "e.org/a", "TestA/sub/b"),
+            "a/x_test.go::TestA/sub/b"
+        );
         assert_eq!(id_of(&files, "e.org/a", "TestB"), "e.org/a::TestB");
     }
 }

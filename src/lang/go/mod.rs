@@ -98,7 +98,9 @@ impl Language for Go {
     }
 
     fn is_project(&self, files: &[String]) -> bool {
-        files.iter().any(|path| path == "go.mod" || path == "go.work")
+        files
+            .iter()
+            .any(|path| path == "go.mod" || path == "go.work")
     }
 
     fn runner<'a>(

@@ -23,7 +23,10 @@ impl Folder {
             let rest = folder.strip_prefix(module.as_str());
             module.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let module = modules.iter().filter(holds).max_by_key(|module| module.len())?;
+        let module = modules
+            .iter()
+            .filter(holds)
+            .max_by_key(|module| module.len())?;
         let path = folder[module.len()..].trim_start_matches('/');
         Some(Self {
             module: module.clone(),
@@ -39,7 +42,11 @@ impl Folder {
     /// The folder relative to the repository's root, for a path in it: `quiet/`.
     pub fn prefix(&self) -> String {
         let parts = [self.module.as_str(), self.path.as_str()];
-        parts.iter().filter(|part| !part.is_empty()).map(|part| format!("{part}/")).collect()
+        parts
+            .iter()
+            .filter(|part| !part.is_empty())
+            .map(|part| format!("{part}/"))
+            .collect()
     }
 
     /// By which others import it, given its module's path.
@@ -57,7 +64,10 @@ pub(super) fn modules(files: &[String]) -> BTreeSet<String> {
         "go.mod" => Some(""),
         path => path.strip_suffix("/go.mod"),
     });
-    manifests.filter(|folder| !folder.split('/').any(is_ignored)).map(str::to_owned).collect()
+    manifests
+        .filter(|folder| !folder.split('/').any(is_ignored))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// True for a folder that the go command does not look into, or that is another's.
@@ -77,8 +87,12 @@ pub(super) fn module_path(dir: &Path) -> Option<String> {
 /// The top-level tests of a file: what `go test` would call.
 pub(super) fn tests_of(text: &str) -> Vec<&str> {
     let functions = text.lines().filter_map(|line| line.strip_prefix("func "));
-    let names = functions.filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.trim());
-    names.filter(|name| *name != "TestMain" && is_test_name(name)).collect()
+    let names = functions
+        .filter_map(|rest| rest.split_once('('))
+        .map(|(name, _)| name.trim());
+    names
+        .filter(|name| *name != "TestMain" && is_test_name(name))
+        .collect()
 }
 
 fn is_test_name(name: &str) -> bool {
@@ -91,14 +105,20 @@ fn is_test_name(name: &str) -> bool {
 /// The test files of a folder of `dir`, each with its tests.
 pub(super) fn test_files(dir: &Path, folder: &Folder) -> BTreeMap<String, Vec<String>> {
     let prefix = folder.prefix();
-    let entries = std::fs::read_dir(dir.join(&prefix)).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(dir.join(&prefix))
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut found = BTreeMap::new();
     for entry in entries {
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         if Go.test_role(&path) == TestRole::Target
             && let Ok(text) = std::fs::read_to_string(entry.path())
         {
-            found.insert(path, tests_of(&text).into_iter().map(str::to_owned).collect());
+            found.insert(
+                path,
+                tests_of(&text).into_iter().map(str::to_owned).collect(),
+            );
         }
     }
     found
@@ -106,8 +126,13 @@ pub(super) fn test_files(dir: &Path, folder: &Folder) -> BTreeMap<String, Vec<St
 
 /// The package that a file says it belongs to.
 pub(super) fn package_of(text: &str) -> Option<&str> {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("package "));
-    lines.next()?.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("package "));
+    lines
+        .next()?
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()
 }
 
 /// The folder of `dir`, relative to it and with a `/` at its end, that holds a package:
@@ -122,7 +147,8 @@ pub(super) fn folder_of_package(dir: &Path, package: &str) -> Result<String, Lan
         package_of(&text) == Some(tested)
     });
     Ok(found.map_or(String::new(), |path| {
-        path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"))
+        path.rsplit_once('/')
+            .map_or(String::new(), |(folder, _)| format!("{folder}/"))
     }))
 }
 
@@ -132,13 +158,22 @@ mod tests {
 
     #[test]
     fn files_belong_to_the_innermost_module() {
-        let files = ["go.mod", "a/b/x.go", "tools/go.mod", "tools/y.go", "testdata/go.mod"];
+        let files = [
+            "go.mod",
+            "a/b/x.go",
+            "tools/go.mod",
+            "tools/y.go",
+            "testdata/go.mod",
+        ];
         let modules = modules(&files.map(str::to_owned));
         assert_eq!(modules, BTreeSet::from(["".to_owned(), "tools".to_owned()]));
         let folder = |file| Folder::of(file, &modules).unwrap();
         let (a, tools) = (folder("a/b/x_test.go"), folder("tools/y.go"));
         assert_eq!((a.argument(), a.prefix()), ("./a/b".into(), "a/b/".into()));
-        assert_eq!((tools.argument(), tools.prefix()), ("./".into(), "tools/".into()));
+        assert_eq!(
+            (tools.argument(), tools.prefix()),
+            ("./".into(), "tools/".into())
+        );
         assert_eq!(a.import_path("e.org/m"), "e.org/m/a/b");
         assert_eq!(folder("toolshed/x.go").module, "");
         assert_eq!(folder("x.go").prefix(), "");
@@ -165,7 +200,10 @@ mod tests {
         write("vendor/price/a.go", "package price\n");
         let found = |package| folder_of_package(dir.path(), package).unwrap();
         assert_eq!(found("cart_test"), "cart/");
-        assert_eq!((found("price"), found("main")), (String::new(), String::new()));
+        assert_eq!(
+            (found("price"), found("main")),
+            (String::new(), String::new())
+        );
         assert_eq!(module_path(dir.path()).as_deref(), Some("example.org/shop"));
     }
 }
