@@ -1,9 +1,12 @@
 //! Go: tests by `go test`.
+mod build;
 mod events;
 mod gotest;
 mod package;
+mod session;
+mod suite;
 
-pub use gotest::GO_SUITE_FILE;
+pub use suite::GO_SUITE_FILE;
 
 use super::syntax::text_of;
 use super::{

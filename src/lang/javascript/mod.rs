@@ -2,8 +2,10 @@
 mod kind;
 mod reports;
 mod runner;
+mod session;
+mod suite;
 
-pub use runner::JAVASCRIPT_SUITE_FILE;
+pub use suite::JAVASCRIPT_SUITE_FILE;
 
 use super::syntax::text_of;
 use super::{
