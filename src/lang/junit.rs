@@ -24,9 +24,13 @@ pub fn count(tests: &[TestOutcome]) -> SuiteCounts {
 pub(crate) struct Case {
     pub classname: String,
     pub name: String,
+    /// Names of the suites that it stands in, the outermost first.
+    pub suites: Vec<String>,
     pub file: String,
     seconds: f64,
     result: Option<TestResult>,
+    /// Marked as not done yet: whatever it says, it does not count.
+    is_todo: bool,
     /// The failure's type.
     pub kind: String,
     pub message: String,
@@ -86,13 +90,24 @@ pub(crate) fn parse(xml: &str, style: &dyn JunitStyle) -> Option<Vec<TestOutcome
     let mut reader = Reader::from_str(xml);
     let mut outcomes: Vec<TestOutcome> = Vec::new();
     let mut case: Option<Case> = None;
+    let mut suites: Vec<String> = Vec::new();
     let mut in_detail = false;
-    let mut closed = false;
+    // Suites that are open, `testsuites` included; `None` before the first.
+    let mut n_open: Option<usize> = None;
     loop {
         match reader.read_event().ok()? {
-            Event::Start(tag) if tag.name().as_ref() == "testcase" => case = Some(open(&tag)?),
+            Event::Start(tag) if tag.name().as_ref() == "testsuites" => {
+                n_open = Some(n_open.unwrap_or(0) + 1);
+            }
+            Event::Start(tag) if tag.name().as_ref() == "testsuite" => {
+                n_open = Some(n_open.unwrap_or(0) + 1);
+                suites.push(attribute(&tag, "name")?);
+            }
+            Event::Start(tag) if tag.name().as_ref() == "testcase" => {
+                case = Some(open(&tag, &suites)?);
+            }
             Event::Empty(tag) if tag.name().as_ref() == "testcase" => {
-                push(&mut outcomes, open(&tag)?.finish(style));
+                push(&mut outcomes, open(&tag, &suites)?.finish(style));
             }
             Event::Start(tag) if case.is_some() => in_detail = case.as_mut()?.detail(&tag)?,
             Event::Empty(tag) if case.is_some() => {
@@ -113,18 +128,25 @@ pub(crate) fn parse(xml: &str, style: &dyn JunitStyle) -> Option<Vec<TestOutcome
             }
             Event::End(tag) => match tag.name().as_ref() {
                 "testcase" => push(&mut outcomes, case.take()?.finish(style)),
-                "testsuites" | "testsuite" => closed = true,
+                "testsuites" => n_open = Some(n_open?.checked_sub(1)?),
+                "testsuite" => {
+                    n_open = Some(n_open?.checked_sub(1)?);
+                    suites.pop();
+                }
                 _ => in_detail = false,
             },
-            Event::Empty(tag) if tag.name().as_ref() == "testsuite" => closed = true,
-            Event::Eof => return closed.then_some(outcomes),
+            Event::Empty(tag) if tag.name().as_ref().starts_with("testsuite") => {
+                n_open = Some(n_open.unwrap_or(0));
+            }
+            Event::Eof => return (n_open == Some(0)).then_some(outcomes),
             _ => {}
         }
     }
 }
 
-fn open(tag: &BytesStart<'_>) -> Option<Case> {
+fn open(tag: &BytesStart<'_>, suites: &[String]) -> Option<Case> {
     Some(Case {
+        suites: suites.to_vec(),
         classname: attribute(tag, "classname")?,
         name: attribute(tag, "name")?,
         file: attribute(tag, "file")?,
@@ -179,13 +201,17 @@ impl Case {
         };
         self.result = Some(result);
         self.kind = attribute(tag, "type")?;
+        self.is_todo |= self.kind == "todo";
         self.message = attribute(tag, "message")?;
         Some(true)
     }
 
     fn finish(self, style: &dyn JunitStyle) -> TestOutcome {
         let id = style.id(&self);
-        let mut result = self.result.unwrap_or(TestResult::Passed);
+        let mut result = match self.is_todo {
+            true => TestResult::Skipped,
+            false => self.result.unwrap_or(TestResult::Passed),
+        };
         let mut message = String::new();
         if matches!(result, TestResult::Failed | TestResult::Error) {
             if style.has_no_result(&self) {

@@ -6,6 +6,7 @@
 //! ([`Syntax`]); what no language claims is plain text, which can be viewed,
 //! searched, and edited by lines and hunks.
 mod block;
+mod bundle;
 mod error;
 mod files;
 mod go;
@@ -18,6 +19,7 @@ mod private;
 mod python;
 mod runner;
 mod rust;
+mod seed;
 mod suite;
 mod symbol;
 mod syntax;
@@ -26,6 +28,8 @@ mod text;
 pub(crate) use block::{dedent, indented, line_starts};
 pub use error::LangError;
 pub use files::{is_skipped, list_files};
+pub use go::GO_SUITE_FILE;
+pub use javascript::JAVASCRIPT_SUITE_FILE;
 pub use junit::{count, parse_generic};
 pub use merge::{Merged, replace_symbol};
 pub use nearest::{nearest_names, nearest_place};

@@ -166,6 +166,19 @@ pub(crate) fn error_outcome(id: &str, message: String, ms: u64) -> TestOutcome {
     }
 }
 
+/// Makes errors of tests that took longer than they may: they came to no result in time.
+pub(super) fn mark_slow(tests: &mut [TestOutcome], test_s_max: u64) {
+    let is_slow = |test: &&mut TestOutcome| test.ms > 1_000 * test_s_max && !is_container(&test.id);
+    for test in tests.iter_mut().filter(is_slow) {
+        test.result = TestResult::Error;
+        test.message = slow(test_s_max);
+    }
+}
+
+pub(super) fn slow(seconds: u64) -> String {
+    format!("took longer than {seconds} s")
+}
+
 /// How a command ended, as the rest of a sentence.
 pub fn end_of(output: &CommandOutput) -> String {
     let end = match output.end {

@@ -36,6 +36,9 @@ pub struct TestSource {
     /// One clause for a person: `branch 2's test_repro.py`.
     pub origin: String,
     pub kind: SourceKind,
+    /// Where its author put it, relative to the repository's root; `None` for one that
+    /// has no place of its own.
+    pub path: Option<String>,
     /// Source code; what does not parse is dropped and named.
     pub text: String,
 }

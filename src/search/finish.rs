@@ -118,6 +118,7 @@ impl Controller<'_> {
             sources.push(TestSource {
                 origin: format!("branch {branch}'s {file}"),
                 kind: SourceKind::Written,
+                path: Some(file.clone()),
                 text,
             });
         }

@@ -53,6 +53,7 @@ pub fn augment(
         Ok(Ok(text)) => Ok(Ok(TestSource {
             origin: request.origin.clone(),
             kind: SourceKind::Written,
+            path: None,
             text,
         })),
         Ok(Err(why)) => Ok(Err(dropped(why))),

@@ -1,7 +1,8 @@
-//! What a sandbox shows beside the interpreter, and Rust's toolchain as that.
+//! What a sandbox shows beside the interpreter: the toolchains of Rust, Go and Node.
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Paths and variables that commands need of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +88,102 @@ impl Toolchain {
             env,
         })
     }
+
+    /// Go's: its own tree and the modules that it has fetched, by `go env` of the `go`
+    /// on the `PATH`. Inside nothing is fetched and no other toolchain is taken.
+    ///
+    /// The error is a sentence that says what is missing and what to do.
+    pub fn go() -> Result<Self, String> {
+        Self::go_at(&std::env::var_os("PATH").unwrap_or_default())
+    }
+
+    fn go_at(path: &OsStr) -> Result<Self, String> {
+        let missing = "the repository is a Go module and go was not found: install it \
+                       (scripts/setup --languages) or give a command of your own with --test-cmd";
+        let go = program("go", path).ok_or_else(|| missing.to_owned())?;
+        let said = output_of(&go, &["env", "GOROOT", "GOMODCACHE"])
+            .ok_or_else(|| format!("{} does not start: `go env` fails", go.display()))?;
+        let mut lines = said.lines().map(PathBuf::from);
+        let (root, modules) = (lines.next().unwrap_or_default(), lines.next());
+        let mut roots = vec![root.clone()];
+        let fixed = [
+            ("GOPROXY", "off"),
+            ("GOTOOLCHAIN", "local"),
+            ("GOENV", "off"),
+            ("GOTELEMETRY", "off"),
+        ];
+        let mut env: Vec<_> = fixed.map(|(name, set)| (name, PathBuf::from(set))).into();
+        if let Some(modules) = modules.filter(|dir| dir.is_dir()) {
+            env.push(("GOMODCACHE", modules.clone()));
+            roots.push(modules);
+        }
+        Ok(Self {
+            roots,
+            bin: vec![root.join("bin")],
+            env,
+        })
+    }
+
+    /// Node's: the program that `node` on the `PATH` is, and what was installed with it.
+    /// A project's own packages are in its workspace.
+    ///
+    /// The error is a sentence that says what is missing and what to do.
+    pub fn node() -> Result<Self, String> {
+        Self::node_at(&std::env::var_os("PATH").unwrap_or_default())
+    }
+
+    fn node_at(path: &OsStr) -> Result<Self, String> {
+        let missing = "the repository is a JavaScript package and node was not found: install it \
+                       (scripts/setup --languages) or give a command of your own with --test-cmd";
+        let node = program("node", path).ok_or_else(|| missing.to_owned())?;
+        let line = "console.log(process.execPath + '\\n' + process.versions.node)";
+        let said = output_of(&node, &["-e", line])
+            .ok_or_else(|| format!("{} does not start: `node -e` fails", node.display()))?;
+        let (place, version) = said.trim().split_once('\n').unwrap_or((said.trim(), ""));
+        let mut numbers = version.split('.').map_while(|n| n.parse().ok());
+        let version_is = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if version_is < NODE_MIN {
+            let (major, minor) = NODE_MIN;
+            return Err(format!(
+                "node is {version} and has to be {major}.{minor} or newer to run tests: install a \
+                 newer one, or give a command of your own with --test-cmd"
+            ));
+        }
+        let bin = Path::new(place)
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .to_owned();
+        // `PREFIX/bin/node` has npm and its like in `PREFIX/lib/node_modules`, to which
+        // links in `bin` lead. A program that stands alone is shown alone.
+        let packages = bin.join("../lib/node_modules").canonicalize();
+        let roots = match packages {
+            Ok(packages) => vec![bin.clone(), packages],
+            Err(_) => vec![PathBuf::from(place)],
+        };
+        Ok(Self {
+            roots,
+            bin: vec![bin],
+            env: Vec::new(),
+        })
+    }
+}
+
+/// The first Node whose `node --test` writes JUnit XML.
+const NODE_MIN: (u32, u32) = (20, 9);
+
+/// A program on a search path.
+fn program(name: &str, path: &OsStr) -> Option<PathBuf> {
+    let mut places = std::env::split_paths(path).filter(|dir| dir.is_absolute());
+    places.find_map(|dir| Some(dir.join(name)).filter(|file| file.is_file()))
+}
+
+/// What a program of the user's own prints, run where no project's settings apply.
+fn output_of(program: &Path, args: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(args).current_dir("/").stdin(Stdio::null());
+    let output = command.env("GOTOOLCHAIN", "local").output().ok()?;
+    let text = output.status.success().then_some(output.stdout)?;
+    String::from_utf8(text).ok()
 }
 
 #[cfg(test)]
@@ -122,5 +219,40 @@ mod tests {
         assert_eq!(found.bin, [home.path().join("bin")]);
         let shown = ["bin", "bin/cargo-nextest", "config.toml", "registry"];
         assert_eq!(found.roots, shown.map(|part| home.path().join(part)));
+    }
+
+    /// A program of this name that prints `said`.
+    fn program_that_prints(dir: &Path, name: &str, said: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let file = dir.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\nprintf '{said}'\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_missing_or_old_tool_of_another_language_is_told_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().as_os_str();
+        program_that_prints(dir.path(), "other", "");
+        let none = [Toolchain::go_at(path), Toolchain::node_at(path)].map(Result::unwrap_err);
+        for said in none {
+            assert!(said.contains("scripts/setup --languages"), "{said}");
+            assert!(!said.contains('\n') && !said.contains("  "), "{said}");
+        }
+        program_that_prints(dir.path(), "node", "/x/bin/node\\n18.20.4\\n");
+        let old = Toolchain::node_at(path).unwrap_err();
+        assert!(
+            old.starts_with("node is 18.20.4 and has to be 20.9"),
+            "{old}"
+        );
+        program_that_prints(dir.path(), "node", "/x/bin/node\\n20.9.0\\n");
+        assert_eq!(Toolchain::node_at(path).unwrap().bin, [Path::new("/x/bin")]);
+        program_that_prints(dir.path(), "go", "/x/go\\n/nowhere\\n");
+        let go = Toolchain::go_at(path).unwrap();
+        assert_eq!(
+            (go.bin, go.roots),
+            (vec!["/x/go/bin".into()], vec!["/x/go".into()])
+        );
+        assert!(go.env.contains(&("GOPROXY", "off".into())));
     }
 }

@@ -1,9 +1,11 @@
-//! Verification with real pytest and cargo-nextest in the real sandbox.
+//! Verification with real runners of tests in the real sandbox.
 mod augment;
 mod comparison;
 mod evaluate;
+mod go;
 mod judge;
 mod nextest;
+mod node;
 mod runner;
 mod suite;
 mod support;

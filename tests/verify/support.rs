@@ -76,8 +76,32 @@ pub fn source(origin: &str, text: &str) -> TestSource {
     TestSource {
         origin: origin.to_owned(),
         kind: SourceKind::Written,
+        path: None,
         text: text.to_owned(),
     }
+}
+
+/// A source that its author put at a path.
+pub fn source_at(path: Option<&str>, text: &str) -> TestSource {
+    TestSource {
+        path: path.map(str::to_owned),
+        ..source(path.unwrap_or("new"), text)
+    }
+}
+
+/// Whether a program is on the `PATH`. A test that needs it is passed over without it;
+/// where `CI` is set it fails.
+pub fn has_tool(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    assert!(
+        is_there || std::env::var_os("CI").is_none(),
+        "{program} was not found: run scripts/setup --languages"
+    );
+    if !is_there {
+        eprintln!("passed over: there is no {program}");
+    }
+    is_there
 }
 
 /// Paths with their texts.

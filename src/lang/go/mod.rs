@@ -1,6 +1,20 @@
-//! Go.
+//! Go: tests by `go test`.
+mod build;
+mod events;
+mod gotest;
+mod package;
+mod session;
+mod suite;
+
+pub use suite::GO_SUITE_FILE;
+
 use super::syntax::text_of;
-use super::{Definition, Example, Language, SymbolKind, Syntax, TestCommands, TestRole};
+use super::{
+    Definition, Example, LangError, Language, Runner, RunnerLimits, SymbolKind, Syntax,
+    TestCommands, TestRole,
+};
+use crate::workspace::Sandbox;
+use gotest::GoRunner;
 use tree_sitter::Node;
 
 static SYNTAX: Syntax = Syntax {
@@ -84,6 +98,21 @@ impl Language for Go {
             failed: &[1],
             missing: "go: not found",
         }
+    }
+
+    fn is_project(&self, files: &[String]) -> bool {
+        files
+            .iter()
+            .any(|path| path == "go.mod" || path == "go.work")
+    }
+
+    fn runner<'a>(
+        &self,
+        sandbox: &'a Sandbox,
+        limits: RunnerLimits,
+        _files: &[String],
+    ) -> Result<Option<Box<dyn Runner + 'a>>, LangError> {
+        Ok(Some(Box::new(GoRunner::new(sandbox, limits)?)))
     }
 
     fn example(&self) -> Example {

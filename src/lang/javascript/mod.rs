@@ -1,6 +1,20 @@
-//! JavaScript and TypeScript.
+//! JavaScript and TypeScript: tests by `node --test`, vitest or jest.
+mod kind;
+mod reports;
+mod runner;
+mod session;
+mod suite;
+
+pub use suite::JAVASCRIPT_SUITE_FILE;
+
 use super::syntax::text_of;
-use super::{Definition, Example, Language, SymbolKind, Syntax, TestCommands, TestRole};
+use super::{
+    Definition, Example, LangError, Language, Runner, RunnerLimits, SymbolKind, Syntax,
+    TestCommands, TestRole,
+};
+use crate::workspace::Sandbox;
+use kind::Kind;
+use runner::NodeRunner;
 use tree_sitter::Node;
 use tree_sitter_language::LanguageFn;
 
@@ -127,6 +141,15 @@ const TYPED_EXAMPLE: Example = Example {
     code: "export function area(width: number, height: number): number {\n  return width * height;\n}",
 };
 
+/// True for a file of one of them.
+fn owns_some(path: &str) -> bool {
+    let languages = [&JAVASCRIPT, &TYPESCRIPT, &TSX];
+    languages.iter().any(|language| language.owns(path))
+}
+
+/// Files that steer vitest and jest alone, up to their endings.
+const CONFIGS: [&str; 3] = ["vitest.config", "vitest.workspace", "jest.config"];
+
 impl Language for JavaScript {
     fn name(&self) -> &'static str {
         self.name
@@ -162,6 +185,9 @@ impl Language for JavaScript {
             return TestRole::None;
         };
         let stem = name.strip_suffix(ending).unwrap_or(name);
+        if CONFIGS.contains(&stem) {
+            return TestRole::Config;
+        }
         let marks = [".test", ".spec", "-test", "_test"];
         let is_named = marks.iter().any(|mark| stem.ends_with(mark))
             || stem.starts_with("test-")
@@ -194,6 +220,22 @@ impl Language for JavaScript {
             failed: &[1],
             missing: "Missing script",
         }
+    }
+
+    fn is_project(&self, files: &[String]) -> bool {
+        Kind::of(files).is_some()
+    }
+
+    fn runner<'a>(
+        &self,
+        sandbox: &'a Sandbox,
+        limits: RunnerLimits,
+        files: &[String],
+    ) -> Result<Option<Box<dyn Runner + 'a>>, LangError> {
+        let Some(kind) = Kind::of(files) else {
+            return Ok(None);
+        };
+        Ok(Some(Box::new(NodeRunner::new(sandbox, limits, kind)?)))
     }
 
     fn example(&self) -> Example {

@@ -53,6 +53,7 @@ pub fn issue_examples(
             Kind::Stated => SourceKind::IssueStated,
             Kind::Shown => SourceKind::IssueShown,
         },
+        path: None,
         text: example.text,
     });
     let dropped = reply.dropped.into_iter().map(|(snippet, why)| Dropped {

@@ -170,6 +170,7 @@ impl Runner for PytestRunner<'_> {
         let source = TestSource {
             origin: String::new(),
             kind: SourceKind::Written,
+            path: None,
             text: text.to_owned(),
         };
         let suite = strict(self.sandbox, &source)?;

@@ -3,10 +3,11 @@
 //! A build is all or nothing. Where one fails, the modules of the suite that
 //! are at fault are taken out, and what then still does not build is run apart,
 //! target by target.
-use super::build::{Seed, error_lines, faulty_modules, renew};
+use super::build::{error_lines, faulty_modules, renew};
 use super::suite::{RUST_SUITE_FILE, consolidate_rust, without_modules};
 use crate::lang::junit::{Case, JunitStyle, parse};
 use crate::lang::runner::error_outcome;
+use crate::lang::seed::Seed;
 use crate::lang::{
     Consolidated, LangError, Ran, Runner, RunnerLimits, SourceKind, TestSource, end_of,
     private_dir, read_private,
@@ -316,6 +317,7 @@ impl Runner for NextestRunner {
         let source = TestSource {
             origin: String::new(),
             kind: SourceKind::Written,
+            path: None,
             text: text.to_owned(),
         };
         let suite = consolidate_rust(slice::from_ref(&source));

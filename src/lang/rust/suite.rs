@@ -217,6 +217,7 @@ mod tests {
         TestSource {
             origin: origin.to_owned(),
             kind: SourceKind::Written,
+            path: None,
             text: text.to_owned(),
         }
     }

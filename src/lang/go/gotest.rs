@@ -1,0 +1,189 @@
+//! Go's tests, by `go test -json`: no network, nothing fetched, no vet.
+//!
+//! A package's tests share a process. Where one takes it down, or the package's time is
+//! up, the tests in question are run alone and those behind them in another process.
+use super::package::{Folder, is_ignored, modules};
+use super::session::{CACHE, Request, Session, TEMPORARY};
+use super::suite::{GO_SUITE_FILE, fault_of};
+use super::{Go, Language};
+use crate::lang::bundle::bundle;
+use crate::lang::runner::error_outcome;
+use crate::lang::seed::Seed;
+use crate::lang::{
+    Consolidated, LangError, Ran, Runner, RunnerLimits, SourceKind, TestRole, TestSource,
+    list_files, private_dir,
+};
+use crate::workspace::{Limits, Sandbox, Toolchain};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::slice;
+use std::time::{Duration, Instant};
+
+/// The outcome of a module of which nothing builds.
+const BUILD_ID: &str = "go.mod";
+
+/// What builds may take on top of the tests' time, seconds: the standard library and the
+/// modules of a middling program on two cores.
+const BUILD_S_MAX: u64 = 600;
+/// A compiler's needs, which are above those of most tests.
+const MEMORY_BYTES_MAX: u64 = 8 << 30;
+const PROCESSES_MAX: u64 = 512;
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// Runs `go test` with the toolchain of whoever started the program.
+pub(super) struct GoRunner {
+    sandbox: Sandbox,
+    limits: RunnerLimits,
+    seed: Seed,
+}
+
+impl GoRunner {
+    /// Errors: `NoRunner`.
+    pub fn new(sandbox: &Sandbox, limits: RunnerLimits) -> Result<Self, LangError> {
+        let toolchain = Toolchain::go().map_err(LangError::NoRunner)?;
+        let command = Limits {
+            memory_bytes_max: limits.command.memory_bytes_max.max(MEMORY_BYTES_MAX),
+            processes_max: limits.command.processes_max.max(PROCESSES_MAX),
+            file_bytes_max: limits.command.file_bytes_max.max(FILE_BYTES_MAX),
+            ..limits.command
+        };
+        Ok(Self {
+            sandbox: sandbox.clone().with_toolchain(toolchain),
+            limits: RunnerLimits { command, ..limits },
+            seed: Seed::default(),
+        })
+    }
+
+    /// Does something with a private folder whose cache is the seed's. Only a run of
+    /// tests leaves a seed: the first is the base's.
+    fn with_session<T>(
+        &self,
+        dir: &Path,
+        act: impl FnOnce(&Session<'_>) -> Result<T, LangError>,
+    ) -> Result<T, LangError> {
+        let dir = dir
+            .canonicalize()
+            .map_err(|source| LangError::io("find", dir, source))?;
+        let private = private_dir(&dir)?;
+        self.seed.plant(&private.path().join(CACHE))?;
+        let temporary = private.path().join(TEMPORARY);
+        std::fs::create_dir_all(&temporary).map_err(|e| LangError::io("make", &temporary, e))?;
+        let seconds = self.limits.run_s_max + BUILD_S_MAX;
+        act(&Session {
+            sandbox: &self.sandbox,
+            limits: self.limits,
+            dir: &dir,
+            private: private.path(),
+            deadline: Instant::now() + Duration::from_secs(seconds),
+        })
+    }
+}
+
+impl Runner for GoRunner {
+    fn name(&self) -> &'static str {
+        "go test"
+    }
+
+    fn suite_file(&self) -> &'static str {
+        GO_SUITE_FILE
+    }
+
+    fn test_command(&self) -> &'static str {
+        "go test ./..."
+    }
+
+    fn is_test_file(&self, path: &str) -> bool {
+        Go.test_role(path) == TestRole::Target
+    }
+
+    fn is_source(&self, path: &str) -> bool {
+        self.is_test_file(path)
+    }
+
+    fn build_id(&self) -> Option<&'static str> {
+        Some(BUILD_ID)
+    }
+
+    /// Test files of the repository's modules, but for those that the go command ignores.
+    fn targets(&self, files: &[String]) -> Vec<String> {
+        let is_own = |path: &&String| self.is_test_file(path) && !path.split('/').any(is_ignored);
+        files.iter().filter(is_own).cloned().collect()
+    }
+
+    fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, LangError> {
+        Ok(bundle(sources, &fault_of))
+    }
+
+    fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, LangError> {
+        let source = TestSource {
+            origin: "new".to_owned(),
+            kind: SourceKind::Written,
+            path: None,
+            text: text.to_owned(),
+        };
+        let suite = bundle(slice::from_ref(&source), &fault_of);
+        if let Some(dropped) = suite.dropped.into_iter().next() {
+            return Ok(Some(dropped.why));
+        }
+        let tests = self.with_session(dir, |session| session.run_parts(&suite.text))?;
+        let bad = tests.into_iter().find(|test| test.id.ends_with("::*"));
+        Ok(bad.map(|test| test.message))
+    }
+
+    fn request_for_tests(&self) -> &'static str {
+        include_str!("augment.md")
+    }
+
+    /// By `go build` of the packages that the files are in.
+    fn compile_faults(&self, dir: &Path, files: &[String]) -> Result<Vec<String>, LangError> {
+        let is_code = |path: &&String| Go.owns(path) && !self.is_test_file(path);
+        let code: Vec<String> = files.iter().filter(is_code).cloned().collect();
+        if code.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.with_session(dir, |session| session.build_faults(&code))
+    }
+
+    fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, LangError> {
+        self.with_session(dir, |session| {
+            let mut ran = Ran::default();
+            let modules = modules(&list_files(session.dir)?);
+            let own = targets.iter().filter(|path| *path != GO_SUITE_FILE);
+            let folders: BTreeSet<Folder> =
+                own.filter_map(|path| Folder::of(path, &modules)).collect();
+            for module in &modules {
+                let of_module = folders.iter().filter(|folder| folder.module == *module);
+                let requests = of_module.map(|folder| Request {
+                    folder: folder.clone(),
+                    only: &[],
+                });
+                let requests: Vec<Request<'_>> = requests.collect();
+                let (tests, n_built) = session.run_module(&requests)?;
+                if n_built == 0
+                    && let Some(test) = tests.first()
+                {
+                    let why = format!("the module does not build: {}", test.message);
+                    ran.tests
+                        .push(error_outcome(BUILD_ID, why.clone(), test.ms));
+                    ran.fault = Some(why);
+                }
+                ran.tests.extend(tests);
+            }
+            if targets.iter().any(|path| path == GO_SUITE_FILE) {
+                let suite = std::fs::read_to_string(session.dir.join(GO_SUITE_FILE));
+                ran.tests
+                    .extend(session.run_parts(&suite.unwrap_or_default())?);
+            }
+            self.seed.keep(&session.private.join(CACHE))?;
+            Ok(ran)
+        })
+    }
+
+    fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    fn command_limits(&self) -> Limits {
+        self.limits.wall(self.limits.run_s_max + BUILD_S_MAX)
+    }
+}

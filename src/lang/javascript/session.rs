@@ -1,0 +1,258 @@
+//! One run of a runner's over a tree.
+use super::kind::Kind;
+use super::reports::{read_jest, read_node, read_vitest};
+use crate::lang::runner::{at_fault, error_outcome, mark_slow, slow};
+use crate::lang::{LangError, Ran, RunnerLimits, end_of, read_private};
+use crate::record::{TestOutcome, TestResult};
+use crate::workspace::{CommandEnd, CommandOutput, Sandbox};
+use std::path::Path;
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+/// A file has the time of this many tests.
+const FILE_TESTS: u64 = 4;
+/// What a runner may take to start, and to compile TypeScript, seconds.
+pub(super) const START_S_MAX: u64 = 20;
+/// Files that `node --test` runs at a time, at most.
+const LANES_MAX: usize = 4;
+/// The name of the one test of a script that uses no test library.
+const EXIT_STATUS: &str = "exit status";
+
+/// One run over a tree.
+pub(super) struct Session<'a> {
+    pub kind: Kind,
+    pub sandbox: &'a Sandbox,
+    pub limits: RunnerLimits,
+    /// The tree, under its canonical path.
+    pub dir: &'a Path,
+    /// A private folder in the tree.
+    pub private: &'a Path,
+    pub deadline: Instant,
+}
+
+impl Session<'_> {
+    pub fn command(&self, argv: &[&str], seconds: u64) -> Result<CommandOutput, LangError> {
+        let left = self
+            .deadline
+            .saturating_duration_since(Instant::now())
+            .as_secs();
+        // Snapshots are compared and not written, and nothing waits for a key.
+        let argv = [&["env", "CI=1"], argv].concat();
+        let limits = self.limits.wall(seconds.min(left));
+        Ok(self.sandbox.run(self.dir, &argv, &limits)?)
+    }
+
+    /// The outcomes of test files, and a sentence where the run as a whole went wrong.
+    pub fn run_files(&self, files: &[String]) -> Result<Ran, LangError> {
+        let mut ran = match self.kind {
+            Kind::Node => Ran {
+                tests: self.each_by_node(files)?,
+                fault: None,
+            },
+            Kind::Vitest | Kind::Jest => self.together(files)?,
+        };
+        mark_slow(&mut ran.tests, self.limits.test_s_max);
+        Ok(ran)
+    }
+
+    /// Each file by a process of its own, several at a time.
+    fn each_by_node(&self, files: &[String]) -> Result<Vec<TestOutcome>, LangError> {
+        let next = AtomicUsize::new(0);
+        let lane = || {
+            let mut done = Vec::new();
+            loop {
+                let nth = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = files.get(nth) else {
+                    return done;
+                };
+                done.push((nth, self.by_node(file, nth)));
+            }
+        };
+        let n_lanes = thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(LANES_MAX);
+        let mut done = thread::scope(|scope| {
+            let lanes: Vec<_> = (0..n_lanes).map(|_| scope.spawn(lane)).collect();
+            let lanes = lanes
+                .into_iter()
+                .map(|lane| lane.join().expect("a lane does not panic"));
+            lanes.flatten().collect::<Vec<_>>()
+        });
+        done.sort_by_key(|(nth, _)| *nth);
+        let tests: Result<Vec<_>, _> = done.into_iter().map(|(_, tests)| tests).collect();
+        Ok(tests?.concat())
+    }
+
+    fn by_node(&self, file: &str, nth: usize) -> Result<Vec<TestOutcome>, LangError> {
+        if Instant::now() >= self.deadline {
+            let why = "was not run: the time for all tests was up";
+            return Ok(vec![error_outcome(file, why.to_owned(), 0)]);
+        }
+        let seconds = FILE_TESTS * self.limits.test_s_max;
+        let place = self.private.join(format!("{nth}.xml"));
+        let timeout = format!("--test-timeout={}", 1_000 * seconds);
+        let xml = format!("--test-reporter-destination={}", place.display());
+        let mut argv = vec!["node", "--test", &timeout, "--test-reporter=junit", &xml];
+        // What a file says that fails as a whole.
+        argv.extend([
+            "--test-reporter=spec",
+            "--test-reporter-destination=stdout",
+            file,
+        ]);
+        let output = self.command(&argv, seconds + START_S_MAX)?;
+        let xml = read_private(&place);
+        let tests = xml.and_then(|xml| read_node(&String::from_utf8_lossy(&xml), file));
+        let Some(mut tests) = tests else {
+            return Ok(vec![at_fault(file, &output)]);
+        };
+        let text = std::fs::read_to_string(self.dir.join(file)).unwrap_or_default();
+        let uses_tests = text.contains("node:test");
+        for test in tests.iter_mut().filter(|test| test.id == file) {
+            let is_late = test.message.contains("timed out");
+            match test.result {
+                TestResult::Error if is_late => test.message = slow(seconds),
+                // What asserts without a test library passes by its exit status.
+                _ if !uses_tests => {
+                    test.id = format!("{file}::{EXIT_STATUS}");
+                    if test.result == TestResult::Error {
+                        test.result = TestResult::Failed;
+                        test.message = said_of(&output.text).unwrap_or_else(|| end_of(&output));
+                    }
+                }
+                TestResult::Error => {
+                    test.message = said_of(&output.text).unwrap_or_else(|| test.message.clone());
+                }
+                _ => {
+                    test.result = TestResult::Error;
+                    test.message = "ended before it reported a test".to_owned();
+                }
+            }
+        }
+        let fails =
+            |test: &TestOutcome| matches!(test.result, TestResult::Failed | TestResult::Error);
+        if output.end != CommandEnd::Exited(0) && !tests.iter().any(fails) {
+            // The XML has no place for it.
+            let why = "a test with subtests fails, and none of its subtests does";
+            tests.push(error_outcome(file, why.to_owned(), output.wall_ms));
+        }
+        Ok(tests)
+    }
+
+    /// All files in one go, else file by file.
+    fn together(&self, files: &[String]) -> Result<Ran, LangError> {
+        let limits = &self.limits;
+        // What hangs in half of the time is run apart in the rest.
+        let (output, tests) = self.at_once(files, limits.run_s_max.div_ceil(2))?;
+        if let Some(tests) = tests {
+            return Ok(Ran { tests, fault: None });
+        }
+        let mut tests = Vec::new();
+        for file in files {
+            let file = slice::from_ref(file);
+            let seconds = FILE_TESTS * limits.test_s_max + START_S_MAX;
+            let (output, found) = self.at_once(file, seconds)?;
+            match found {
+                Some(found) => tests.extend(found),
+                None => tests.push(at_fault(&file[0], &output)),
+            }
+        }
+        let end = end_of(&output);
+        Ok(Ran {
+            tests,
+            fault: Some(format!(
+                "the run as a whole {end}; its files were run apart"
+            )),
+        })
+    }
+
+    /// One process of vitest or jest; no outcomes if it left no whole report.
+    fn at_once(
+        &self,
+        files: &[String],
+        seconds: u64,
+    ) -> Result<(CommandOutput, Option<Vec<TestOutcome>>), LangError> {
+        let place = self.private.join("report");
+        std::fs::remove_file(&place).ok();
+        let report = format!("--outputFile={}", place.display());
+        let ms = 1_000 * self.limits.test_s_max;
+        let (of_test, of_hook) = (format!("--testTimeout={ms}"), format!("--hookTimeout={ms}"));
+        let mut argv = Vec::new();
+        if self.kind == Kind::Vitest {
+            argv.extend([
+                "node_modules/.bin/vitest",
+                "run",
+                "--reporter=junit",
+                &report,
+            ]);
+            argv.extend([&of_test, &of_hook, "--bail=0", "--coverage.enabled=false"]);
+            argv.push("--passWithNoTests");
+        } else {
+            argv.extend([
+                "node_modules/.bin/jest",
+                "--json",
+                &report,
+                &of_test,
+                "--ci",
+            ]);
+            argv.extend([
+                "--forceExit",
+                "--bail=0",
+                "--coverage=false",
+                "--watchman=false",
+            ]);
+            argv.extend(["--passWithNoTests", "--runTestsByPath"]);
+        }
+        argv.extend(files.iter().map(String::as_str));
+        let output = self.command(&argv, seconds)?;
+        let text = read_private(&place).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let tests = match self.kind {
+            Kind::Vitest => read_vitest(&text),
+            _ => read_jest(&text, files),
+        };
+        // vitest takes a path for a part of one.
+        let is_asked = |test: &TestOutcome| {
+            let file = test.id.split("::").next().unwrap_or_default();
+            files.iter().any(|asked| asked == file)
+        };
+        let tests = tests.map(|mut tests| {
+            tests.retain(is_asked);
+            tests
+        });
+        Ok((output, tests))
+    }
+}
+
+/// The error that ended a process of Node's, and its place.
+pub(super) fn said_of(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let is_error = |line: &&str| {
+        let name = line.split([':', ' ']).next().unwrap_or_default();
+        name.ends_with("Error") && name.chars().all(char::is_alphanumeric)
+    };
+    let at = lines.iter().position(|line| is_error(&line))?;
+    let is_place = |line: &&&str| line.starts_with("file://") || line.starts_with('/');
+    let place = lines[..at].iter().rev().find(is_place);
+    let place = place.map_or(String::new(), |place| {
+        format!("\n{}", place.trim_start_matches("file://"))
+    });
+    Some(format!("{}{place}", lines[at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_a_process_is_told_with_its_place() {
+        let text = "file:///workspace/test/a.test.js:2\ntest(\"never\n     ^^^\n\nSyntaxError: Invalid or unexpected token\n    at x\n✖ /workspace/test/a.test.js (5ms)\n";
+        let said = said_of(text).unwrap();
+        assert_eq!(
+            said,
+            "SyntaxError: Invalid or unexpected token\n/workspace/test/a.test.js:2"
+        );
+        assert_eq!(said_of("✖ failing tests:\n  'test failed'\n"), None);
+    }
+}

@@ -1,0 +1,3 @@
+module example.org/villagehall
+
+go 1.19
