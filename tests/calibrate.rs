@@ -112,6 +112,7 @@ fn step(step: u32, branch: u32, nats: &[f32]) -> Event {
         },
         outcome: StepOutcome::Ok,
         new_failure: None,
+        cuts: Vec::new(),
         observation: String::new(),
         observation_tokens: Vec::new(),
         tree: "tree".into(),

@@ -111,6 +111,7 @@ impl Prompts {
         let request = SolveRequest {
             repo,
             issue,
+            device: "cpu",
             model: "stalled",
             strategy: &strategy,
             seed: 0,

@@ -206,6 +206,7 @@ fn repository() -> ModelManifest {
         source: ModelSource::Repository { revision: None },
         config: None,
         gate: None,
+        agent: None,
     }
 }
 

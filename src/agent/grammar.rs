@@ -356,7 +356,7 @@ impl Writer<'_> {
         let mut opening = self.right_hand_side();
         opening.pieces(layout.opening);
         let opening = opening.finish();
-        let (before, chars_max) = match thought {
+        let (before, line_chars_max) = match thought {
             Thought::None => (String::new(), 0),
             Thought::Optional { chars_max } => ("THOUGHT? ".into(), *chars_max),
             Thought::Free { .. } => ("FREE? ".into(), 0),
@@ -482,10 +482,10 @@ impl Writer<'_> {
             let any = if has_marker { "(.|\\n)" } else { "[^<]" };
             text += &format!("FREE: /[^`<\\s]{any}{{0,{}}}\\n/\n", chars_max.max(&2) - 2);
         } else if !self.placed.is_empty() {
-            text += &format!("REST: / {PROSE}{{1,{}}}\\n/\n", chars_max.max(1));
+            text += &format!("REST: / {PROSE}{{1,{}}}\\n/\n", line_chars_max.max(1));
         } else if !before.is_empty() {
             // A line that begins with a fence would be code without a call.
-            let more = chars_max.saturating_sub(1).max(1);
+            let more = line_chars_max.saturating_sub(1).max(1);
             text += &format!("THOUGHT: / ?[^`<\\s]{PROSE}{{0,{more}}}\\n/\n");
         }
         text

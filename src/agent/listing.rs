@@ -13,7 +13,7 @@ pub(crate) fn listing(paths: &[&str], lines_max: usize, limit: &str) -> (String,
     let mut shown = folders(paths, 1);
     for depth in 2..=DEPTH_MAX {
         let deeper = folders(paths, depth);
-        if deeper.len() > lines_max || deeper.len() == shown.len() {
+        if deeper.len() > lines_max || deeper == shown {
             break;
         }
         shown = deeper;
@@ -65,6 +65,8 @@ mod tests {
         assert_eq!(hit, Some(LimitHit::new("listed_files_max", 3, 4)));
         let (text, _) = listing(&paths, 2, "m");
         assert_eq!(text, "./ (1 file)\nsrc/ (3 files)");
+        let chain = ["src/main/java/x/A.java", "src/main/java/x/B.java"];
+        assert_eq!(listing(&chain, 1, "m").0, "src/main/java/x/ (2 files)");
         let (text, _) = listing(&["a/x", "b/x", "c/x"], 2, "m");
         assert!(text.ends_with("... and 1 more folders"), "{text}");
     }

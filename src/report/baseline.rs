@@ -231,6 +231,7 @@ mod tests {
             },
             outcome: StepOutcome::Ok,
             new_failure: None,
+            cuts: Vec::new(),
             observation: String::new(),
             observation_tokens: vec![0; n_observed],
             tree: String::new(),

@@ -30,6 +30,8 @@ pub fn json(view: &RunView) -> Value {
         "k": start.strategy.k,
         "seed": start.seed,
         "settings": start.strategy,
+        "profile": start.profile,
+        "cuts": start.cuts,
         "budget": start.budget,
         "gate": start.gate,
         "running_gate": running_gate(view),
@@ -59,6 +61,7 @@ pub fn json(view: &RunView) -> Value {
             "path": branch.path().iter().map(|&at| view.steps[at].step).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "steps": view.steps.iter().map(step).collect::<Vec<_>>(),
+        "folded": view.folded,
         "tests": view.suite().map(suite),
         "votes": view.votes,
         "selection": view.selected,
@@ -77,6 +80,7 @@ fn step(step: &StepFinished) -> Value {
         "chosen": step.chosen,
         "candidates": step.candidates.iter().map(candidate).collect::<Vec<_>>(),
         "observation": step.observation,
+        "cuts": step.cuts,
         "usage": usage(&step.usage),
     })
 }

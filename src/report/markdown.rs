@@ -4,6 +4,7 @@ use super::figures::{
     action, class, count, diff_stat, duration, issue_title, known, one_line, thousands, two,
 };
 use super::gate::ShownGate;
+use super::limits;
 use super::sentence::{branch_end, branch_origin, run_outcome};
 use super::settings::settings;
 use super::spread::Spread;
@@ -49,7 +50,8 @@ fn header(out: &mut String, view: &RunView) -> Result {
         start.strategy.n,
         start.strategy.k
     )?;
-    for (name, value) in settings(&start.strategy) {
+    let agent = limits::settings(start);
+    for (name, value) in settings(&start.strategy).into_iter().chain(agent) {
         writeln!(out, "| {} | {} |", name.to_lowercase(), inline(&value))?;
     }
     writeln!(out, "| seed | {} |", start.seed)?;
@@ -115,6 +117,19 @@ fn steps(out: &mut String, view: &RunView) -> Result {
             step.outcome.clause(),
             inline(&step.decision.reason)
         )?;
+    }
+    let noted: Vec<_> = (view.steps.iter())
+        .flat_map(|step| {
+            limits::notes(view, step)
+                .into_iter()
+                .map(move |n| (step.step, n))
+        })
+        .collect();
+    if !noted.is_empty() {
+        writeln!(out, "\n## Limits\n")?;
+    }
+    for (step, note) in noted {
+        writeln!(out, "- step {step}: {}", inline(&note))?;
     }
     Ok(())
 }

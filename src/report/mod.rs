@@ -12,6 +12,7 @@ mod gate;
 mod html;
 mod json;
 mod layout;
+mod limits;
 mod markdown;
 mod sentence;
 mod settings;

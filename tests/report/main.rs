@@ -3,8 +3,10 @@ mod browser;
 mod page;
 mod synthetic;
 
-use egss::base::AgentProfile;
-use egss::record::{BranchStatus, Event, RecordLine, RecordWriter, StepOutcome};
+use egss::base::{AgentProfile, LimitHit};
+use egss::record::{
+    BranchStatus, Event, Folded, FoldedObservation, RecordLine, RecordWriter, StepOutcome,
+};
 use egss::report::{ReportError, RunView, html, json, markdown, text, write_report};
 use std::path::Path;
 use synthetic::{Step, Synthetic, beam, long, realistic};
@@ -203,6 +205,56 @@ fn each_strategys_record_replays_into_the_same_report() {
         assert!(String::from_utf8_lossy(&first[1]).contains(name), "{name}");
         assert_eq!(first, run(), "{name}");
     }
+}
+
+#[test]
+fn limits_that_bit_stand_in_every_form_of_the_report() {
+    let mut record = realistic();
+    record.start().cuts = vec![LimitHit::new("listed_files_max", 1_000, 20_480)];
+    let mut lines = record.lines();
+    let cut = lines
+        .iter_mut()
+        .find_map(|line| match &mut line.event {
+            Event::StepFinished(step) => Some(step),
+            _ => None,
+        })
+        .unwrap();
+    cut.cuts = vec![LimitHit::unmeasured("search_hits_max", 50)];
+    let folded = Event::Folded(Folded {
+        branch: cut.branch,
+        observations: vec![FoldedObservation {
+            step: cut.step,
+            text: "view: 3,000 characters, folded".into(),
+            tokens: vec![1],
+        }],
+        tokens_before: 900,
+        tokens_after: 90,
+    });
+    let at = lines.len() - 1;
+    let before = lines[at - 1].clone();
+    lines.insert(
+        at,
+        RecordLine {
+            event: folded,
+            ..before
+        },
+    );
+    let view = RunView::new(lines);
+    for shown in [html(&view), markdown(&view)] {
+        let shown = shown.replace('\\', "");
+        for part in [
+            "listed_files_max: 1,000 of 20,480",
+            "search_hits_max: 50, and there was more",
+            "view: 3,000 characters, folded",
+        ] {
+            assert!(shown.contains(part), "{part:?} in {shown}");
+        }
+    }
+    let shown = json(&view);
+    assert_eq!(shown["cuts"][0]["wanted"], 20_480);
+    assert_eq!(shown["steps"][0]["cuts"][0]["limit"], "search_hits_max");
+    assert_eq!(shown["folded"][0]["tokens_after"], 90);
+    assert_eq!(shown["profile"]["name"], "small");
 }
 
 #[test]

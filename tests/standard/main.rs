@@ -62,6 +62,7 @@ pub fn run(
     let request = SolveRequest {
         repo,
         issue,
+        device: "cpu",
         model: "scripted",
         strategy: &strategy,
         seed: 1,

@@ -1,6 +1,7 @@
 //! The page's head: what was asked, how it ended, in which setting.
 use super::super::figures::{count, duration, issue_title, thousands};
 use super::super::gate::ShownGate;
+use super::super::limits;
 use super::super::sentence::run_outcome;
 use super::super::settings::settings;
 use super::super::spread::Spread;
@@ -80,7 +81,8 @@ fn facts(out: &mut Markup, view: &RunView) {
     };
     fact(out, "Wall time", &duration(view.wall_ms()), state);
     out.raw("</dl>\n<dl class=\"settings\" aria-label=\"Settings of the strategy\">");
-    for (name, value) in settings(strategy) {
+    let agent = limits::settings(start);
+    for (name, value) in settings(strategy).into_iter().chain(agent) {
         out.raw("<div><dt>")
             .raw(name)
             .raw("</dt><dd>")

@@ -1,6 +1,7 @@
 //! Every step, by branch: a row each, which opens to all that is known of it.
 use super::super::figures::{action, count, percent, thousands, two, went_wrong};
 use super::super::gate::ShownGate;
+use super::super::limits;
 use super::super::sentence::{branch_end, branch_origin, judge_sentence};
 use super::super::view::{BranchView, RunView, chosen, signal_nats};
 use super::candidates::{rationale, siblings, taken};
@@ -55,12 +56,13 @@ fn branch(out: &mut Markup, view: &RunView, branch: &BranchView) {
     let gate = ShownGate::of(view);
     for &at in &branch.own_steps {
         let own = &view.steps[at];
-        step(out, at, own, gate.and_then(|gate| gate.at(own)));
+        step(out, view, at, gate.and_then(|gate| gate.at(own)));
     }
     out.raw("</details>\n");
 }
 
-fn step(out: &mut Markup, at: usize, step: &StepFinished, gate_nats: Option<f32>) {
+fn step(out: &mut Markup, view: &RunView, at: usize, gate_nats: Option<f32>) {
+    let step = &view.steps[at];
     let signal = signal_nats(step);
     let (tool, rest) = chosen(step).map_or_else(Default::default, |c| action(c, ACTION_CHARS_MAX));
     out.raw("<details class=\"step\" id=\"s")
@@ -91,6 +93,9 @@ fn step(out: &mut Markup, at: usize, step: &StepFinished, gate_nats: Option<f32>
     out.raw("<h5>Observation</h5><pre class=\"observation\">")
         .text(&step.observation)
         .raw("</pre>\n");
+    for note in limits::notes(view, step) {
+        out.raw("<p class=\"note\">").text(note).raw("</p>\n");
+    }
     siblings(out, step, gate_nats);
     let mut tools = step
         .candidates
