@@ -153,7 +153,7 @@ impl TestCommands {
             let phrase: Vec<&str> = phrase.split(' ').collect();
             words.windows(phrase.len()).any(|window| window == phrase)
         };
-        !installs && self.phrases.iter().any(|phrase| stands(phrase))
+        !installs && self.phrases.iter().any(stands)
     }
 }
 

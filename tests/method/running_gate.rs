@@ -83,7 +83,10 @@ fn resumes_alike(strategy: &Strategy) {
 #[test]
 fn an_uncalibrated_model_branches_by_its_running_gate_and_the_record_says_why() {
     let dir = tempfile::tempdir().unwrap();
-    whole(&strategy_named("egss", 1, 2).unwrap(), dir.path());
+    whole(
+        &strategy_named("egss", 1, 2, &AgentProfile::small()).unwrap(),
+        dir.path(),
+    );
     let state = RunState::of_record(&read_record(&dir.path().join("record.jsonl")).unwrap().0);
     assert_eq!(state.start.gate, None);
     let decisions: Vec<_> = state.path(BranchId(0)).map(|step| &step.decision).collect();
@@ -130,7 +133,7 @@ fn an_uncalibrated_model_branches_by_its_running_gate_and_the_record_says_why() 
 
 #[test]
 fn a_run_that_was_killed_decides_by_the_same_steps() {
-    resumes_alike(&strategy_named("egss", 1, 2).unwrap());
+    resumes_alike(&strategy_named("egss", 1, 2, &AgentProfile::small()).unwrap());
 }
 
 #[test]
@@ -141,7 +144,7 @@ fn a_run_that_was_killed_within_a_round_decides_by_the_same_steps() {
         n: 2,
         recovery: egss::base::Recovery::Append,
         stop: StopRule::NEVER,
-        ..strategy_named("egss", 2, 2).unwrap()
+        ..strategy_named("egss", 2, 2, &AgentProfile::small()).unwrap()
     };
     let dir = tempfile::tempdir().unwrap();
     let state = whole(&strategy, dir.path());

@@ -147,7 +147,7 @@ mod tests {
                 ("New", 22..23)
             ]
         );
-        assert_eq!(SYNTAX.imports(FILE), [2..5]);
+        assert_eq!(SYNTAX.imports(FILE)[0], 2..5);
         assert_eq!(SYNTAX.fault(FILE), None);
         assert!(SYNTAX.fault("package a\nfunc f( {\n").is_some());
     }

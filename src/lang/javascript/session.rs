@@ -232,7 +232,7 @@ pub(super) fn said_of(text: &str) -> Option<String> {
         let name = line.split([':', ' ']).next().unwrap_or_default();
         name.ends_with("Error") && name.chars().all(char::is_alphanumeric)
     };
-    let at = lines.iter().position(|line| is_error(&line))?;
+    let at = lines.iter().position(is_error)?;
     let is_place = |line: &&&str| line.starts_with("file://") || line.starts_with('/');
     let place = lines[..at].iter().rev().find(is_place);
     let place = place.map_or(String::new(), |place| {
