@@ -6,7 +6,7 @@ use std::path::Path;
 /// Files above this are listed, not read: no source that a person wrote is as long.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Files looked at in one repository; the rest is as if it were not there.
-const FILES_MAX: usize = 20_000;
+const FILES_MAX: usize = 200_000;
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -85,7 +85,8 @@ fn a_context_that_fills_folds_old_observations_and_goes_on() {
     assert!(!folds.is_empty());
     for folded in &folds {
         assert!(folded.tokens_after < folded.tokens_before);
-        assert!(folded.tokens_before <= CTX_TOKENS);
+        // What was held before may have been past the context by its last observation.
+        assert!(folded.tokens_after + profile().limits.action_tokens_max <= CTX_TOKENS);
     }
     // The view that was asked for again was carried out, not withheld as a repetition.
     let again = &state.steps[N_VIEWS];
