@@ -1,6 +1,7 @@
 //! A repository as an agent can be shown it: its files, read once.
 use super::AgentError;
 use crate::lang::{self, Language, Symbol};
+use crate::workspace::{Shadow, TreeId};
 use std::path::Path;
 
 /// Files above this are listed, not read: no source that a person wrote is as long.
@@ -73,6 +74,26 @@ impl RepoView {
         Ok(Self { files })
     }
 
+    /// The same of a tree that `shadow` holds, without a directory.
+    pub fn of_tree(shadow: &Shadow, tree: &TreeId) -> Result<Self, AgentError> {
+        let is_seen = |path: &str| {
+            let mut folders = path.split('/').rev().skip(1);
+            !folders.any(lang::is_skipped)
+        };
+        let read = shadow.read_files(tree, FILE_BYTES_MAX)?;
+        let mut files: Vec<RepoFile> = read
+            .into_iter()
+            .filter(|(path, _)| is_seen(path))
+            .take(FILES_MAX)
+            .map(|(path, bytes)| RepoFile {
+                path: path.replace('\\', "/"),
+                text: bytes.and_then(text_of),
+            })
+            .collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self { files })
+    }
+
     pub fn get(&self, path: &str) -> Option<&RepoFile> {
         let found = self
             .files
@@ -86,11 +107,15 @@ fn read_file(root: &Path, full: &Path) -> Option<RepoFile> {
     let path = full.strip_prefix(root).ok()?.to_str()?.replace('\\', "/");
     let small = full.metadata().is_ok_and(|m| m.len() <= FILE_BYTES_MAX);
     let bytes = small.then(|| std::fs::read(full).ok()).flatten();
-    let text = bytes
-        .filter(|bytes| !bytes.contains(&0))
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .map(|text| text.replace("\r\n", "\n"));
+    let text = bytes.and_then(text_of);
     Some(RepoFile { path, text })
+}
+
+/// A file's text, with `\n` at line ends; `None` for what is no UTF-8 text.
+fn text_of(bytes: Vec<u8>) -> Option<String> {
+    let is_text = !bytes.contains(&0);
+    let text = is_text.then(|| String::from_utf8(bytes).ok()).flatten()?;
+    Some(text.replace("\r\n", "\n"))
 }
 
 #[cfg(test)]
@@ -123,5 +148,17 @@ mod tests {
         assert!(view.get("tests/test_a.py").unwrap().is_test());
         assert!(!view.get("a.py").unwrap().is_test());
         assert!(view.get("c.py").is_none());
+        // A tree shows the same as its files do.
+        std::fs::write(dir.path().join("long.txt"), vec![b'x'; 2 << 20]).unwrap();
+        std::fs::write(dir.path().join("empty.py"), "").unwrap();
+        std::os::unix::fs::symlink("a.py", dir.path().join("link.py")).unwrap();
+        std::fs::remove_dir_all(dir.path().join(".git")).unwrap();
+        let git = tempfile::tempdir().unwrap();
+        let shadow = Shadow::open(git.path()).unwrap();
+        let tree = shadow.snapshot(dir.path()).unwrap();
+        let of_tree = RepoView::of_tree(&shadow, &tree).unwrap();
+        assert_eq!(of_tree, RepoView::read(dir.path()).unwrap());
+        assert_eq!(of_tree.get("long.txt").unwrap().text, None);
+        assert!(of_tree.get("link.py").is_none());
     }
 }

@@ -70,7 +70,7 @@ pub fn solve(
     tools.watcher.stage("running the tests on the base");
     let mut suite = plan(&bench, &[], request.issue)?;
     suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
-    let view = base_view(&bench, &places)?;
+    let view = RepoView::of_tree(bench.shadow, bench.base)?;
     let profile = request.profile.clone();
     let profile = profile.in_context(tools.engine.context_max());
     let own = request.own_tests.command.as_deref();
@@ -191,7 +191,7 @@ fn go_on(
     tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let strategy = start.strategy.clone();
-    let view = base_view(bench, places)?;
+    let view = RepoView::of_tree(bench.shadow, bench.base)?;
     let (profile, own) = (start.profile.clone(), start.test_cmd.as_deref());
     let mut config = agent_config(&strategy, profile, own, bench, &view);
     if !start.tools.is_empty() {
@@ -260,15 +260,6 @@ fn run(
     controller.release();
     std::fs::remove_dir_all(&places.work).ok();
     Ok(recorder.state)
-}
-
-/// The unpatched repository as an agent sees it.
-fn base_view(bench: &Bench<'_>, places: &Places) -> Result<RepoView, SearchError> {
-    let dir = places.work.join("base");
-    bench.shadow.restore(bench.base, &dir)?;
-    let view = RepoView::read(&dir)?;
-    std::fs::remove_dir_all(&dir).ok();
-    Ok(view)
 }
 
 fn agent_config(

@@ -235,6 +235,51 @@ impl Shadow {
         Ok(files)
     }
 
+    /// The regular files of a tree by path, each with its bytes where it has at most
+    /// `bytes_max`; links, and names that are not UTF-8, are left out. Nothing is
+    /// written, so it costs less than [restoring](Self::restore) the tree to read it.
+    pub fn read_files(
+        &self,
+        tree: &TreeId,
+        bytes_max: u64,
+    ) -> Result<Vec<(String, Option<Vec<u8>>)>, WorkspaceError> {
+        self.check(tree)?;
+        let mut git = git::bare(&self.git_dir);
+        git.args(["ls-tree", "-r", "-l", "-z", &tree.0]);
+        let listed = self.run(git, "ls-tree", &[])?;
+        let entries: Vec<TreeEntry> = split_nul(&listed).filter_map(TreeEntry::parse).collect();
+        let is_read = |entry: &&TreeEntry| entry.bytes <= bytes_max;
+        let wanted: Vec<&str> = entries.iter().filter(is_read).map(|e| e.id).collect();
+        let mut git = git::bare(&self.git_dir);
+        git.args(["cat-file", "--batch"]);
+        let blobs = self.run(git, "cat-file", (wanted.join("\n") + "\n").as_bytes())?;
+        // Each is `ID blob BYTES`, a line end, the bytes, a line end.
+        let mut left = blobs.as_slice();
+        let mut next = || {
+            let head = left.iter().position(|&byte| byte == b'\n')?;
+            let size = std::str::from_utf8(&left[..head])
+                .ok()?
+                .rsplit(' ')
+                .next()?;
+            let (start, end) = (head + 1, head + 1 + size.parse::<usize>().ok()?);
+            let blob = left.get(start..end)?.to_vec();
+            left = left.get(end + 1..)?;
+            Some(blob)
+        };
+        let mut files = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let bytes = match is_read(&entry) {
+                true => Some(next().ok_or_else(|| WorkspaceError::Git {
+                    what: "cat-file".to_owned(),
+                    stderr: format!("no bytes of {}", entry.path),
+                })?),
+                false => None,
+            };
+            files.push((entry.path.to_owned(), bytes));
+        }
+        Ok(files)
+    }
+
     /// Refuses what is no tree of this shadow directory.
     fn check(&self, tree: &TreeId) -> Result<(), WorkspaceError> {
         let missing = || WorkspaceError::NoTree {
@@ -340,6 +385,24 @@ impl Drop for Index<'_> {
 fn key(dir: &Path) -> String {
     let digest = Sha256::digest(dir.as_os_str().as_bytes());
     digest.iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
+/// A regular file of a tree, as `ls-tree -l` lists it.
+struct TreeEntry<'a> {
+    path: &'a str,
+    id: &'a str,
+    bytes: u64,
+}
+
+impl<'a> TreeEntry<'a> {
+    /// Of `100644 blob ID SIZE<tab>PATH`; `None` for a link, or a name that is not UTF-8.
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let (facts, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
+        let mut facts = facts.split_ascii_whitespace();
+        let (mode, kind) = (facts.next()?, facts.next()?);
+        let (id, bytes) = (facts.next()?, facts.next()?.parse().ok()?);
+        (kind == "blob" && mode.starts_with("100")).then_some(Self { path, id, bytes })
+    }
 }
 
 fn split_nul(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
