@@ -2,10 +2,11 @@
 //! each source whole, with the path that its author gave it, and is no program itself.
 //! The runner puts a source at its path, runs it, and takes it away again.
 //!
-//! Done: sources without a test, that do not parse, and equal ones are dropped and
-//! named; each is run as its author wrote it, so relative imports, and names that only
-//! its package sees, are right. Not done: sources are not merged, so tests that ask the
-//! same in other words stay, and each source costs a process of its own.
+//! Done: sources without a test, sources that do not parse, and equal sources are
+//! dropped and named. Each source runs as its author wrote it, so relative imports and
+//! package-private names resolve.
+//! Not done: sources are not merged. Tests that check the same thing in other words stay,
+//! each source costs a process, and a helper file that a source imports is not in it.
 use super::{Consolidated, Dropped, LangError, TestSource};
 use std::collections::HashSet;
 use std::fs;

@@ -41,7 +41,7 @@ impl Session<'_> {
 }
 
 /// `line 3: undefined: x` of a compiler's `quiet/quiet.go:3:5: undefined: x`, if it is
-/// of `file`. What it says of modules is no fault of a file.
+/// of `file`. `None` for a missing module: the file is not at fault.
 fn place_of(line: &str, file: &str) -> Option<String> {
     let line = line.strip_prefix("./").unwrap_or(line);
     let rest = line.strip_prefix(file)?.strip_prefix(':')?;

@@ -1,7 +1,8 @@
 //! Go's tests, by `go test -json`: no network, nothing fetched, no vet.
 //!
-//! A package's tests share a process. Where one takes it down, or the package's time is
-//! up, the tests in question are run alone and those behind them in another process.
+//! The tests of a package share a process. If a test ends the process, or the package's
+//! time runs out, the tests that were running are run alone, and the tests after them in
+//! another process.
 use super::package::{Folder, is_ignored, modules};
 use super::session::{CACHE, Request, Session, TEMPORARY};
 use super::suite::{GO_SUITE_FILE, fault_of};
@@ -54,8 +55,8 @@ impl GoRunner {
         })
     }
 
-    /// Does something with a private folder whose cache is the seed's. Only a run of
-    /// tests leaves a seed: the first is the base's.
+    /// Calls `act` with a private folder whose cache starts as the seed. Only
+    /// [`Runner::run`] leaves a seed, because the first such run is the base's.
     fn with_session<T>(
         &self,
         dir: &Path,
@@ -104,7 +105,7 @@ impl Runner for GoRunner {
         Some(BUILD_ID)
     }
 
-    /// Test files of the repository's modules, but for those that the go command ignores.
+    /// Test files, without those in folders that the go command ignores.
     fn targets(&self, files: &[String]) -> Vec<String> {
         let is_own = |path: &&String| self.is_test_file(path) && !path.split('/').any(is_ignored);
         files.iter().filter(is_own).cloned().collect()

@@ -1,4 +1,4 @@
-//! One run of the go command's over a tree: builds, tests, and what is run again.
+//! One run of Go's tests over a tree: the go command, and the tests that are run again.
 use super::events::{Package, Report, errors_of, read, top};
 use super::package::{Folder, module_path, test_files};
 use crate::lang::runner::{error_outcome, mark_slow, slow};
@@ -139,8 +139,8 @@ impl Session<'_> {
         Ok((outcomes, n_built))
     }
 
-    /// The outcomes of a package's tests, by name. What its first run left open is run
-    /// again; `files` say which tests there are.
+    /// The outcomes of a package's tests, by name. Tests that have no result after the
+    /// first run are run again; `files` names the package's tests.
     fn finish(
         &self,
         folder: &Folder,
@@ -228,7 +228,7 @@ fn id_of(files: &BTreeMap<String, Vec<String>>, import: &str, name: &str) -> Str
     format!("{place}::{name}")
 }
 
-/// Why a package was not run.
+/// Why a package did not build.
 fn why_not_built(report: &Report, import: &str, output: &CommandOutput) -> String {
     let lines = errors_of(&report.errors, import);
     match lines[..lines.len().min(ERROR_LINES_MAX)].join("\n") {
@@ -237,7 +237,7 @@ fn why_not_built(report: &Report, import: &str, output: &CommandOutput) -> Strin
     }
 }
 
-/// Without a C compiler the go command must not look for one.
+/// True if the sandbox has a C compiler. Without one, cgo has to be off.
 fn has_c_compiler() -> bool {
     ["gcc", "cc", "clang"]
         .iter()

@@ -30,8 +30,8 @@ impl Session<'_> {
         Ok(outcomes)
     }
 
-    /// One source's outcomes, with whatever stands before `::` in their ids; or why
-    /// there are none.
+    /// The outcomes of one source, of whose ids only the part behind `::` counts; `Err`
+    /// says why there are none.
     fn run_part(&self, part: &Part<'_>) -> Result<Result<Vec<TestOutcome>, String>, LangError> {
         let path = match part.path {
             Some(path) => path.to_owned(),
@@ -56,7 +56,7 @@ impl Session<'_> {
         if n_built > 0 {
             return Ok(Ok(tests));
         }
-        // Every test file of the package is at fault then, with one reason.
+        // A package that does not build is an error of each of its test files.
         let why = tests.pop().map_or_else(String::new, |test| test.message);
         Ok(Err(why))
     }

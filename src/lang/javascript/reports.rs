@@ -15,8 +15,8 @@ const NO_RESULT_MARKS: [&str; 5] = [
     "test timed out after ",
 ];
 
-/// Reads the XML of `node --test` over one file. What its process as a whole came to is
-/// an outcome with the file as its id. `None`: it is not whole.
+/// Reads the XML of `node --test` over one file. An outcome with the file as its id
+/// stands for the file as a whole. `None`: the XML is not whole.
 pub(super) fn read_node(xml: &str, file: &str) -> Option<Vec<TestOutcome>> {
     parse(xml, &NodeXml { file })
 }
@@ -27,7 +27,9 @@ struct NodeXml<'a> {
 
 impl JunitStyle for NodeXml<'_> {
     fn id(&self, case: &Case) -> String {
-        let is_file = case.name.starts_with('/') && ends_in(&case.name, self.file);
+        // Node 20 names the file by its absolute path.
+        let is_file = case.name == self.file
+            || (case.name.starts_with('/') && ends_in(&case.name, self.file));
         if is_file {
             return self.file.to_owned();
         }

@@ -1,10 +1,11 @@
 //! JavaScript's tests, by `node --test`, vitest or jest: no network, nothing installed.
 //!
-//! A file's tests share a process. `node --test` runs each file by itself, for its XML
-//! does not say which file a test is in. vitest and jest run all in one go; where that
-//! leaves no report (a test that never gives way stops it for good), file by file. Each
-//! test has its limit by the runner's own means where it has them; a file has the time
-//! of four tests, and one that does not end is an error as a whole.
+//! The tests of a file share a process. `node --test` gets one file at a time, because
+//! its XML does not name the file of a test. vitest and jest get all files at once; if
+//! they leave no report (an endless loop blocks them), they get one file at a time.
+//!
+//! vitest and jest stop a test at its limit. `node --test` stops only a file, after the
+//! time of four tests: the file is then an error, beside the tests that had ended.
 use super::kind::{Kind, is_nodes_test};
 use super::session::{START_S_MAX, Session, said_of};
 use super::suite::{JAVASCRIPT_SUITE_FILE, fault_of};

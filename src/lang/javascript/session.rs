@@ -1,4 +1,4 @@
-//! One run of a runner's over a tree.
+//! One run of JavaScript's tests over a tree.
 use super::kind::Kind;
 use super::reports::{read_jest, read_node, read_vitest};
 use crate::lang::runner::{at_fault, error_outcome, mark_slow, slow};
@@ -33,6 +33,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
+    /// One command in the tree, stopped after `seconds` or at the run's end.
     pub fn command(&self, argv: &[&str], seconds: u64) -> Result<CommandOutput, LangError> {
         let left = self
             .deadline
@@ -57,7 +58,7 @@ impl Session<'_> {
         Ok(ran)
     }
 
-    /// Each file by a process of its own, several at a time.
+    /// Runs each file by `node --test`, several at a time.
     fn each_by_node(&self, files: &[String]) -> Result<Vec<TestOutcome>, LangError> {
         let next = AtomicUsize::new(0);
         let lane = || {
@@ -85,6 +86,7 @@ impl Session<'_> {
         Ok(tests?.concat())
     }
 
+    /// The outcomes of the `nth` file.
     fn by_node(&self, file: &str, nth: usize) -> Result<Vec<TestOutcome>, LangError> {
         if Instant::now() >= self.deadline {
             let why = "was not run: the time for all tests was up";
@@ -95,7 +97,7 @@ impl Session<'_> {
         let timeout = format!("--test-timeout={}", 1_000 * seconds);
         let xml = format!("--test-reporter-destination={}", place.display());
         let mut argv = vec!["node", "--test", &timeout, "--test-reporter=junit", &xml];
-        // What a file says that fails as a whole.
+        // The XML does not say why a file fails that cannot be loaded.
         argv.extend([
             "--test-reporter=spec",
             "--test-reporter-destination=stdout",
@@ -113,7 +115,7 @@ impl Session<'_> {
             let is_late = test.message.contains("timed out");
             match test.result {
                 TestResult::Error if is_late => test.message = slow(seconds),
-                // What asserts without a test library passes by its exit status.
+                // A script that asserts without a test library.
                 _ if !uses_tests => {
                     test.id = format!("{file}::{EXIT_STATUS}");
                     if test.result == TestResult::Error {
@@ -133,7 +135,7 @@ impl Session<'_> {
         let fails =
             |test: &TestOutcome| matches!(test.result, TestResult::Failed | TestResult::Error);
         if output.end != CommandEnd::Exited(0) && !tests.iter().any(fails) {
-            // The XML has no place for it.
+            // The XML has no place for a failure of the test around subtests.
             let why = "a test with subtests fails, and none of its subtests does";
             tests.push(error_outcome(file, why.to_owned(), output.wall_ms));
         }
@@ -143,7 +145,7 @@ impl Session<'_> {
     /// All files in one go, else file by file.
     fn together(&self, files: &[String]) -> Result<Ran, LangError> {
         let limits = &self.limits;
-        // What hangs in half of the time is run apart in the rest.
+        // The other half of the time is for one file at a time.
         let (output, tests) = self.at_once(files, limits.run_s_max.div_ceil(2))?;
         if let Some(tests) = tests {
             return Ok(Ran { tests, fault: None });
@@ -225,7 +227,7 @@ impl Session<'_> {
     }
 }
 
-/// The error that ended a process of Node's, and its place.
+/// The error that ended a process of Node, and its place.
 pub(super) fn said_of(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let is_error = |line: &&str| {
