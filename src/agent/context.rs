@@ -387,6 +387,23 @@ mod tests {
     }
 
     #[test]
+    fn long_paths_leave_the_map_room_for_code() {
+        let folder = "module/src/main/java/org/example/shop/inventory";
+        let paths: Vec<String> = (0..150)
+            .map(|n| format!("{folder}/part{n}/InventoryReportGenerator{n}.java"))
+            .collect();
+        let mut files: Vec<(&str, &str)> = paths.iter().map(|p| (p.as_str(), "")).collect();
+        files.push(("cart.py", CART));
+        let config = |ctx: usize| AgentConfig::agent(AgentProfile::standard().in_context(ctx));
+        // Tokens are bytes here: a quarter of the context is the map's.
+        let first = prompt(&config(8_192), &view(&files), 8_192).unwrap();
+        assert!(first.user.contains("The repository has 151 files:"));
+        assert!(first.user.contains("1| def total(xs):"), "{}", first.user);
+        assert_eq!(first.cuts[0].limit, "listed_files_max");
+        assert!(first.user.len() < 4_096, "{}", first.user.len());
+    }
+
+    #[test]
     fn an_issue_that_is_empty_or_fills_the_context_is_refused() {
         let vocabulary = ByteVocabulary::chat_ml();
         let config = AgentConfig::agent(AgentProfile::small());

@@ -413,7 +413,7 @@ impl Writer<'_> {
             "/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/".into(),
         );
         rule("LINE", "/[1-9][0-9]{0,5}/".into());
-        rule("COUNT", "/[0-9]{1,3}/".into());
+        rule("COUNT", "/0|[1-9][0-9]{0,2}/".into());
         // Of a repository too large to list: any name that a file can have.
         let (first, more) = match layout.is_json {
             true => ("[^ \"\\\\\\x00-\\x1F\\x7F]", "[^\"\\\\\\x00-\\x1F\\x7F]"),

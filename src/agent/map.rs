@@ -8,7 +8,9 @@ use super::repo::{RepoFile, RepoView};
 use crate::base::LimitHit;
 use crate::lang::Symbol;
 
-/// Of the files' tokens, what folders and outlines may take; the rest is code.
+/// Of the map's tokens, those that the listing of folders may take.
+const TREE_SHARE: f32 = 0.5;
+/// Of the files' tokens, what outlines may take; the rest is code.
 const OUTLINES_SHARE: f32 = 0.5;
 /// Files that are parsed, the likeliest first: the prompt has no room for more outlines.
 const FILES_MAX: usize = 60;
@@ -33,14 +35,27 @@ pub(super) fn map(
         .collect();
     let mut chosen = Chosen::default();
     let paths: Vec<&str> = view.files.iter().map(|file| file.path.as_str()).collect();
-    let (tree, cut) = listing(&paths, limits.listed_files_max, "listed_files_max");
+    let n_files = paths.len();
+    let tree = |lines_max: usize| {
+        let (tree, cut) = listing(&paths, "", lines_max, "listed_files_max");
+        (
+            format!("The repository has {n_files} files:\n{tree}\n\n"),
+            cut,
+        )
+    };
+    // Long paths take no more than their share, so that code has room too.
+    let mut lines_max = limits.listed_files_max;
+    let (mut text, mut cut) = tree(lines_max);
+    while lines_max > 1 && n_tokens(&text) > (budget as f32 * TREE_SHARE) as usize {
+        lines_max /= 2;
+        (text, cut) = tree(lines_max);
+    }
     chosen.cuts.extend(cut);
-    let mut text = format!("The repository has {} files:\n{tree}\n\n", paths.len());
     let mut left = budget.saturating_sub(n_tokens(&text));
     let mut for_outlines = (left as f32 * OUTLINES_SHARE) as usize;
     let heading = "Outlines of the files that the issue is likeliest about:\n";
     let mut outlines = String::new();
-    let mut n_left_out = view.files.len().saturating_sub(likely.len());
+    let mut n_left_out = order.len().saturating_sub(likely.len());
     let symbols: Vec<Vec<Symbol>> = likely.iter().map(|file| file.symbols()).collect();
     for (file, symbols) in likely.iter().zip(&symbols) {
         let Some(outline) = outline(file, symbols) else {

@@ -25,6 +25,9 @@ impl Scope {
             tests: suite.repository_tests.iter().cloned().collect(),
             ..Self::default()
         };
+        if reached.is_empty() {
+            return scope;
+        }
         let sources = view.files.iter().filter(|f| f.is_source());
         for file in sources {
             let mut closed = Vec::new();

@@ -87,7 +87,8 @@ impl Memory {
         if *action == Action::Submit && !changed {
             return Verdict::Answer(Observation::rejected(fill(NOTHING_TO_SUBMIT, &[])));
         }
-        if self.done.contains(&(tree.to_string(), action.canonical())) {
+        let is_undo = *action == Action::Undo;
+        if !is_undo && self.done.contains(&(tree.to_string(), action.canonical())) {
             let text = fill(REPEATED, &[]);
             return Verdict::Answer(Observation::new(StepOutcome::Repeated, text));
         }

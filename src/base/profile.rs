@@ -222,7 +222,18 @@ impl AgentProfile {
         {
             return Err("an agent needs `submit` and a tool that changes files".to_owned());
         }
-        Ok(())
+        let limits = &self.limits;
+        let needed = [
+            ("view_lines_max", limits.view_lines_max),
+            ("steps_max", limits.steps_max as usize),
+            ("action_tokens_max", limits.action_tokens_max),
+            ("observation_chars_max", limits.observation_chars_max),
+            ("listed_files_max", limits.listed_files_max),
+        ];
+        match needed.iter().find(|(_, max)| *max == 0) {
+            Some((name, _)) => Err(format!("with {name} = 0 an agent can do nothing")),
+            None => Ok(()),
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl Syntax {
             lines: &lines,
             found: Vec::new(),
         };
-        finder.visit(tree.root_node(), &Scope::default());
+        finder.visit(tree.root_node());
         let mut found = finder.found;
         found.sort_by_key(|symbol| symbol.header);
         found
@@ -146,9 +146,7 @@ impl Syntax {
         if !root.has_error() {
             return None;
         }
-        let mut fault = None;
-        first_fault(root, &mut fault);
-        let node = fault.unwrap_or(root);
+        let node = first_fault(root).unwrap_or(root);
         let line = node.start_position().row + 1;
         Some(match node.is_missing() {
             true => format!("line {line}: {:?} is missing", node.kind()),
@@ -166,9 +164,7 @@ impl Syntax {
         let Some(tree) = self.tree(text) else {
             return 0;
         };
-        let mut n = 0;
-        count_faults(tree.root_node(), &mut n);
-        n
+        count_faults(tree.root_node())
     }
 
     /// The program's words: what is left of it without comments and layout.
@@ -181,17 +177,17 @@ impl Syntax {
     }
 
     fn leaves<'a>(&self, node: Node<'_>, text: &'a str, words: &mut Vec<&'a str>) {
-        if self.comments.contains(&node.kind()) {
-            return;
-        }
-        if node.child_count() == 0 || self.strings.contains(&node.kind()) {
-            let word = text_of(node, text).trim();
-            words.extend((!word.is_empty()).then_some(word));
-            return;
-        }
-        let mut cursor = node.walk();
-        for child in node.children(&mut cursor) {
-            self.leaves(child, text, words);
+        let mut waiting = vec![node];
+        while let Some(node) = waiting.pop() {
+            if self.comments.contains(&node.kind()) {
+                continue;
+            }
+            if node.child_count() == 0 || self.strings.contains(&node.kind()) {
+                let word = text_of(node, text).trim();
+                words.extend((!word.is_empty()).then_some(word));
+                continue;
+            }
+            push_children(&mut waiting, node);
         }
     }
 
@@ -263,29 +259,38 @@ fn rows(node: Node<'_>) -> Range<usize> {
     first..last.max(first + 1)
 }
 
-fn first_fault<'a>(node: Node<'a>, fault: &mut Option<Node<'a>>) {
-    if fault.is_some() || !(node.has_error() || node.is_missing()) {
-        return;
+fn first_fault(root: Node<'_>) -> Option<Node<'_>> {
+    let mut waiting = vec![root];
+    while let Some(node) = waiting.pop() {
+        if node.is_error() || node.is_missing() {
+            return Some(node);
+        }
+        if node.has_error() {
+            push_children(&mut waiting, node);
+        }
     }
-    if node.is_error() || node.is_missing() {
-        *fault = Some(node);
-        return;
-    }
-    let mut cursor = node.walk();
-    for child in node.children(&mut cursor) {
-        first_fault(child, fault);
-    }
+    None
 }
 
-fn count_faults(node: Node<'_>, n: &mut usize) {
-    if !(node.has_error() || node.is_missing()) {
-        return;
+fn count_faults(node: Node<'_>) -> usize {
+    let mut n = 0;
+    let mut waiting = vec![node];
+    while let Some(node) = waiting.pop() {
+        if node.has_error() || node.is_missing() {
+            n += usize::from(node.is_error() || node.is_missing());
+            push_children(&mut waiting, node);
+        }
     }
-    *n += usize::from(node.is_error() || node.is_missing());
+    n
+}
+
+/// Puts a node's children on a stack, the first on top. Trees are walked by a stack, for
+/// a sum of 100,000 terms is a tree as deep.
+fn push_children<'a>(waiting: &mut Vec<Node<'a>>, node: Node<'a>) {
     let mut cursor = node.walk();
-    for child in node.children(&mut cursor) {
-        count_faults(child, n);
-    }
+    let at = waiting.len();
+    waiting.extend(node.children(&mut cursor));
+    waiting[at..].reverse();
 }
 
 /// What a node stands in.
@@ -304,7 +309,24 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn visit(&mut self, node: Node<'_>, scope: &Scope) {
+    fn visit(&mut self, root: Node<'_>) {
+        let mut scopes = vec![Scope::default()];
+        // Nodes with the place of their scope.
+        let mut waiting = vec![(root, 0)];
+        let mut children = Vec::new();
+        while let Some((node, at)) = waiting.pop() {
+            let inner = self.enter(node, &scopes[at]);
+            let at = inner.map_or(at, |scope| {
+                scopes.push(scope);
+                scopes.len() - 1
+            });
+            push_children(&mut children, node);
+            waiting.extend(children.drain(..).map(|child| (child, at)));
+        }
+    }
+
+    /// Adds the definition that a node is, and gives the scope within it.
+    fn enter(&mut self, node: Node<'_>, scope: &Scope) -> Option<Scope> {
         let mut inner = None;
         if let Some(definition) = (self.syntax.definition)(node, self.text) {
             let path = [
@@ -323,11 +345,7 @@ impl Finder<'_> {
                 is_local: scope.is_local || is_function,
             });
         }
-        let scope = inner.as_ref().unwrap_or(scope);
-        let mut cursor = node.walk();
-        for child in node.children(&mut cursor) {
-            self.visit(child, scope);
-        }
+        inner
     }
 
     fn add(
@@ -441,4 +459,27 @@ pub(crate) fn indent_width(line: &str) -> usize {
         }
     }
     width
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lang;
+
+    #[test]
+    fn a_sum_of_100_000_terms_overflows_no_stack() {
+        let sum = format!("1{}", "+1".repeat(100_000));
+        for (path, text) in [
+            ("a.py", format!("x = {sum}\ndef f():\n    return 1\n")),
+            (
+                "a.js",
+                format!("const x = {sum};\nfunction f() {{\n  return 1;\n}}\n"),
+            ),
+        ] {
+            let syntax = lang::of_path(path).syntax().unwrap();
+            let names: Vec<String> = syntax.symbols(&text).into_iter().map(|s| s.name).collect();
+            assert_eq!(names, ["f"], "{path}");
+            assert_eq!(syntax.n_faults(&text), 0);
+            assert!(syntax.words(&text).len() > 200_000);
+        }
+    }
 }

@@ -127,19 +127,16 @@ impl Controller<'_> {
 
     /// Makes `dir` hold the branch's tree before its last change; says which step that was.
     fn undo(&self, branch: BranchId, dir: &Path) -> Result<Option<String>, AgentError> {
-        let state = &self.recorder.state;
-        let mut before = &state.start.base_tree;
-        let mut last = None;
-        for step in state.path(branch) {
-            if step.tree != *before {
-                last = Some((step, before));
-            }
-            before = &step.tree;
-        }
-        let Some((step, tree)) = last else {
+        let changes = self.recorder.state.changes(branch);
+        let [.., before, last] = changes.as_slice() else {
             return Ok(None);
         };
-        self.bench.shadow.restore(&TreeId(tree.clone()), dir)?;
+        let Some(step) = last.step else {
+            return Ok(None);
+        };
+        self.bench
+            .shadow
+            .restore(&TreeId(before.tree.to_owned()), dir)?;
         let tool = step.candidates[step.chosen].tool.as_deref();
         let tool = tool.unwrap_or("a step");
         Ok(Some(format!("{tool} of step {}", step.depth + 1)))

@@ -134,10 +134,7 @@ impl Controller<'_> {
         let first = StepId(self.recorder.state.steps.len() as u32);
         let mut able = Vec::new();
         for &branch in living {
-            if !self.has_room(branch) {
-                self.fold(branch)?;
-            }
-            match self.status_before_step(branch) {
+            match self.status_before_step(branch)? {
                 Some(status) => self.end_branch(branch, status)?,
                 None => able.push(branch),
             }
@@ -198,22 +195,29 @@ impl Controller<'_> {
     }
 
     /// How a branch ends before it takes another step, if it does.
-    fn status_before_step(&self, branch: BranchId) -> Option<BranchStatus> {
+    /// Folds the branch's history first where there is no room for another step.
+    fn status_before_step(
+        &mut self,
+        branch: BranchId,
+    ) -> Result<Option<BranchStatus>, SearchError> {
         let state = &self.recorder.state;
         let own = state.branch(branch);
         if own.steps.len() > own.n_inherited {
             // A run that was killed between a step and the branch's end.
             let status = self.status_after_step(branch, Finish::GrammarEnd);
             if status.is_some() {
-                return status;
+                return Ok(status);
             }
         }
         let n_steps = state.branch(branch).steps.len() as u32;
         if n_steps >= state.start.budget.steps_max {
-            return Some(BranchStatus::StepsSpent);
+            return Ok(Some(BranchStatus::StepsSpent));
         }
-        (state.tokens(branch).len() >= self.engine.context_max())
-            .then_some(BranchStatus::ContextFull)
+        if !self.has_room(branch) {
+            self.fold(branch)?;
+        }
+        let held = self.recorder.state.tokens(branch).len();
+        Ok((held >= self.engine.context_max()).then_some(BranchStatus::ContextFull))
     }
 
     /// The run's limit that is used up, if one is.

@@ -1,7 +1,7 @@
 //! Room in a context that fills: old observations folded to one line each.
 use super::controller::{Controller, SearchError};
 use crate::agent::Transcript;
-use crate::base::{BranchId, StepId};
+use crate::base::{BranchId, StepId, ToolName};
 use crate::record::{Event, Folded, FoldedObservation, StepFinished};
 
 /// Of the context, what a branch's history may take after folding: room for some more
@@ -87,8 +87,10 @@ impl Controller<'_> {
     /// so asking for them again is no repetition.
     pub(super) fn folded_steps(&self, branch: BranchId) -> Vec<StepId> {
         let state = &self.recorder.state;
-        let path = state.path(branch).map(|step| step.step);
-        path.filter(|&step| state.is_folded(branch, step)).collect()
+        let folded = state
+            .path(branch)
+            .filter(|step| is_seen_again(step) && state.is_folded(branch, step.step));
+        folded.map(|step| step.step).collect()
     }
 }
 
@@ -97,9 +99,22 @@ fn line_for(step: &StepFinished) -> String {
     let taken = &step.candidates[step.chosen];
     let call = taken.canonical.lines().next().unwrap_or_default();
     let shown: String = call.chars().take(ACTION_CHARS_MAX).collect();
+    let again = match is_seen_again(step) {
+        true => " Call it again to see it.",
+        false => "",
+    };
     format!(
-        "[Folded to save context: {} lines, outcome \"{}\", of {shown}. Call it again to see it.]",
+        "[Folded to save context: {} lines, outcome \"{}\", of {shown}.{again}]",
         step.observation.lines().count(),
         step.outcome.clause()
+    )
+}
+
+/// True for a call that only looks: the same one shows the same again.
+fn is_seen_again(step: &StepFinished) -> bool {
+    let tool = step.candidates[step.chosen].tool.as_deref();
+    matches!(
+        tool.and_then(ToolName::named),
+        Some(ToolName::List | ToolName::View | ToolName::Search | ToolName::Run)
     )
 }

@@ -1,6 +1,6 @@
 //! A run as a fold over its events: what the controller decides from, and what
 //! a killed run resumes with.
-use crate::base::{BranchId, BranchPolicy, GateSignal, StepId, StopRule, UsageByPurpose};
+use crate::base::{BranchId, BranchPolicy, GateSignal, StepId, StopRule, ToolName, UsageByPurpose};
 use crate::record::{
     BranchEnded, BranchStatus, Event, FoldedObservation, ForkPoint, RecordLine, RunStarted,
     Selected, StepFinished, StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged,
@@ -411,19 +411,53 @@ impl RunState {
 
     /// True when the checks that ran last on a branch, after its last change, passed.
     pub fn checks_passed(&self, branch: BranchId) -> bool {
-        let outcomes = self.path(branch).rev().map(|step| step.outcome);
-        let mut decisive =
-            outcomes.filter(|o| matches!(o, StepOutcome::TestsPassed | StepOutcome::TestsFailed));
-        decisive.next() == Some(StepOutcome::TestsPassed)
+        self.verdict(branch) == Some(StepOutcome::TestsPassed)
+    }
+
+    /// What the checks said last of the branch's files, passed or failed; those of
+    /// changes that were taken back do not count.
+    fn verdict(&self, branch: BranchId) -> Option<StepOutcome> {
+        self.changes(branch).pop()?.verdict
+    }
+
+    /// The states that a branch's files went through, the base's first, without those
+    /// that `undo` took back. It takes back the last.
+    pub fn changes(&self, branch: BranchId) -> Vec<Change<'_>> {
+        let mut changes = vec![Change {
+            step: None,
+            tree: &self.start.base_tree,
+            verdict: None,
+        }];
+        for step in self.path(branch) {
+            let last = *changes.last().expect("undo leaves the base");
+            let has_changed = step.tree != last.tree;
+            if has_changed && is_undo(step) && changes.len() > 1 {
+                changes.pop();
+                continue;
+            }
+            let is_verdict = matches!(
+                step.outcome,
+                StepOutcome::TestsPassed | StepOutcome::TestsFailed
+            );
+            let verdict = is_verdict.then_some(step.outcome).or(last.verdict);
+            if has_changed {
+                changes.push(Change {
+                    step: Some(step),
+                    tree: &step.tree,
+                    verdict,
+                });
+            } else if let Some(last) = changes.last_mut() {
+                last.verdict = verdict;
+            }
+        }
+        changes
     }
 
     /// True for a branch that has changed something which no check speaks against:
     /// it may hand in what it has.
     pub fn has_work(&self, branch: BranchId) -> bool {
-        let mut outcomes = self.path(branch).rev().map(|step| step.outcome);
-        let checked =
-            outcomes.find(|o| matches!(o, StepOutcome::TestsPassed | StepOutcome::TestsFailed));
-        self.tree(branch) != self.start.base_tree && checked != Some(StepOutcome::TestsFailed)
+        self.tree(branch) != self.start.base_tree
+            && self.verdict(branch) != Some(StepOutcome::TestsFailed)
     }
 
     /// True when the check has a test that fails on the base and must pass on a
@@ -439,6 +473,21 @@ impl RunState {
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = BranchId> + use<> {
         (0..self.branches.len() as u32).map(BranchId)
     }
+}
+
+/// A state of a branch's files.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// The step that made it; `None` for the base.
+    pub step: Option<&'a StepFinished>,
+    pub tree: &'a str,
+    /// Passed or failed, where a check ran on it or on the state before.
+    pub verdict: Option<StepOutcome>,
+}
+
+fn is_undo(step: &StepFinished) -> bool {
+    let tool = step.candidates[step.chosen].tool.as_deref();
+    tool.and_then(ToolName::named) == Some(ToolName::Undo)
 }
 
 fn mean(values: impl Iterator<Item = f32>) -> Option<f32> {

@@ -80,7 +80,7 @@ fn of_20_000_files_every_one_can_be_listed_viewed_and_edited() {
     for limit in ["listed_files_max", "files_tokens_max", "grammar_files_max"] {
         assert!(cuts.contains(&limit), "{limit}: {cuts:?}");
     }
-    assert!(texts[0].contains("list one of them"), "{}", texts[0]);
+    assert!(texts[0].contains("list one of the folders"), "{}", texts[0]);
     assert_eq!(state.steps[0].cuts[0].limit, "listed_files_max");
     assert!(texts[1].contains(&format!("m{}.py", N_FILES - 1)));
 }

@@ -135,3 +135,46 @@ fn every_tool_and_form_is_reached_and_the_patch_holds_what_was_kept() {
     // What the profile allows stands in the record, as it holds in this context.
     assert_eq!(state.start.profile, profile.in_context(60_000));
 }
+
+#[test]
+fn undo_goes_back_change_by_change_and_the_last_verdict_with_it() {
+    let repo = tempfile::tempdir().unwrap();
+    let half = "def half(a):\n    return a\n\n\ndef kept():\n    return 1\n";
+    let test = "from half import half, kept\n\n\ndef test_kept():\n    assert kept() == 1\n";
+    write(repo.path(), &[("half.py", half), ("test_half.py", test)]);
+    let edit =
+        |code: &str| call("edit", json!({"path": "half.py", "symbol": "half"})).with_code(code);
+    let broken = call("edit", json!({"path": "half.py", "symbol": "kept"}))
+        .with_code("def kept():\n    return 2\n");
+    let calls = vec![
+        edit("def half(a):\n    return a / 3\n"),
+        broken,
+        call("undo", json!({})),
+        call("undo", json!({})),
+        edit("def half(a):\n    return a / 2\n"),
+        call("submit", json!({})),
+    ];
+    let out = tempfile::tempdir().unwrap();
+    let state = run(
+        repo.path(),
+        "`half` gives the whole.",
+        &AgentProfile::standard(),
+        engine(calls, 60_000),
+        out.path(),
+    );
+    let trees: Vec<&str> = state.steps.iter().map(|s| s.tree.as_str()).collect();
+    assert_eq!(
+        state.steps[1].outcome,
+        StepOutcome::TestsFailed,
+        "{:#?}",
+        called(&state.steps)
+    );
+    assert_eq!(trees[2], trees[0]);
+    assert_eq!(trees[3], state.start.base_tree);
+    assert!(state.steps[3].observation.contains("edit of step 1"));
+    let ended = state.branches[0].ended.as_ref().unwrap();
+    assert_eq!(ended.status, BranchStatus::Submitted);
+    assert!(state.checks_passed(egss::base::BranchId(0)));
+    assert!(ended.patch.contains("+    return a / 2"));
+    assert!(!ended.patch.contains("return 2\n"));
+}

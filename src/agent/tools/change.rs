@@ -94,7 +94,15 @@ impl Executor<'_> {
                 true => candidate.text.replace('\n', "\r\n"),
                 false => candidate.text.clone(),
             };
-            std::fs::write(&full, text).map_err(|e| io("write", e))?;
+            match std::fs::write(&full, text) {
+                // A name that the file system does not take.
+                Err(e) if old.is_none() => {
+                    return Ok(Observation::rejected(format!(
+                        "{path} cannot be made: {e}."
+                    )));
+                }
+                written => written.map_err(|e| io("write", e))?,
+            }
             match self.fault(dir, path, old, &candidate.text)? {
                 None => return self.put_done(dir, path, old.unwrap_or(""), candidate),
                 Some(error) => first_error = first_error.or(Some(error)),

@@ -14,13 +14,11 @@ impl Executor<'_> {
         let folder = if folder == "." { "" } else { folder };
         let view = RepoView::read(dir)?;
         let all = || view.files.iter().map(|file| file.path.as_str());
-        let prefix = format!("{folder}/");
-        let below: Vec<&str> = all()
-            .filter_map(|path| match folder {
-                "" => Some(path),
-                _ => path.strip_prefix(&prefix),
-            })
-            .collect();
+        let prefix = match folder {
+            "" => String::new(),
+            _ => format!("{folder}/"),
+        };
+        let below: Vec<&str> = all().filter(|path| path.starts_with(&prefix)).collect();
         if below.is_empty() {
             let mut folders: Vec<&str> = all()
                 .filter_map(|path| path.rsplit_once('/'))
@@ -37,7 +35,7 @@ impl Executor<'_> {
             )));
         }
         let limit = self.config.limits().listed_files_max;
-        let (text, cut) = listing(&below, limit, "listed_files_max");
+        let (text, cut) = listing(&below, &prefix, limit, "listed_files_max");
         let place = if folder.is_empty() {
             "the repository"
         } else {
@@ -45,7 +43,7 @@ impl Executor<'_> {
         };
         let mut shown = format!("{} files below {place}:\n{text}", below.len());
         if cut.is_some() {
-            shown += "\nThese are folders: list one of them to see its files.";
+            shown += "\nNot every file is shown: list one of the folders, or search for a name.";
         }
         let mut observation = Observation::new(StepOutcome::Ok, shown);
         observation.cuts.extend(cut);

@@ -179,9 +179,14 @@ fn line_of(view: &RepoView, (file, line): Hit) -> String {
     let file = &view.files[file];
     let text = file.text.as_deref().unwrap_or_default();
     let text = text.lines().nth(line).unwrap_or_default().trim_end();
-    let shown: String = text.chars().take(LINE_CHARS_MAX).collect();
-    let more = if shown.len() < text.len() { " ..." } else { "" };
-    format!("{}:{}: {shown}{more}", file.path, line + 1)
+    format!("{}:{}: {}", file.path, line + 1, shortened(text))
+}
+
+/// A line of a minified file would take the room of all other hits.
+fn shortened(line: &str) -> String {
+    let shown: String = line.chars().take(LINE_CHARS_MAX).collect();
+    let more = if shown.len() < line.len() { " ..." } else { "" };
+    shown + more
 }
 
 /// Hits with the lines around them, numbered; those of one file that meet are one piece.
@@ -206,7 +211,7 @@ fn with_context(view: &RepoView, hits: &[Hit], around: usize) -> String {
         shown += &format!("{}:\n", of.path);
         for (at, line) in lines.skip(start).take(end - start) {
             let mark = if hits.contains(&(file, at)) { ">" } else { " " };
-            shown += &format!("{mark}{:>5}| {line}\n", at + 1);
+            shown += &format!("{mark}{:>5}| {}\n", at + 1, shortened(line));
         }
     }
     shown

@@ -376,7 +376,7 @@ fn a_folder_is_listed_and_a_wrong_one_answered_with_the_nearest() {
     let list = |path: &str| standard(&dir, Action::List { path: path.into() });
     assert_eq!(
         list("src").text,
-        "2 files below src:\nshop/long.py\nshop/notes.txt"
+        "2 files below src:\nsrc/shop/long.py\nsrc/shop/notes.txt"
     );
     assert!(
         list(".")

@@ -50,7 +50,8 @@ impl Executor<'_> {
         let room = limits.observation_chars_max;
         let mut end = by_lines;
         if shown(end).chars().count() > room {
-            let mut left = room.saturating_sub(FRAME_CHARS);
+            let first = shown_chars(all[start - 1], start, is_numbered);
+            let mut left = room.saturating_sub(FRAME_CHARS + first);
             end = start;
             while end < by_lines {
                 let next = shown_chars(all[end], end + 1, is_numbered);
