@@ -1,4 +1,4 @@
-//! What an agent is set to in one run.
+//! The settings of an agent in one run.
 use super::scope::Scope;
 use super::tool::ToolSet;
 use crate::base::{AgentLimits, AgentProfile, ToolName};

@@ -124,7 +124,7 @@ pub fn first_prompt(
     })
 }
 
-/// What of the repository goes into the prompt.
+/// The part of the repository that goes into the prompt.
 #[derive(Default)]
 pub(super) struct Chosen {
     pub text: String,

@@ -1,4 +1,4 @@
-//! What the program assumes of a model's ability, as data: which tools, how much is
+//! The abilities that the program assumes of a model, as data: which tools, how much is
 //! shown, how it is sampled. One per run; it stands in the record whole.
 use super::{SamplerSettings, ToolForm};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub struct AgentProfile {
     pub limits: AgentLimits,
 }
 
-/// What the first prompt holds of the repository, and how the task is put.
+/// The part of the repository in the first prompt, and how the task is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptStyle {
@@ -158,10 +158,10 @@ impl LimitHit {
     }
 }
 
-/// For models up to 3B: the profile that the recorded evaluation was made with.
+/// For models below 3B: the profile that the recorded evaluation was made with.
 static SMALL: LazyLock<AgentProfile> =
     LazyLock::new(|| built_in(include_str!("../../models/agents/small.toml")));
-/// For models from 7B on, and where nothing says otherwise.
+/// For models from 3B on, and where nothing says otherwise.
 static STANDARD: LazyLock<AgentProfile> =
     LazyLock::new(|| built_in(include_str!("../../models/agents/standard.toml")));
 

@@ -90,7 +90,7 @@ impl SandboxArgs {
 /// Limits of a run.
 #[derive(Args, Clone, Debug)]
 pub struct BudgetArgs {
-    /// What the program assumes of the model: small (up to 3B) or standard, or a profile of
+    /// Abilities that the program assumes of the model: small (below 3B) or standard, or a profile of
     /// your configuration (agents/NAME.toml). Default: the model's own.
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,

@@ -7,12 +7,14 @@
 //! package-private names resolve.
 //! Not done: sources are not merged. Tests that check the same thing in other words stay,
 //! each source costs a process, and a helper file that a source imports is not in it.
-use super::{Consolidated, Dropped, LangError, TestSource};
+use super::{Consolidated, Dropped, LangError, SourceKind, TestSource};
+use crate::record::TestOutcome;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::slice;
 
-/// What the line before each source begins with.
+/// The opening of the line before each source.
 const MARK: &str = "//// ";
 /// Stands before a source's path in that line.
 const AT: &str = " at ";
@@ -26,6 +28,29 @@ pub(super) struct Part<'a> {
     pub name: &'a str,
     pub path: Option<&'a str>,
     pub text: &'a str,
+}
+
+/// Why a source that a model wrote cannot be run by itself; `None` where it can. `run`
+/// runs the text of a suite.
+pub(super) fn written_fault(
+    text: &str,
+    fault: &dyn Fn(&TestSource) -> Option<String>,
+    run: impl FnOnce(&str) -> Result<Vec<TestOutcome>, LangError>,
+) -> Result<Option<String>, LangError> {
+    let source = TestSource {
+        origin: "new".to_owned(),
+        kind: SourceKind::Written,
+        path: None,
+        text: text.to_owned(),
+    };
+    let suite = bundle(slice::from_ref(&source), fault);
+    if let Some(dropped) = suite.dropped.into_iter().next() {
+        return Ok(Some(dropped.why));
+    }
+    let bad = run(&suite.text)?
+        .into_iter()
+        .find(|test| test.id.ends_with("::*"));
+    Ok(bad.map(|test| test.message))
 }
 
 /// One file of many sources. `fault` says what is wrong with one on its own.

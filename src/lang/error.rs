@@ -1,4 +1,4 @@
-//! What can go wrong around a language's tools.
+//! Errors of a language's tools.
 use crate::workspace::WorkspaceError;
 use std::path::{Path, PathBuf};
 

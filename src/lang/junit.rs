@@ -37,7 +37,7 @@ pub(crate) struct Case {
     pub text: String,
 }
 
-/// What one runner's XML says in its own way.
+/// The ways in which one runner's XML differs.
 pub(crate) trait JunitStyle {
     /// The test's id: `file::test`.
     fn id(&self, case: &Case) -> String;

@@ -286,7 +286,7 @@ fn add_imports(merged: &mut Merged, block: &Block<'_>) {
     merged.notes.push(format!("Added {}.", names.join(", ")));
 }
 
-/// What the import statements of a text bring.
+/// The names that the import statements of a text bring.
 fn imported_names(language: &dyn Language, text: &str) -> BTreeSet<String> {
     let lines: Vec<&str> = text.lines().collect();
     let imports = language.syntax().map(|syntax| syntax.imports(text));

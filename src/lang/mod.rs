@@ -117,7 +117,7 @@ pub fn tests_passed(command: &str, end: CommandEnd, output: &str) -> Option<bool
     })
 }
 
-/// What a file is to its repository's tests.
+/// The part of a file in its repository's tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestRole {
     /// Its tests are run.
@@ -215,7 +215,7 @@ pub trait Language: Sync {
         false
     }
 
-    /// What an import statement brings, one entry a name. Equal entries are the same.
+    /// The names that an import statement brings, one entry each. Equal entries are the same.
     fn imported(&self, statement: &str) -> BTreeSet<String> {
         let words: Vec<&str> = statement.split_whitespace().collect();
         BTreeSet::from([words.join(" ")])
@@ -240,7 +240,7 @@ pub trait Language: Sync {
             .unwrap_or(0)
     }
 
-    /// What keeps a changed file from being parsed; `None` where nothing does, or where
+    /// The fault that keeps a changed file from being parsed; `None` where nothing does, or where
     /// it was no better before.
     fn fault(&self, file: &ChangedFile<'_>) -> Result<Option<String>, LangError> {
         let Some(syntax) = self.syntax() else {
@@ -266,7 +266,7 @@ pub trait Language: Sync {
         Ok(files.iter().map(of_file).collect())
     }
 
-    /// What a file is to the tests, by its path.
+    /// The part of a file in the tests, by its path.
     fn test_role(&self, _path: &str) -> TestRole {
         TestRole::None
     }

@@ -2,7 +2,7 @@
 use super::LangError;
 use std::path::Path;
 
-/// What their names begin with.
+/// The prefix of their names.
 pub(crate) const PRIVATE_PREFIX: &str = ".egss-verify-";
 
 /// Largest file that is read back, bytes: far above any suite.

@@ -1,4 +1,4 @@
-//! What runs a repository's tests. JUnit XML, or what a runner writes as plainly, is the
+//! Runners of a repository's tests. JUnit XML, or what a runner writes as plainly, is the
 //! contract.
 use super::suite::{Consolidated, IssueExamples, TestSource};
 use super::{LangError, all, of_repository};
@@ -54,7 +54,7 @@ impl RunnerLimits {
     }
 }
 
-/// What one run of tests found.
+/// The result of one run of tests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ran {
     pub tests: Vec<TestOutcome>,
@@ -84,7 +84,7 @@ pub trait Runner {
     fn build_id(&self) -> Option<&'static str> {
         None
     }
-    /// What to run of a repository with these files: paths, in order.
+    /// The targets of a repository with these files: paths, in order.
     fn targets(&self, files: &[String]) -> Vec<String>;
     /// The issue's own examples as sources of tests.
     fn issue_examples(&self, _repo_dir: &Path, _issue: &str) -> Result<IssueExamples, LangError> {
@@ -96,7 +96,7 @@ pub trait Runner {
     /// tree, by its own fault or for what it imports; the suite's file there is
     /// written over.
     fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, LangError>;
-    /// What a model is told to write tests, with a place for `{{known}}` ones.
+    /// The request to a model for tests, with a place for `{{known}}` ones.
     fn request_for_tests(&self) -> &'static str;
     /// One sentence for each of `files` (relative to `dir`) that does not
     /// compile, as far as that is known without running anything.
@@ -152,7 +152,7 @@ pub fn is_container(id: &str) -> bool {
     id.ends_with("::*") || !(id.contains("::") || id == TEST_CMD_ID)
 }
 
-/// What could not be run, by its own fault.
+/// A file that could not be run, by its own fault.
 pub(crate) fn at_fault(id: &str, output: &CommandOutput) -> TestOutcome {
     error_outcome(id, end_of(output), output.wall_ms)
 }

@@ -20,7 +20,7 @@ impl SourceKind {
     pub(crate) const ISSUE_SHOWN_PREFIX: &'static str = "test_issue_shown";
     pub(crate) const ISSUE_STATED_PREFIX: &'static str = "test_issue_stated";
 
-    /// What the names of its test functions begin with.
+    /// The prefix of its test functions.
     pub(super) fn prefix(self) -> &'static str {
         match self {
             Self::Written => "test_assert",

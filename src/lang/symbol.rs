@@ -1,7 +1,7 @@
 //! A definition that a call can name.
 use std::ops::Range;
 
-/// What a definition is.
+/// The kind of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SymbolKind {
     /// A function or method: what is defined within it is local.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use tree_sitter::{Node, Parser, Tree};
 use tree_sitter_language::LanguageFn;
 
-/// What a node defines.
+/// A definition found at a node.
 pub struct Definition<'a> {
     pub name: &'a str,
     /// The type that it belongs to, where the syntax does not nest it: a receiver.
@@ -15,7 +15,7 @@ pub struct Definition<'a> {
 }
 
 impl<'a> Definition<'a> {
-    /// What the field `name` of a node names.
+    /// The text of a node's field `name`.
     pub fn named(node: Node<'_>, text: &'a str, kind: SymbolKind) -> Option<Self> {
         let name = text_of(node.child_by_field_name("name")?, text);
         (!name.is_empty()).then_some(Self {
@@ -34,7 +34,7 @@ pub fn text_of<'a>(node: Node<'_>, text: &'a str) -> &'a str {
 /// How a language's files are read.
 pub struct Syntax {
     pub grammar: LanguageFn,
-    /// What a node defines, if it defines anything.
+    /// The definition that a node is, if it is one.
     pub definition: for<'a> fn(Node<'_>, &'a str) -> Option<Definition<'a>>,
     /// Kinds of nodes around a definition that belong to it: decorators, `export`.
     pub wrappers: &'static [&'static str],
@@ -51,7 +51,7 @@ pub struct Syntax {
     pub brackets: &'static str,
     /// True where a comment below a body belongs to it by its indentation.
     pub is_indented: bool,
-    /// What makes a bare method parse: text before it, one line, and behind it.
+    /// The frame in which a bare method parses: text before it, one line, and behind it.
     pub method_frame: Option<(&'static str, &'static str)>,
 }
 
@@ -293,7 +293,7 @@ fn push_children<'a>(waiting: &mut Vec<Node<'a>>, node: Node<'a>) {
     waiting[at..].reverse();
 }
 
-/// What a node stands in.
+/// The definitions around a node.
 #[derive(Clone, Default)]
 struct Scope {
     /// Names of the definitions around, joined with dots.
@@ -414,7 +414,7 @@ impl Finder<'_> {
         first
     }
 
-    /// What stands on a node's first line before it.
+    /// The text before a node on its first line.
     fn before(&self, node: Node<'_>) -> &str {
         let start = node.start_byte();
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);

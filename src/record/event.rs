@@ -76,7 +76,7 @@ pub struct RunStarted {
     /// Names of the tools that the agent has; empty: the usual ones.
     #[serde(default)]
     pub tools: Vec<String>,
-    /// What the program assumes of the model, with every limit as it holds in this
+    /// The profile that is assumed of the model, with every limit as it holds in this
     /// run's context. Older records are of the profile that is called `small` now.
     #[serde(default = "AgentProfile::small")]
     pub profile: AgentProfile,

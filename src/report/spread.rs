@@ -20,7 +20,7 @@ pub struct Spread {
     sorted: Vec<f32>,
     /// Where a line is drawn for the gate, and what stands beside it.
     pub gate_line: Option<(f32, String)>,
-    /// What of the figures the gate lets through, in a clause.
+    /// The share of the figures that the gate lets through, in a clause.
     gate_clause: Option<String>,
     /// True where the last bin holds larger figures too.
     pub is_open: bool,

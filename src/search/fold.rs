@@ -94,7 +94,7 @@ impl Controller<'_> {
     }
 }
 
-/// What stands in an observation's place.
+/// The line in an observation's place.
 fn line_for(step: &StepFinished) -> String {
     let taken = &step.candidates[step.chosen];
     let call = taken.canonical.lines().next().unwrap_or_default();

@@ -31,7 +31,7 @@ pub struct SolveRequest<'a> {
     pub seed: u64,
     pub budget: Budget,
     pub gate: Option<Gate>,
-    /// What is assumed of the model.
+    /// The abilities that are assumed of the model.
     pub profile: &'a AgentProfile,
     pub own_tests: OwnTests,
 }

@@ -414,7 +414,7 @@ impl RunState {
         self.verdict(branch) == Some(StepOutcome::TestsPassed)
     }
 
-    /// What the checks said last of the branch's files, passed or failed; those of
+    /// The last verdict of the checks on the branch's files, passed or failed; those on
     /// changes that were taken back do not count.
     fn verdict(&self, branch: BranchId) -> Option<StepOutcome> {
         self.changes(branch).pop()?.verdict

@@ -1,4 +1,4 @@
-//! What patches are ranked by. One list orders them and explains the order: the criterion
+//! The criteria by which patches are ranked. One list orders them and explains the order: the criterion
 //! that a reason names is the first of the list in which the two differ.
 use crate::base::BranchId;
 use std::cmp::Ordering;

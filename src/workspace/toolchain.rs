@@ -1,4 +1,4 @@
-//! What a sandbox shows beside the interpreter: the toolchains of Rust, Go and Node.
+//! Folders that a sandbox shows beside the interpreter: the toolchains of Rust, Go and Node.
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -38,7 +38,7 @@ fn run_views(unfolded_min: u32, out: &std::path::Path) -> RunState {
             )
         })
         .collect();
-    // What was folded may be asked for again.
+    // A folded view may be asked for again.
     calls.push(call(
         "view",
         json!({"path": "values.py", "start": 1, "end": 40}),
@@ -85,7 +85,7 @@ fn a_context_that_fills_folds_old_observations_and_goes_on() {
     assert!(!folds.is_empty());
     for folded in &folds {
         assert!(folded.tokens_after < folded.tokens_before);
-        // What was held before may have been past the context by its last observation.
+        // Before the fold the last observation may reach past the context.
         assert!(folded.tokens_after + profile().limits.action_tokens_max <= CTX_TOKENS);
     }
     // The view that was asked for again was carried out, not withheld as a repetition.
@@ -100,7 +100,7 @@ fn a_context_that_fills_folds_old_observations_and_goes_on() {
     for step in newest {
         assert!(!state.is_folded(BranchId(0), step.step));
     }
-    // What was computed again behind each fold is counted.
+    // Tokens computed again behind a fold are counted.
     let told: usize = state.steps.iter().map(|s| s.observation_tokens.len()).sum();
     let prompt = state.start.prompt_tokens.len();
     let computed = state.usage.agent.computed_tokens as usize;

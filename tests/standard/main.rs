@@ -14,7 +14,7 @@ use egss::verify::OwnTests;
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
 
-/// What a scripted agent does at a step: a call, and its code block if it has one.
+/// One step of a scripted agent: a call, and its code block if it has one.
 #[derive(Clone)]
 pub struct Say(pub String);
 
@@ -95,7 +95,7 @@ pub fn write(dir: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// What was called at each step.
+/// The call of each step.
 pub fn called(steps: &[StepFinished]) -> Vec<String> {
     let first = |step: &StepFinished| {
         let canonical = &step.candidates[step.chosen].canonical;

@@ -70,7 +70,7 @@ fn of_20_000_files_every_one_can_be_listed_viewed_and_edited() {
             .prompt_text
             .contains(&format!("def {symbol}(amount):"))
     );
-    // What could not be listed is said in the record, and told where it was asked for.
+    // The record names each limit, and the answer to `list` tells of the cut.
     let cuts: Vec<&str> = state
         .start
         .cuts

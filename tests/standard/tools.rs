@@ -132,7 +132,7 @@ fn every_tool_and_form_is_reached_and_the_patch_holds_what_was_kept() {
     assert!(seen(ToolForm::ViewLines).contains("2|     def total(self, prices):"));
     assert!(seen(ToolForm::SearchFiles).contains(">    3|         return sum(prices) + 1"));
     assert!(seen(ToolForm::Undo).contains("Taken back: write of step 6."));
-    // What the profile allows stands in the record, as it holds in this context.
+    // The record holds the profile as it applies in this context.
     assert_eq!(state.start.profile, profile.in_context(60_000));
 }
 

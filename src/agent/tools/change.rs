@@ -164,7 +164,7 @@ impl Executor<'_> {
         })
     }
 
-    /// What keeps a changed file from being parsed.
+    /// The fault that keeps a changed file from being parsed.
     fn fault(
         &self,
         dir: &Path,

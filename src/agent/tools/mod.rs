@@ -75,7 +75,7 @@ impl<'a> Executor<'a> {
         Ok(observation.cut_to(self.config.limits().observation_chars_max))
     }
 
-    /// What the model is told when its text held no action.
+    /// The answer to a text that holds no action.
     pub fn unreadable(&self, error: &ParseError) -> Observation {
         Observation::rejected(fill(NO_CALL, &[("reason", &error.0)]))
     }

@@ -1,4 +1,4 @@
-//! What the compiler says of changed files.
+//! The compiler's errors about changed files.
 use super::package::{Folder, modules};
 use super::session::Session;
 use crate::lang::{LangError, list_files};

@@ -4,7 +4,7 @@ use crate::record::TestResult;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// What the testing package prints when a run's time is up.
+/// Printed by the testing package when a run's time is up.
 const TIMED_OUT: &str = "panic: test timed out after";
 
 /// One line of the output. Builds have lines of their own from Go 1.24 on; before, what
@@ -42,11 +42,11 @@ pub(super) struct Package {
     output: String,
 }
 
-/// What one run said, by import path.
+/// The events of one run, by import path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Report {
     pub packages: BTreeMap<String, Package>,
-    /// What the compiler said.
+    /// The compiler's output.
     pub errors: String,
 }
 

@@ -7,17 +7,16 @@ use super::package::{Folder, is_ignored, modules};
 use super::session::{CACHE, Request, Session, TEMPORARY};
 use super::suite::{GO_SUITE_FILE, fault_of};
 use super::{Go, Language};
-use crate::lang::bundle::bundle;
+use crate::lang::bundle::{bundle, written_fault};
 use crate::lang::runner::error_outcome;
 use crate::lang::seed::Seed;
 use crate::lang::{
-    Consolidated, LangError, Ran, Runner, RunnerLimits, SourceKind, TestRole, TestSource,
-    list_files, private_dir,
+    Consolidated, LangError, Ran, Runner, RunnerLimits, TestRole, TestSource, list_files,
+    private_dir,
 };
 use crate::workspace::{Limits, Sandbox, Toolchain};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::slice;
 use std::time::{Duration, Instant};
 
 /// The outcome of a module of which nothing builds.
@@ -116,19 +115,9 @@ impl Runner for GoRunner {
     }
 
     fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, LangError> {
-        let source = TestSource {
-            origin: "new".to_owned(),
-            kind: SourceKind::Written,
-            path: None,
-            text: text.to_owned(),
-        };
-        let suite = bundle(slice::from_ref(&source), &fault_of);
-        if let Some(dropped) = suite.dropped.into_iter().next() {
-            return Ok(Some(dropped.why));
-        }
-        let tests = self.with_session(dir, |session| session.run_parts(&suite.text))?;
-        let bad = tests.into_iter().find(|test| test.id.ends_with("::*"));
-        Ok(bad.map(|test| test.message))
+        written_fault(text, &fault_of, |suite| {
+            self.with_session(dir, |session| session.run_parts(suite))
+        })
     }
 
     fn request_for_tests(&self) -> &'static str {

@@ -9,15 +9,13 @@
 use super::kind::{Kind, is_nodes_test};
 use super::session::{START_S_MAX, Session, said_of};
 use super::suite::{JAVASCRIPT_SUITE_FILE, fault_of};
-use crate::lang::bundle::bundle;
+use crate::lang::bundle::{bundle, written_fault};
 use crate::lang::runner::error_outcome;
 use crate::lang::{
-    Consolidated, LangError, Ran, Runner, RunnerLimits, SourceKind, TestSource, end_of, is_skipped,
-    private_dir,
+    Consolidated, LangError, Ran, Runner, RunnerLimits, TestSource, end_of, is_skipped, private_dir,
 };
 use crate::workspace::{CommandEnd, Limits, Sandbox, Toolchain};
 use std::path::Path;
-use std::slice;
 use std::time::{Duration, Instant};
 
 /// The outcome of a package whose runner is missing.
@@ -129,19 +127,9 @@ impl Runner for NodeRunner {
     }
 
     fn source_fault(&self, dir: &Path, text: &str) -> Result<Option<String>, LangError> {
-        let source = TestSource {
-            origin: "new".to_owned(),
-            kind: SourceKind::Written,
-            path: None,
-            text: text.to_owned(),
-        };
-        let suite = bundle(slice::from_ref(&source), &fault_of);
-        if let Some(dropped) = suite.dropped.into_iter().next() {
-            return Ok(Some(dropped.why));
-        }
-        let tests = self.with_session(dir, |session| session.run_parts(&suite.text))?;
-        let bad = tests.into_iter().find(|test| test.id.ends_with("::*"));
-        Ok(bad.map(|test| test.message))
+        written_fault(text, &fault_of, |suite| {
+            self.with_session(dir, |session| session.run_parts(suite))
+        })
     }
 
     fn request_for_tests(&self) -> &'static str {
