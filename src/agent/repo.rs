@@ -83,11 +83,11 @@ impl RepoView {
         let read = shadow.read_files(tree, FILE_BYTES_MAX)?;
         let mut files: Vec<RepoFile> = read
             .into_iter()
-            .filter(|(path, _)| is_seen(path))
+            .filter(|file| is_seen(&file.path))
             .take(FILES_MAX)
-            .map(|(path, bytes)| RepoFile {
-                path: path.replace('\\', "/"),
-                text: bytes.and_then(text_of),
+            .map(|file| RepoFile {
+                path: file.path.replace('\\', "/"),
+                text: file.bytes.and_then(text_of),
             })
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));

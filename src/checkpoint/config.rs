@@ -136,7 +136,7 @@ pub struct LatentConfig {
     pub score_scale: f32,
 }
 
-/// What a device's kernels would have to compute.
+/// The kind of layer that a device's kernels would have to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerKind {
     /// Grouped attention and a feed-forward, each added to the residual as it comes.

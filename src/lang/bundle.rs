@@ -167,7 +167,7 @@ impl Placed {
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        // What ran may have removed or replaced it: nothing depends on it any more.
+        // The tests may have removed or replaced it: nothing depends on it any more.
         fs::remove_file(&self.target).ok();
         if let Some(bytes) = &self.before {
             fs::write(&self.target, bytes).ok();

@@ -54,7 +54,7 @@ pub enum MatrixDtype {
     Bf16,
 }
 
-/// What computes a model on a device.
+/// The operations that compute a model on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operations {
     /// candle's operations alone.
@@ -226,7 +226,7 @@ impl Backend {
         0
     }
 
-    /// What a mixture's experts run on: this, or the host by its own kernels.
+    /// The backend of a mixture's experts: this, or the host by its own kernels.
     pub fn of_experts(&self) -> Self {
         match self.experts {
             ExpertsPlace::Device => self.clone(),
@@ -341,7 +341,7 @@ impl Backend {
         }
     }
 
-    /// What computes a model here.
+    /// The operations that compute a model here.
     pub fn operations(&self) -> Operations {
         self.operations
     }

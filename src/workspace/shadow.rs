@@ -10,6 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TreeId(pub String);
 
+/// A regular file of a tree.
+pub struct TreeFile {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    /// `None` where there are more of them than was asked for.
+    pub bytes: Option<Vec<u8>>,
+}
+
 /// A git directory outside the repository whose index takes every file.
 ///
 /// Calls on different directories may run at the same time, from any thread.
@@ -235,14 +243,13 @@ impl Shadow {
         Ok(files)
     }
 
-    /// The regular files of a tree by path, each with its bytes where it has at most
-    /// `bytes_max`; links, and names that are not UTF-8, are left out. Nothing is
+    /// The regular files of a tree; links, and names that are not UTF-8, are left out. Nothing is
     /// written, so it costs less than [restoring](Self::restore) the tree to read it.
     pub fn read_files(
         &self,
         tree: &TreeId,
         bytes_max: u64,
-    ) -> Result<Vec<(String, Option<Vec<u8>>)>, WorkspaceError> {
+    ) -> Result<Vec<TreeFile>, WorkspaceError> {
         self.check(tree)?;
         let mut git = git::bare(&self.git_dir);
         git.args(["ls-tree", "-r", "-l", "-z", &tree.0]);
@@ -275,7 +282,10 @@ impl Shadow {
                 })?),
                 false => None,
             };
-            files.push((entry.path.to_owned(), bytes));
+            files.push(TreeFile {
+                path: entry.path.to_owned(),
+                bytes,
+            });
         }
         Ok(files)
     }

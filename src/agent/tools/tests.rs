@@ -285,7 +285,7 @@ fn a_view_that_is_cut_says_what_is_missing_and_how_to_see_it() {
         panic!("{:?}", seen.cuts);
     };
     assert_eq!(cut.limit, "observation_chars_max");
-    // What it says can be asked for, and shows the rest.
+    // The range that it names can be asked for, and shows the rest.
     let said = seen.text.lines().last().unwrap();
     let numbers: Vec<usize> = said
         .split(|c: char| !c.is_ascii_digit())

@@ -126,7 +126,7 @@ impl Test {
         self.output.contains(TIMED_OUT)
     }
 
-    /// What it said, without what says only that it ran; a panic's first line alone.
+    /// Its output, without the lines that say only that it ran; a panic's first line alone.
     pub fn message(&self) -> String {
         let lines = self.output.lines().map(str::trim);
         let lines: Vec<&str> = lines
@@ -153,7 +153,7 @@ pub(super) fn top(name: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }
 
-/// What the compiler said of one package: the lines below its own heads, or all where
+/// The compiler's output on one package: the lines below its own heads, or all where
 /// it has none (what it depends on does not build).
 pub(super) fn errors_of<'a>(errors: &'a str, package: &str) -> Vec<&'a str> {
     let (mut own, mut all, mut is_own) = (Vec::new(), Vec::new(), false);

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// The outcome of a module of which nothing builds.
 const BUILD_ID: &str = "go.mod";
 
-/// What builds may take on top of the tests' time, seconds: the standard library and the
+/// Time of builds on top of the tests' time, seconds: the standard library and the
 /// modules of a middling program on two cores.
 const BUILD_S_MAX: u64 = 600;
 /// A compiler's needs, which are above those of most tests.

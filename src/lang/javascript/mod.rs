@@ -87,7 +87,7 @@ fn definition<'a>(node: Node<'_>, text: &'a str) -> Option<Definition<'a>> {
     }
 }
 
-/// What a name is that such a value is given.
+/// The kind of a name that such a value is given.
 fn kind_of_value(value: Node<'_>) -> Option<SymbolKind> {
     match value.kind() {
         "arrow_function" | "function_expression" | "generator_function" => {

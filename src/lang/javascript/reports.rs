@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// Between a group's name and a test's, as vitest writes it.
 const WITHIN: &str = " > ";
 
-/// What a test's failure says that came to no result: it hung, or ended its process.
+/// Parts of the message of a test that came to no result: it hung, or ended its process.
 const NO_RESULT_MARKS: [&str; 5] = [
     "Test timed out in ",
     "Hook timed out in ",

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// A file has the time of this many tests.
 const FILE_TESTS: u64 = 4;
-/// What a runner may take to start, and to compile TypeScript, seconds.
+/// Time of a runner to start, and to compile TypeScript, seconds.
 pub(super) const START_S_MAX: u64 = 20;
 /// Files that `node --test` runs at a time, at most.
 const LANES_MAX: usize = 4;
