@@ -98,8 +98,18 @@ impl Bench<'_> {
         repository: &[String],
     ) -> Result<SuiteRun, VerifyError> {
         let dir = self.copy(self.base)?;
-        let targets = self.put_suite(dir.path(), text)?;
-        self.runner.run_all(None, dir.path(), &targets, repository)
+        self.run_base_in(dir.path(), text, repository)
+    }
+
+    /// [`Self::run_base`] in `dir`, a copy of the base that no test has run in yet.
+    pub(super) fn run_base_in(
+        &self,
+        dir: &Path,
+        text: &str,
+        repository: &[String],
+    ) -> Result<SuiteRun, VerifyError> {
+        let targets = self.put_suite(dir, text)?;
+        self.runner.run_all(None, dir, &targets, repository)
     }
 
     /// Runs a suite of this text alone on a tree.

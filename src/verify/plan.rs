@@ -20,14 +20,14 @@ pub struct Plan {
 pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Plan, VerifyError> {
     let runner = bench.runner.runner();
     let repository_tests = runner.targets(&bench.shadow.files(bench.base)?);
-    let examples = {
-        let dir = bench.copy(bench.base)?;
-        runner.issue_examples(dir.path(), issue)?
-    };
+    // Reading the examples changes nothing, so the first run takes the same copy.
+    let dir = bench.copy(bench.base)?;
+    let examples = runner.issue_examples(dir.path(), issue)?;
     let mut sources = [examples.sources, sources.to_vec()].concat();
     let mut dropped = examples.dropped;
     let mut suite = runner.consolidate(&sources)?;
-    let mut base = bench.run_base(&suite.text, &repository_tests)?;
+    let mut base = bench.run_base_in(dir.path(), &suite.text, &repository_tests)?;
+    drop(dir);
     if !is_collectable(bench, &base) {
         let (kept, bad) = collectable(bench, sources)?;
         sources = kept;

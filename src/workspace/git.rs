@@ -70,6 +70,28 @@ pub(super) fn all_binary(git_dir: &Path) -> OsString {
     setting
 }
 
+/// A setting (for `git -c`) with which `update-index` writes the files that it adds into
+/// one pack, as it does with large files, instead of an object file each.
+pub(super) const INTO_ONE_PACK: &str = "core.bigFileThreshold=1";
+
+/// The version from which [`INTO_ONE_PACK`] makes one pack: an older git makes one a file.
+const ONE_PACK_SINCE: (u32, u32) = (2, 37);
+
+/// True where the git that is installed makes one pack with [`INTO_ONE_PACK`].
+pub(super) fn packs_what_it_adds(git_dir: &Path) -> Result<bool, WorkspaceError> {
+    let mut git = bare(git_dir);
+    git.arg("--version");
+    let said = run(git, git_dir, "--version", &[])?;
+    let version = version_of(&String::from_utf8_lossy(&said));
+    Ok(version.is_some_and(|version| version >= ONE_PACK_SINCE))
+}
+
+/// Major and minor number in what `git --version` prints.
+fn version_of(said: &str) -> Option<(u32, u32)> {
+    let mut numbers = said.strip_prefix("git version ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// A git command on the objects alone.
 pub(super) fn bare(git_dir: &Path) -> Command {
     let mut git = Command::new("git");
@@ -161,4 +183,20 @@ pub(super) fn create_private_dir(dir: &Path) -> Result<(), WorkspaceError> {
 
 fn write(path: &Path, text: &str) -> Result<(), WorkspaceError> {
     std::fs::write(path, text).map_err(|source| WorkspaceError::io("write", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_whatever_follows_it() {
+        assert_eq!(version_of("git version 2.47.3\n"), Some((2, 47)));
+        assert_eq!(
+            version_of("git version 2.39.5 (Apple Git-154)"),
+            Some((2, 39))
+        );
+        assert_eq!(version_of("git version 2.34.windows.1"), Some((2, 34)));
+        assert_eq!(version_of("hub version 2"), None);
+    }
 }

@@ -18,6 +18,12 @@ pub struct TreeFile {
     pub bytes: Option<Vec<u8>>,
 }
 
+/// New files from which on a snapshot writes one pack instead of a file for each object.
+/// 20,000 objects took 5 s in a pack and 18 s in files of their own (ext4 on a virtual
+/// disk); a pack for each small snapshot would make many packs, which slows every later
+/// look-up.
+const PACKED_FILES_MIN: usize = 1_000;
+
 /// A git directory outside the repository whose index takes every file.
 ///
 /// Calls on different directories may run at the same time, from any thread.
@@ -84,7 +90,12 @@ impl Shadow {
             self.run(git, "update-index", &join_nul(&gone))?;
         }
         // `--remove`: a file that vanished since the walk is no error.
-        let git = index.git(&["update-index", "--add", "--remove", "-z", "--stdin"]);
+        let mut git = index.git(&[]);
+        let n_new = files.len().saturating_sub(split_nul(&known).count());
+        if n_new >= PACKED_FILES_MIN && git::packs_what_it_adds(&self.git_dir)? {
+            git.args(["-c", git::INTO_ONE_PACK]);
+        }
+        git.args(["update-index", "--add", "--remove", "-z", "--stdin"]);
         self.run(git, "update-index", &join_nul(files))
             .map_err(|error| match error {
                 WorkspaceError::Git { stderr, .. } => WorkspaceError::Git {

@@ -310,6 +310,41 @@ fn a_tree_outlives_the_process_and_a_damaged_index_costs_only_time() {
 }
 
 #[test]
+fn many_new_files_become_one_pack_and_few_become_objects() {
+    let bench = Bench::new();
+    for n in 0..1_500 {
+        put(
+            &bench.src(),
+            &format!("d{}/f{n}.txt", n % 7),
+            format!("{n}\n"),
+        );
+    }
+    // What a large file's way in might treat otherwise.
+    put(&bench.src(), "empty.txt", "");
+    put(&bench.src(), "crlf.txt", "a\r\nb\n");
+    put(&bench.src(), "bytes.bin", [0, 159, 146, 150]);
+    let objects = |name: &str| -> usize {
+        let all = listing(&bench.dir("shadow/objects"), &|path, meta| {
+            meta.is_file() && path.extension().is_some_and(|ext| ext == name)
+        });
+        all.into_values().filter(|is_such| *is_such).count()
+    };
+    let whole = bench.snapshot();
+    // An older git writes an object for each.
+    let version = git(&bench.src(), &["--version"]);
+    let minor = version.split('.').nth(1).unwrap().parse::<u32>().unwrap();
+    let is_new = minor >= 37;
+    assert_eq!(objects("pack"), usize::from(is_new));
+    assert_eq!(content(&bench.fork(&whole, "fork")), content(&bench.src()));
+    put(&bench.src(), "d1/f1.txt", "other\n");
+    let changed = bench.snapshot();
+    assert_eq!(objects("pack"), usize::from(is_new));
+    let patch = bench.shadow.diff(&whole, &changed, &[]).unwrap();
+    assert!(patch.contains("-1\n+other\n"), "{patch}");
+    assert!(!patch.contains("GIT binary patch"), "{patch}");
+}
+
+#[test]
 fn an_empty_folder_has_a_tree_too() {
     let bench = Bench::new();
     let base = bench.snapshot();
