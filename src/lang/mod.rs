@@ -24,6 +24,7 @@ mod suite;
 mod symbol;
 mod syntax;
 mod text;
+mod token;
 
 pub(crate) use block::{dedent, indented, line_starts};
 pub use error::LangError;
@@ -43,6 +44,7 @@ pub use suite::{Consolidated, Dropped, IssueExamples, SourceKind, TestSource};
 pub use symbol::{Symbol, SymbolKind};
 pub use syntax::{Definition, Syntax};
 pub(crate) use syntax::{LineStart, indent_width};
+pub use token::TokenKind;
 
 use crate::record::TestOutcome;
 use crate::workspace::{CommandEnd, Limits, Sandbox};
@@ -158,12 +160,21 @@ impl TestCommands {
 }
 
 /// A small function for the prompt's example of an edit: it adds width and height where
-/// it should multiply them, and this is the code that does.
+/// it should multiply them, and this is the code that does, the whole of its file.
 #[derive(Clone, Copy, Debug)]
 pub struct Example {
     pub path: &'static str,
     pub symbol: &'static str,
     pub code: &'static str,
+}
+
+impl Example {
+    /// The line that is wrong, and what it should be, without line ends.
+    pub fn change(&self) -> (String, &'static str) {
+        let right = self.code.lines().find(|line| line.contains(" * "));
+        let right = right.expect("an example multiplies");
+        (right.replace(" * ", " + "), right)
+    }
 }
 
 /// A changed file, where it can be looked at.

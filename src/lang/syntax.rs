@@ -69,7 +69,7 @@ pub(crate) enum LineStart {
 }
 
 impl Syntax {
-    fn tree(&self, text: &str) -> Option<Tree> {
+    pub(super) fn tree(&self, text: &str) -> Option<Tree> {
         let mut parser = Parser::new();
         parser.set_language(&self.grammar.into()).ok()?;
         parser.parse(text, None)

@@ -1,114 +1,49 @@
-//! Python's words, strings and comments, a line at a time: enough to read a
-//! patch by, with nothing fetched.
+//! Colours of a patch: the kinds of its words, and the words that changed.
+use crate::lang::{self, TokenKind};
 use std::ops::Range;
 
-/// What a piece of a line is; the CSS class is its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Keyword,
-    Name,
-    Text,
-    Number,
-    Comment,
-}
+/// The coloured pieces of a line, in order, as byte ranges.
+pub type Pieces = Vec<(Range<usize>, TokenKind)>;
 
-impl Kind {
-    pub fn class(self) -> &'static str {
-        match self {
-            Self::Keyword => "kw",
-            Self::Name => "nm",
-            Self::Text => "st",
-            Self::Number => "nu",
-            Self::Comment => "co",
-        }
+/// The CSS class of a piece.
+pub fn class(kind: TokenKind) -> &'static str {
+    match kind {
+        TokenKind::Keyword => "kw",
+        TokenKind::Name => "nm",
+        TokenKind::Text => "st",
+        TokenKind::Number => "nu",
+        TokenKind::Comment => "co",
     }
 }
 
-const KEYWORDS: [&str; 38] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "case", "class",
-    "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if",
-    "import", "in", "is", "lambda", "match", "nonlocal", "not", "or", "pass", "raise", "return",
-    "self", "try", "while", "with", "yield",
-];
-
-/// Reads lines one after the other; what a triple quote opened goes on.
-#[derive(Default)]
-pub struct Python {
-    open: Option<&'static str>,
-}
-
-impl Python {
-    /// The coloured pieces of a line, in order, as byte ranges.
-    pub fn line(&mut self, line: &str) -> Vec<(Range<usize>, Kind)> {
-        let mut found = Vec::new();
-        let mut at = 0;
-        let mut defines = false;
-        if let Some(quotes) = self.open {
-            at = self.close(line, 0, quotes);
-            found.push((0..at, Kind::Text));
-        }
-        while let Some(c) = line[at..].chars().next() {
-            let rest = &line[at..];
-            let triple = ["\"\"\"", "'''"].into_iter().find(|q| rest.starts_with(q));
-            let (end, kind) = if let Some(quotes) = triple {
-                self.open = Some(quotes);
-                (self.close(line, at + 3, quotes), Some(Kind::Text))
-            } else if c == '"' || c == '\'' {
-                (at + short_string(rest, c), Some(Kind::Text))
-            } else if c == '#' {
-                (line.len(), Some(Kind::Comment))
-            } else if c.is_ascii_digit() {
-                let is_in = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
-                (at + run(rest, is_in), Some(Kind::Number))
-            } else if c.is_alphabetic() || c == '_' {
-                let end = at + run(rest, |c| c.is_alphanumeric() || c == '_');
-                let word = &line[at..end];
-                let kind = match KEYWORDS.contains(&word) {
-                    true => Some(Kind::Keyword),
-                    false => defines.then_some(Kind::Name),
-                };
-                defines = matches!(word, "def" | "class");
-                (end, kind)
-            } else {
-                (at + c.len_utf8(), None)
-            };
-            if let Some(kind) = kind {
-                found.push((at..end, kind));
+/// The coloured pieces of each of `lines`, which follow one another in the file at `path`.
+pub fn colours(path: &str, lines: &[&str]) -> Vec<Pieces> {
+    let mut pieces = vec![Pieces::new(); lines.len()];
+    let Some(syntax) = lang::of_path(path).syntax() else {
+        return pieces;
+    };
+    let text = lines.join("\n");
+    let mut tokens = syntax.tokens(&text).into_iter().peekable();
+    let mut start = 0;
+    for (line, pieces) in lines.iter().zip(&mut pieces) {
+        let end = start + line.len();
+        // A piece of several lines goes on in the next.
+        while let Some((range, kind)) = tokens.peek().cloned() {
+            if range.start >= end {
+                break;
             }
-            at = end;
-        }
-        found
-    }
-
-    /// Where a long string that is open at `from` ends, or the line's end.
-    fn close(&mut self, line: &str, from: usize, quotes: &str) -> usize {
-        match line[from..].find(quotes) {
-            Some(at) => {
-                self.open = None;
-                from + at + quotes.len()
+            let within = range.start.max(start)..range.end.min(end);
+            if !within.is_empty() {
+                pieces.push((within.start - start..within.end - start, kind));
             }
-            None => line.len(),
+            if range.end > end {
+                break;
+            }
+            tokens.next();
         }
+        start = end + 1;
     }
-}
-
-fn run(text: &str, is_in: impl Fn(char) -> bool) -> usize {
-    text.find(|c| !is_in(c)).unwrap_or(text.len())
-}
-
-/// Length of a string that opens with `quote`; one that is not closed ends with
-/// its line.
-fn short_string(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return at + c.len_utf8(),
-            _ => {}
-        }
-    }
-    text.len()
+    pieces
 }
 
 /// What two lines do not share, as a byte range of each: from the first word
@@ -133,6 +68,10 @@ fn pairs<'a>(pairs: impl Iterator<Item = (&'a &'a str, &'a &'a str)>) -> usize {
     pairs.take_while(|(a, b)| a == b).count()
 }
 
+fn run(text: &str, is_in: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !is_in(c)).unwrap_or(text.len())
+}
+
 /// Words and the single characters between them; joined they are the line.
 fn words(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
@@ -152,42 +91,16 @@ fn words(line: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    fn read(python: &mut Python, line: &str) -> Vec<(String, Kind)> {
-        let found = python.line(line).into_iter();
-        found
-            .map(|(at, kind)| (line[at].to_owned(), kind))
-            .collect()
-    }
-
     #[test]
-    fn a_line_is_read_in_words_strings_and_comments() {
-        let found = read(
-            &mut Python::default(),
-            "def café(x=1.5): return 'a\\'#b'  # né",
-        );
-        let found: Vec<(&str, Kind)> = found.iter().map(|(t, k)| (t.as_str(), *k)).collect();
-        assert_eq!(
-            found,
-            [
-                ("def", Kind::Keyword),
-                ("café", Kind::Name),
-                ("1.5", Kind::Number),
-                ("return", Kind::Keyword),
-                ("'a\\'#b'", Kind::Text),
-                ("# né", Kind::Comment),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_long_string_goes_on_over_lines() {
-        let mut python = Python::default();
-        let one = |text: &str, kind| vec![(text.to_owned(), kind)];
-        assert_eq!(read(&mut python, "\"\"\"Of."), one("\"\"\"Of.", Kind::Text));
-        assert_eq!(read(&mut python, "if é"), one("if é", Kind::Text));
-        let last = read(&mut python, "\"\"\" if");
-        assert_eq!(last[0], ("\"\"\"".into(), Kind::Text));
-        assert_eq!(last[1], ("if".into(), Kind::Keyword));
+    fn a_string_is_coloured_in_each_of_its_lines() {
+        let lines = ["x = \"\"\"Of.", "", "if é\"\"\"", "if x: pass"];
+        let pieces = colours("a.py", &lines);
+        let text = TokenKind::Text;
+        assert_eq!(pieces[0], [(4..10, text)]);
+        assert_eq!(pieces[1], []);
+        assert_eq!(pieces[2], [(0..8, text)]);
+        assert_eq!(pieces[3][0], (0..2, TokenKind::Keyword));
+        assert_eq!(colours("a.txt", &lines), vec![Pieces::new(); 4]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use super::super::figures::diff_stat;
 use super::super::sentence::branch_end;
 use super::super::view::RunView;
-use super::highlight::{Kind, Python, changed};
+use super::highlight::{Pieces, changed, class, colours};
 use super::markup::Markup;
 use std::ops::Range;
 
@@ -57,11 +57,11 @@ struct Line<'a> {
 fn diff(out: &mut Markup, patch: &str) {
     out.raw("<pre class=\"diff\">");
     let mut lines = patch.lines().peekable();
-    let mut is_python = false;
+    let mut path = "";
     while let Some(line) = lines.next() {
         if !line.starts_with("@@") {
             if line.starts_with("diff --git ") {
-                is_python = line.ends_with(".py");
+                path = line.rsplit(" b/").next().unwrap_or_default();
             }
             out.raw("<span class=\"file\">").text(line).raw("\n</span>");
             continue;
@@ -74,7 +74,7 @@ fn diff(out: &mut Markup, patch: &str) {
             hunk.push(read(line));
         }
         compare(&mut hunk);
-        write(out, &hunk, starts(line), is_python);
+        write(out, &hunk, starts(line), path);
     }
     out.raw("</pre>\n");
 }
@@ -123,8 +123,13 @@ fn starts(header: &str) -> (usize, usize) {
     (number('-'), number('+'))
 }
 
-fn write(out: &mut Markup, hunk: &[Line], (mut old, mut new): (usize, usize), is_python: bool) {
-    let (mut before, mut after) = (Python::default(), Python::default());
+fn write(out: &mut Markup, hunk: &[Line], (mut old, mut new): (usize, usize), path: &str) {
+    let side = |other: u8| {
+        let lines = hunk.iter().filter(|l| l.sign != other && l.sign != b'\\');
+        let lines: Vec<&str> = lines.map(|line| line.text).collect();
+        colours(path, &lines).into_iter().peekable()
+    };
+    let (mut before, mut after) = (side(b'+'), side(b'-'));
     for line in hunk {
         out.raw(match line.sign {
             b'+' => "<span class=\"add\"",
@@ -143,22 +148,16 @@ fn write(out: &mut Markup, hunk: &[Line], (mut old, mut new): (usize, usize), is
             new += 1;
         }
         out.raw(">").text(char::from(line.sign));
-        let pieces = match (is_python, in_old, in_new) {
-            (false, ..) => Vec::new(),
-            (true, true, false) => before.line(line.text),
-            (true, true, true) => {
-                before.line(line.text);
-                after.line(line.text)
-            }
-            (true, false, _) => after.line(line.text),
-        };
+        let before = before.next_if(|_| in_old);
+        let after = after.next_if(|_| in_new);
+        let pieces: Pieces = after.or(before).unwrap_or_default();
         coloured(out, line, &pieces);
         out.raw("\n</span>");
     }
 }
 
 /// A line's text: its pieces in their colours, what changed marked.
-fn coloured(out: &mut Markup, line: &Line, pieces: &[(Range<usize>, Kind)]) {
+fn coloured(out: &mut Markup, line: &Line, pieces: &Pieces) {
     let changed = line.changed.clone().unwrap_or(0..0);
     let kind_at = |at: usize| pieces.iter().find(|(range, _)| range.contains(&at));
     let mut at = 0;
@@ -178,7 +177,7 @@ fn coloured(out: &mut Markup, line: &Line, pieces: &[(Range<usize>, Kind)]) {
             out.raw("<mark>");
         }
         if let Some(kind) = kind {
-            out.raw("<span").attr("class", kind.class()).raw(">");
+            out.raw("<span").attr("class", class(kind)).raw(">");
         }
         out.text(&line.text[at..end]);
         if kind.is_some() {
