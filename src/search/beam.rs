@@ -21,7 +21,8 @@ impl Controller<'_> {
     /// not among them are pruned, candidates that are get a branch. Evidence
     /// comes first: a branch that failed in this round is not living any more.
     ///
-    /// `first` is the number of the round's first step.
+    /// `first` is the number of the round's first step. Done again after it was cut short,
+    /// it does what is left.
     pub(super) fn fill_beam(&mut self, first: StepId) -> Result<(), SearchError> {
         if self.strategy.beam < 2 || self.strategy.at_once || self.is_satisfied() {
             return Ok(());
@@ -31,7 +32,12 @@ impl Controller<'_> {
         let left = (self.strategy.n as usize).saturating_sub(state.finished().len());
         let beam = (self.strategy.beam as usize).min(left);
         let kept = best(contenders(state, first), beam);
-        for branch in state.living() {
+        let mut opened: Vec<StepId> = new_branches(state)
+            .filter_map(|branch| Some(state.branch(branch).forked_from?.step))
+            .collect();
+        let old = state.living().into_iter().filter(|&b| !state.is_new(b));
+        let old: Vec<BranchId> = old.collect();
+        for branch in old {
             if !kept
                 .iter()
                 .any(|c| c.leaves.is_none() && c.branch == branch)
@@ -43,6 +49,10 @@ impl Controller<'_> {
             let Some(step) = contender.leaves else {
                 continue;
             };
+            if let Some(at) = opened.iter().position(|&open| open == step) {
+                opened.swap_remove(at);
+                continue;
+            }
             if self.recorder.state.branches.len() as u32
                 >= self.recorder.state.start.budget.branches_max
             {
@@ -62,12 +72,28 @@ impl Controller<'_> {
     }
 }
 
-/// What can go on after the steps from `first` on: living branches, then the
-/// judged candidates that nobody took.
+/// Branches that were opened after the last step.
+fn new_branches(state: &RunState) -> impl Iterator<Item = BranchId> {
+    let all = (0..state.branches.len() as u32).map(BranchId);
+    all.filter(|&branch| state.is_new(branch))
+}
+
+/// True for a branch that was pruned after the round whose first step is `first`.
+fn is_pruned_since(state: &RunState, first: StepId, branch: BranchId) -> bool {
+    let own = state.branch(branch);
+    let ended = own.ended.as_ref();
+    ended.is_some_and(|e| e.status == BranchStatus::Pruned) && own.steps.last() >= Some(&first)
+}
+
+/// What could go on when the round that began with step `first` was over: branches that
+/// lived then, and the judged candidates that nobody took.
 fn contenders(state: &RunState, first: StepId) -> Vec<Contender> {
-    let mut all: Vec<Contender> = state
-        .living()
-        .into_iter()
+    let branches = (0..state.branches.len() as u32).map(BranchId);
+    let lived = branches.filter(|&branch| {
+        let lives = state.branch(branch).ended.is_none() && !state.is_new(branch);
+        lives || is_pruned_since(state, first, branch)
+    });
+    let mut all: Vec<Contender> = lived
         .map(|branch| Contender {
             score: state.judge_mean(branch),
             branch,

@@ -97,6 +97,7 @@ impl Controller<'_> {
     /// Steps and opens branches until the strategy or the budget is done.
     pub fn search(&mut self) -> Result<(), SearchError> {
         self.recorded = self.used();
+        self.settle()?;
         loop {
             let living = self.recorder.state.living();
             if let Some(status) = self.spent() {
@@ -118,22 +119,39 @@ impl Controller<'_> {
                 continue;
             }
             // A round in which the run was killed comes to its end first.
-            let behind = living.iter().copied();
-            let behind: Vec<BranchId> = behind
-                .filter(|&branch| self.recorder.state.is_behind(branch))
-                .collect();
-            match behind.is_empty() {
-                true => self.round(&living)?,
-                false => self.round(&behind)?,
+            let state = &self.recorder.state;
+            let begun = |&branch: &BranchId| Some((branch, state.round_begun(branch)?));
+            let (behind, begun): (Vec<_>, Vec<_>) = living.iter().filter_map(begun).unzip();
+            match begun.into_iter().min() {
+                Some(first) => self.round(&behind, first)?,
+                None => self.round(&living, StepId(state.steps.len() as u32))?,
             }
         }
     }
 
-    /// One step of every living branch.
-    fn round(&mut self, living: &[BranchId]) -> Result<(), SearchError> {
-        let first = StepId(self.recorder.state.steps.len() as u32);
+    /// Does what a run that was killed had still to do after its last step: ends the
+    /// branches that the step ended, and fills the beam if the round was over.
+    fn settle(&mut self) -> Result<(), SearchError> {
+        for branch in self.recorder.state.living() {
+            let own = self.recorder.state.branch(branch);
+            if own.steps.len() > own.n_inherited
+                && let Some(status) = self.status_after_step(branch, Finish::GrammarEnd)
+            {
+                self.end_branch(branch, status)?;
+            }
+        }
+        let state = &self.recorder.state;
+        let is_amid = |&branch: &BranchId| state.round_begun(branch).is_some();
+        match state.last_round() {
+            Some(first) if !state.living().iter().any(is_amid) => self.fill_beam(first),
+            _ => Ok(()),
+        }
+    }
+
+    /// A step of each of `branches`, which ends the round that began with step `first`.
+    fn round(&mut self, branches: &[BranchId], first: StepId) -> Result<(), SearchError> {
         let mut able = Vec::new();
-        for &branch in living {
+        for &branch in branches {
             match self.status_before_step(branch)? {
                 Some(status) => self.end_branch(branch, status)?,
                 None => able.push(branch),
@@ -201,14 +219,6 @@ impl Controller<'_> {
         branch: BranchId,
     ) -> Result<Option<BranchStatus>, SearchError> {
         let state = &self.recorder.state;
-        let own = state.branch(branch);
-        if own.steps.len() > own.n_inherited {
-            // A run that was killed between a step and the branch's end.
-            let status = self.status_after_step(branch, Finish::GrammarEnd);
-            if status.is_some() {
-                return Ok(status);
-            }
-        }
         let n_steps = state.branch(branch).steps.len() as u32;
         if n_steps >= state.start.budget.steps_max {
             return Ok(Some(BranchStatus::StepsSpent));

@@ -385,10 +385,31 @@ impl RunState {
         nats.filter(|nats| nats.is_finite()).collect()
     }
 
-    /// True where others took a step of the round in which the next step of `branch`
-    /// belongs: the run was killed in the midst of it.
-    pub fn is_behind(&self, branch: BranchId) -> bool {
-        self.steps.iter().any(self.of_its_round(branch))
+    /// The first step that others took of the round in which the next step of `branch`
+    /// belongs; `None` unless the run was killed in the midst of that round.
+    pub fn round_begun(&self, branch: BranchId) -> Option<StepId> {
+        let of_round = self.of_its_round(branch);
+        let first = self.steps.iter().find(|step| of_round(step));
+        first.map(|step| step.step)
+    }
+
+    /// The first step of the round of the last step; `None` before any. In a round branches
+    /// take their steps in the order of their numbers, and none is opened.
+    pub fn last_round(&self) -> Option<StepId> {
+        let mut first = self.steps.last()?;
+        for earlier in self.steps.iter().rev().skip(1) {
+            let was_there = self.branch(first.branch).n_before <= earlier.step.0 as usize;
+            if earlier.branch >= first.branch || !was_there {
+                break;
+            }
+            first = earlier;
+        }
+        Some(first.step)
+    }
+
+    /// True for a branch that was opened after the last step.
+    pub fn is_new(&self, branch: BranchId) -> bool {
+        self.branch(branch).n_before == self.steps.len()
     }
 
     /// Which steps are of the round of `branch`'s next step. In a round all branches that

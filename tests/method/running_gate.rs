@@ -23,6 +23,16 @@ fn say(text: &str) -> Vec<(String, f64)> {
     vec![(a, first), (b, 1.0 - first)]
 }
 
+type Say = fn(&str) -> Vec<(String, f64)>;
+
+/// How each branch ended, with its trajectory score.
+fn ends(state: &RunState) -> Vec<(BranchStatus, Option<f32>)> {
+    let ended = state.branches.iter().map(|branch| branch.ended.as_ref());
+    ended
+        .map(|e| e.map(|e| (e.status, e.score)).unwrap())
+        .collect()
+}
+
 /// Everything of a decision that a reader is told, by branch and depth.
 fn decisions(state: &RunState) -> Vec<(u32, u32, egss::base::BranchDecision, String)> {
     let of = |step: &StepFinished| {
@@ -34,7 +44,7 @@ fn decisions(state: &RunState) -> Vec<(u32, u32, egss::base::BranchDecision, Str
     all
 }
 
-fn whole(strategy: &Strategy, run_dir: &Path) -> RunState {
+fn whole(strategy: &Strategy, say: Say, run_dir: &Path) -> RunState {
     let (mut engine, budget) = (engine(say), Budget::default());
     let others = Others::default();
     asked(
@@ -47,20 +57,24 @@ fn whole(strategy: &Strategy, run_dir: &Path) -> RunState {
     )
 }
 
-/// Kills a finished run after each step of its first branch, in the midst of a round if
-/// there are others, goes on, and holds the decisions against those of the whole run.
-fn resumes_alike(strategy: &Strategy) {
+/// Kills a finished run after every `nth` step or branch that began or ended, in the midst
+/// of a round if there are several branches, goes on, and holds the decisions and the ends
+/// of branches against those of the whole run. Returns how many times it was killed.
+fn resumes_alike(strategy: &Strategy, say: Say, nth: usize) -> usize {
     let dir = tempfile::tempdir().unwrap();
-    let state = whole(strategy, dir.path());
+    let state = whole(strategy, say, dir.path());
     let record = std::fs::read_to_string(dir.path().join("record.jsonl")).unwrap();
     let lines: Vec<&str> = record.split_inclusive('\n').collect();
-    let is_step = |line: &str| line.contains("\"event\":\"step_finished\"");
-    let of_first = |line: &str| is_step(line) && line.contains("\"branch\":0,\"depth\":");
-    let ends: Vec<usize> = (1..=lines.len())
-        .filter(|&kept| of_first(lines[kept - 1]))
+    let is_of_search = |line: &str| {
+        ["step_finished", "branch_started", "branch_ended"]
+            .iter()
+            .any(|event| line.contains(&format!("\"event\":\"{event}\"")))
+    };
+    let kills: Vec<usize> = (1..=lines.len())
+        .filter(|&kept| is_of_search(lines[kept - 1]))
+        .step_by(nth)
         .collect();
-    assert_eq!(ends.len(), N_SURE + 2);
-    for kept in ends {
+    for &kept in &kills {
         let killed = tempfile::tempdir().unwrap();
         let shadow = dir.path().join("shadow.git");
         let mut copy = Command::new("cp");
@@ -77,7 +91,9 @@ fn resumes_alike(strategy: &Strategy) {
             decisions(&state),
             "killed after {kept}"
         );
+        assert_eq!(ends(&resumed), ends(&state), "killed after {kept}");
     }
+    kills.len()
 }
 
 #[test]
@@ -85,6 +101,7 @@ fn an_uncalibrated_model_branches_by_its_running_gate_and_the_record_says_why() 
     let dir = tempfile::tempdir().unwrap();
     whole(
         &strategy_named("egss", 1, 2, &AgentProfile::small()).unwrap(),
+        say,
         dir.path(),
     );
     let state = RunState::of_record(&read_record(&dir.path().join("record.jsonl")).unwrap().0);
@@ -133,7 +150,8 @@ fn an_uncalibrated_model_branches_by_its_running_gate_and_the_record_says_why() 
 
 #[test]
 fn a_run_that_was_killed_decides_by_the_same_steps() {
-    resumes_alike(&strategy_named("egss", 1, 2, &AgentProfile::small()).unwrap());
+    let strategy = strategy_named("egss", 1, 2, &AgentProfile::small()).unwrap();
+    assert!(resumes_alike(&strategy, say, 3) >= 4);
 }
 
 #[test]
@@ -147,7 +165,7 @@ fn a_run_that_was_killed_within_a_round_decides_by_the_same_steps() {
         ..strategy_named("egss", 2, 2, &AgentProfile::small()).unwrap()
     };
     let dir = tempfile::tempdir().unwrap();
-    let state = whole(&strategy, dir.path());
+    let state = whole(&strategy, say, dir.path());
     assert_eq!(state.branches.len(), 2);
     // Both steps of a round count the same steps before them.
     let n_steps = |branch| {
@@ -157,5 +175,37 @@ fn a_run_that_was_killed_within_a_round_decides_by_the_same_steps() {
     };
     assert_eq!(n_steps(0), [0, 2, 4, 6, 8, 10, 12]);
     assert_eq!(n_steps(0), n_steps(1));
-    resumes_alike(&strategy);
+    assert!(resumes_alike(&strategy, say, 3) >= 4);
+}
+
+/// As in the [`garden`], but what the first branch leaves in its second round, a3, is
+/// better than the second branch, which is pruned for it.
+fn orchard(text: &str) -> Vec<(String, f64)> {
+    let wrote = |name: &str| text.contains(&format!("\"path\": \"{name}.py\""));
+    if !text.contains("You are now the reviewer") {
+        return garden(text);
+    }
+    let digits = [
+        ("b3", 0),
+        ("b2", 1),
+        ("a3", 1),
+        ("a2", 2),
+        ("b1", 1),
+        ("a1", 2),
+    ];
+    let last = digits.iter().find(|(name, _)| wrote(name)).unwrap();
+    rate(last.1)
+}
+
+#[test]
+fn a_beam_that_was_killed_within_a_round_keeps_the_same_branches() {
+    let strategy = garden_strategy(2);
+    let dir = tempfile::tempdir().unwrap();
+    let state = whole(&strategy, orchard, dir.path());
+    let pruned: Vec<bool> = ends(&state)
+        .iter()
+        .map(|(status, _)| *status == BranchStatus::Pruned)
+        .collect();
+    assert_eq!(pruned, [false, true, false]);
+    assert!(resumes_alike(&strategy, orchard, 1) >= 9);
 }
