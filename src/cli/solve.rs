@@ -163,7 +163,11 @@ impl SolveArgs {
         let Some(Event::RunStarted(start)) = lines.into_iter().next().map(|line| line.event) else {
             bail!("{} holds no run", run_dir.display());
         };
-        let sandbox = self.sandbox.open(Path::new("."))?;
+        // Where the repository went away, what is recorded of it will do.
+        let repo = Path::new(&start.repo);
+        let sandbox = self
+            .sandbox
+            .open(if repo.is_dir() { repo } else { run_dir })?;
         let mut opened = self.model.open_for(1, start.ctx_tokens)?;
         let strategies = std::slice::from_ref(&start.strategy);
         let mut others = OpenedOthers::open(strategies, &self.model, 1)?;
