@@ -1,13 +1,17 @@
 //! The first prompt: rules, tools, the issue, and the files that matter.
+use super::call::CallFormat;
 use super::config::{AgentConfig, Role};
 use super::dialect::{Dialect, encode};
 use super::map::map;
+use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::prompt::{SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill};
 use super::rank::{identifiers, rank};
 use super::repo::{RepoFile, RepoView};
+use super::tool::{Block, ToolSet, form};
 use super::{AgentError, Transcript};
-use crate::base::{LimitHit, PromptStyle, ToolName};
+use crate::base::{LimitHit, PromptStyle, ToolForm};
 use crate::engine::Vocabulary;
+use crate::lang::Example;
 
 /// Of the files' tokens, what one file may take before only the functions that
 /// the issue names are shown of it.
@@ -38,6 +42,30 @@ impl FirstPrompt {
     }
 }
 
+/// The call that makes the example's change in the first form that is open for it, and
+/// the code block behind it.
+fn example_edit(tools: &ToolSet, example: &Example, calls: CallFormat) -> (String, String) {
+    let edits = tools.forms().iter().find_map(|&open| {
+        let n_lines = example.code.lines().count().to_string();
+        let arguments = match open {
+            ToolForm::EditSymbol => vec![("path", example.path), ("symbol", example.symbol)],
+            ToolForm::EditLines => vec![("path", example.path), ("start", "1"), ("end", &n_lines)],
+            ToolForm::EditHunks | ToolForm::Write => vec![("path", example.path)],
+            _ => return None,
+        };
+        let call = calls.write(open.tool().name(), &arguments);
+        let block = match form(open).block {
+            Block::Hunks => {
+                let (old, new) = example.change();
+                [SEARCH_MARK, &old, DIVIDER_MARK, new, REPLACE_MARK].join("\n")
+            }
+            Block::Code | Block::None => example.code.to_owned(),
+        };
+        Some((call, block))
+    });
+    edits.expect("a profile has a tool that changes files")
+}
+
 /// Builds the first prompt. `ctx_tokens` is what one sequence may hold: the
 /// files take at most [`AgentLimits::files_tokens_max`](crate::base::AgentLimits) and half
 /// of it. Of files those are shown that [the scope](super::Scope::shows) names.
@@ -63,8 +91,7 @@ pub fn first_prompt(
         (PromptStyle::Map, Role::OneTurn) => SYSTEM_MAP_ONE_TURN,
     };
     let example = config.language.example();
-    let arguments = [("path", example.path), ("symbol", example.symbol)];
-    let call = dialect.calls().write(ToolName::Edit.name(), &arguments);
+    let (call, code) = example_edit(&config.tools, &example, dialect.calls());
     let system = fill(
         template,
         &[
@@ -74,7 +101,7 @@ pub fn first_prompt(
             ("path", example.path),
             ("symbol", example.symbol),
             ("fence", config.language.fence()),
-            ("code", example.code),
+            ("code", &code),
         ],
     );
     let closing = match config.role {
@@ -313,6 +340,36 @@ mod tests {
     }
 
     const CART: &str = "def total(xs):\n    return sum(xs) + 1\n";
+
+    #[test]
+    fn the_example_is_an_edit_in_a_form_that_is_open() {
+        let view = view(&[("cart.py", CART)]);
+        let shown = |forms: &[ToolForm]| {
+            let profile = AgentProfile {
+                tools: [forms, &[ToolForm::Submit]].concat(),
+                ..AgentProfile::standard()
+            };
+            let config = AgentConfig {
+                language: crate::lang::of_path("a.py"),
+                ..AgentConfig::agent(profile)
+            };
+            let system = prompt(&config, &view, 20_000).unwrap().system;
+            let at = system.rfind("<tool_call>").unwrap();
+            let text = system[at..].to_owned();
+            crate::agent::parse(CallFormat::Hermes, &config.tools, &text).expect(&text)
+        };
+        for form in [
+            ToolForm::EditSymbol,
+            ToolForm::EditLines,
+            ToolForm::EditHunks,
+            ToolForm::Write,
+        ] {
+            let action = shown(&[ToolForm::View, form]);
+            assert_eq!(action.tool(), form.tool());
+        }
+        let hunks = format!("{:?}", shown(&[ToolForm::EditHunks]));
+        assert!(hunks.contains("width + height") && hunks.contains("width * height"));
+    }
 
     #[test]
     fn a_small_repository_is_shown_whole() {

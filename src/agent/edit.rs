@@ -258,13 +258,19 @@ fn reindented(new: &str, given: &str, real: &str) -> String {
 }
 
 /// Code without the `12| ` that a model copied from a numbered listing; as it
-/// is, unless each line has one.
+/// is, unless each line has one and they count up: a table `7|Ann` is none.
 pub(crate) fn without_line_numbers(code: &str) -> String {
-    let bare = |line: &str| -> Option<String> {
-        let rest = line.trim_start();
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let rest = rest[digits..].strip_prefix('|').filter(|_| digits > 0)?;
-        Some(rest.strip_prefix(' ').unwrap_or(rest).to_string())
+    let mut last: Option<usize> = None;
+    let mut bare = |line: &str| -> Option<String> {
+        let (number, rest) = line.trim_start().split_once('|')?;
+        let number: usize = number.parse().ok()?;
+        // A blank line may have lost its number.
+        let counts_up = last.replace(number).is_none_or(|last| number > last);
+        let rest = match rest.is_empty() {
+            true => rest,
+            false => rest.strip_prefix(' ')?,
+        };
+        counts_up.then(|| rest.to_owned())
     };
     let lines: Option<Vec<String>> = code
         .lines()
@@ -400,5 +406,9 @@ mod tests {
         assert_eq!(without_line_numbers(" 9| a\n10|  b\n"), "a\n b\n");
         assert_eq!(without_line_numbers("1| a\nb\n"), "1| a\nb\n");
         assert_eq!(without_line_numbers("x = 1 | 2\n"), "x = 1 | 2\n");
+        assert_eq!(without_line_numbers(" 9| a\n\n11|\n12| b\n"), "a\n\n\nb\n");
+        for table in ["1|Ann\n2|Bob\n", "2| b\n1| a\n", "|a|\n"] {
+            assert_eq!(without_line_numbers(table), table);
+        }
     }
 }

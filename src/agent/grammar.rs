@@ -4,7 +4,7 @@
 //! lines that exist are the only ones that can be written where a call names
 //! one, so a small model cannot invent them.
 use super::call::{CallFormat, Piece};
-use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
+use super::parse::{DIVIDER_MARK, FENCE, LONG_FENCE, REPLACE_MARK, SEARCH_MARK};
 use super::reasoning::{REASONING_CLOSING, REASONING_OPENING};
 use super::repo::RepoView;
 use super::tool::{Block, Form, ParamKind, ToolSet, form};
@@ -261,8 +261,8 @@ impl Writer<'_> {
             call.pieces(layout.value_closing);
         }
         call.pieces(layout.closing);
-        for part in self.block(form.block, file) {
-            call.rule(&part);
+        if let Some(block) = self.block(form.block, file) {
+            call.rule(&block);
         }
         call.finish()
     }
@@ -273,10 +273,8 @@ impl Writer<'_> {
     /// another.
     fn symbol_tails(&self, quote: &str, file: Option<usize>, symbols: &[SymbolFacts]) -> String {
         let layout = self.context.calls.layout();
-        let [fence, code]: [String; 2] = self
-            .block(Block::Code, file)
-            .try_into()
-            .expect("a fence and the code");
+        let label = self.fence_label(file);
+        let fence = quoted(&format!("\n```{label}\n"));
         let tail = |symbol: &SymbolFacts| {
             let mut tail = self.right_hand_side();
             tail.text(&symbol.name);
@@ -286,11 +284,10 @@ impl Writer<'_> {
             match symbol.opening.is_empty() {
                 true => tail.rule(&fence),
                 false => {
-                    let label = self.fence_label(file);
                     tail.text(&format!("\n```{label}\n{}", symbol.opening));
                 }
             }
-            tail.rule(&code);
+            tail.rule("code");
             tail.finish()
         };
         let tails: Vec<String> = symbols.iter().map(tail).collect();
@@ -330,23 +327,26 @@ impl Writer<'_> {
         }
     }
 
-    fn block(&self, block: Block, file: Option<usize>) -> Vec<String> {
+    /// What follows a call, if anything does.
+    fn block(&self, block: Block, file: Option<usize>) -> Option<String> {
         let fence = match self.fence_label(file) {
             "" => "FENCE".to_string(),
             label => quoted(&format!("\n```{label}\n")),
         };
         match block {
-            Block::None => Vec::new(),
-            Block::Code => vec![fence, "code".into()],
+            Block::None => None,
+            Block::Code => Some("(FENCE code | LONG_FENCE long_code)".to_owned()),
             Block::Hunks => {
+                let divider = quoted(&format!("{DIVIDER_MARK}\n"));
                 let old = match file {
-                    Some(at) if !self.context.files[at].lines.is_empty() => format!("OLD_{at}"),
-                    _ => "OLD".into(),
+                    Some(at) if !self.context.files[at].lines.is_empty() => {
+                        format!("OLD_{at} {divider}")
+                    }
+                    _ => "old".into(),
                 };
                 let search = quoted(&format!("{SEARCH_MARK}\n"));
-                let divider = quoted(&format!("{DIVIDER_MARK}\n"));
-                let hunk = format!("({search} {old} {divider} new)+");
-                vec![fence, hunk, quoted("```")]
+                let hunk = format!("({search} {old} new)+");
+                Some(format!("{fence} {hunk} {}", quoted(FENCE)))
             }
         }
     }
@@ -406,7 +406,9 @@ impl Writer<'_> {
         rule("INDEX", "/[0-9]{1,4}/".into());
         rule(
             "ANY_PATH",
-            "/[A-Za-z0-9_][A-Za-z0-9_.\\-]*(\\/[A-Za-z0-9_][A-Za-z0-9_.\\-]*)*/".into(),
+            // No name, and not too many of them, is longer than a file system takes.
+            "/[A-Za-z0-9_][A-Za-z0-9_.\\-]{0,99}(\\/[A-Za-z0-9_][A-Za-z0-9_.\\-]{0,99}){0,19}/"
+                .into(),
         );
         rule(
             "SYMBOL",
@@ -440,12 +442,22 @@ impl Writer<'_> {
                 self.context.text_chars_max.max(1) - 1
             ),
         );
-        rule("FENCE", "/\\n```[a-z]{0,12}\\n/".into());
+        rule("FENCE", format!("/\\n{FENCE}[a-z]{{0,12}}\\n/"));
+        rule("LONG_FENCE", format!("/\\n{LONG_FENCE}[a-z]{{0,12}}\\n/"));
         // Never a fence at once: that would be an empty block. No line begins
         // with a backtick: a model whose tokens cut the closing fence in two
         // would otherwise be led past its end.
         if uses("code") {
             self.rules += "code: /[^`\\n][^\\n]*\\n([^`\\n][^\\n]*\\n|\\n)*```/\n";
+        }
+        if uses("long_code") {
+            // The same, with lines that begin with up to three backticks.
+            let line = "`{0,3}[^`\\n][^\\n]*\\n";
+            self.rules += &format!("long_code: /{line}({line}|`{{0,3}}\\n)*{LONG_FENCE}/\n");
+        }
+        if uses("old") {
+            // A first line that begins the divider would be it.
+            self.rules += &format!("old[lazy]: /([^=\\n](.|\\n)*)?\\n{DIVIDER_MARK}\\n/\n");
         }
         if uses("new") {
             self.rules += &format!("new[lazy]: /((.|\\n)*\\n)?{REPLACE_MARK}\\n/\n");
@@ -455,7 +467,6 @@ impl Writer<'_> {
                 self.rules += &format!("{name}: {body}\n");
             }
         };
-        rule("OLD", "/([^=\\n][^\\n]*\\n|\\n)+/".into());
         for (index, file) in files.iter().enumerate() {
             let chunks: Vec<String> = file.lines.iter().map(|line| format!("{line}\n")).collect();
             let chunks = serde_json::json!({ "substring_chunks": chunks });

@@ -12,10 +12,6 @@ use crate::lang::Symbol;
 const TREE_SHARE: f32 = 0.5;
 /// Of the files' tokens, what outlines may take; the rest is code.
 const OUTLINES_SHARE: f32 = 0.5;
-/// Files that are parsed, the likeliest first: the prompt has no room for more outlines.
-const FILES_MAX: usize = 60;
-/// Lines of code shown around a definition that is longer than the room there is.
-const BODY_LINES_MAX: usize = 120;
 
 /// The map in at most `budget` tokens.
 pub(super) fn map(
@@ -27,13 +23,17 @@ pub(super) fn map(
 ) -> Chosen {
     let limits = config.limits();
     let order = rank(view, issue);
-    let likely: Vec<&RepoFile> = order
+    let mut likely: Vec<&RepoFile> = order
         .iter()
         .map(|&index| &view.files[index])
         .filter(|file| config.scope.shows(&file.path))
-        .take(FILES_MAX)
         .collect();
     let mut chosen = Chosen::default();
+    let outlined_max = limits.outlined_files_max;
+    let not_outlined = (likely.len() > outlined_max)
+        .then(|| LimitHit::new("outlined_files_max", outlined_max, likely.len()));
+    let mut n_without_outline = likely.len().saturating_sub(outlined_max);
+    likely.truncate(outlined_max);
     let paths: Vec<&str> = view.files.iter().map(|file| file.path.as_str()).collect();
     let n_files = paths.len();
     let tree = |lines_max: usize| {
@@ -50,12 +50,12 @@ pub(super) fn map(
         lines_max /= 2;
         (text, cut) = tree(lines_max);
     }
-    chosen.cuts.extend(cut);
+    chosen.cuts.extend(cut.into_iter().chain(not_outlined));
     let mut left = budget.saturating_sub(n_tokens(&text));
     let mut for_outlines = (left as f32 * OUTLINES_SHARE) as usize;
     let heading = "Outlines of the files that the issue is likeliest about:\n";
     let mut outlines = String::new();
-    let mut n_left_out = order.len().saturating_sub(likely.len());
+    let mut is_budget_spent = false;
     let symbols: Vec<Vec<Symbol>> = likely.iter().map(|file| file.symbols()).collect();
     for (file, symbols) in likely.iter().zip(&symbols) {
         let Some(outline) = outline(file, symbols) else {
@@ -63,7 +63,8 @@ pub(super) fn map(
         };
         let n = n_tokens(&outline);
         if n > for_outlines {
-            n_left_out += 1;
+            is_budget_spent = true;
+            n_without_outline += 1;
             continue;
         }
         for_outlines -= n;
@@ -73,6 +74,11 @@ pub(super) fn map(
     }
     if !outlines.is_empty() {
         text += &format!("{heading}{outlines}\n");
+        if n_without_outline > 0 {
+            let n = n_without_outline;
+            text +=
+                &format!("{n} more source files are not outlined: search and view show them.\n\n");
+        }
     }
     let wanted = identifiers(issue);
     let mut bodies = String::new();
@@ -81,21 +87,22 @@ pub(super) fn map(
             .iter()
             .filter(|s| !s.is_local && !s.is_type() && wanted.contains(s.name.as_str()));
         for symbol in named {
-            let body = body(file, symbol);
+            let (body, cut) = body(file, symbol, limits.shown_body_lines_max);
             let n = n_tokens(&body);
             match n <= left {
                 true => {
                     left -= n;
                     bodies += &body;
+                    chosen.cuts.extend(cut);
                 }
-                false => n_left_out += 1,
+                false => is_budget_spent = true,
             }
         }
     }
     if !bodies.is_empty() {
         text += &format!("Code that the issue names:\n{bodies}");
     }
-    if n_left_out > 0 {
+    if is_budget_spent {
         let hit = LimitHit::unmeasured("files_tokens_max", budget);
         chosen.cuts.push(hit);
     }
@@ -120,12 +127,13 @@ fn outline(file: &RepoFile, symbols: &[Symbol]) -> Option<String> {
     Some(text)
 }
 
-/// A definition's lines with their numbers, fenced.
-fn body(file: &RepoFile, symbol: &Symbol) -> String {
+/// A definition's lines with their numbers, fenced; at most `lines_max` of them.
+fn body(file: &RepoFile, symbol: &Symbol, lines_max: usize) -> (String, Option<LimitHit>) {
     let all: Vec<&str> = file.text.as_deref().unwrap_or_default().lines().collect();
     let end = symbol.lines.end.min(all.len());
     let start = symbol.lines.start.min(end);
-    let shown = end.min(start + BODY_LINES_MAX);
+    let shown = end.min(start + lines_max);
+    let cut = (shown < end).then(|| LimitHit::new("shown_body_lines_max", lines_max, end - start));
     let code = numbered(&all[start..shown].join("\n"), start);
     let rest = match end - shown {
         0 => String::new(),
@@ -135,8 +143,9 @@ fn body(file: &RepoFile, symbol: &Symbol) -> String {
         ),
     };
     let (path, fence) = (&file.path, file.language().fence());
-    format!(
+    let body = format!(
         "{path}, lines {} to {shown}:\n```{fence}\n{code}```\n{rest}\n",
         start + 1
-    )
+    );
+    (body, cut)
 }

@@ -18,6 +18,11 @@ pub(crate) const SEARCH_MARK: &str = "<<<<<<< SEARCH";
 pub(crate) const DIVIDER_MARK: &str = "=======";
 pub(crate) const REPLACE_MARK: &str = ">>>>>>> REPLACE";
 
+/// Opens and closes a block of code. A block whose own lines begin with it stands between
+/// [longer ones](LONG_FENCE), as in Markdown.
+pub(crate) const FENCE: &str = "```";
+pub(crate) const LONG_FENCE: &str = "````";
+
 /// The action that `text` asks for, of the tools in `tools`, in a call as
 /// `calls` writes it.
 ///
@@ -39,7 +44,7 @@ pub fn parse(calls: CallFormat, tools: &ToolSet, text: &str) -> Result<Action, P
     let called = choose_form(tool.name(), &forms, &arguments)?;
     let block = match form(called).block {
         Block::None => String::new(),
-        Block::Code | Block::Hunks => fenced(after, tool.name())?,
+        block => fenced(after, tool.name(), block)?,
     };
     build(called, &arguments, block)
 }
@@ -71,22 +76,32 @@ fn choose_form(
     fail(format!("Call it as {}.", calls.join(" or ")))
 }
 
-/// The content of the fenced block behind a call, up to the first fence that
-/// starts a line.
-fn fenced(after: &str, tool: &str) -> Result<String, ParseError> {
-    let Some(opening) = after.trim_start().strip_prefix("```") else {
+/// The content of the fenced block behind a call, up to the first fence as long as the
+/// opening one that starts a line and is no line of a hunk.
+fn fenced(after: &str, tool: &str, block: Block) -> Result<String, ParseError> {
+    let opening = after.trim_start();
+    let fence = &opening[..opening.len() - opening.trim_start_matches('`').len()];
+    if fence.len() < FENCE.len() {
         return fail(format!(
-            "After a call of {tool} comes the code, between ``` fences."
+            "After a call of {tool} comes the code, between {FENCE} fences."
         ));
-    };
+    }
     // The rest of the opening line is the language's name.
     let Some((_, body)) = opening.split_once('\n') else {
         return fail("The code block is empty.".into());
     };
     let mut code = String::new();
+    let mut in_hunk = false;
     for line in body.split_inclusive('\n') {
-        if line.starts_with("```") {
+        if line.starts_with(fence) && !in_hunk {
             return Ok(code);
+        }
+        if block == Block::Hunks {
+            match line.trim_end() {
+                SEARCH_MARK => in_hunk = true,
+                REPLACE_MARK => in_hunk = false,
+                _ => {}
+            }
         }
         code.push_str(line);
     }
@@ -263,6 +278,35 @@ mod tests {
                     symbol: "f".into(),
                     code: "def f():\n    return \"\\n ``` \"\n".into()
                 }
+            }
+        );
+    }
+
+    #[test]
+    fn code_that_holds_fences_stands_between_longer_ones_or_in_a_hunk() {
+        let write = call(
+            r#"{"name": "write", "arguments": {"path": "README.md"}}"#,
+            "\n````markdown\nRun:\n```sh\nmake\n```\n````",
+        );
+        assert_eq!(
+            write.unwrap(),
+            Action::Write {
+                path: "README.md".into(),
+                text: "Run:\n```sh\nmake\n```\n".into()
+            }
+        );
+        let hunks = call(
+            r#"{"name": "edit", "arguments": {"path": "README.md"}}"#,
+            "\n```\n<<<<<<< SEARCH\n```\nmake\n=======\n```sh\nmake all\n>>>>>>> REPLACE\n```",
+        );
+        assert_eq!(
+            hunks.unwrap(),
+            Action::Edit {
+                path: "README.md".into(),
+                change: Change::Hunks(vec![Hunk {
+                    old: "```\nmake\n".into(),
+                    new: "```sh\nmake all\n".into()
+                }])
             }
         );
     }

@@ -6,8 +6,6 @@ use std::path::Path;
 
 /// Files above this are listed, not read: no source that a person wrote is as long.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Files looked at in one repository; the rest is as if it were not there.
-const FILES_MAX: usize = 200_000;
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +63,7 @@ impl RepoView {
                 let name = entry.file_name();
                 if kind.is_dir() && !name.to_str().is_some_and(lang::is_skipped) {
                     waiting.push(entry.path());
-                } else if kind.is_file() && files.len() < FILES_MAX {
+                } else if kind.is_file() {
                     files.extend(read_file(root, &entry.path()));
                 }
             }
@@ -84,7 +82,6 @@ impl RepoView {
         let mut files: Vec<RepoFile> = read
             .into_iter()
             .filter(|file| is_seen(&file.path))
-            .take(FILES_MAX)
             .map(|file| RepoFile {
                 path: file.path.replace('\\', "/"),
                 text: file.bytes.and_then(text_of),

@@ -1,5 +1,6 @@
 //! Where in an action's text and tokens the tool's name and arguments stand.
 use super::call::{CallFormat, Piece};
+use super::parse::FENCE;
 use super::reasoning::answer_start;
 use crate::engine::Vocabulary;
 use std::ops::Range;
@@ -82,7 +83,7 @@ fn place_end(thought: &str) -> usize {
 /// The lines of the fenced block that `text` begins with, and where its closing
 /// fence ends; both end with the text, if it is cut off.
 fn block(text: &str) -> Option<(Range<usize>, usize)> {
-    let opening = text.find("```")?;
+    let opening = text.find(FENCE)?;
     if !text[..opening].trim().is_empty() {
         return None;
     }
@@ -91,11 +92,14 @@ fn block(text: &str) -> Option<(Range<usize>, usize)> {
         return Some((text.len()..text.len(), text.len()));
     };
     let first = line_end + 1;
+    let after = &text[opening..];
+    let n_backticks = after.len() - after.trim_start_matches('`').len();
+    let closing = format!("\n{}", &after[..n_backticks]);
     // An empty block closes on the line after its opening.
-    Some(match text[line_end..].find("\n```") {
+    Some(match text[line_end..].find(&closing) {
         Some(at) => {
             let end = line_end + at + 1;
-            (first..end, end + "```".len())
+            (first..end, end + n_backticks)
         }
         None => (first..text.len(), text.len()),
     })

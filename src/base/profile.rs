@@ -93,12 +93,19 @@ pub struct AgentLimits {
     pub files_tokens_max: usize,
     /// Files that the first prompt's listing names.
     pub listed_files_max: usize,
+    /// Files that the first prompt's map parses for their outlines, the likeliest first.
+    pub outlined_files_max: usize,
+    /// Lines of a definition that the first prompt's map shows.
+    pub shown_body_lines_max: usize,
     /// Characters of one observation.
     pub observation_chars_max: usize,
     /// Lines that one `view` shows.
     pub view_lines_max: usize,
     /// Hits that one `search` shows.
     pub search_hits_max: usize,
+    /// Characters of a line that a hit shows: one of a minified file would take the room
+    /// of all other hits.
+    pub search_line_chars_max: usize,
     /// Lines around a hit that a `search` may ask for.
     pub search_context_max: usize,
     /// Files that a call's grammar lists; in a larger repository any path can be written.

@@ -59,7 +59,9 @@ impl Executor<'_> {
         };
         let tests = &self.config.scope.tests;
         let root = dir.canonicalize().unwrap_or_default();
-        let plain = full.strip_prefix(&root).ok().and_then(Path::to_str);
+        // A link to a test is that test.
+        let real = full.canonicalize().unwrap_or_else(|_| full.clone());
+        let plain = real.strip_prefix(&root).ok().and_then(Path::to_str);
         if plain.is_some_and(|plain| tests.contains(plain)) {
             return Ok(Observation::rejected(format!(
                 "{path} is one of the repository's own tests: they stay as they are. Change the code that they test, or write a test file of a new name."
@@ -85,15 +87,10 @@ impl Executor<'_> {
             Some(_) => Some(std::fs::read(&full).map_err(|e| io("read", e))?),
             None => None,
         };
-        let crlf = before
-            .as_ref()
-            .is_some_and(|bytes| bytes.windows(2).any(|w| w == b"\r\n"));
+        let original = before.as_deref().map(String::from_utf8_lossy);
         let mut first_error = None;
         for candidate in &candidates {
-            let text = match crlf {
-                true => candidate.text.replace('\n', "\r\n"),
-                false => candidate.text.clone(),
-            };
+            let text = with_line_ends_of(original.as_deref().unwrap_or_default(), &candidate.text);
             match std::fs::write(&full, text) {
                 // A name that the file system does not take.
                 Err(e) if old.is_none() => {
@@ -181,5 +178,51 @@ impl Executor<'_> {
             limits: self.config.command_limits(),
         });
         Ok(fault?)
+    }
+}
+
+/// `new`, which has plain line ends, with the line ends of `original`: a line that stays
+/// keeps its own, another takes the one that most lines have.
+fn with_line_ends_of(original: &str, new: &str) -> String {
+    const CRLF: &str = "\r\n";
+    let n_crlf = original.matches(CRLF).count();
+    if n_crlf == 0 {
+        return new.to_owned();
+    }
+    let most_are_crlf = 2 * n_crlf >= original.matches('\n').count();
+    let had: Vec<&str> = original.split_inclusive('\n').collect();
+    let plain = original.replace(CRLF, "\n");
+    let mut text = String::with_capacity(new.len() + n_crlf);
+    let diff = similar::TextDiff::from_lines(plain.as_str(), new);
+    let lines = diff.iter_all_changes();
+    for line in lines.filter(|line| line.tag() != similar::ChangeTag::Delete) {
+        let is_crlf = match line.old_index() {
+            Some(at) => had[at].ends_with(CRLF),
+            None => most_are_crlf,
+        };
+        match line.value().strip_suffix('\n') {
+            Some(bare) if is_crlf => text.extend([bare, CRLF]),
+            _ => text.push_str(line.value()),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_line_ends_of;
+
+    #[test]
+    fn lines_that_stay_keep_their_line_ends() {
+        let mixed = "a\r\nb\nc\r\n";
+        assert_eq!(
+            with_line_ends_of(mixed, "a\nb\nx\nc\n"),
+            "a\r\nb\nx\r\nc\r\n"
+        );
+        assert_eq!(with_line_ends_of("a\nb\nc\r\n", "a\nx\nc\n"), "a\nx\nc\r\n");
+        assert_eq!(with_line_ends_of("a\nb", "a\nc"), "a\nc");
+        // A last line without an end.
+        assert_eq!(with_line_ends_of("a\r\nb", "x\nb"), "x\r\nb");
+        assert_eq!(with_line_ends_of("", "x\n"), "x\n");
     }
 }

@@ -13,8 +13,6 @@ use std::path::Path;
 
 /// Files that are looked through for a line that is only alike.
 const NEAREST_FILES_MAX: usize = 200;
-/// Characters of a line that a hit shows.
-const LINE_CHARS_MAX: usize = 300;
 /// Memory of one compiled expression, bytes: a hostile one is refused.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
@@ -63,8 +61,10 @@ impl Executor<'_> {
         }
         let (n, max) = (found.len(), self.config.limits().search_hits_max);
         found.truncate(max);
-        let mut lines: Vec<String> = found.iter().map(|&hit| line_of(view, hit)).collect();
-        let mut cuts = Vec::new();
+        let chars_max = self.config.limits().search_line_chars_max;
+        let line = |&hit: &Hit| line_of(view, hit, chars_max);
+        let mut lines: Vec<String> = found.iter().map(line).collect();
+        let mut cuts: Vec<LimitHit> = cut_lines(view, &found, chars_max).into_iter().collect();
         if n > max {
             lines.push(format!("... and {} more", n - max));
             cuts.push(LimitHit::new("search_hits_max", max, n));
@@ -86,6 +86,11 @@ impl Executor<'_> {
             .build()
         {
             Ok(expression) => expression,
+            Err(regex::Error::CompiledTooBig(_)) => {
+                return Observation::rejected(format!(
+                    "{pattern:?} is too large an expression: repeat less, or search for a part of it."
+                ));
+            }
             Err(error) => {
                 let why = error.to_string();
                 let last = why.lines().last().unwrap_or_default();
@@ -128,7 +133,9 @@ impl Executor<'_> {
         }
         let limits = self.config.limits();
         let (n, max) = (found.len(), limits.search_hits_max);
-        let mut cuts = Vec::new();
+        let chars_max = limits.search_line_chars_max;
+        let shown = &found[..n.min(max)];
+        let mut cuts: Vec<LimitHit> = cut_lines(view, shown, chars_max).into_iter().collect();
         if n > max {
             cuts.push(LimitHit::new("search_hits_max", max, n));
         }
@@ -136,10 +143,12 @@ impl Executor<'_> {
         if context > around {
             cuts.push(LimitHit::new("search_context_max", around, context));
         }
-        let shown = &found[..n.min(max)];
         let mut text = match around {
-            0 => shown.iter().map(|&hit| line_of(view, hit) + "\n").collect(),
-            _ => with_context(view, shown, around),
+            0 => {
+                let lines = shown.iter().map(|&hit| line_of(view, hit, chars_max));
+                lines.map(|line| line + "\n").collect()
+            }
+            _ => with_context(view, shown, around, chars_max),
         };
         if n > max {
             text += &format!(
@@ -175,22 +184,35 @@ fn hits(
     hits
 }
 
-fn line_of(view: &RepoView, (file, line): Hit) -> String {
-    let file = &view.files[file];
-    let text = file.text.as_deref().unwrap_or_default();
-    let text = text.lines().nth(line).unwrap_or_default().trim_end();
-    format!("{}:{}: {}", file.path, line + 1, shortened(text))
+fn text_of(view: &RepoView, (file, line): Hit) -> &str {
+    let text = view.files[file].text.as_deref().unwrap_or_default();
+    text.lines().nth(line).unwrap_or_default().trim_end()
 }
 
-/// A line of a minified file would take the room of all other hits.
-fn shortened(line: &str) -> String {
-    let shown: String = line.chars().take(LINE_CHARS_MAX).collect();
+fn line_of(view: &RepoView, hit: Hit, chars_max: usize) -> String {
+    let (path, line) = (&view.files[hit.0].path, hit.1 + 1);
+    format!(
+        "{path}:{line}: {}",
+        shortened(text_of(view, hit), chars_max)
+    )
+}
+
+/// The limit that cut the longest of these lines, if it cut one.
+fn cut_lines(view: &RepoView, hits: &[Hit], chars_max: usize) -> Option<LimitHit> {
+    let lengths = hits.iter().map(|&hit| text_of(view, hit).chars().count());
+    let longest = lengths.max().filter(|&longest| longest > chars_max)?;
+    Some(LimitHit::new("search_line_chars_max", chars_max, longest))
+}
+
+/// A line up to so many characters; three dots say that there are more.
+fn shortened(line: &str, chars_max: usize) -> String {
+    let shown: String = line.chars().take(chars_max).collect();
     let more = if shown.len() < line.len() { " ..." } else { "" };
     shown + more
 }
 
 /// Hits with the lines around them, numbered; those of one file that meet are one piece.
-fn with_context(view: &RepoView, hits: &[Hit], around: usize) -> String {
+fn with_context(view: &RepoView, hits: &[Hit], around: usize, chars_max: usize) -> String {
     let mut pieces: Vec<(usize, usize, usize)> = Vec::new();
     for &(file, line) in hits {
         let text = view.files[file].text.as_deref().unwrap_or_default();
@@ -211,7 +233,7 @@ fn with_context(view: &RepoView, hits: &[Hit], around: usize) -> String {
         shown += &format!("{}:\n", of.path);
         for (at, line) in lines.skip(start).take(end - start) {
             let mark = if hits.contains(&(file, at)) { ">" } else { " " };
-            shown += &format!("{mark}{:>5}| {}\n", at + 1, shortened(line));
+            shown += &format!("{mark}{:>5}| {}\n", at + 1, shortened(line, chars_max));
         }
     }
     shown

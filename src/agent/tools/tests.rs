@@ -248,7 +248,8 @@ fn the_repositorys_own_tests_stay_as_they_are() {
         let write = Action::Write { path, text };
         executor.execute(dir.path(), &write).unwrap()
     };
-    for path in ["test_cart.py", "./test_cart.py"] {
+    std::os::unix::fs::symlink("test_cart.py", dir.path().join("link.py")).unwrap();
+    for path in ["test_cart.py", "./test_cart.py", "link.py"] {
         let seen = write(path);
         assert_eq!(seen.outcome, StepOutcome::Rejected, "{}", seen.text);
     }
@@ -356,6 +357,7 @@ fn a_search_takes_an_expression_a_glob_and_lines_around() {
     );
     for (pattern, glob, said) in [
         ("(", "*.py", "no regular expression"),
+        ("(\\w{500}){500}", "*.py", "too large an expression"),
         ("x", "[", "glob"),
         ("x", "*.rs", "matches no file"),
     ] {
@@ -368,6 +370,26 @@ fn a_search_takes_an_expression_a_glob_and_lines_around() {
             .text
             .contains("No line of 2 files matches")
     );
+}
+
+#[test]
+fn a_hit_in_a_very_long_line_is_cut_and_says_so() {
+    let dir = large(3);
+    let minified = format!("var needle{};\n", "x".repeat(5_000));
+    std::fs::write(dir.path().join("src/app.min.js"), minified).unwrap();
+    for (glob, context) in [("*", 0), ("*", 2)] {
+        let seen = standard(
+            &dir,
+            Action::Search(Query::Files {
+                pattern: "needle".into(),
+                glob: glob.into(),
+                context,
+            }),
+        );
+        assert!(seen.text.trim_end().ends_with("x ..."), "{}", seen.text);
+        let hit = LimitHit::new("search_line_chars_max", 300, 5_011);
+        assert_eq!(seen.cuts, [hit]);
+    }
 }
 
 #[test]
