@@ -20,10 +20,6 @@ const FAILURES_SHOWN: usize = 3;
 
 impl AfterEdit for SuiteCheck<'_> {
     fn check(&self, dir: &Path) -> Result<Option<CheckReport>, AgentError> {
-        let run = self.run(dir).map_err(|error| match error {
-            VerifyError::Workspace(error) => AgentError::Workspace(error),
-            other => AgentError::Check(other.to_string()),
-        })?;
         let must_pass: Vec<&TestOutcome> = self
             .base
             .tests
@@ -33,6 +29,10 @@ impl AfterEdit for SuiteCheck<'_> {
         if must_pass.is_empty() {
             return Ok(None);
         }
+        let run = self.run(dir).map_err(|error| match error {
+            VerifyError::Workspace(error) => AgentError::Workspace(error),
+            other => AgentError::Check(other.to_string()),
+        })?;
         let failing: Vec<&TestOutcome> = must_pass
             .iter()
             .filter_map(

@@ -13,7 +13,7 @@ use crate::base::{AgentProfile, Budget, Gate, PromptStyle, Strategy, ToolName, U
 use crate::engine::Engine;
 use crate::lang::{self, RunnerLimits};
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
-use crate::verify::{Bench, OwnTests, TestRunner, plan};
+use crate::verify::{Bench, OwnTests, Scratch, TestRunner, plan};
 use crate::workspace::{Sandbox, Shadow, TreeId, repository_prefix};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -287,7 +287,7 @@ pub(super) struct Places {
     shadow: PathBuf,
     /// Workspaces of living branches; gone when the run has ended.
     work: PathBuf,
-    scratch: PathBuf,
+    scratch: Scratch,
 }
 
 impl Places {
@@ -296,7 +296,7 @@ impl Places {
         Self {
             record: run_dir.join(RECORD_FILE),
             shadow: run_dir.join("shadow.git"),
-            scratch: work.join("scratch"),
+            scratch: Scratch::new(&work.join("scratch")),
             work,
         }
     }
@@ -324,7 +324,7 @@ impl Places {
         std::fs::create_dir_all(run_dir).map_err(io)?;
         // The sandbox and git want absolute paths.
         let places = Self::at(&run_dir.canonicalize().map_err(io)?);
-        std::fs::create_dir_all(&places.scratch).map_err(io)?;
+        std::fs::create_dir_all(places.work.join("scratch")).map_err(io)?;
         Ok(places)
     }
 }

@@ -3,6 +3,7 @@ use super::VerifyError;
 use super::changed::{changed_files, changed_lines};
 use super::repository::restore_tests;
 use super::runner::TestRunner;
+use super::scratch::{Scratch, TreeCopy};
 use super::suite::is_stated;
 use crate::base::BranchId;
 use crate::lang::ChangedLines;
@@ -17,13 +18,13 @@ pub struct Bench<'a> {
     pub runner: &'a TestRunner<'a>,
     /// The unpatched tree.
     pub base: &'a TreeId,
-    /// A folder that exists; copies of trees are made in it and removed.
-    pub scratch: &'a Path,
+    /// Holds the copies of trees that tests run in.
+    pub scratch: &'a Scratch,
 }
 
 /// A copy of a patched tree with the base's tests and the suite in it.
-struct Patched {
-    dir: tempfile::TempDir,
+struct Patched<'a> {
+    dir: TreeCopy<'a>,
     suite: Vec<String>,
     changed: ChangedLines,
     /// The first fault of a changed file that does not compile.
@@ -131,7 +132,7 @@ impl Bench<'_> {
 
     fn run_in(
         &self,
-        patched: &Patched,
+        patched: &Patched<'_>,
         branch: BranchId,
         suite: &SuiteBuilt,
     ) -> Result<SuiteRun, VerifyError> {
@@ -139,7 +140,7 @@ impl Bench<'_> {
         self.runner.run_all(Some(branch), dir, &patched.suite, own)
     }
 
-    fn patched(&self, tree: &TreeId, suite: &SuiteBuilt) -> Result<Patched, VerifyError> {
+    fn patched(&self, tree: &TreeId, suite: &SuiteBuilt) -> Result<Patched<'_>, VerifyError> {
         let (base, dir) = (self.copy(self.base)?, self.copy(tree)?);
         let files = changed_files(base.path(), dir.path())?;
         let faults = self.runner.runner().compile_faults(dir.path(), &files)?;
@@ -153,13 +154,8 @@ impl Bench<'_> {
         })
     }
 
-    pub(super) fn copy(&self, tree: &TreeId) -> Result<tempfile::TempDir, VerifyError> {
-        let dir = tempfile::Builder::new()
-            .prefix("tree-")
-            .tempdir_in(self.scratch)
-            .map_err(|source| VerifyError::io("make a folder in", self.scratch, source))?;
-        self.shadow.restore(tree, dir.path())?;
-        Ok(dir)
+    pub(super) fn copy(&self, tree: &TreeId) -> Result<TreeCopy<'_>, VerifyError> {
+        self.scratch.copy(self.shadow, tree)
     }
 
     /// Writes the suite over whatever has its name; no target if it is empty.

@@ -14,6 +14,7 @@ mod patch;
 mod plan;
 mod repository;
 mod runner;
+mod scratch;
 mod suite;
 
 pub use augment::augment;
@@ -25,6 +26,7 @@ pub use plan::{Plan, plan};
 pub(crate) use repository::replace_file;
 pub use repository::restore_tests;
 pub use runner::{OwnTests, TestRunner};
+pub use scratch::{Scratch, TreeCopy};
 pub use suite::{is_of_suite, is_stated, must_pass, unmet};
 
 use crate::base::{AugmentSettings, RngKey, SamplerSettings, SeqId};

@@ -2,7 +2,7 @@
 use egss::base::BranchId;
 use egss::lang::{RunnerLimits, SourceKind, TestSource};
 use egss::record::{SuiteRun, TestResult};
-use egss::verify::{Bench, Evaluation, OwnTests, Plan, TestRunner, evaluate, plan};
+use egss::verify::{Bench, Evaluation, OwnTests, Plan, Scratch, TestRunner, evaluate, plan};
 use egss::workspace::{Sandbox, SandboxMode, Shadow, TreeId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,9 @@ pub type Files<'a> = &'a [(&'a str, &'a str)];
 
 /// A base with its trees in a shadow directory.
 pub struct Repository {
-    scratch: tempfile::TempDir,
+    /// Removed with it.
+    _dir: tempfile::TempDir,
+    scratch: Scratch,
     shadow: Shadow,
     files: Vec<(String, String)>,
     base: TreeId,
@@ -117,13 +119,14 @@ pub struct Repository {
 
 impl Repository {
     pub fn new(files: Files<'_>) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let shadow = Shadow::open(&scratch.path().join("shadow")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let shadow = Shadow::open(&dir.path().join("shadow")).unwrap();
         let base = shadow.snapshot(folder(files).path()).unwrap();
         let files = files.iter().map(|&(path, text)| (path.into(), text.into()));
         Self {
             files: files.collect(),
-            scratch,
+            scratch: Scratch::new(dir.path()),
+            _dir: dir,
             shadow,
             base,
         }
@@ -152,7 +155,7 @@ impl Repository {
             shadow: &self.shadow,
             runner,
             base: &self.base,
-            scratch: self.scratch.path(),
+            scratch: &self.scratch,
         }
     }
 
