@@ -93,6 +93,31 @@ fn product_q8_0(bencher: Bencher<'_, '_>, rows: usize) {
     product(bencher, Format::Q8_0, rows);
 }
 
+#[divan::bench(args = ROWS)]
+fn product_q3_k(bencher: Bencher<'_, '_>, rows: usize) {
+    product(bencher, Format::Q3K, rows);
+}
+
+#[divan::bench(args = ROWS)]
+fn product_q5_k(bencher: Bencher<'_, '_>, rows: usize) {
+    product(bencher, Format::Q5K, rows);
+}
+
+#[divan::bench(args = ROWS)]
+fn product_iq4_nl(bencher: Bencher<'_, '_>, rows: usize) {
+    product(bencher, Format::Iq4Nl, rows);
+}
+
+#[divan::bench(args = ROWS)]
+fn product_iq4_xs(bencher: Bencher<'_, '_>, rows: usize) {
+    product(bencher, Format::Iq4Xs, rows);
+}
+
+#[divan::bench(args = ROWS)]
+fn product_mxfp4(bencher: Bencher<'_, '_>, rows: usize) {
+    product(bencher, Format::Mxfp4, rows);
+}
+
 fn product_dense(bencher: Bencher<'_, '_>, format: DenseFormat, rows: usize) {
     // Of both formats numbers between 2^-14 and 2.
     let numbers = (0..N * K).map(|i| ((i * 37 % 0x3c00) as u16 + 0x400).to_le_bytes());

@@ -7,7 +7,7 @@
 //! of two numbers there, are rounded to halves: a relative error of 2^-12, where weights
 //! as bf16 have one of 2^-9.
 use crate::executor::{Executor, Shared};
-use crate::format::{Format, PanelFormat, Q4K, Q6K, Q50, Q80};
+use crate::format::{Format, PanelFormat, with_layout};
 use half::f16;
 
 /// How codes lie in a run.
@@ -30,11 +30,19 @@ pub(crate) const GROUP: usize = 16;
 
 impl Coding {
     /// How a matrix of this format with `k` inputs is coded; `None` where its rows make no
-    /// whole runs.
+    /// whole runs, and for a format that no coding holds: five bits with a minimum are too
+    /// many for nibbles, and bytes have no minimum.
     pub fn of(format: Format, k: usize) -> Option<Self> {
         let coding = match format {
             Format::Q4K => Self::Nibbles,
-            Format::Q5_0 | Format::Q6K | Format::Q8_0 => Self::Bytes,
+            Format::Q3K
+            | Format::Q5_0
+            | Format::Q6K
+            | Format::Q8_0
+            | Format::Iq4Nl
+            | Format::Iq4Xs
+            | Format::Mxfp4 => Self::Bytes,
+            Format::Q5K => return None,
         };
         let fits = k > 0 && k.is_multiple_of(coding.run()) && k.is_multiple_of(format.block());
         fits.then_some(coding)
@@ -111,12 +119,7 @@ impl CodedMatrix {
             let mut row_of = Row::new(k);
             for row in rows {
                 let file = &file[row * row_bytes..][..row_bytes];
-                match format {
-                    Format::Q4K => row_of.read::<Q4K>(file),
-                    Format::Q5_0 => row_of.read::<Q50>(file),
-                    Format::Q6K => row_of.read::<Q6K>(file),
-                    Format::Q8_0 => row_of.read::<Q80>(file),
-                }
+                with_layout!(format, F => row_of.read::<F>(file));
                 // SAFETY: row `row` of each and no other, within the allocations.
                 unsafe {
                     let codes = codes.get().add(row * row_codes);
@@ -257,17 +260,26 @@ mod tests {
     fn codes_stand_for_the_weights_of_the_file() {
         let (n, k) = (3, 512);
         for format in Format::ALL {
+            if Coding::of(format, k).is_none() {
+                assert_eq!(format, Format::Q5K, "which has no coding");
+                continue;
+            }
             let row_bytes = k / format.block() * format.block_bytes();
             let mut file: Vec<u8> = (0..n * row_bytes).map(|i| (i * 37 % 251) as u8).collect();
             let halves: &[usize] = match format {
-                Format::Q4K => &[0, 2],
+                Format::Q3K => &[108],
+                Format::Q4K | Format::Q5K => &[0, 2],
                 Format::Q6K => &[208],
-                Format::Q5_0 | Format::Q8_0 => &[0],
+                Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => &[0],
+                Format::Mxfp4 => &[],
             };
             for (i, block) in file.chunks_exact_mut(format.block_bytes()).enumerate() {
                 for &at in halves {
                     let scale = f16::from_f32(0.001 * (1 + i % 7) as f32);
                     block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+                }
+                if format == Format::Mxfp4 {
+                    block[0] = 118 + (i % 7) as u8;
                 }
             }
             let coded = CodedMatrix::new(format, n, k, &file, &Inline);

@@ -1,6 +1,6 @@
 //! A matrix of quantised weights, laid out for the products.
 use crate::executor::{Executor, Shared};
-use crate::format::{Format, PANEL_ROWS, PanelFormat, Q4K, Q6K, Q50, Q80};
+use crate::format::{Format, PANEL_ROWS, PanelFormat, with_layout};
 use crate::memory::AlignedBytes;
 
 /// Weights `[n, k]` of a product `x Wᵀ`, sixteen rows interleaved.
@@ -41,12 +41,7 @@ impl PackedMatrix {
                     std::slice::from_raw_parts_mut(to.get().add(panel * panel_bytes), panel_bytes)
                 };
                 let first = panel * PANEL_ROWS;
-                match format {
-                    Format::Q4K => pack_panel::<Q4K>(file, row_bytes, first, n, to),
-                    Format::Q5_0 => pack_panel::<Q50>(file, row_bytes, first, n, to),
-                    Format::Q6K => pack_panel::<Q6K>(file, row_bytes, first, n, to),
-                    Format::Q8_0 => pack_panel::<Q80>(file, row_bytes, first, n, to),
-                }
+                with_layout!(format, F => pack_panel::<F>(file, row_bytes, first, n, to));
             }
         });
         Self {
@@ -85,12 +80,7 @@ impl PackedMatrix {
             self.n,
             self.k
         );
-        match self.format {
-            Format::Q4K => self.row_as::<Q4K>(row, out),
-            Format::Q5_0 => self.row_as::<Q50>(row, out),
-            Format::Q6K => self.row_as::<Q6K>(row, out),
-            Format::Q8_0 => self.row_as::<Q80>(row, out),
-        }
+        with_layout!(self.format, F => self.row_as::<F>(row, out));
     }
 
     fn row_as<F: PanelFormat>(&self, row: usize, out: &mut [f32]) {

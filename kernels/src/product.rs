@@ -6,7 +6,7 @@
 //! memory is the limit, from about eight rows on the arithmetic.
 use crate::Isa;
 use crate::executor::{Executor, Shared};
-use crate::format::{Format, PANEL_ROWS, PanelFormat, Q4K, Q6K, Q50, Q80};
+use crate::format::{PANEL_ROWS, PanelFormat, with_layout};
 use crate::lhs::{QuantizedRows, Tile};
 use crate::packed::PackedMatrix;
 use crate::simd::LANES;
@@ -143,12 +143,9 @@ unsafe fn multiply_panel(
     let mut products = [[0f32; LANES]; TILE_ROWS_MAX];
     // SAFETY: a packed panel, and a tile of the same `k` and its scales.
     unsafe {
-        match weights.format() {
-            Format::Q4K => multiply_as::<Q4K>(isa, weights, panel, at, rows, &mut products),
-            Format::Q5_0 => multiply_as::<Q50>(isa, weights, panel, at, rows, &mut products),
-            Format::Q6K => multiply_as::<Q6K>(isa, weights, panel, at, rows, &mut products),
-            Format::Q8_0 => multiply_as::<Q80>(isa, weights, panel, at, rows, &mut products),
-        }
+        with_layout!(weights.format(), F => {
+            multiply_as::<F>(isa, weights, panel, at, rows, &mut products)
+        });
     }
     for (row, products) in own_rows.zip(&mut products) {
         if let Some(bias) = part.bias {

@@ -7,19 +7,31 @@ use std::ops::Range;
 /// f32 sums of some thousand terms, in an order of their own.
 const TOLERANCE: f64 = 2e-5;
 
+/// Bytes of a block that hold its scales of 16 bits, or its exponent.
+fn scales_at(format: Format) -> Vec<usize> {
+    match format {
+        Format::Q3K => vec![108, 109],
+        Format::Q4K | Format::Q5K => vec![0, 1, 2, 3],
+        Format::Q6K => vec![208, 209],
+        Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => vec![0, 1],
+        Format::Mxfp4 => vec![0],
+    }
+}
+
 /// A matrix as a file has it: random bits, with scales of ordinary size.
 fn file(format: Format, n: usize, k: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = vec![0; n * k / format.block() * format.block_bytes()];
     rng.fill_bytes(&mut bytes);
-    let halves: &[usize] = match format {
-        Format::Q4K => &[0, 2],
-        Format::Q6K => &[208],
-        Format::Q5_0 | Format::Q8_0 => &[0],
-    };
     for block in bytes.chunks_exact_mut(format.block_bytes()) {
-        for &at in halves {
-            let value = 0.01 + (rng.next_u32() % 1000) as f32 * 1e-5;
-            block[at..at + 2].copy_from_slice(&half::f16::from_f32(value).to_le_bytes());
+        for scale in scales_at(format).chunks(2) {
+            let random = rng.next_u32();
+            match scale {
+                [exponent] => block[*exponent] = 118 + (random % 7) as u8,
+                half => {
+                    let value = half::f16::from_f32(0.01 + (random % 1000) as f32 * 1e-5);
+                    block[half[0]..][..2].copy_from_slice(&value.to_le_bytes());
+                }
+            }
         }
     }
     bytes
@@ -107,7 +119,7 @@ fn products_equal_sums_in_f64_for_every_format_and_number_of_rows() {
                 assert!(error < TOLERANCE, "{isa:?} {format:?} {t} rows: {error}");
             }
             // Whole blocks of 32 that are no whole blocks of 64 or 128.
-            if matches!(format, Format::Q5_0 | Format::Q8_0) {
+            if format.block() == 32 {
                 for (k, t) in [(96, 1), (576, 1), (576, 9)] {
                     let error = largest_error(isa, format, 48, k, t);
                     assert!(error < TOLERANCE, "{isa:?} {format:?} over {k}: {error}");
@@ -166,6 +178,61 @@ fn the_rows_beside_it_change_no_bit_of_a_row() {
                     all[..rows * n],
                     "{isa:?} {format:?} {rows} rows"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_zero_bytes_give_zeros() {
+    let (n, k) = (20, 512);
+    for isa in Isa::all() {
+        for format in Format::ALL {
+            let file = vec![0; n * k / format.block() * format.block_bytes()];
+            let weights = PackedMatrix::pack(format, n, k, &file, &Inline);
+            let mut rng = ChaCha8Rng::seed_from_u64(11);
+            let lhs = rows(isa, 5, k, format, &mut rng);
+            let products = product(isa, &lhs, &weights);
+            assert!(products.iter().all(|&x| x == 0.0), "{isa:?} {format:?}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_weights_times_the_largest_rows_are_exact_enough() {
+    // Every code, scale and minimum at its most: no sum of whole numbers overflows, and
+    // what is stored for a weight of 0 cancels.
+    let (n, k, t) = (16, 512, 13);
+    for isa in Isa::all() {
+        for format in Format::ALL {
+            for fill in [0x00, 0xff, 0x0f, 0xf0, 0x7f, 0x80] {
+                let mut file = file(format, n, k, &mut ChaCha8Rng::seed_from_u64(13));
+                let scales = file.clone();
+                file.fill(fill);
+                let bytes = format.block_bytes();
+                for (to, from) in file.chunks_exact_mut(bytes).zip(scales.chunks_exact(bytes)) {
+                    for at in scales_at(format) {
+                        to[at] = from[at];
+                    }
+                }
+                let weights = PackedMatrix::pack(format, n, k, &file, &Inline);
+                for sign in [1.0, -1.0] {
+                    let fill_row = |_: usize, to: &mut [f32]| to.fill(sign);
+                    let lhs = QuantizedRows::new(isa, t, k, format.scales(), &fill_row, &Inline);
+                    let products = product(isa, &lhs, &weights);
+                    let mut row = vec![0f32; k];
+                    for (i, &got) in products.iter().enumerate() {
+                        weights.row(i % n, &mut row);
+                        let terms = row.iter().map(|&w| f64::from(w) * f64::from(sign));
+                        let (sum, size) =
+                            terms.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
+                        let off = (f64::from(got) - sum).abs();
+                        assert!(
+                            off <= TOLERANCE * size,
+                            "{isa:?} {format:?} of {fill:#x} times {sign}: {got} for {sum}"
+                        );
+                    }
+                }
             }
         }
     }

@@ -239,8 +239,10 @@ fn is_laid_out_again(dtype: GgmlDType) -> bool {
 
 fn kernel_format(dtype: GgmlDType) -> Option<Format> {
     match dtype {
+        GgmlDType::Q3K => Some(Format::Q3K),
         GgmlDType::Q4K => Some(Format::Q4K),
         GgmlDType::Q5_0 => Some(Format::Q5_0),
+        GgmlDType::Q5K => Some(Format::Q5K),
         GgmlDType::Q6K => Some(Format::Q6K),
         GgmlDType::Q8_0 => Some(Format::Q8_0),
         _ => None,

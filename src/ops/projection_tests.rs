@@ -41,6 +41,8 @@ fn packed_matrices_of_two_kinds_of_scales_give_what_plain_ones_give() -> Result<
         GgmlDType::Q8_0,
         GgmlDType::Q6K,
         GgmlDType::Q5_0,
+        GgmlDType::Q3K,
+        GgmlDType::Q5K,
     ] {
         let (matrix, stands_for) = weights(n, k, dtype)?;
         assert!(matches!(matrix, Matrix::Packed(_)));
@@ -51,7 +53,7 @@ fn packed_matrices_of_two_kinds_of_scales_give_what_plain_ones_give() -> Result<
     }
     let (packed, plain) = (Projection::new(packed)?, Projection::new(plain)?);
     let norm = RmsNorm::new(numbers(2, k)?, 1e-6);
-    let onto = numbers(3, (t, 4 * n))?;
+    let onto = numbers(3, (t, 6 * n))?;
     for (input, width) in [
         (Input::Plain, k),
         (Input::Normed(&norm), k),
@@ -153,6 +155,8 @@ fn rows_of_packed_matrices_are_those_of_the_file() -> Result<()> {
         GgmlDType::Q8_0,
         GgmlDType::Q6K,
         GgmlDType::Q5_0,
+        GgmlDType::Q3K,
+        GgmlDType::Q5K,
     ] {
         let (matrix, stands_for) = weights(24, 256, dtype)?;
         let rows = matrix.rows(&[23, 0, 7], &Device::Cpu)?;

@@ -1,14 +1,20 @@
-//! The product of formats with a half for each 32 weights and nothing else.
+//! The product of formats with one scale for each 32 weights and nothing else.
 use super::{PANEL_ROWS, PanelFormat, prefetch_all};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
-/// A format of `d * (q - ZERO)`: a packed block begins with `d: [16] f16`.
+/// A format of `scale * (q - ZERO)`.
 pub(super) trait Blocks32: PanelFormat {
     /// What `q` is when the weight is 0: [`Scales::zero`] times a power of 2.
     ///
     /// [`Scales::zero`]: super::Scales::zero
     const ZERO: i32;
+
+    /// The scales of all rows.
+    ///
+    /// # Safety
+    /// The processor has what `S` stands for; a packed block is at `block`.
+    unsafe fn scale<S: Simd>(block: *const u8) -> S::Float;
 
     /// `q` of four columns of all rows, `[16 rows][4 columns]`.
     ///
@@ -53,7 +59,7 @@ pub(super) unsafe fn multiply<F: Blocks32, S: Simd, const ROWS: usize>(
                     *dot = S::dot(*dot, w, q.add((quad * ROWS + r) * 4));
                 }
             }
-            let d = S::load_half(block);
+            let d = F::scale::<S>(block);
             for r in 0..ROWS {
                 let scale = S::splat_f(*lhs.scales.add(b * ROWS + r));
                 sums[r] = S::mul_add(S::mul(S::to_float(dots[r]), d), scale, sums[r]);

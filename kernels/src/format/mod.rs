@@ -5,14 +5,26 @@
 //! the file gives it, in another order: a packed matrix is as large as the file's.
 //!
 //! Source of the formats: ggml's `ggml-common.h` (`block_q4_K` and so on).
+mod blocks256;
 mod blocks32;
+mod iq4_nl;
+mod iq4_xs;
+mod mxfp4;
+mod q3_k;
 mod q4_k;
 mod q5_0;
+mod q5_k;
 mod q6_k;
 mod q8_0;
+mod table;
 
+pub(crate) use iq4_nl::Iq4Nl;
+pub(crate) use iq4_xs::Iq4Xs;
+pub(crate) use mxfp4::Mxfp4;
+pub(crate) use q3_k::Q3K;
 pub(crate) use q4_k::Q4K;
 pub(crate) use q5_0::Q50;
+pub(crate) use q5_k::Q5K;
 pub(crate) use q6_k::Q6K;
 pub(crate) use q8_0::Q80;
 
@@ -22,18 +34,67 @@ use crate::simd::{LANES, Simd};
 /// Rows of a panel.
 pub const PANEL_ROWS: usize = LANES;
 
-/// A quantised format of GGUF that the kernels run at its own width.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// 4 bits, a 6-bit scale and minimum for each 32, two halves for each 256: 4.5 bits a weight.
+/// Declares the formats once: the enum and the list of all. Their layouts are named by
+/// [`with_layout`], where the compiler misses one that is left out.
+macro_rules! formats {
+    ($($(#[$doc:meta])* $format:ident,)*) => {
+        /// A quantised format of GGUF that the kernels run at its own width.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Format {
+            $($(#[$doc])* $format,)*
+        }
+
+        impl Format {
+            /// Every one.
+            pub const ALL: [Self; [$(stringify!($format)),*].len()] = [$(Self::$format),*];
+        }
+    };
+}
+
+formats! {
+    /// 3 bits, a 6-bit scale for each 16, a half for each 256: 3.4375 bits a weight.
+    Q3K,
+    /// 4 bits, a 6-bit scale and minimum for each 32, two halves for each 256: 4.5 bits.
     Q4K,
     /// 5 bits, a half for each 32: 5.5 bits.
     Q5_0,
+    /// 5 bits, a 6-bit scale and minimum for each 32, two halves for each 256: 5.5 bits.
+    Q5K,
     /// 6 bits, an 8-bit scale for each 16, a half for each 256: 6.5625 bits.
     Q6K,
     /// 8 bits, a half for each 32: 8.5 bits.
     Q8_0,
+    /// 4 bits by a table, a half for each 32: 4.5 bits.
+    Iq4Nl,
+    /// 4 bits by a table, a 6-bit scale for each 32, a half for each 256: 4.25 bits.
+    Iq4Xs,
+    /// 4 bits by a table, a power of 2 for each 32: 4.25 bits.
+    Mxfp4,
 }
+
+/// Evaluates `$body` with the type `$layout`, which is the layout of the format `$format`.
+macro_rules! with_layout {
+    ($format:expr, $layout:ident => $body:expr) => {{
+        macro_rules! with {
+            ($of:ident) => {{
+                type $layout = crate::format::$of;
+                $body
+            }};
+        }
+        match $format {
+            crate::format::Format::Q3K => with!(Q3K),
+            crate::format::Format::Q4K => with!(Q4K),
+            crate::format::Format::Q5_0 => with!(Q50),
+            crate::format::Format::Q5K => with!(Q5K),
+            crate::format::Format::Q6K => with!(Q6K),
+            crate::format::Format::Q8_0 => with!(Q80),
+            crate::format::Format::Iq4Nl => with!(Iq4Nl),
+            crate::format::Format::Iq4Xs => with!(Iq4Xs),
+            crate::format::Format::Mxfp4 => with!(Mxfp4),
+        }
+    }};
+}
+pub(crate) use with_layout;
 
 /// How finely the left side of a product is scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +107,7 @@ pub enum Scales {
 
 impl Scales {
     /// Values that share a scale.
-    pub fn block(self) -> usize {
+    pub const fn block(self) -> usize {
         match self {
             Self::EachBlock32 => 32,
             Self::EachBlock256 => 256,
@@ -71,9 +132,6 @@ impl Scales {
 }
 
 impl Format {
-    /// Every one.
-    pub const ALL: [Self; 4] = [Self::Q4K, Self::Q5_0, Self::Q6K, Self::Q8_0];
-
     /// Weights of a block.
     pub fn block(self) -> usize {
         self.scales().block()
@@ -81,27 +139,21 @@ impl Format {
 
     /// Bytes of a block of one row.
     pub fn block_bytes(self) -> usize {
-        match self {
-            Self::Q4K => Q4K::BLOCK_BYTES,
-            Self::Q5_0 => Q50::BLOCK_BYTES,
-            Self::Q6K => Q6K::BLOCK_BYTES,
-            Self::Q8_0 => Q80::BLOCK_BYTES,
-        }
+        with_layout!(self, F => F::BLOCK_BYTES)
     }
 
     /// How the left side of a product has to be scaled: as ggml pairs them.
     pub fn scales(self) -> Scales {
-        match self {
-            Self::Q4K | Self::Q6K => Scales::EachBlock256,
-            Self::Q5_0 | Self::Q8_0 => Scales::EachBlock32,
-        }
+        with_layout!(self, F => F::SCALES)
     }
 }
 
 /// A format's layout and its product.
 pub(crate) trait PanelFormat: 'static {
+    /// How the left side of a product is scaled: for as many values as a block has weights.
+    const SCALES: Scales;
     /// Weights of a block.
-    const BLOCK: usize;
+    const BLOCK: usize = Self::SCALES.block();
     /// Bytes of a block of one row, in the file as in a panel.
     const BLOCK_BYTES: usize;
 

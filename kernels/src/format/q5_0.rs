@@ -4,7 +4,7 @@
 //! `4 r + c` is row r's column c of the quad), low bits `[4 quads][16 rows][4
 //! columns]`, a byte's low half of quad i, its high half of quad `i + 4`.
 use super::blocks32::{self, Blocks32};
-use super::{PANEL_ROWS, PanelFormat, half_at};
+use super::{PANEL_ROWS, PanelFormat, Scales, half_at};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -15,7 +15,7 @@ const LOW: usize = FIFTH + 8 * 8;
 const QUAD: usize = 4 * PANEL_ROWS;
 
 impl PanelFormat for Q50 {
-    const BLOCK: usize = 32;
+    const SCALES: Scales = Scales::EachBlock32;
     const BLOCK_BYTES: usize = 22;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
@@ -64,6 +64,12 @@ impl PanelFormat for Q50 {
 
 impl Blocks32 for Q50 {
     const ZERO: i32 = 16;
+
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(block: *const u8) -> S::Float {
+        // SAFETY: the caller's promises.
+        unsafe { S::load_half(block) }
+    }
 
     #[inline(always)]
     unsafe fn quad<S: Simd>(block: *const u8, quad: usize) -> S::Int {

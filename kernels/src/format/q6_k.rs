@@ -7,7 +7,7 @@
 //! rows][4 columns]`, two bits for each of the sub-block's four quads; `scales: [4
 //! subs][16 rows] i8`. So memory is read nearly in order: with a block's low bits,
 //! upper bits and scales each in one place, one row took 1.5 times as long.
-use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch_all};
+use super::{PANEL_ROWS, PanelFormat, Scales, add_scaled, half_at, prefetch_all};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -33,7 +33,7 @@ fn quant(row: &[u8], c: usize) -> u8 {
 }
 
 impl PanelFormat for Q6K {
-    const BLOCK: usize = 256;
+    const SCALES: Scales = Scales::EachBlock256;
     const BLOCK_BYTES: usize = 210;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {

@@ -3,7 +3,7 @@
 //! A packed block of 16 rows: `d: [16] f16`, then `[8 quads][16 rows][4 columns]`
 //! of `q + 128`, since the products take weights without a sign.
 use super::blocks32::{self, Blocks32};
-use super::{PANEL_ROWS, PanelFormat, half_at};
+use super::{PANEL_ROWS, PanelFormat, Scales, half_at};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -13,7 +13,7 @@ const QUANTS: usize = 2 * PANEL_ROWS;
 const QUAD: usize = 4 * PANEL_ROWS;
 
 impl PanelFormat for Q80 {
-    const BLOCK: usize = 32;
+    const SCALES: Scales = Scales::EachBlock32;
     const BLOCK_BYTES: usize = 34;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
@@ -51,6 +51,12 @@ impl PanelFormat for Q80 {
 
 impl Blocks32 for Q80 {
     const ZERO: i32 = 128;
+
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(block: *const u8) -> S::Float {
+        // SAFETY: the caller's promises.
+        unsafe { S::load_half(block) }
+    }
 
     #[inline(always)]
     unsafe fn quad<S: Simd>(block: *const u8, quad: usize) -> S::Int {

@@ -22,6 +22,22 @@ macro_rules! both {
     };
 }
 
+/// [`super::half_of_e8m0`] of eight exponents.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn half_of_e8m0(e: __m256i) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (bias, lower) = (_mm256_set1_epi32(63), _mm256_srli_epi32::<1>(e));
+        let upper = _mm256_sub_epi32(e, lower);
+        let lower = _mm256_slli_epi32::<23>(_mm256_add_epi32(lower, bias));
+        let upper = _mm256_slli_epi32::<23>(_mm256_add_epi32(upper, bias));
+        _mm256_mul_ps(_mm256_castsi256_ps(lower), _mm256_castsi256_ps(upper))
+    }
+}
+
 // SAFETY of every call below: the trait's contract asks for a processor with
 // these features, and says how many bytes are at a pointer; the loads and stores
 // are the unaligned ones.
@@ -110,6 +126,21 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn lookup(table: Int, at: Int) -> Int {
+        unsafe { both!(_mm256_shuffle_epi8(table, at)) }
+    }
+
+    #[inline(always)]
+    unsafe fn widen_u16(from: *const u8) -> Int {
+        unsafe {
+            [
+                _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())),
+                _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(16).cast())),
+            ]
+        }
+    }
+
+    #[inline(always)]
     unsafe fn widen_i8(from: *const u8) -> Int {
         unsafe {
             [
@@ -174,6 +205,17 @@ impl Simd for Avx2 {
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves[0])),
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves[1])),
             ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_half_of_e8m0(from: *const u8) -> Float {
+        unsafe {
+            let exponents = [
+                _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast())),
+                _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.add(8).cast())),
+            ];
+            [half_of_e8m0(exponents[0]), half_of_e8m0(exponents[1])]
         }
     }
 

@@ -68,6 +68,16 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn lookup(table: __m512i, at: __m512i) -> __m512i {
+        unsafe { _mm512_shuffle_epi8(table, at) }
+    }
+
+    #[inline(always)]
+    unsafe fn widen_u16(from: *const u8) -> __m512i {
+        unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
     unsafe fn widen_i8(from: *const u8) -> __m512i {
         unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())) }
     }
@@ -105,6 +115,18 @@ impl Simd for Avx512 {
         unsafe {
             let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_half_of_e8m0(from: *const u8) -> __m512 {
+        unsafe {
+            let e = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
+            let (bias, lower) = (_mm512_set1_epi32(63), _mm512_srli_epi32::<1>(e));
+            let upper = _mm512_sub_epi32(e, lower);
+            let lower = _mm512_slli_epi32::<23>(_mm512_add_epi32(lower, bias));
+            let upper = _mm512_slli_epi32::<23>(_mm512_add_epi32(upper, bias));
+            _mm512_mul_ps(_mm512_castsi512_ps(lower), _mm512_castsi512_ps(upper))
         }
     }
 

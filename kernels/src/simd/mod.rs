@@ -45,8 +45,12 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn shl<const BITS: u32>(a: Self::Int) -> Self::Int;
     /// Adds `value` to byte `i` where bit `i` of the 64 bits at `mask` is set.
     unsafe fn add_where(a: Self::Int, mask: *const u8, value: i8) -> Self::Int;
+    /// For each byte of `at`, all below 16, that of the 16 in each 128 bits of `table`.
+    unsafe fn lookup(table: Self::Int, at: Self::Int) -> Self::Int;
     /// 16 signed bytes, one a lane.
     unsafe fn widen_i8(from: *const u8) -> Self::Int;
+    /// 16 unsigned 16-bit numbers, one a lane.
+    unsafe fn widen_u16(from: *const u8) -> Self::Int;
     /// In each lane: `acc` plus the inner product of `weights`' four unsigned
     /// bytes with the four signed bytes at `lhs`, the same for all lanes.
     unsafe fn dot(acc: Self::Int, weights: Self::Int, lhs: *const i8) -> Self::Int;
@@ -58,6 +62,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn load_half(from: *const u8) -> Self::Float;
     /// 16 numbers of bf16, 32 bytes.
     unsafe fn load_bf16(from: *const u8) -> Self::Float;
+    /// [`half_of_e8m0`] of 16 bytes.
+    unsafe fn load_half_of_e8m0(from: *const u8) -> Self::Float;
     /// 64 bytes.
     unsafe fn load_f(from: *const f32) -> Self::Float;
     /// 64 bytes.
@@ -83,6 +89,14 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn largest(a: Self::Float) -> f32;
     /// Rounds each lane to a signed byte, halves to even; `|a| <= 127`.
     unsafe fn store_i8(to: *mut i8, a: Self::Float);
+}
+
+/// `2^(e - 128)`: half of what the exponent `e` of a microscaling format stands for.
+pub(crate) fn half_of_e8m0(e: u8) -> f32 {
+    // Both factors are normal numbers; a product below those is exact, too.
+    let power = |n: u32| f32::from_bits((n + 63) << 23);
+    let e = u32::from(e);
+    power(e / 2) * power(e - e / 2)
 }
 
 /// The largest argument below which `e^x` counts as 0 here: `e^-87` is near the
@@ -137,18 +151,88 @@ mod tests {
         }
     }
 
-    #[test]
-    fn exp_equals_f64_within_three_parts_in_ten_million() {
-        for isa in crate::Isa::all() {
-            match isa {
-                crate::Isa::Portable => check_exp::<Portable>(),
-                #[cfg(target_arch = "x86_64")]
-                crate::Isa::Avx2 => check_exp::<Avx2>(),
-                #[cfg(target_arch = "x86_64")]
-                crate::Isa::Avx512 => check_exp::<Avx512>(),
-                #[cfg(not(target_arch = "x86_64"))]
-                _ => unreachable!("no processor of this kind has it"),
+    /// Calls `$check::<S>()` for every set of instructions of this processor.
+    macro_rules! on_all {
+        ($check:ident) => {
+            for isa in crate::Isa::all() {
+                match isa {
+                    crate::Isa::Portable => $check::<Portable>(),
+                    #[cfg(target_arch = "x86_64")]
+                    crate::Isa::Avx2 => $check::<Avx2>(),
+                    #[cfg(target_arch = "x86_64")]
+                    crate::Isa::Avx512 => $check::<Avx512>(),
+                    #[cfg(not(target_arch = "x86_64"))]
+                    _ => unreachable!("no processor of this kind has it"),
+                }
+            }
+        };
+    }
+
+    fn check_exponents<S: Simd>() {
+        let exponents: Vec<u8> = (0..=255).collect();
+        for sixteen in exponents.chunks_exact(LANES) {
+            let mut out = [0f32; LANES];
+            // SAFETY: the caller checked the features; 16 bytes.
+            unsafe { S::store_f(out.as_mut_ptr(), S::load_half_of_e8m0(sixteen.as_ptr())) };
+            for (&e, got) in sixteen.iter().zip(out) {
+                let want = 2f64.powi(i32::from(e) - 128);
+                assert_eq!(f64::from(got), want, "exponent {e}");
+                assert_eq!(half_of_e8m0(e), got, "exponent {e}");
             }
         }
+    }
+
+    #[test]
+    fn every_exponent_of_e8m0_is_its_power_of_two_the_smallest_too() {
+        on_all!(check_exponents);
+    }
+
+    fn check_lookup<S: Simd>() {
+        let table: Vec<u8> = (0..64).map(|i| i % 16 * 15 + 7).collect();
+        let at: Vec<u8> = (0..64).map(|i| i * 11 % 16).collect();
+        let mut out = [0f32; LANES];
+        for byte in 0..4 {
+            // SAFETY: the caller checked the features; 64 bytes each.
+            unsafe {
+                let found = S::lookup(S::load(table.as_ptr()), S::load(at.as_ptr()));
+                let found = match byte {
+                    0 => found,
+                    1 => S::shr::<8>(found),
+                    2 => S::shr::<16>(found),
+                    _ => S::shr::<24>(found),
+                };
+                let found = S::to_float(S::and(found, S::splat(0xff)));
+                S::store_f(out.as_mut_ptr(), found);
+            }
+            for (lane, got) in out.into_iter().enumerate() {
+                assert_eq!(got, f32::from(at[4 * lane + byte] * 15 + 7));
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_looked_up_in_every_lane() {
+        on_all!(check_lookup);
+    }
+
+    fn check_wide<S: Simd>() {
+        let numbers: Vec<u16> = (0..16).map(|i| i * 4369).collect();
+        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let mut out = [0f32; LANES];
+        // SAFETY: the caller checked the features; 32 bytes.
+        unsafe { S::store_f(out.as_mut_ptr(), S::to_float(S::widen_u16(bytes.as_ptr()))) };
+        for (&number, got) in numbers.iter().zip(out) {
+            assert_eq!(got, f32::from(number));
+        }
+    }
+
+    #[test]
+    fn numbers_of_16_bits_have_no_sign() {
+        on_all!(check_wide);
+    }
+
+    #[test]
+    fn exp_equals_f64_within_three_parts_in_ten_million() {
+        on_all!(check_exp);
     }
 }

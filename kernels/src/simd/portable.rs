@@ -1,5 +1,5 @@
 //! Sixteen lanes as arrays, on any processor.
-use super::{LANES, Simd};
+use super::{LANES, Simd, half_of_e8m0};
 use half::f16;
 use std::array::from_fn;
 
@@ -88,6 +88,18 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn lookup(table: Int, at: Int) -> Int {
+        let table = bytes(table);
+        from_bytes(bytes(at).map(|at| table[usize::from(at & 15)]))
+    }
+
+    #[inline(always)]
+    unsafe fn widen_u16(from: *const u8) -> Int {
+        let numbers = unsafe { from.cast::<[u16; LANES]>().read_unaligned() };
+        numbers.map(|number| i32::from(u16::from_le(number)))
+    }
+
+    #[inline(always)]
     unsafe fn widen_i8(from: *const u8) -> Int {
         unsafe { from.cast::<[i8; LANES]>().read_unaligned() }.map(i32::from)
     }
@@ -126,6 +138,11 @@ impl Simd for Portable {
     unsafe fn load_bf16(from: *const u8) -> Float {
         let bits = unsafe { from.cast::<[u16; LANES]>().read_unaligned() };
         bits.map(|bits| f32::from_bits(u32::from(u16::from_le(bits)) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn load_half_of_e8m0(from: *const u8) -> Float {
+        unsafe { from.cast::<[u8; LANES]>().read_unaligned() }.map(half_of_e8m0)
     }
 
     #[inline(always)]

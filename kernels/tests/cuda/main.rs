@@ -136,9 +136,11 @@ fn products_of_few_rows_equal_those_in_f64() {
 /// A matrix as a file has it: random bits, with scales of ordinary size.
 fn file_of(format: Format, n: usize, k: usize) -> Vec<u8> {
     let halves: &[usize] = match format {
-        Format::Q4K => &[0, 2],
+        Format::Q3K => &[108],
+        Format::Q4K | Format::Q5K => &[0, 2],
         Format::Q6K => &[208],
-        Format::Q5_0 | Format::Q8_0 => &[0],
+        Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => &[0],
+        Format::Mxfp4 => &[],
     };
     let len = n * k / format.block() * format.block_bytes();
     let random = numbers(len as u64, len).into_iter();
@@ -147,6 +149,9 @@ fn file_of(format: Format, n: usize, k: usize) -> Vec<u8> {
         for &at in halves {
             let scale = half::f16::from_f32(0.001 * (1 + i % 9) as f32);
             block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+        }
+        if format == Format::Mxfp4 {
+            block[0] = 118 + (i % 9) as u8;
         }
     }
     file
@@ -160,6 +165,8 @@ fn products_with_coded_weights_equal_those_in_f64() {
         (Format::Q4K, Format::Q6K),
         (Format::Q8_0, Format::Q8_0),
         (Format::Q5_0, Format::Q4K),
+        (Format::Iq4Xs, Format::Q3K),
+        (Format::Iq4Nl, Format::Mxfp4),
     ] {
         let host = [(first, 96), (second, 72)]
             .map(|(format, n)| CodedMatrix::new(format, n, k, &file_of(format, n, k), &Inline));
