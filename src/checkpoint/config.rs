@@ -63,10 +63,14 @@ pub struct Rotary {
 pub enum RopeScaling {
     None,
     /// Positions are divided by the factor.
-    Linear { factor: f32 },
+    Linear {
+        factor: f32,
+    },
     /// Each pair's frequency is divided by a number of its own, fast pairs first: Llama
     /// 3.1's scaling as GGUF has it.
-    Divided { divisors: Vec<f32> },
+    Divided {
+        divisors: Vec<f32>,
+    },
     /// Llama 3.1's: slow frequencies are divided, fast ones kept, linear between.
     Llama3 {
         factor: f32,
@@ -280,7 +284,9 @@ impl RopeScaling {
             return Some("the context that RoPE is stretched from is 0".into());
         }
         let wrong = numbers.iter().find(|number| !is_positive(number))?;
-        Some(format!("RoPE's scaling by {wrong} is by no positive number"))
+        Some(format!(
+            "RoPE's scaling by {wrong} is by no positive number"
+        ))
     }
 }
 

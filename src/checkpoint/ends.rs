@@ -1,8 +1,8 @@
 //! The tokens that begin and end what a model writes.
-use super::{CheckpointError, Tokenizer};
 use super::gguf::GgufFile;
 use super::safetensors_dir::SafetensorsDir;
 use super::special::SpecialTokens;
+use super::{CheckpointError, Tokenizer};
 use candle_core::quantized::gguf_file::Value;
 
 /// Texts of tokens that end a turn or a document in the known families. GGUF
@@ -47,10 +47,9 @@ pub(super) fn bos_of_gguf(gguf: &GgufFile) -> Option<u32> {
 /// Every id that ends a text: those of generation_config.json, else config.json, and the
 /// tokenizer's own `eos_token`, which a chat model ends its turns with where both
 /// configurations are still the base model's.
-pub(super) fn eos_of_dir(
-    dir: &SafetensorsDir,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<u32>, CheckpointError> {
+///
+/// `vocab` is the number of logit rows, V.
+pub(super) fn eos_of_dir(dir: &SafetensorsDir, vocab: usize) -> Result<Vec<u32>, CheckpointError> {
     let generation = dir.json("generation_config.json")?.unwrap_or_default();
     let ids = [&generation, dir.config_json()]
         .map(|config| {
@@ -64,10 +63,26 @@ pub(super) fn eos_of_dir(
         .into_iter()
         .find(|ids| !ids.is_empty());
     let tokens = SpecialTokens::of_dir(dir)?;
-    let own = tokens
-        .text("eos_token")
-        .and_then(|text| tokenizer.added_id(text));
+    let own = match tokens.text("eos_token") {
+        Some(text) => id_of(dir, text, vocab)?,
+        None => None,
+    };
     Ok(distinct(ids.into_iter().flatten().chain(own)))
+}
+
+/// The id of a named token; `None` without a tokenizer.json.
+fn id_of(dir: &SafetensorsDir, text: &str, vocab: usize) -> Result<Option<u32>, CheckpointError> {
+    let Some(json) = dir.json("tokenizer.json")? else {
+        return Ok(None);
+    };
+    let mut added = json["added_tokens"].as_array().into_iter().flatten();
+    let added = added.find(|token| token["content"] == text);
+    let id = added.map_or(&json["model"]["vocab"][text], |token| &token["id"]);
+    match id.as_u64().and_then(|id| u32::try_from(id).ok()) {
+        Some(id) => Ok(Some(id)),
+        // Files beside tokenizer.json add it, and number it.
+        None => Ok(Tokenizer::of_dir(dir, vocab)?.added_id(text)),
+    }
 }
 
 /// The id that every text begins with; `None` if texts begin with none.

@@ -346,7 +346,9 @@ impl<'a> Fields<'a> {
             let is_off = value.is_null() || **value == Value::Bool(false);
             !is_off && !asked.contains(*name)
         });
-        unasked.map(|(name, value)| (name.as_str(), value)).collect()
+        unasked
+            .map(|(name, value)| (name.as_str(), value))
+            .collect()
     }
 
     fn note_unasked(&self, name: &str) {

@@ -105,9 +105,8 @@ fn indexed(dir: &Path, index: &str) -> Result<BTreeSet<String>, CheckpointError>
         path: path.clone(),
         reason: reason.to_owned(),
     };
-    let json = super::safetensors_dir::read_json(&path)?.ok_or_else(|| CheckpointError::Missing {
-        path: path.clone(),
-    })?;
+    let json = super::safetensors_dir::read_json(&path)?
+        .ok_or_else(|| CheckpointError::Missing { path: path.clone() })?;
     let map = json["weight_map"].as_object();
     let map = map.ok_or_else(|| invalid("it has no weight_map; fetch it again"))?;
     // Only the last component counts: an index must not point outside.
@@ -131,13 +130,15 @@ fn unnamed(dir: &Path, here: &BTreeSet<String>) -> Result<BTreeSet<String>, Chec
         .filter(|name| !name.starts_with("consolidated"))
         .cloned()
         .collect();
-    let is_whole = candidates.first().and_then(|name| shard(name)).is_some_and(
-        |(stem, _, n_shards)| {
-            let of_set = candidates.iter().filter_map(|name| shard(name));
-            let of_set = of_set.filter(|(s, _, n)| (*s, *n) == (stem, n_shards));
-            candidates.len() == n_shards && of_set.count() == n_shards
-        },
-    );
+    let is_whole =
+        candidates
+            .first()
+            .and_then(|name| shard(name))
+            .is_some_and(|(stem, _, n_shards)| {
+                let of_set = candidates.iter().filter_map(|name| shard(name));
+                let of_set = of_set.filter(|(s, _, n)| (*s, *n) == (stem, n_shards));
+                candidates.len() == n_shards && of_set.count() == n_shards
+            });
     if candidates.len() == 1 && !is_whole && candidates.first().and_then(|n| shard(n)).is_some() {
         return Err(CheckpointError::Folder {
             dir: dir.to_owned(),

@@ -94,6 +94,7 @@ impl Checkpoint {
                     tensors.insert(families::DIVISORS);
                 }
                 gguf.refuse_others(&tensors, config.n_layers)?;
+                notes.extend(Tokenizer::note_of_gguf(gguf));
                 wanted
             }
             Source::Random(_) => wanted(&config, Layout::Gguf(&|_| false)),
@@ -234,7 +235,7 @@ impl Checkpoint {
     pub fn eos_token_ids(&self) -> Result<Vec<u32>, CheckpointError> {
         match &self.source {
             Source::Gguf(gguf) => Ok(ends::eos_of_gguf(gguf)),
-            Source::Safetensors(dir) => ends::eos_of_dir(dir, &self.tokenizer()?),
+            Source::Safetensors(dir) => ends::eos_of_dir(dir, self.config.vocab),
             Source::Random(_) => Ok(vec![256]),
         }
     }

@@ -105,7 +105,9 @@ impl SafetensorsDir {
     /// are any beside those that nobody misses: what is computed anew, what belongs to
     /// another tensor, layers that predict tokens further ahead.
     pub fn note_others(&self, wanted: &HashSet<&str>, n_layers: usize) -> Option<String> {
-        let further = self.config["num_nextn_predict_layers"].as_u64().unwrap_or(0) as usize;
+        let further = self.config["num_nextn_predict_layers"]
+            .as_u64()
+            .unwrap_or(0) as usize;
         let is_further = |name: &str| {
             let layer = name.strip_prefix("model.layers.")?.split('.').next()?;
             let layer = layer.parse::<usize>().ok()?;

@@ -47,13 +47,20 @@ impl SpecialTokens {
         };
         let mut config = object("tokenizer_config.json")?;
         let mut added = Vec::new();
-        if let Some(decoder) = config.get("added_tokens_decoder").and_then(Value::as_object) {
+        if let Some(decoder) = config
+            .get("added_tokens_decoder")
+            .and_then(Value::as_object)
+        {
             let mut by_id: Vec<(u64, &Value)> = decoder
                 .iter()
                 .filter_map(|(id, token)| Some((id.parse().ok()?, token)))
                 .collect();
             by_id.sort_by_key(|(id, _)| *id);
-            added.extend(by_id.into_iter().filter_map(|(_, token)| side(token, false)));
+            added.extend(
+                by_id
+                    .into_iter()
+                    .filter_map(|(_, token)| side(token, false)),
+            );
         } else {
             // Older files, which count only where the newer list is not there.
             config.extend(object("special_tokens_map.json")?);
@@ -68,7 +75,9 @@ impl SpecialTokens {
                 taking: None,
             }));
         }
-        let named = NAMED.iter().filter_map(|name| side(config.get(*name)?, true));
+        let named = NAMED
+            .iter()
+            .filter_map(|name| side(config.get(*name)?, true));
         let named: Vec<SideToken> = named.collect();
         let lists = ["extra_special_tokens", "additional_special_tokens"];
         let extra = lists.iter().find_map(|list| config.get(*list)?.as_array());

@@ -1,8 +1,8 @@
 //! What the families say alike in GGUF's metadata, as llama.cpp's converter writes it.
 use super::super::config::{ExpertsConfig, RopeScaling, Rotary, RouterConfig, RouterScores};
 use super::super::metadata::Metadata;
-use super::super::{CheckpointError, ModelConfig};
 use super::super::names::Place;
+use super::super::{CheckpointError, ModelConfig};
 use super::rope::{context_max, yarn_magnitude};
 use candle_core::Device;
 

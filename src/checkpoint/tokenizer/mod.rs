@@ -40,6 +40,19 @@ impl Tokenizer {
         Self::from_parts(source::from_file(path), path, size)
     }
 
+    /// A sentence where a GGUF file does not say how its text is cut.
+    pub(super) fn note_of_gguf(gguf: &GgufFile) -> Option<String> {
+        let names_pre = gguf
+            .str("tokenizer.ggml.pre")
+            .is_some_and(|pre| !pre.is_empty());
+        let is_bpe = gguf.str("tokenizer.ggml.model") == Some("gpt2");
+        (is_bpe && !names_pre).then(|| {
+            "the file has no tokenizer.ggml.pre, so text is cut as llama.cpp's \"default\" does, \
+             which may not be as the model was trained; a newer conversion names it"
+                .to_owned()
+        })
+    }
+
     /// From a folder's tokenizer.json and the files beside it; `size` is the number of
     /// logit rows, V.
     pub(super) fn of_dir(dir: &SafetensorsDir, size: usize) -> Result<Self, CheckpointError> {

@@ -143,7 +143,9 @@ const GLM4: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}
 impl Pipeline {
     /// The one of this name.
     pub fn find(pre: &str) -> Option<&'static Self> {
-        PIPELINES.iter().find(|pipeline| pipeline.pre.contains(&pre))
+        PIPELINES
+            .iter()
+            .find(|pipeline| pipeline.pre.contains(&pre))
     }
 
     /// All names, for messages.

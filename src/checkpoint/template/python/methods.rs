@@ -114,7 +114,9 @@ fn of_string(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, 
             let (width, fill): (usize, Option<&str>) = from_args(args)?;
             let fill = fill.unwrap_or(" ");
             if fill.chars().count() != 1 {
-                return Err(wrong("the fill character must be exactly one character long"));
+                return Err(wrong(
+                    "the fill character must be exactly one character long",
+                ));
             }
             let missing = missing(text, width)?;
             let left = match method {
@@ -219,7 +221,9 @@ fn split_args(args: &[Value]) -> Result<(Option<String>, Option<usize>), Error> 
     let (separator, count, kwargs): (Option<Value>, Option<i64>, Kwargs) = from_args(args)?;
     let separator = match separator {
         Some(separator) => separator,
-        None => kwargs.get::<Option<Value>>("sep")?.unwrap_or(Value::from(())),
+        None => kwargs
+            .get::<Option<Value>>("sep")?
+            .unwrap_or(Value::from(())),
     };
     let count = match count {
         Some(count) => count,
@@ -337,7 +341,11 @@ fn with_spaces(text: &str, size: usize) -> String {
             }
             c => {
                 out.push(c);
-                column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
+                column = if matches!(c, '\n' | '\r') {
+                    0
+                } else {
+                    column + 1
+                };
             }
         }
     }
@@ -347,7 +355,8 @@ fn with_spaces(text: &str, size: usize) -> String {
 /// Lines as Python ends them, with their ends if `keep`.
 fn lines(text: &str, keep: bool) -> Vec<String> {
     const ENDS: [char; 10] = [
-        '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+        '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
+        '\u{2029}',
     ];
     let mut lines = Vec::new();
     let mut rest = text;

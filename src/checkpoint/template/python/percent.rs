@@ -365,7 +365,9 @@ fn formatted(format: &str, values: &Value) -> Result<String, Error> {
     }
     let is_mapping = values.kind() == ValueKind::Map;
     if args.next().is_some() && !used_key && !is_mapping {
-        return Err(wrong("not all arguments converted during string formatting"));
+        return Err(wrong(
+            "not all arguments converted during string formatting",
+        ));
     }
     Ok(out)
 }
