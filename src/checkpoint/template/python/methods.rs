@@ -118,18 +118,7 @@ fn of_string(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, 
                     "the fill character must be exactly one character long",
                 ));
             }
-            let missing = missing(text, width)?;
-            let left = match method {
-                "ljust" => 0,
-                "rjust" => missing,
-                // As CPython rounds.
-                _ => missing / 2 + (missing & width & 1),
-            };
-            Value::from(format!(
-                "{}{text}{}",
-                fill.repeat(left),
-                fill.repeat(missing - left)
-            ))
+            Value::from(in_width(text, method, width, fill)?)
         }
         "swapcase" => {
             let () = from_args(args)?;
@@ -313,6 +302,24 @@ fn missing(text: &str, width: usize) -> Result<usize, Error> {
         return Err(wrong("the width is too large"));
     }
     Ok(width.saturating_sub(text.chars().count()))
+}
+
+/// A text within a width, at the side that a method's name says.
+pub(super) fn in_width(
+    text: &str,
+    method: &str,
+    width: usize,
+    fill: &str,
+) -> Result<String, Error> {
+    let missing = missing(text, width)?;
+    let left = match method {
+        "ljust" => 0,
+        "rjust" => missing,
+        // As CPython rounds.
+        _ => missing / 2 + (missing & width & 1),
+    };
+    let (left, right) = (fill.repeat(left), fill.repeat(missing - left));
+    Ok(format!("{left}{text}{right}"))
 }
 
 /// Each run of letters begins with a capital and goes on without.

@@ -5,6 +5,7 @@
 //! Methods that change a list are not there: the sandbox of `transformers`
 //! refuses them too. The operator `~` joins values in Jinja's own form, which is
 //! Python's for strings and whole numbers only.
+mod globals;
 mod json;
 mod methods;
 mod percent;
@@ -50,10 +51,8 @@ pub(super) fn environment() -> Environment<'static> {
     env.set_formatter(|out, _, value| Ok(out.write_str(&text::str_of(value))?));
     env.add_test("iterable", is_iterable);
     env.add_test("sequence", is_sequence);
-    env.add_test("callable", is_callable);
     env.add_function(percent::NAME, percent::percent);
-    env.add_function("cycler", minijinja_contrib::globals::cycler);
-    env.add_function("joiner", minijinja_contrib::globals::joiner);
+    globals::add_to(&mut env);
     env.add_filter("string", text::str_of);
     env.add_filter("tojson", json::to_json);
     env.add_function(
@@ -79,21 +78,6 @@ fn is_iterable(value: &Value) -> bool {
 fn is_sequence(value: &Value) -> bool {
     use ValueKind::{Map, Seq, String, Undefined};
     matches!(value.kind(), String | Seq | Map | Undefined)
-}
-
-/// What can be called, to Python: functions, macros, joiners; and what is not defined,
-/// which is an object with a way to be called that fails. Methods of strings and dicts are
-/// not values here, and so not defined.
-fn is_callable(value: &Value) -> bool {
-    let is_cycler = || {
-        let object = value.as_object();
-        object.is_some_and(|object| object.type_name().contains("Cycler"))
-    };
-    match value.kind() {
-        ValueKind::Undefined => true,
-        ValueKind::Plain => !is_cycler(),
-        _ => false,
-    }
 }
 
 /// A template's source as the engine takes it: see [`without_generation_tags`] and
