@@ -167,5 +167,41 @@ fn without_a_chat_template_or_with_a_broken_one_text_is_still_generated() {
             "{message}"
         );
         assert!(message.contains(said), "{message}");
+        let generate = |raw: &[&str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_egss"));
+            command.args(["generate", "--model"]).arg(dir.path());
+            command.args(["--ctx", "32", "-n", "3", "--threads", "1"]);
+            command.args(raw).arg("def").output().unwrap()
+        };
+        let raw = generate(&["--raw"]);
+        let said_of_raw = String::from_utf8_lossy(&raw.stderr);
+        assert!(raw.status.success(), "{said_of_raw}");
+        assert!(!raw.stdout.is_empty());
+        let chat = generate(&[]);
+        let said_of_chat = String::from_utf8_lossy(&chat.stderr);
+        assert!(
+            !chat.status.success() && said_of_chat.contains(said),
+            "{said_of_chat}"
+        );
     }
+}
+
+/// What is not taken of a checkpoint is printed, a line a sentence.
+#[test]
+fn notes_are_said_where_a_model_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    whole(dir.path());
+    std::fs::write(dir.path().join("pytorch_model.bin"), "none").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_egss"));
+    command.args(["generate", "--model"]).arg(dir.path());
+    command.args(["--ctx", "32", "-n", "1", "--threads", "1", "--raw", "def"]);
+    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    let notes: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("note: "))
+        .collect();
+    assert_eq!(
+        notes,
+        ["note: not read: pytorch_model.bin; the model is model.safetensors"]
+    );
 }
