@@ -45,7 +45,7 @@ pub struct ModelConfig {
 }
 
 /// How positions turn queries and keys.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rotary {
     /// Numbers of a head that are turned, from its first on; even, at most D.
     pub dims: usize,
@@ -58,10 +58,19 @@ pub struct Rotary {
 }
 
 /// How a base of shorter contexts is stretched.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RopeScaling {
     None,
+    /// Positions are divided by the factor.
+    Linear {
+        factor: f32,
+    },
+    /// Each pair's frequency is divided by a number of its own, fast pairs first: Llama
+    /// 3.1's scaling as GGUF has it.
+    Divided {
+        divisors: Vec<f32>,
+    },
     /// Llama 3.1's: slow frequencies are divided, fast ones kept, linear between.
     Llama3 {
         factor: f32,
@@ -204,6 +213,8 @@ impl ModelConfig {
             )
         } else if !(self.rotary.theta.is_finite() && self.rotary.theta > 0.0) {
             format!("a RoPE base of {} is not positive", self.rotary.theta)
+        } else if let Some(reason) = self.rotary.scaling.misfit() {
+            reason
         } else if !(self.rms_eps.is_finite() && self.rms_eps >= 0.0) {
             format!("an RMSNorm epsilon of {} is negative", self.rms_eps)
         } else {
@@ -235,6 +246,47 @@ impl ModelConfig {
         .into_iter()
         .chain(latent)
         .find_map(|(size, name)| (size == 0).then_some(name))
+    }
+}
+
+impl RopeScaling {
+    fn misfit(&self) -> Option<String> {
+        let is_positive = |number: &f32| number.is_finite() && *number > 0.0;
+        let (numbers, original_context) = match self {
+            Self::None => return None,
+            Self::Linear { factor } => (vec![*factor], 1),
+            Self::Divided { divisors } => (divisors.clone(), 1),
+            Self::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_context,
+            } => {
+                if low_freq_factor == high_freq_factor {
+                    return Some(format!(
+                        "RoPE's low and high frequency factors are both {low_freq_factor}"
+                    ));
+                }
+                (vec![*factor], *original_context)
+            }
+            Self::Yarn {
+                factor,
+                beta_fast,
+                beta_slow,
+                original_context,
+                magnitude,
+            } => (
+                vec![*factor, *beta_fast, *beta_slow, *magnitude],
+                *original_context,
+            ),
+        };
+        if original_context == 0 {
+            return Some("the context that RoPE is stretched from is 0".into());
+        }
+        let wrong = numbers.iter().find(|number| !is_positive(number))?;
+        Some(format!(
+            "RoPE's scaling by {wrong} is by no positive number"
+        ))
     }
 }
 

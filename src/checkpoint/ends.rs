@@ -1,7 +1,8 @@
 //! The tokens that begin and end what a model writes.
-use super::CheckpointError;
 use super::gguf::GgufFile;
 use super::safetensors_dir::SafetensorsDir;
+use super::special::SpecialTokens;
+use super::{CheckpointError, Tokenizer};
 use candle_core::quantized::gguf_file::Value;
 
 /// Texts of tokens that end a turn or a document in the known families. GGUF
@@ -21,14 +22,18 @@ pub(super) fn eos_of_gguf(gguf: &GgufFile) -> Vec<u32> {
     let named = ["eos", "eot", "eom"]
         .iter()
         .filter_map(|end| gguf.size(&format!("tokenizer.ggml.{end}_token_id")));
-    let tokens = gguf.array("tokenizer.ggml.tokens").unwrap_or_default();
-    let by_text = tokens.iter().enumerate().filter_map(|(id, token)| {
-        let Value::String(text) = token else {
-            return None;
-        };
-        END_TEXTS.contains(&text.as_str()).then_some(id)
-    });
+    let n_tokens = gguf.array("tokenizer.ggml.tokens").map_or(0, <[_]>::len);
+    let is_end = |id: &usize| token_text(gguf, *id).is_some_and(|t| END_TEXTS.contains(&t));
+    let by_text = (0..n_tokens).filter(is_end);
     distinct(named.chain(by_text).map(|id| id as u32))
+}
+
+/// The text of a token; `None` where there is none of this id.
+pub(super) fn token_text(gguf: &GgufFile, id: usize) -> Option<&str> {
+    match gguf.array("tokenizer.ggml.tokens")?.get(id)? {
+        Value::String(text) => Some(text.as_str()),
+        _ => None,
+    }
 }
 
 /// The id that every text begins with; `None` if texts begin with none.
@@ -39,8 +44,12 @@ pub(super) fn bos_of_gguf(gguf: &GgufFile) -> Option<u32> {
     u32::try_from(gguf.size("tokenizer.ggml.bos_token_id")?).ok()
 }
 
-/// Every id that ends a text, from generation_config.json, else config.json.
-pub(super) fn eos_of_dir(dir: &SafetensorsDir) -> Result<Vec<u32>, CheckpointError> {
+/// Every id that ends a text: those of generation_config.json, else config.json, and the
+/// tokenizer's own `eos_token`, which a chat model ends its turns with where both
+/// configurations are still the base model's.
+///
+/// `vocab` is the number of logit rows, V.
+pub(super) fn eos_of_dir(dir: &SafetensorsDir, vocab: usize) -> Result<Vec<u32>, CheckpointError> {
     let generation = dir.json("generation_config.json")?.unwrap_or_default();
     let ids = [&generation, dir.config_json()]
         .map(|config| {
@@ -53,7 +62,27 @@ pub(super) fn eos_of_dir(dir: &SafetensorsDir) -> Result<Vec<u32>, CheckpointErr
         })
         .into_iter()
         .find(|ids| !ids.is_empty());
-    Ok(ids.unwrap_or_default())
+    let tokens = SpecialTokens::of_dir(dir)?;
+    let own = match tokens.text("eos_token") {
+        Some(text) => id_of(dir, text, vocab)?,
+        None => None,
+    };
+    Ok(distinct(ids.into_iter().flatten().chain(own)))
+}
+
+/// The id of a named token; `None` without a tokenizer.json.
+fn id_of(dir: &SafetensorsDir, text: &str, vocab: usize) -> Result<Option<u32>, CheckpointError> {
+    let Some(json) = dir.json("tokenizer.json")? else {
+        return Ok(None);
+    };
+    let mut added = json["added_tokens"].as_array().into_iter().flatten();
+    let added = added.find(|token| token["content"] == text);
+    let id = added.map_or(&json["model"]["vocab"][text], |token| &token["id"]);
+    match id.as_u64().and_then(|id| u32::try_from(id).ok()) {
+        Some(id) => Ok(Some(id)),
+        // Files beside tokenizer.json add it, and number it.
+        None => Ok(Tokenizer::of_dir(dir, vocab)?.added_id(text)),
+    }
 }
 
 /// The id that every text begins with; `None` if texts begin with none.

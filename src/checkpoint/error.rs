@@ -33,6 +33,8 @@ pub enum CheckpointError {
     Cut { path: PathBuf, have: u64, want: u64 },
     #[error("{} is cut or damaged: {reason}; fetch it again", path.display())]
     Damaged { path: PathBuf, reason: String },
+    #[error("{} {reason}", dir.display())]
+    Folder { dir: PathBuf, reason: String },
     #[error("{} holds no {file}; a checkpoint directory needs it", dir.display())]
     NoFile { dir: PathBuf, file: &'static str },
     #[error(

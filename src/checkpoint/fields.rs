@@ -4,58 +4,195 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 
-/// Fields that say nothing about what a decoder computes.
-const HARMLESS: [&str; 48] = [
+/// Fields that say nothing about what a decoder computes, and that nothing is said of:
+/// every second checkpoint has some of them.
+const HARMLESS: [&str; 58] = [
     "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_commit_hash",
+    "_flash_attn_2_enabled",
     "_name_or_path",
     "architectures",
-    "attention_dropout",
     "attn_implementation",
     "auto_map",
-    "aux_loss_alpha",
-    "bos_token_id",
     "chunk_size_feed_forward",
     "cross_attention_hidden_size",
-    "decoder_start_token_id",
     "dtype",
-    "eos_token_id",
     "ep_size",
     "experts_implementation",
     "finetuning_task",
+    "gradient_checkpointing",
     "id2label",
-    "initializer_range",
     "is_decoder",
     "is_encoder_decoder",
     "is_llama_config",
     "label2id",
     "max_window_layers",
+    "model_max_length",
     "model_type",
+    "num_labels",
+    "num_mtp_layers",
     "num_nextn_predict_layers",
     "output_attentions",
     "output_hidden_states",
     "output_router_logits",
-    "pad_token_id",
     "prefix",
     "pretraining_tp",
     "problem_type",
+    "pruned_heads",
     "return_dict",
-    "router_aux_loss_coef",
     "router_jitter_noise",
-    "sep_token_id",
     "seq_aux",
     "task_specific_params",
+    "tf_legacy_loss",
     "tie_encoder_decoder",
     "tokenizer_class",
     "torch_dtype",
     "torchscript",
     "transformers.js_config",
-    "transformers_version",
-    "unk_token_id",
+    // Names the file of weights: `folder` reads it.
+    "transformers_weights",
     "unsloth_fixed",
+    "unsloth_version",
     "use_bfloat16",
     "use_cache",
+    "use_flash_attention_2",
+    "use_flash_attn",
+    // Of a text's generation; transformers 5 drops them from config.json too.
+    "do_sample",
+    "max_length",
+    "max_new_tokens",
+    "repetition_penalty",
+    "suppress_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
 ];
+
+/// Parts of names of fields that matter in training only, or name tokens.
+const HARMLESS_PARTS: [&str; 5] = ["dropout", "initializer", "_loss", "_token_id", "_version"];
+
+/// Words of names that speak of a computation: a decoder's parts, their sizes, and
+/// operations on them. `model_type` names the code that a checkpoint is run by, and no
+/// field beside those that the code reads changes it; but a model with code of its own
+/// may keep its makers' `model_type`, and then such a field is all that tells. So a
+/// field with one of these words is refused unless a family asks for it; one without is
+/// a trainer's or a tool's remark, and is passed over with a note.
+const COMPUTING_WORDS: [&str; 101] = [
+    "act",
+    "activation",
+    "alibi",
+    "alpha",
+    "attention",
+    "attn",
+    "beta",
+    "bias",
+    "block",
+    "blocks",
+    "cap",
+    "capping",
+    "causal",
+    "chunk",
+    "clip",
+    "compress",
+    "compression",
+    "configuration",
+    "conv",
+    "dim",
+    "dims",
+    "embd",
+    "embed",
+    "embedding",
+    "embeddings",
+    "eps",
+    "epsilon",
+    "expert",
+    "experts",
+    "factor",
+    "ffn",
+    "freq",
+    "freqs",
+    "gate",
+    "gating",
+    "glu",
+    "group",
+    "groups",
+    "head",
+    "heads",
+    "hidden",
+    "indexer",
+    "interleave",
+    "intermediate",
+    "kernel",
+    "kv",
+    "latent",
+    "layer",
+    "layernorm",
+    "layers",
+    "ln",
+    "logit",
+    "logits",
+    "lora",
+    "mamba",
+    "mask",
+    "mla",
+    "mlp",
+    "moe",
+    "mrope",
+    "mscale",
+    "mtp",
+    "multiplier",
+    "mup",
+    "nope",
+    "norm",
+    "normalize",
+    "norms",
+    "ntk",
+    "position",
+    "positions",
+    "qk",
+    "qkv",
+    "quant",
+    "quantization",
+    "query",
+    "rank",
+    "recurrent",
+    "relative",
+    "residual",
+    "rms",
+    "rope",
+    "rotary",
+    "router",
+    "scalar",
+    "scale",
+    "scaling",
+    "sink",
+    "sinks",
+    "sliding",
+    "softcap",
+    "softcapping",
+    "softmax",
+    "sparse",
+    "ssm",
+    "swa",
+    "theta",
+    "tie",
+    "tied",
+    "window",
+    "yarn",
+];
+
+/// True for a name that may change what a model computes, as far as a name can tell.
+pub(super) fn speaks_of_computing(name: &str) -> bool {
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| COMPUTING_WORDS.contains(&word.to_ascii_lowercase().as_str()))
+}
+
+fn is_harmless(name: &str) -> bool {
+    HARMLESS.contains(&name) || HARMLESS_PARTS.iter().any(|part| name.contains(part))
+}
 
 /// The fields of one JSON object. Absent and `null` are the same.
 pub(super) struct Fields<'a> {
@@ -64,6 +201,8 @@ pub(super) struct Fields<'a> {
     prefix: &'static str,
     json: Option<&'a Map<String, Value>>,
     asked: RefCell<BTreeSet<String>>,
+    /// What was passed over, in sentences; those of objects within go to one list.
+    notes: Rc<RefCell<Vec<String>>>,
 }
 
 impl<'a> Fields<'a> {
@@ -74,17 +213,40 @@ impl<'a> Fields<'a> {
             prefix: "",
             json: json.as_object(),
             asked: RefCell::default(),
+            notes: Rc::default(),
         }
     }
 
     /// Those of an object within it; none where it is absent.
-    pub fn within(&self, name: &str, prefix: &'static str) -> Self {
-        Self {
+    ///
+    /// Errors: `Config` where it is anything but an object.
+    pub fn within(&self, name: &str, prefix: &'static str) -> Result<Self, CheckpointError> {
+        Ok(Self {
             path: self.path,
             prefix,
-            json: self.get(name).and_then(Value::as_object),
+            json: self.maybe(name, "an object", Value::as_object)?,
             asked: RefCell::default(),
+            notes: self.notes.clone(),
+        })
+    }
+
+    /// Keeps a sentence on what is not taken of the file, once.
+    pub fn note(&self, sentence: String) {
+        let mut notes = self.notes.borrow_mut();
+        if !notes.contains(&sentence) {
+            notes.push(sentence);
         }
+    }
+
+    /// Sentences on what is not taken.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.borrow().clone()
+    }
+
+    /// True where the field is there and `null`.
+    pub fn is_null(&self, name: &str) -> bool {
+        let value = self.json.and_then(|json| json.get(name));
+        value.is_some_and(Value::is_null)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -155,18 +317,51 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Refuses fields that were not asked for, by name: they may change what the model
-    /// computes. Switches that are off change nothing.
+    /// Refuses fields that were not asked for and speak of a computation, by name, and
+    /// notes the others that are not known to be harmless. Switches that are off change
+    /// nothing.
     pub fn finish(&self) -> Result<(), CheckpointError> {
-        let asked = self.asked.borrow();
-        let mut unknown = self.json.into_iter().flatten().filter(|(name, value)| {
-            let is_off = value.is_null() || **value == Value::Bool(false);
-            !is_off && !asked.contains(*name) && !HARMLESS.contains(&name.as_str())
-        });
-        match unknown.next() {
-            Some((name, value)) => Err(self.unsupported(name, value)),
-            None => Ok(()),
+        for (name, value) in self.unasked() {
+            if is_harmless(name) {
+                continue;
+            } else if speaks_of_computing(name) {
+                return Err(self.unsupported(name, value));
+            }
+            self.note_unasked(name);
         }
+        Ok(())
+    }
+
+    /// Notes fields that were not asked for. One that is an object may hold what was
+    /// looked for here, and is refused by name.
+    pub fn note_others(&self) -> Result<(), CheckpointError> {
+        for (name, value) in self.unasked() {
+            if value.is_object() {
+                return Err(self.unsupported(name, value));
+            }
+            self.note_unasked(name);
+        }
+        Ok(())
+    }
+
+    fn unasked(&self) -> Vec<(&'a str, &'a Value)> {
+        let asked = self.asked.borrow();
+        let all = self.json.into_iter().flatten();
+        let unasked = all.filter(|(name, value)| {
+            let is_off = value.is_null() || **value == Value::Bool(false);
+            !is_off && !asked.contains(*name)
+        });
+        unasked
+            .map(|(name, value)| (name.as_str(), value))
+            .collect()
+    }
+
+    fn note_unasked(&self, name: &str) {
+        let file = self.path.file_name().unwrap_or_default().display();
+        self.note(format!(
+            "{file}: the field {}{name} is not known and not taken",
+            self.prefix
+        ));
     }
 
     fn maybe<T>(
@@ -206,6 +401,38 @@ mod tests {
         assert!(refusal.contains("alibi: 3"), "{refusal}");
         fields.get("alibi");
         assert!(fields.finish().is_ok());
+    }
+
+    /// unsloth#8126: a trainer's remarks were refused as if they were the model's.
+    #[test]
+    fn fields_of_trainers_and_tools_change_nothing() {
+        let json = json!({
+            "unsloth_version": "2026.8.1", "model_max_length": 32768, "temperature": 0.7,
+            "hidden_dropout_prob": 0.1, "image_token_id": 7, "trl_version": "1.2",
+            "mergekit_recipe": "slerp", "base_model": "other", "tensor_parallel_size": 2,
+        });
+        let fields = Fields::new(Path::new("config.json"), &json);
+        fields.finish().unwrap();
+        assert_eq!(
+            fields.notes(),
+            [
+                "config.json: the field mergekit_recipe is not known and not taken",
+                "config.json: the field base_model is not known and not taken",
+                "config.json: the field tensor_parallel_size is not known and not taken"
+            ]
+        );
+        for name in [
+            "attn_logit_softcapping",
+            "residual_multiplier",
+            "no_rope_layers",
+            "query_pre_attn_scalar",
+            "clip_qkv",
+            "per_layer_config",
+            "use_qk_norm",
+            "configuration_files",
+        ] {
+            assert!(speaks_of_computing(name), "{name}");
+        }
     }
 
     #[test]

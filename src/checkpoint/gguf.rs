@@ -170,17 +170,6 @@ impl GgufFile {
         }
     }
 
-    /// Refuses a file that has a tensor which says `what`.
-    pub fn refuse_tensor(&self, name: &str, what: &str) -> Result<(), CheckpointError> {
-        match self.shape(name) {
-            None => Ok(()),
-            Some(_) => Err(CheckpointError::Unsupported {
-                path: self.path.clone(),
-                what: format!("{what} ({name})"),
-            }),
-        }
-    }
-
     /// Refuses one of several files that a checkpoint is split over.
     pub fn refuse_split(&self) -> Result<(), CheckpointError> {
         match self.size("split.count") {

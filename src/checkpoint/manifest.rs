@@ -270,7 +270,8 @@ fn config_in(
     };
     let mut fields = fields.clone();
     fields.insert("model_type".into(), manifest.architecture.clone().into());
-    families::from_json(path, &Value::Object(fields)).map(Some)
+    let (config, _) = families::from_json(path, &Value::Object(fields))?;
+    Ok(Some(config))
 }
 
 /// A built-in manifest, whatever the user's configuration has.

@@ -1,6 +1,7 @@
 //! What a GGUF file's metadata says of its architecture, read key by key: what nobody has
 //! asked for in the end is refused.
 use super::CheckpointError;
+use super::fields::speaks_of_computing;
 use super::gguf::GgufFile;
 use candle_core::quantized::gguf_file::Value;
 use std::cell::RefCell;
@@ -96,9 +97,9 @@ impl<'a> Metadata<'a> {
         no_key(self.gguf, &self.full(key))
     }
 
-    /// Refuses keys that were not asked for, by name: they may change what the model
-    /// computes. What is off or zero changes nothing.
-    pub fn finish(&self) -> Result<(), CheckpointError> {
+    /// Refuses keys that were not asked for and speak of a computation, by name, and gives
+    /// a sentence on each of the others. What is off or zero changes nothing.
+    pub fn finish(&self) -> Result<Vec<String>, CheckpointError> {
         let asked = self.asked.borrow();
         let own = self.gguf.keys().filter_map(|key| {
             let key = key.strip_prefix(self.architecture)?;
@@ -109,10 +110,13 @@ impl<'a> Metadata<'a> {
             !is_off && !asked.contains(*key) && !HARMLESS.contains(key)
         });
         // By name, so that the same file is refused for the same key each time.
-        match unknown.min() {
-            Some(key) => Err(self.unsupported(key)),
-            None => Ok(()),
+        let unknown: BTreeSet<&str> = unknown.collect();
+        if let Some(key) = unknown.iter().find(|key| speaks_of_computing(key)) {
+            return Err(self.unsupported(key));
         }
+        let sentence =
+            |key: &&str| format!("the key {} is not known and not taken", self.full(key));
+        Ok(unknown.iter().map(sentence).collect())
     }
 
     fn full(&self, key: &str) -> String {

@@ -8,6 +8,7 @@ mod ends;
 mod error;
 mod families;
 mod fields;
+mod folder;
 mod gguf;
 mod hub;
 mod manifest;
@@ -19,8 +20,10 @@ mod profile;
 mod random;
 mod repository;
 mod safetensors_dir;
+mod special;
 mod stored;
 mod template;
+mod templates;
 mod tokenizer;
 
 pub use config::{

@@ -4,11 +4,13 @@ use super::names::{Layout, Place, Wanted, wanted};
 use super::random::RandomWeights;
 use super::safetensors_dir::SafetensorsDir;
 use super::stored::{Stored, TensorEntry, Weight};
-use super::{ChatTemplate, CheckpointError, ModelConfig, Tokenizer, ends, families, random};
+use super::{
+    ChatTemplate, CheckpointError, ModelConfig, RopeScaling, Tokenizer, ends, families, random,
+    templates,
+};
 use candle_core::quantized::QTensor;
-use candle_core::quantized::gguf_file::Value;
 use candle_core::{D, Device, Tensor};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +33,8 @@ pub struct Checkpoint {
     config: ModelConfig,
     /// What the decoder takes, by name.
     wanted: HashMap<String, Wanted>,
+    /// Sentences on what is not taken of the files.
+    notes: Vec<String>,
     on_progress: Option<OnProgress>,
     /// Bytes of weights handed out so far, and in all.
     bytes_done: AtomicU64,
@@ -43,7 +47,7 @@ impl Checkpoint {
     /// Reads headers only. Errors: every way in which a file is missing, cut,
     /// damaged or of an architecture that this program does not run.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let source = if path.is_dir() {
+        let mut source = if path.is_dir() {
             Source::Safetensors(SafetensorsDir::open(path)?)
         } else if path.exists() {
             Source::Gguf(GgufFile::open(path)?)
@@ -52,12 +56,14 @@ impl Checkpoint {
                 path: path.to_owned(),
             });
         };
-        let config = match &source {
+        let (config, notes) = match &mut source {
             Source::Gguf(gguf) => families::from_gguf(gguf)?,
             Source::Safetensors(dir) => dir.config()?,
             Source::Random(_) => unreachable!("a path is no random checkpoint"),
         };
-        Self::of(source, config)
+        let mut open = Self::of(source, config)?;
+        open.notes.splice(0..0, notes);
+        Ok(open)
     }
 
     /// A model's shape by name (`qwen3-8b`, `tiny`, ...) with random weights and a
@@ -78,21 +84,33 @@ impl Checkpoint {
     }
 
     fn of(source: Source, config: ModelConfig) -> Result<Self, CheckpointError> {
+        let mut notes = Vec::new();
         let wanted = match &source {
             Source::Gguf(gguf) => {
                 let wanted = wanted(&config, Layout::Gguf(&|name| gguf.has(name)));
-                let tensors = wanted.iter().map(|w| w.place.tensor.as_str()).collect();
+                let mut tensors: HashSet<&str> =
+                    wanted.iter().map(|w| w.place.tensor.as_str()).collect();
+                if matches!(config.rotary.scaling, RopeScaling::Divided { .. }) {
+                    tensors.insert(families::DIVISORS);
+                }
                 gguf.refuse_others(&tensors, config.n_layers)?;
+                notes.extend(Tokenizer::note_of_gguf(gguf));
                 wanted
             }
             Source::Random(_) => wanted(&config, Layout::Gguf(&|_| false)),
-            Source::Safetensors(_) => wanted(&config, Layout::Safetensors),
+            Source::Safetensors(dir) => {
+                let wanted = wanted(&config, Layout::Safetensors);
+                let tensors = wanted.iter().map(|w| w.place.tensor.as_str()).collect();
+                notes.extend(dir.note_others(&tensors, config.n_layers));
+                wanted
+            }
         };
         let wanted = wanted.into_iter();
         let mut open = Self {
             source,
             config,
             wanted: wanted.map(|w| (w.name.clone(), w)).collect(),
+            notes,
             on_progress: None,
             bytes_done: AtomicU64::new(0),
             bytes_total: 0,
@@ -131,6 +149,11 @@ impl Checkpoint {
 
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Sentences on what the checkpoint has and is not taken: fields, files, tensors.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Bytes of all weights as they lie in the file.
@@ -192,9 +215,7 @@ impl Checkpoint {
     pub fn tokenizer(&self) -> Result<Tokenizer, CheckpointError> {
         match &self.source {
             Source::Gguf(gguf) => Tokenizer::from_gguf(gguf, self.config.vocab),
-            Source::Safetensors(dir) => {
-                Tokenizer::from_file(&dir.path().join("tokenizer.json"), self.config.vocab)
-            }
+            Source::Safetensors(dir) => Tokenizer::of_dir(dir, self.config.vocab),
             Source::Random(random) => Tokenizer::of_bytes(&random.path, self.config.vocab),
         }
     }
@@ -203,38 +224,9 @@ impl Checkpoint {
     ///
     /// Errors: `Template` where there is none, or where it is not Jinja.
     pub fn chat_template(&self) -> Result<ChatTemplate, CheckpointError> {
-        let none = || CheckpointError::Template("the checkpoint has none".into());
         match &self.source {
-            Source::Gguf(gguf) => {
-                let text = |token: &str| {
-                    let id = gguf.size(&format!("tokenizer.ggml.{token}_token_id"))?;
-                    match gguf.array("tokenizer.ggml.tokens")?.get(id)? {
-                        Value::String(text) => Some(text.as_str()),
-                        _ => None,
-                    }
-                };
-                let source = gguf.str("tokenizer.chat_template").ok_or_else(none)?;
-                let [bos, eos] = ["bos", "eos"].map(|token| text(token).unwrap_or_default());
-                ChatTemplate::new(source, bos, eos)
-            }
-            Source::Safetensors(dir) => {
-                let config = dir.json("tokenizer_config.json")?.unwrap_or_default();
-                let text = |token: &str| {
-                    let token = &config[token];
-                    token
-                        .as_str()
-                        .or(token["content"].as_str())
-                        .unwrap_or_default()
-                };
-                // Newer checkpoints keep the template in a file of its own.
-                let file = std::fs::read_to_string(dir.path().join("chat_template.jinja")).ok();
-                let source = file.as_deref().or(config["chat_template"].as_str());
-                ChatTemplate::new(
-                    source.ok_or_else(none)?,
-                    text("bos_token"),
-                    text("eos_token"),
-                )
-            }
+            Source::Gguf(gguf) => templates::of_gguf(gguf),
+            Source::Safetensors(dir) => templates::of_dir(dir),
             Source::Random(_) => ChatTemplate::new(random::TEMPLATE, "", Tokenizer::END_OF_BYTES),
         }
     }
@@ -243,7 +235,7 @@ impl Checkpoint {
     pub fn eos_token_ids(&self) -> Result<Vec<u32>, CheckpointError> {
         match &self.source {
             Source::Gguf(gguf) => Ok(ends::eos_of_gguf(gguf)),
-            Source::Safetensors(dir) => ends::eos_of_dir(dir),
+            Source::Safetensors(dir) => ends::eos_of_dir(dir, self.config.vocab),
             Source::Random(_) => Ok(vec![256]),
         }
     }

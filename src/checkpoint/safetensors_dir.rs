@@ -2,12 +2,12 @@
 //! `*.safetensors` (one, or several with an index), tokenizer.json.
 use super::names::Place;
 use super::stored::{Stored, Weight};
-use super::{CheckpointError, ModelConfig, families};
+use super::{CheckpointError, ModelConfig, families, folder};
 use candle_core::{DType, Device, Tensor};
 use egss_kernels::{DenseFormat, DenseMatrix, MappedBytes, WeightBytes};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,27 +23,110 @@ pub(super) struct SafetensorsDir {
     config: Value,
     /// Safetensors name -> what it is, and its bytes in the map of its shard.
     tensors: HashMap<String, (TensorInfo, MappedBytes)>,
+    /// Sentences on files that are not read.
+    notes: Vec<String>,
 }
 
 impl SafetensorsDir {
     /// Reads config.json and the headers of all shards.
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
         let config = require_json(dir, "config.json")?;
-        let files = shard_files(dir)?;
+        let files = folder::weight_files(dir, &config)?;
         let mut open = Self {
             dir: dir.to_owned(),
             config,
             tensors: HashMap::new(),
+            notes: files.notes,
         };
-        for path in files {
-            let (metadata, data) = open_shard(&path)?;
+        let mut twice = BTreeSet::new();
+        for file in files.names {
+            let (metadata, data) = open_shard(&dir.join(file))?;
             for (name, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
-                let bytes = data.slice(start..end);
-                open.tensors.insert(name, (info.clone(), bytes));
+                let tensor = (info.clone(), data.slice(start..end));
+                if open.tensors.insert(name.clone(), tensor).is_some() {
+                    twice.insert(name);
+                }
             }
         }
+        if let Some(name) = twice.first() {
+            open.notes.push(format!(
+                "of {} tensors that two files have ({name} is one) the later file's are taken",
+                twice.len()
+            ));
+        }
+        open.add_prefix();
         Ok(open)
+    }
+
+    /// Names a decoder's tensors as the whole model's, where they were saved without its
+    /// head and so without its prefix.
+    fn add_prefix(&mut self) {
+        let starts = ["embed_tokens.", "layers.", "norm."];
+        let bare = |name: &String| starts.iter().any(|start| name.starts_with(start));
+        let names: Vec<String> = self.tensors.keys().filter(|n| bare(n)).cloned().collect();
+        for name in names {
+            let full = format!("model.{name}");
+            if let Some(tensor) = self.tensors.remove(&name) {
+                self.tensors.entry(full).or_insert(tensor);
+            }
+        }
+    }
+
+    /// Ties the head to the embedding or not: a head that the files have beside it holds,
+    /// whatever config.json says, and one of the two stands for both (transformers'
+    /// `tie_weights`).
+    fn tie(&mut self, config: &mut ModelConfig, notes: &mut Vec<String>) {
+        const HEAD: &str = "lm_head.weight";
+        const EMBEDDING: &str = "model.embed_tokens.weight";
+        if !config.tied_embeddings {
+            return;
+        }
+        match (self.tensors.get(EMBEDDING), self.tensors.get(HEAD)) {
+            (None, Some(head)) => {
+                let head = head.clone();
+                self.tensors.insert(EMBEDDING.to_owned(), head);
+            }
+            (Some((info, bytes)), Some((head_info, head))) => {
+                let is_same = (info.dtype, &info.shape) == (head_info.dtype, &head_info.shape)
+                    && **bytes == **head;
+                if !is_same {
+                    config.tied_embeddings = false;
+                    notes.push(format!(
+                        "config.json: tie_word_embeddings does not hold, since {HEAD} differs from {EMBEDDING}: each is taken for itself"
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A sentence on the tensors that are not `wanted` by a decoder of `n_layers`, if there
+    /// are any beside those that nobody misses: what is computed anew, what belongs to
+    /// another tensor, layers that predict tokens further ahead.
+    pub fn note_others(&self, wanted: &HashSet<&str>, n_layers: usize) -> Option<String> {
+        let further = self.config["num_nextn_predict_layers"]
+            .as_u64()
+            .unwrap_or(0) as usize;
+        let is_further = |name: &str| {
+            let layer = name.strip_prefix("model.layers.")?.split('.').next()?;
+            let layer = layer.parse::<usize>().ok()?;
+            Some((n_layers..n_layers + further).contains(&layer))
+        };
+        let is_missed = |name: &str| {
+            let owner = name.strip_suffix("_scale_inv").unwrap_or(name);
+            !wanted.contains(owner)
+                && !name.ends_with("rotary_emb.inv_freq")
+                && !(name == "lm_head.weight" && !wanted.contains(name))
+                && !is_further(name).unwrap_or(false)
+        };
+        let others: BTreeSet<&str> = self.tensors.keys().map(String::as_str).collect();
+        let others: Vec<&str> = others.into_iter().filter(|name| is_missed(name)).collect();
+        let first = others.first()?;
+        Some(format!(
+            "{} tensors are not known and not taken, {first} the first of them",
+            others.len()
+        ))
     }
 
     pub fn path(&self) -> &Path {
@@ -219,9 +302,32 @@ impl SafetensorsDir {
         Tensor::from_vec(values, shape, device).map_err(of_tensor)
     }
 
-    /// The configuration in config.json, validated.
-    pub fn config(&self) -> Result<ModelConfig, CheckpointError> {
-        families::from_json(&self.dir.join("config.json"), &self.config)
+    /// The configuration in config.json, validated, and sentences on all that is not taken.
+    pub fn config(&mut self) -> Result<families::Noted, CheckpointError> {
+        let path = self.dir.join("config.json");
+        let (mut config, mut notes) = families::from_json(&path, &self.config)?;
+        self.tie(&mut config, &mut notes);
+        notes.append(&mut self.notes);
+        notes.extend(self.sampling_note()?);
+        Ok((config, notes))
+    }
+
+    /// A sentence on what generation_config.json says beside the tokens that end a text.
+    fn sampling_note(&self) -> Result<Option<String>, CheckpointError> {
+        const IGNORED: [&str; 3] = ["transformers_version", "_from_model_config", "use_cache"];
+        let generation = self.json("generation_config.json")?.unwrap_or_default();
+        let fields = generation.as_object().into_iter().flatten();
+        let asked: Vec<&str> = fields
+            .filter(|(_, value)| !value.is_null() && **value != Value::Bool(false))
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !IGNORED.contains(name) && !name.ends_with("_token_id"))
+            .collect();
+        Ok((!asked.is_empty()).then(|| {
+            format!(
+                "generation_config.json: {} are not taken; sampling is as the command says",
+                asked.join(", ")
+            )
+        }))
     }
 }
 
@@ -234,35 +340,6 @@ fn e4m3(byte: u8) -> f32 {
         _ => (8.0 + mantissa) * 2f32.powi(exponent - 10),
     };
     if byte & 128 == 0 { size } else { -size }
-}
-
-/// The shards that the index names, or every `*.safetensors` where there is none.
-fn shard_files(dir: &Path) -> Result<BTreeSet<PathBuf>, CheckpointError> {
-    let index = "model.safetensors.index.json";
-    if let Some(index) = read_json(&dir.join(index))? {
-        let files = index["weight_map"].as_object().into_iter().flatten();
-        // Only the last component counts: an index must not point outside.
-        return Ok(files
-            .filter_map(|(_, file)| Path::new(file.as_str()?).file_name())
-            .map(|file| dir.join(file))
-            .collect());
-    }
-    let entries = std::fs::read_dir(dir).map_err(|source| CheckpointError::Io {
-        what: "list",
-        path: dir.to_owned(),
-        source,
-    })?;
-    let files: BTreeSet<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
-        .collect();
-    if files.is_empty() {
-        return Err(CheckpointError::NoFile {
-            dir: dir.to_owned(),
-            file: "*.safetensors",
-        });
-    }
-    Ok(files)
 }
 
 /// Maps a shard, reads its header, and checks the file's size against it: the tensors'
@@ -317,7 +394,7 @@ fn require_json(dir: &Path, file: &'static str) -> Result<Value, CheckpointError
 }
 
 /// Parses a JSON file; `None` if it is not there.
-fn read_json(path: &Path) -> Result<Option<Value>, CheckpointError> {
+pub(super) fn read_json(path: &Path) -> Result<Option<Value>, CheckpointError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),

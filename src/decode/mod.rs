@@ -28,7 +28,7 @@ pub enum DecodeError {
     #[error("the row of logits is empty; the model must give one logit per vocabulary entry")]
     EmptyRow,
     #[error(
-        "logit {token} is {value}; the weights or the forward pass are broken; check the file with `egss models show`"
+        "logit {token} is {value}; the weights or the forward pass are broken; fetch the checkpoint again, or compare its SHA-256 with its publisher's"
     )]
     BadLogit { token: usize, value: f32 },
     #[error("every logit is -inf, so no token has a probability; the forward pass is broken")]

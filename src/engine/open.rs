@@ -106,7 +106,9 @@ pub fn open_checkpoint(
     if !plan.fits() {
         return Err(OpenError::DoesNotFit { plan });
     }
-    let template = checkpoint.chat_template()?;
+    // Whoever renders a conversation is told what is wrong with it.
+    let template = checkpoint.chat_template();
+    let template = template.unwrap_or_else(|error| ChatTemplate::unusable(&error));
     let tokenizer = Arc::new(checkpoint.tokenizer()?);
     let stop_tokens = checkpoint.eos_token_ids()?;
     let grammars = Arc::new(grammar_factory(&tokenizer, &stop_tokens)?);

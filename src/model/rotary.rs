@@ -8,9 +8,12 @@ use std::f64::consts::TAU;
 pub(super) fn angles(rotary: &Rotary, context: usize, device: &Device) -> Result<Angles> {
     // Angles in f64: at position 32,768 an f32 angle is off by 1e-3.
     let speeds = speeds(rotary);
-    let magnitude = match rotary.scaling {
-        RopeScaling::Yarn { magnitude, .. } => f64::from(magnitude),
-        RopeScaling::None | RopeScaling::Llama3 { .. } => 1.0,
+    let magnitude = match &rotary.scaling {
+        RopeScaling::Yarn { magnitude, .. } => f64::from(*magnitude),
+        RopeScaling::None
+        | RopeScaling::Linear { .. }
+        | RopeScaling::Divided { .. }
+        | RopeScaling::Llama3 { .. } => 1.0,
     };
     let angles = (0..context).flat_map(|p| speeds.iter().map(move |f| p as f64 * f));
     let (cos, sin): (Vec<f32>, Vec<f32>) = angles
@@ -26,20 +29,25 @@ pub(super) fn angles(rotary: &Rotary, context: usize, device: &Device) -> Result
 fn speeds(rotary: &Rotary) -> Vec<f64> {
     let (dims, theta) = (rotary.dims as f64, f64::from(rotary.theta));
     let plain = (0..rotary.dims / 2).map(|i| theta.powf(-2.0 * i as f64 / dims));
-    match rotary.scaling {
+    match &rotary.scaling {
         RopeScaling::None => plain.collect(),
+        RopeScaling::Linear { factor } => plain.map(|speed| speed / f64::from(*factor)).collect(),
+        RopeScaling::Divided { divisors } => {
+            let divided = plain.zip(divisors);
+            divided.map(|(speed, &by)| speed / f64::from(by)).collect()
+        }
         RopeScaling::Llama3 {
             factor,
             low_freq_factor,
             high_freq_factor,
             original_context,
         } => {
-            let (low, high) = (f64::from(low_freq_factor), f64::from(high_freq_factor));
+            let (low, high) = (f64::from(*low_freq_factor), f64::from(*high_freq_factor));
             let stretched = |speed: f64| {
                 // Turns that the original context has room for.
-                let turns = original_context as f64 * speed / TAU;
+                let turns = *original_context as f64 * speed / TAU;
                 let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
-                speed * (kept + (1.0 - kept) / f64::from(factor))
+                speed * (kept + (1.0 - kept) / f64::from(*factor))
             };
             plain.map(stretched).collect()
         }
@@ -52,15 +60,15 @@ fn speeds(rotary: &Rotary) -> Vec<f64> {
         } => {
             // The pair that makes so many turns in the original context.
             let pair = |turns: f32| {
-                let per_turn = original_context as f64 / (f64::from(turns) * TAU);
+                let per_turn = *original_context as f64 / (f64::from(turns) * TAU);
                 dims * per_turn.ln() / (2.0 * theta.ln())
             };
-            let first = pair(beta_fast).floor().max(0.0);
-            let last = pair(beta_slow).ceil().min(dims - 1.0);
+            let first = pair(*beta_fast).floor().max(0.0);
+            let last = pair(*beta_slow).ceil().min(dims - 1.0);
             let span = (last - first).max(0.001);
             let stretched = |(i, speed): (usize, f64)| {
                 let divided = ((i as f64 - first) / span).clamp(0.0, 1.0);
-                speed * (1.0 - divided + divided / f64::from(factor))
+                speed * (1.0 - divided + divided / f64::from(*factor))
             };
             plain.enumerate().map(stretched).collect()
         }

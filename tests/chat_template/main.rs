@@ -1,4 +1,5 @@
 //! Chat templates against the `transformers` package's renderings.
+mod expressions;
 mod families;
 #[path = "../models/real.rs"]
 mod real;

@@ -3,8 +3,14 @@ use super::super::config::{LatentConfig, RopeScaling, RouterScores};
 use super::super::fields::Fields;
 use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
-use super::rope::yarn_magnitude;
+use super::rope::{parameters, yarn_magnitude};
 use super::{common, gguf, glm};
+
+const ROUTER: glm::RouterDefaults = glm::RouterDefaults {
+    n_groups: 8,
+    n_groups_used: 4,
+    scale: 2.5,
+};
 
 /// GGUF has YaRN's factor for all dimensions times this.
 const YARN_LOG_UNIT: f32 = 0.1;
@@ -20,20 +26,17 @@ pub(super) fn from_json(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointEr
     let still_dims = fields.size("qk_nope_head_dim")?;
     // Said twice in newer files.
     fields.only("qk_head_dim", turned + still_dims)?;
-    let magnitude = fields.within("rope_scaling", "rope_scaling.");
-    let magnitude = match magnitude.is_empty() {
-        true => fields.within("rope_parameters", "rope_parameters."),
-        false => magnitude,
-    };
-    let magnitude = match magnitude.maybe_real("mscale_all_dim")? {
-        Some(all) if all != 0.0 => yarn_magnitude(magnitude.real("factor")?, all),
+    let all = parameters(fields)?.maybe_real("mscale_all_dim")?;
+    let magnitude = match (all, &config.rotary.scaling) {
+        (Some(all), RopeScaling::Yarn { factor, .. }) if all != 0.0 => yarn_magnitude(*factor, all),
+        (Some(all), RopeScaling::Linear { factor }) if all != 0.0 => yarn_magnitude(*factor, all),
         _ => 1.0,
     };
     config.rotary.dims = turned;
     config.rotary.interleaved = fields.flag("rope_interleave", true)?;
     config.n_kv_heads = 1;
     config.head_dim = turned + kv_rank;
-    config.experts = Some(glm::sigmoid_experts(fields)?);
+    config.experts = Some(glm::sigmoid_experts(fields, &ROUTER)?);
     config.latent = Some(LatentConfig {
         q_rank: fields.maybe_size("q_lora_rank")?,
         kv_rank,

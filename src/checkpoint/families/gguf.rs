@@ -1,8 +1,10 @@
 //! What the families say alike in GGUF's metadata, as llama.cpp's converter writes it.
 use super::super::config::{ExpertsConfig, RopeScaling, Rotary, RouterConfig, RouterScores};
 use super::super::metadata::Metadata;
+use super::super::names::Place;
 use super::super::{CheckpointError, ModelConfig};
-use super::rope::yarn_magnitude;
+use super::rope::{context_max, yarn_magnitude};
+use candle_core::Device;
 
 /// A dense decoder with neither biases nor norms of its own. What values look like is for
 /// the caller to say: see [`grouped`].
@@ -16,6 +18,8 @@ pub(super) fn common(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointE
     };
     let n_kv_heads = metadata.maybe_size("attention.head_count_kv")?;
     // The last blocks may be there to predict tokens further ahead.
+    let context = metadata.size("context_length")?;
+    let scaling = scaling(metadata, context)?;
     let n_further = metadata.maybe_size("nextn_predict_layers")?.unwrap_or(0);
     Ok(ModelConfig {
         architecture: metadata.architecture().to_owned(),
@@ -29,14 +33,14 @@ pub(super) fn common(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointE
             Some(shape) => shape.first().copied().unwrap_or(0),
             None => return Err(file.no_tensor("token_embd.weight")),
         },
-        context_max: metadata.size("context_length")?,
+        context_max: context_max(&scaling, context),
         rotary: Rotary {
             dims: metadata
                 .maybe_size("rope.dimension_count")?
                 .unwrap_or(head_dim),
             theta: metadata.real("rope.freq_base")?,
             interleaved: false,
-            scaling: scaling(metadata)?,
+            scaling,
         },
         rms_eps: metadata.real("attention.layer_norm_rms_epsilon")?,
         tied_embeddings: !file.has("output.weight"),
@@ -47,6 +51,47 @@ pub(super) fn common(metadata: &Metadata<'_>) -> Result<ModelConfig, CheckpointE
         experts: None,
         latent: None,
     })
+}
+
+/// The tensor of frequencies' divisors, one for each pair that is turned.
+pub(in super::super) const DIVISORS: &str = "rope_freqs.weight";
+
+/// Takes the scaling that llama.cpp's converter writes as a tensor: Llama 3.1's.
+pub(super) fn take_divisors(
+    metadata: &Metadata<'_>,
+    rotary: &mut Rotary,
+) -> Result<(), CheckpointError> {
+    let file = metadata.gguf();
+    let n_pairs = rotary.dims / 2;
+    match file.shape(DIVISORS) {
+        None => return Ok(()),
+        Some(&[n]) if n == n_pairs => {}
+        Some(found) => {
+            return Err(CheckpointError::Shape {
+                path: file.path().to_owned(),
+                name: DIVISORS.to_owned(),
+                found: found.to_vec(),
+                expected: vec![n_pairs],
+            });
+        }
+    }
+    if rotary.scaling != RopeScaling::None {
+        return Err(CheckpointError::Unsupported {
+            path: file.path().to_owned(),
+            what: format!("{DIVISORS} and rope.scaling.type at once"),
+        });
+    }
+    let place = Place::whole(DIVISORS.to_owned(), &[n_pairs]);
+    let tensor = file.tensor(&place, &[n_pairs], &Device::Cpu)?;
+    let divisors = tensor
+        .dequantize(&Device::Cpu)
+        .and_then(|divisors| divisors.to_vec1())
+        .map_err(|source| CheckpointError::Tensor {
+            name: DIVISORS.to_owned(),
+            source,
+        })?;
+    rotary.scaling = RopeScaling::Divided { divisors };
+    Ok(())
 }
 
 /// A dense decoder with grouped queries: values are as long as keys.
@@ -114,20 +159,23 @@ pub(super) fn check_scores(
 
 /// How positions are stretched. YaRN's magnitude is what it is without a factor for all
 /// dimensions.
-fn scaling(metadata: &Metadata<'_>) -> Result<RopeScaling, CheckpointError> {
-    // The older name of the factor.
-    metadata.only_real("rope.scale_linear", 1.0)?;
+fn scaling(metadata: &Metadata<'_>, context: usize) -> Result<RopeScaling, CheckpointError> {
     metadata.only_real("rope.scaling.attn_factor", 1.0)?;
-    let factor = metadata.maybe_real("rope.scaling.factor")?.unwrap_or(0.0);
+    // The older name of the factor, which counts where the newer is not there.
+    let older = metadata.maybe_real("rope.scale_linear")?;
+    let factor = metadata.maybe_real("rope.scaling.factor")?;
+    let factor = factor.or(older).unwrap_or(0.0);
     let original_context = metadata.maybe_size("rope.scaling.original_context_length")?;
     match metadata.maybe_str("rope.scaling.type")? {
         Some("none") => Ok(RopeScaling::None),
         None | Some("linear") if factor == 0.0 || factor == 1.0 => Ok(RopeScaling::None),
         // llama.cpp divides positions by it where nothing says how they are stretched.
-        None => Err(metadata.unsupported("rope.scaling.factor")),
+        None | Some("linear") => Ok(RopeScaling::Linear { factor }),
         Some("yarn") => {
             metadata.only_real("rope.scaling.yarn_ext_factor", 1.0)?;
-            let factor = metadata.real("rope.scaling.factor")?;
+            if factor == 0.0 {
+                return Err(metadata.missing("rope.scaling.factor"));
+            }
             let magnitude = metadata.maybe_real("rope.scaling.yarn_attn_factor")?;
             let beta =
                 |which: &str| metadata.maybe_real(&format!("rope.scaling.yarn_beta_{which}"));
@@ -135,10 +183,8 @@ fn scaling(metadata: &Metadata<'_>) -> Result<RopeScaling, CheckpointError> {
                 factor,
                 beta_fast: beta("fast")?.unwrap_or(32.0),
                 beta_slow: beta("slow")?.unwrap_or(1.0),
-                original_context: match original_context {
-                    Some(context) => context,
-                    None => metadata.size("rope.scaling.original_context_length")?,
-                },
+                // As llama.cpp: what is stretched is the context that the file names.
+                original_context: original_context.unwrap_or(context),
                 magnitude: magnitude.unwrap_or_else(|| yarn_magnitude(factor, 1.0)),
             })
         }

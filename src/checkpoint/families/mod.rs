@@ -7,6 +7,8 @@ mod llama;
 mod qwen;
 mod rope;
 
+pub(super) use gguf::DIVISORS;
+
 use super::fields::Fields;
 use super::gguf::GgufFile;
 use super::metadata::Metadata;
@@ -88,10 +90,13 @@ pub(super) fn knows(model_type: &str) -> bool {
         .any(|family| family.model_type == model_type)
 }
 
+/// A configuration, and sentences on what was passed over where it was read.
+pub(super) type Noted = (ModelConfig, Vec<String>);
+
 /// The configuration in the config.json at `path`, validated.
 ///
 /// Errors: a family or a field that this program does not run, by name.
-pub(super) fn from_json(path: &Path, json: &Value) -> Result<ModelConfig, CheckpointError> {
+pub(super) fn from_json(path: &Path, json: &Value) -> Result<Noted, CheckpointError> {
     let found = json["model_type"].as_str().unwrap_or_default();
     let family = FAMILIES.iter().find(|family| family.model_type == found);
     let family = family.ok_or_else(|| CheckpointError::Architecture {
@@ -100,13 +105,13 @@ pub(super) fn from_json(path: &Path, json: &Value) -> Result<ModelConfig, Checkp
     let fields = Fields::new(path, json);
     let config = (family.from_json)(&fields)?;
     fields.finish()?;
-    config.validated(path)
+    Ok((config.validated(path)?, fields.notes()))
 }
 
 /// The configuration in a GGUF file's metadata, validated.
 ///
 /// Errors: a family or a key that this program does not run, by name.
-pub(super) fn from_gguf(gguf: &GgufFile) -> Result<ModelConfig, CheckpointError> {
+pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Noted, CheckpointError> {
     let metadata = Metadata::of(gguf)?;
     let found = metadata.architecture();
     let family = FAMILIES
@@ -117,12 +122,21 @@ pub(super) fn from_gguf(gguf: &GgufFile) -> Result<ModelConfig, CheckpointError>
     })?;
     gguf.refuse_split()?;
     let config = (family.from_gguf)(&metadata)?;
-    metadata.finish()?;
-    config.validated(gguf.path())
+    let notes = metadata.finish()?;
+    Ok((config.validated(gguf.path())?, notes))
 }
 
 /// What all families say alike in config.json: a dense decoder with grouped queries.
 fn common(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
+    common_of_heads(fields, None)
+}
+
+/// The same, with the head dimension where config.json does not say; `None`: the hidden
+/// size's share.
+fn common_of_heads(
+    fields: &Fields<'_>,
+    head_dim: Option<usize>,
+) -> Result<ModelConfig, CheckpointError> {
     fields.only("hidden_act", "silu")?;
     fields.only("use_sliding_window", false)?;
     if let Some(kinds) = fields.get("layer_types").and_then(Value::as_array) {
@@ -132,17 +146,19 @@ fn common(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
         }
     }
     // FP8 with blocks of scales is read as it is; everything else is not.
-    let quantised = fields.within("quantization_config", "quantization_config.");
+    let quantised = fields.within("quantization_config", "quantization_config.")?;
     quantised.only("quant_method", "fp8")?;
     quantised.only("fmt", "e4m3")?;
     // Without `use_sliding_window` it is a number that nothing takes.
     fields.get("sliding_window");
     let hidden = fields.size("hidden_size")?;
     let n_heads = fields.size("num_attention_heads")?;
-    let head_dim = match fields.maybe_size("head_dim")? {
+    let head_dim = match fields.maybe_size("head_dim")?.or(head_dim) {
         Some(head_dim) => head_dim,
         None => hidden.checked_div(n_heads).unwrap_or(0),
     };
+    let rotary = rope::rotary(fields, head_dim, 1.0)?;
+    let context_max = fields.size("max_position_embeddings")?;
     Ok(ModelConfig {
         architecture: fields
             .get("model_type")
@@ -156,8 +172,8 @@ fn common(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
         head_dim,
         ffn: fields.size("intermediate_size")?,
         vocab: fields.size("vocab_size")?,
-        context_max: fields.size("max_position_embeddings")?,
-        rotary: rope::rotary(fields, head_dim, 1.0)?,
+        context_max: rope::context_max(&rotary.scaling, context_max),
+        rotary,
         rms_eps: fields.real("rms_norm_eps")?,
         tied_embeddings: fields.flag("tie_word_embeddings", false)?,
         qkv_bias: false,

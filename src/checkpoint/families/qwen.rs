@@ -3,9 +3,16 @@ use super::super::config::{ExpertsConfig, RouterConfig, RouterScores};
 use super::super::fields::Fields;
 use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
-use super::{common, gguf};
+use super::{common, common_of_heads, gguf, rope};
+
+/// The head dimension of Qwen 3 where config.json does not say.
+const HEAD_DIM: usize = 128;
 
 pub(super) fn qwen2(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
+    rope::only_whole(fields)?;
+    // Its code asks for none of them: it always has these biases and no others.
+    fields.get("attention_bias");
+    fields.get("qkv_bias");
     Ok(ModelConfig {
         qkv_bias: true,
         ..common(fields)?
@@ -25,9 +32,10 @@ pub(super) fn qwen3(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError>
     // What Qwen3-Coder's files say beside it.
     fields.only("qkv_bias", false)?;
     fields.only("use_qk_norm", true)?;
+    rope::only_whole(fields)?;
     Ok(ModelConfig {
         head_norms: true,
-        ..common(fields)?
+        ..common_of_heads(fields, Some(HEAD_DIM))?
     })
 }
 
@@ -39,7 +47,14 @@ pub(super) fn qwen3_gguf(metadata: &Metadata<'_>) -> Result<ModelConfig, Checkpo
 }
 
 pub(super) fn qwen3_moe(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
-    let config = qwen3(fields)?;
+    let mut config = qwen3(fields)?;
+    if fields.get("head_dim").is_none() {
+        // Unlike the dense ones, these divide.
+        config = ModelConfig {
+            head_norms: true,
+            ..common(fields)?
+        };
+    }
     fields.only("shared_expert_intermediate_size", 0)?;
     let every = fields.maybe_size("decoder_sparse_step")?.unwrap_or(1);
     let listed = fields.sizes("mlp_only_layers")?;

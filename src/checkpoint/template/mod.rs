@@ -17,11 +17,17 @@ use minijinja::Environment;
 use minijinja::value::Value;
 
 const NAME: &str = "chat_template";
+const TOOL_USE_NAME: &str = "chat_template.tool_use";
 
 /// A compiled chat template.
 #[derive(Clone)]
 pub struct ChatTemplate {
     env: Environment<'static>,
+    source: String,
+    /// Why nothing can be rendered, of a template that is none.
+    unusable: Option<String>,
+    /// True where conversations with tools have a template of their own.
+    has_tool_use: bool,
     bos: String,
     eos: String,
     variables: Vec<(String, Value)>,
@@ -33,16 +39,46 @@ impl ChatTemplate {
     /// of these names, empty where there is none.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, CheckpointError> {
         let mut env = python::environment();
-        env.add_template_owned(NAME, python::without_generation_tags(source))
+        env.add_template_owned(NAME, python::prepared(source))
             .map_err(template_error)?;
         let template = Self {
             env,
+            source: source.to_owned(),
+            unusable: None,
+            has_tool_use: false,
             bos: bos.to_owned(),
             eos: eos.to_owned(),
             variables: Vec::new(),
             rewrites_history: false,
         };
         Ok(template.probed())
+    }
+
+    /// In the place of a template that cannot be had: whoever renders is told why, and who
+    /// needs none need not know.
+    pub fn unusable(error: &CheckpointError) -> Self {
+        Self {
+            env: python::environment(),
+            source: String::new(),
+            unusable: Some(match error {
+                CheckpointError::Template(reason) => reason.clone(),
+                other => other.to_string(),
+            }),
+            has_tool_use: false,
+            bos: String::new(),
+            eos: String::new(),
+            variables: Vec::new(),
+            rewrites_history: false,
+        }
+    }
+
+    /// The template with another one for conversations that have tools.
+    pub(super) fn with_tool_use(mut self, source: &str) -> Result<Self, CheckpointError> {
+        self.env
+            .add_template_owned(TOOL_USE_NAME, python::prepared(source))
+            .map_err(template_error)?;
+        self.has_tool_use = true;
+        Ok(self)
     }
 
     /// The template with a variable of its own set, as a keyword argument of
@@ -55,10 +91,10 @@ impl ChatTemplate {
         self.probed()
     }
 
-    /// The template as it came with the checkpoint.
+    /// The template as it came with the checkpoint, empty where there is none that can be
+    /// used.
     pub fn source(&self) -> String {
-        let template = self.env.get_template(NAME).expect("compiled when made");
-        template.source().to_owned()
+        self.source.clone()
     }
 
     /// The text of a whole conversation. `tools` are JSON schemas of the
@@ -71,6 +107,13 @@ impl ChatTemplate {
         tools: &[serde_json::Value],
         add_generation_prompt: bool,
     ) -> Result<String, CheckpointError> {
+        if let Some(reason) = &self.unusable {
+            return Err(CheckpointError::Template(reason.clone()));
+        }
+        let name = match self.has_tool_use && !tools.is_empty() {
+            true => TOOL_USE_NAME,
+            false => NAME,
+        };
         let list = |items: Vec<Value>| Value::from(items);
         let messages = messages.iter().map(|m| python::from_json(&m.to_json()));
         let tools = match tools {
@@ -89,7 +132,7 @@ impl ChatTemplate {
         let own = self.variables.iter().map(|(k, v)| (&**k, v.clone()));
         let context = Value::from_pairs(own.chain(given));
         self.env
-            .get_template(NAME)
+            .get_template(name)
             .and_then(|template| template.render(context))
             .map_err(template_error)
     }

@@ -5,6 +5,8 @@ mod split;
 
 use super::CheckpointError;
 use super::gguf::GgufFile;
+use super::safetensors_dir::SafetensorsDir;
+use super::special::SpecialTokens;
 use regex::Regex;
 use source::{AddedToken, Parts};
 use std::collections::HashMap;
@@ -36,6 +38,35 @@ impl Tokenizer {
     /// From a tokenizer.json; `size` is the number of logit rows, V.
     pub fn from_file(path: &Path, size: usize) -> Result<Self, CheckpointError> {
         Self::from_parts(source::from_file(path), path, size)
+    }
+
+    /// A sentence where a GGUF file does not say how its text is cut.
+    pub(super) fn note_of_gguf(gguf: &GgufFile) -> Option<String> {
+        let names_pre = gguf
+            .str("tokenizer.ggml.pre")
+            .is_some_and(|pre| !pre.is_empty());
+        let is_bpe = gguf.str("tokenizer.ggml.model") == Some("gpt2");
+        (is_bpe && !names_pre).then(|| {
+            "the file has no tokenizer.ggml.pre, so text is cut as llama.cpp's \"default\" does, \
+             which may not be as the model was trained; a newer conversion names it"
+                .to_owned()
+        })
+    }
+
+    /// From a folder's tokenizer.json and the files beside it; `size` is the number of
+    /// logit rows, V.
+    pub(super) fn of_dir(dir: &SafetensorsDir, size: usize) -> Result<Self, CheckpointError> {
+        let path = dir.path().join("tokenizer.json");
+        if !path.exists() {
+            return Err(CheckpointError::Tokenizer {
+                path,
+                reason: "it is not there, and vocab.json, merges.txt and *.model are not read in its place; save it with transformers' AutoTokenizer".into(),
+            });
+        }
+        let side = SpecialTokens::of_dir(dir)?;
+        let parts = source::from_file(&path);
+        let parts = parts.and_then(|parts| source::with_side_tokens(parts, &side.added));
+        Self::from_parts(parts, &path, size)
     }
 
     /// What ends a text of [`Tokenizer::of_bytes`].

@@ -1,5 +1,6 @@
 //! Where a tokenizer comes from: GGUF metadata or a tokenizer.json.
 use super::super::gguf::GgufFile;
+use super::super::special::SideToken;
 use super::split::Pipeline;
 use candle_core::quantized::gguf_file::Value;
 use std::path::Path;
@@ -25,6 +26,8 @@ pub(super) struct Parts {
     /// Knows no added token.
     pub bpe: tokenizers::Tokenizer,
     pub added: Vec<AddedToken>,
+    /// Tokens of the vocabulary, added ones that stand in it included.
+    pub vocab_size: u32,
 }
 
 /// A token a byte, and `end` after them.
@@ -46,13 +49,16 @@ pub(super) fn of_bytes(end: &str) -> Result<Parts, String> {
             text: end.to_owned(),
             special: true,
         }],
+        vocab_size: 256,
     })
 }
 
 /// Reads `tokenizer.ggml.*`. Errors: a sentence's end.
 pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
     let model = gguf.str("tokenizer.ggml.model").unwrap_or("none");
-    let pre = gguf.str("tokenizer.ggml.pre").unwrap_or("default");
+    // Without a name llama.cpp cuts as where it is "default".
+    let pre = gguf.str("tokenizer.ggml.pre").filter(|pre| !pre.is_empty());
+    let pre = pre.unwrap_or("default");
     let pipeline = Pipeline::find(pre).filter(|_| model == "gpt2");
     let pipeline = pipeline.ok_or_else(|| {
         format!(
@@ -93,6 +99,7 @@ pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Parts, String> {
         })
         .collect::<Result<_, String>>()?;
     Ok(Parts {
+        vocab_size: vocab.len() as u32,
         bpe: pipeline.build(vocab, merges).map_err(|e| e.to_string())?,
         added,
     })
@@ -131,13 +138,46 @@ pub(super) fn from_file(path: &Path) -> Result<Parts, String> {
     for stage in ["post_processor", "truncation", "padding"] {
         json[stage] = serde_json::Value::Null;
     }
+    let mut vocab_size = 0;
     if let Some(vocab) = json["model"]["vocab"].as_object_mut() {
+        vocab_size = vocab.len() as u32;
         for token in &added {
             vocab.remove(&token.text);
         }
     }
     let bpe = tokenizers::Tokenizer::from_bytes(json.to_string()).map_err(|e| e.to_string())?;
-    Ok(Parts { bpe, added })
+    Ok(Parts {
+        bpe,
+        added,
+        vocab_size,
+    })
+}
+
+/// Adds the tokens of the files beside tokenizer.json that this does not have. One that the
+/// vocabulary has keeps its id there; others are numbered on. Errors: a sentence's end.
+pub(super) fn with_side_tokens(mut parts: Parts, side: &[SideToken]) -> Result<Parts, String> {
+    let mut added = std::mem::take(&mut parts.added);
+    // tokenizer.json lists some of them in its vocabulary as well, out of which they are.
+    let n_vocab = parts.vocab_size;
+    for token in side {
+        if let Some(known) = added.iter_mut().find(|known| known.text == token.text) {
+            known.special |= token.special;
+            continue;
+        }
+        if let Some(flag) = token.taking {
+            return Err(format!("its added token {:?} sets {flag:?}", token.text));
+        }
+        let next = added.iter().map(|added| added.id + 1).max().unwrap_or(0);
+        added.push(AddedToken {
+            id: match parts.bpe.token_to_id(&token.text) {
+                Some(id) => id,
+                None => next.max(n_vocab),
+            },
+            text: token.text.clone(),
+            special: token.special,
+        });
+    }
+    Ok(Parts { added, ..parts })
 }
 
 fn strings<'a>(gguf: &'a GgufFile, key: &str) -> Result<Vec<&'a str>, String> {

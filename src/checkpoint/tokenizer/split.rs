@@ -11,7 +11,8 @@ use tokenizers::tokenizer::SplitDelimiterBehavior;
 
 /// A family's way from text to tokens.
 pub(super) struct Pipeline {
-    pre: &'static str,
+    /// Names of tokenizers that cut alike.
+    pre: &'static [&'static str],
     /// Text is brought to NFC first.
     nfc: bool,
     cut: Cut,
@@ -22,44 +23,101 @@ pub(super) struct Pipeline {
 enum Cut {
     /// By each pattern in turn: what matches is a piece, and what lies between.
     Patterns(&'static [&'static str]),
+    /// As GPT-2 cuts.
+    Gpt2,
     /// Digits one by one, the rest as GPT-2 cuts it.
     DigitsThenGpt2,
 }
 
 /// As in the tokenizer.json published with the models; Kimi's as in its
-/// tokenization_kimi.py.
-const PIPELINES: [Pipeline; 6] = [
+/// tokenization_kimi.py. The names are llama.cpp's (`llama_vocab::impl::load`), those of
+/// one kind there together here.
+const PIPELINES: [Pipeline; 9] = [
     // Each digit stands alone.
     Pipeline {
-        pre: "qwen2",
+        pre: &["qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez"],
         nfc: true,
-        cut: Cut::Patterns(&[
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ]),
+        cut: Cut::Patterns(&[QWEN2]),
+        whole_pieces: false,
+    },
+    Pipeline {
+        pre: &["stablelm2", "hunyuan", "solar-open", "grok-2"],
+        nfc: false,
+        cut: Cut::Patterns(&[QWEN2]),
         whole_pieces: false,
     },
     // SmolLM2.
     Pipeline {
-        pre: "smollm",
+        pre: &[
+            "smollm",
+            "starcoder",
+            "refact",
+            "command-r",
+            "codeshell",
+            "exaone",
+            "minerva-7b",
+            "mellum2",
+        ],
         nfc: false,
         cut: Cut::DigitsThenGpt2,
         whole_pieces: false,
     },
-    // GLM-4 and later.
     Pipeline {
-        pre: "glm4",
+        pre: &[
+            "gpt-2",
+            "phi-2",
+            "mpt",
+            "olmo",
+            "jais",
+            "trillion",
+            "granite-docling",
+            "gigachat",
+            "a.x-4.0",
+            "mellum",
+            "exaone4",
+        ],
+        nfc: false,
+        cut: Cut::Gpt2,
+        whole_pieces: false,
+    },
+    // llama.cpp's where a file names none. Its patterns match pieces and take what lies
+    // between them for pieces too.
+    Pipeline {
+        pre: &["default"],
+        nfc: false,
+        cut: Cut::Patterns(&[
+            r"[\p{P}\$\+<=>\^~\|]+",
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",
+            r"\p{N}+",
+            r"[0-9][0-9][0-9]",
+        ]),
+        whole_pieces: false,
+    },
+    // GLM-4 and later; Llama 3.
+    Pipeline {
+        pre: &[
+            "glm4",
+            "llama-bpe",
+            "llama3",
+            "llama-v3",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "midm-2.0",
+            "lfm2",
+        ],
         nfc: false,
         cut: Cut::Patterns(&[GLM4]),
         whole_pieces: true,
     },
     Pipeline {
-        pre: "chatglm-bpe",
+        pre: &["chatglm-bpe", "dbrx", "smaug-bpe"],
         nfc: false,
         cut: Cut::Patterns(&[GLM4]),
         whole_pieces: false,
     },
     Pipeline {
-        pre: "deepseek-v3",
+        pre: &["deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"],
         nfc: false,
         cut: Cut::Patterns(&[
             r"\p{N}{1,3}",
@@ -70,7 +128,7 @@ const PIPELINES: [Pipeline; 6] = [
         whole_pieces: false,
     },
     Pipeline {
-        pre: "kimi-k2",
+        pre: &["kimi-k2"],
         nfc: false,
         cut: Cut::Patterns(&[
             r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -79,17 +137,21 @@ const PIPELINES: [Pipeline; 6] = [
     },
 ];
 
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const GLM4: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 impl Pipeline {
     /// The one of this name.
     pub fn find(pre: &str) -> Option<&'static Self> {
-        PIPELINES.iter().find(|pipeline| pipeline.pre == pre)
+        PIPELINES
+            .iter()
+            .find(|pipeline| pipeline.pre.contains(&pre))
     }
 
     /// All names, for messages.
     pub fn names() -> String {
-        let names = PIPELINES.each_ref().map(|p| format!("{:?}", p.pre));
+        let names = PIPELINES.iter().flat_map(|pipeline| pipeline.pre);
+        let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
         names.join(", ")
     }
 
@@ -114,6 +176,7 @@ impl Pipeline {
     /// What cuts the text, and then spells its bytes.
     fn stages(&self) -> tokenizers::Result<Vec<PreTokenizerWrapper>> {
         let patterns = match self.cut {
+            Cut::Gpt2 => return Ok(vec![ByteLevel::new(false, false, true).into()]),
             Cut::DigitsThenGpt2 => {
                 let gpt2 = ByteLevel::new(false, false, true);
                 return Ok(vec![Digits::new(true).into(), gpt2.into()]);

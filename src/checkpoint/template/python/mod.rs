@@ -5,7 +5,10 @@
 //! Methods that change a list are not there: the sandbox of `transformers`
 //! refuses them too. The operator `~` joins values in Jinja's own form, which is
 //! Python's for strings and whole numbers only.
+mod globals;
 mod json;
+mod methods;
+mod percent;
 mod text;
 
 pub(super) use json::from_json;
@@ -44,10 +47,12 @@ pub(super) fn environment() -> Environment<'static> {
         .build();
     env.set_syntax(syntax.expect("the default delimiters are valid"));
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_unknown_method_callback(methods::call);
     env.set_formatter(|out, _, value| Ok(out.write_str(&text::str_of(value))?));
     env.add_test("iterable", is_iterable);
     env.add_test("sequence", is_sequence);
+    env.add_function(percent::NAME, percent::percent);
+    globals::add_to(&mut env);
     env.add_filter("string", text::str_of);
     env.add_filter("tojson", json::to_json);
     env.add_function(
@@ -75,10 +80,16 @@ fn is_sequence(value: &Value) -> bool {
     matches!(value.kind(), String | Seq | Map | Undefined)
 }
 
+/// A template's source as the engine takes it: see [`without_generation_tags`] and
+/// [`percent::without_operator`].
+pub(super) fn prepared(source: &str) -> String {
+    percent::without_operator(&without_generation_tags(source))
+}
+
 /// The template without `transformers`' own tag `generation`, which marks what
 /// a model is trained on and prints its body. Like it, `with` keeps what is set
 /// inside from being seen outside.
-pub(super) fn without_generation_tags(source: &str) -> String {
+fn without_generation_tags(source: &str) -> String {
     static TAG: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})").expect("the pattern is valid")
     });
@@ -91,7 +102,7 @@ fn rendered(template: &str) -> String {
     let value = serde_json::json!({"name": "a<b>&'c'", "n": [1, 2.5, -3], "e": {}, "é": "中\n", "t": true, "z": null});
     let context = Value::from_pairs([("v", from_json(&value))]);
     environment()
-        .render_str(&without_generation_tags(template), context)
+        .render_str(&prepared(template), context)
         .unwrap_or_else(|e| panic!("{e:#}"))
 }
 

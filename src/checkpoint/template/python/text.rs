@@ -1,6 +1,6 @@
 //! What Python's `str()` and `repr()` make of a value, as Jinja prints it:
 //! `True`, `None`, `{'a': [1.0]}`.
-use minijinja::value::{Value, ValueKind};
+use minijinja::value::{Tuple, Value, ValueKind};
 
 /// `str(value)`; nothing for what is not defined.
 pub(super) fn str_of(value: &Value) -> String {
@@ -12,7 +12,7 @@ pub(super) fn str_of(value: &Value) -> String {
 }
 
 /// `repr(value)`.
-fn repr_of(value: &Value) -> String {
+pub(super) fn repr_of(value: &Value) -> String {
     let items = |value: &Value| value.try_iter().map(Iterator::collect::<Vec<_>>);
     match value.kind() {
         ValueKind::None => "None".into(),
@@ -22,7 +22,11 @@ fn repr_of(value: &Value) -> String {
         ValueKind::Seq => {
             let items = items(value).unwrap_or_default();
             let items: Vec<_> = items.iter().map(repr_of).collect();
-            format!("[{}]", items.join(", "))
+            match (value.downcast_object_ref::<Tuple>(), &items[..]) {
+                (None, _) => format!("[{}]", items.join(", ")),
+                (Some(_), [one]) => format!("({one},)"),
+                (Some(_), _) => format!("({})", items.join(", ")),
+            }
         }
         ValueKind::Map => {
             let keys = items(value).unwrap_or_default();
