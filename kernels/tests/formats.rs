@@ -190,6 +190,7 @@ fn made(format: Format) -> Vec<u8> {
 
 /// FNV-1a of 64 bits over the weights' bits, and some of the weights, as gguf-py 0.19 gives
 /// them: `gguf.quants.dequantize` of [`made`].
+#[allow(clippy::excessive_precision)] // every digit of what was printed
 const OF_GGUF_PY: [(Format, u64, [f32; 7]); Format::ALL.len()] = [
     (
         Format::Q3K,

@@ -117,7 +117,7 @@ impl SafetensorsDir {
             let owner = name.strip_suffix("_scale_inv").unwrap_or(name);
             !wanted.contains(owner)
                 && !name.ends_with("rotary_emb.inv_freq")
-                && !(name == "lm_head.weight" && !wanted.contains(name))
+                && name != "lm_head.weight"
                 && !is_further(name).unwrap_or(false)
         };
         let others: BTreeSet<&str> = self.tensors.keys().map(String::as_str).collect();

@@ -73,7 +73,8 @@ fn files(dir: &SafetensorsDir) -> Result<Named, CheckpointError> {
     for path in entries.into_iter().flatten().flatten().map(|e| e.path()) {
         if path.extension().is_some_and(|ending| ending == "jinja") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            take(&name.into_owned(), path)?;
+            let name = name.into_owned();
+            take(&name, path)?;
         }
     }
     Ok(named)
