@@ -17,7 +17,7 @@ A variant is the tiny checkpoint's folder with changes:
     text      a text to encode, special tokens in it
     refused   where egss refuses it: its words; transformers is not asked
 
-What is added: `logits`, every 20th one behind the prompt; of a variant with `tokens` also
+Added fields: `logits`, every 20th one behind the prompt; of a variant with `tokens` also
 `ids` of the text, and the conversation as `chat` and, with a tool, as `chat_with_tools`.
 """
 

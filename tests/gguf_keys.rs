@@ -18,7 +18,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// What the file of Qwen3's fixture holds.
+/// Keys and tensors of the file of Qwen3's fixture.
 fn qwen3() -> (Metadata, Tensors) {
     let mut file = std::fs::File::open(fixture("qwen3-tiny/model.gguf")).unwrap();
     let content = Content::read(&mut file).unwrap();

@@ -1,4 +1,4 @@
-//! What packed matrices stand for, against plain readings of the files' blocks.
+//! The weights of packed matrices, against plain readings of the files' blocks.
 use egss_kernels::{Format, Inline, PANEL_ROWS, PackedMatrix};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -327,7 +327,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What follows a call, if anything does.
+    /// The rule behind a call: its block, if it has one.
     fn block(&self, block: Block, file: Option<usize>) -> Option<String> {
         let fence = match self.fence_label(file) {
             "" => "FENCE".to_string(),

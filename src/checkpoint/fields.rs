@@ -201,7 +201,7 @@ pub(super) struct Fields<'a> {
     prefix: &'static str,
     json: Option<&'a Map<String, Value>>,
     asked: RefCell<BTreeSet<String>>,
-    /// What was passed over, in sentences; those of objects within go to one list.
+    /// Sentences on fields that were passed over; those of objects within go to one list.
     notes: Rc<RefCell<Vec<String>>>,
 }
 

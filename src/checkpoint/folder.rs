@@ -121,7 +121,7 @@ fn indexed(dir: &Path, index: &str) -> Result<BTreeSet<String>, CheckpointError>
     }
 }
 
-/// What no name of transformers' says is the model.
+/// Files of weights whose names transformers does not take for the model's.
 fn unnamed(dir: &Path, here: &BTreeSet<String>) -> Result<BTreeSet<String>, CheckpointError> {
     let candidates: BTreeSet<String> = here
         .iter()

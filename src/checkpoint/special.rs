@@ -25,7 +25,7 @@ pub(super) struct SideToken {
     pub taking: Option<&'static str>,
 }
 
-/// What the files beside tokenizer.json say of tokens.
+/// Tokens by the files beside tokenizer.json.
 pub(super) struct SpecialTokens {
     /// tokenizer_config.json, with special_tokens_map.json over it where that counts.
     config: Map<String, Value>,
@@ -97,7 +97,7 @@ impl SpecialTokens {
         text_of(self.config.get(name)?)
     }
 
-    /// What tokenizer_config.json says under this name.
+    /// The entry of tokenizer_config.json under this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.config.get(name).filter(|value| !value.is_null())
     }

@@ -106,7 +106,7 @@ pub fn open_checkpoint(
     if !plan.fits() {
         return Err(OpenError::DoesNotFit { plan });
     }
-    // Whoever renders a conversation is told what is wrong with it.
+    // A caller that renders a conversation is told of its faults.
     let template = checkpoint.chat_template();
     let template = template.unwrap_or_else(|error| ChatTemplate::unusable(&error));
     let tokenizer = Arc::new(checkpoint.tokenizer()?);

@@ -85,7 +85,7 @@ fn is_pruned_since(state: &RunState, first: StepId, branch: BranchId) -> bool {
     ended.is_some_and(|e| e.status == BranchStatus::Pruned) && own.steps.last() >= Some(&first)
 }
 
-/// What could go on when the round that began with step `first` was over: branches that
+/// The contenders when the round that began with step `first` was over: branches that
 /// lived then, and the judged candidates that nobody took.
 fn contenders(state: &RunState, first: StepId) -> Vec<Contender> {
     let branches = (0..state.branches.len() as u32).map(BranchId);

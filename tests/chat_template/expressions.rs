@@ -1,4 +1,4 @@
-//! What templates may take from Python, against jinja2 itself
+//! Expressions that templates may take from Python, against jinja2 itself
 //! (`scripts/dump-expressions`).
 use egss::checkpoint::ChatTemplate;
 

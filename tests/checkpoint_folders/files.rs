@@ -104,7 +104,7 @@ fn each_file_is_read_or_not_as_listed() {
         whole(dir);
         let path = dir.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // What goes before it, and would hide it.
+        // Files that go before it and would hide it.
         match name {
             "model.safetensors.index.json" => {
                 std::fs::remove_file(dir.join("model.safetensors")).unwrap();
@@ -186,7 +186,7 @@ fn without_a_chat_template_or_with_a_broken_one_text_is_still_generated() {
     }
 }
 
-/// What is not taken of a checkpoint is printed, a line a sentence.
+/// Every part of a checkpoint that is not taken is printed, a line a sentence.
 #[test]
 fn notes_are_said_where_a_model_is_opened() {
     let dir = tempfile::tempdir().unwrap();

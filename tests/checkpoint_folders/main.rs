@@ -1,4 +1,4 @@
-//! What a checkpoint's folder may hold, and which of several fields and files holds:
+//! The files that a checkpoint's folder may hold, and which of several fields and files holds:
 //! variants of one tiny folder beside what transformers 5.24 makes of each
 //! (`scripts/dump_folders.py`), and those that are refused by their words.
 mod files;
@@ -162,7 +162,7 @@ fn logits(checkpoint: &Checkpoint) -> Vec<f32> {
     row.iter().copied().step_by(EVERY).collect()
 }
 
-/// What differs from what is expected.
+/// The differences from the expected values.
 fn faults(variant: &Variant, dir: &Path) -> Vec<String> {
     let checkpoint = match (Checkpoint::open(dir), &variant.refused) {
         (Ok(_), Some(refused)) => return vec![format!("is taken, not refused: {refused:?}")],

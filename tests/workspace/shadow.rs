@@ -319,7 +319,7 @@ fn many_new_files_become_one_pack_and_few_become_objects() {
             format!("{n}\n"),
         );
     }
-    // What a large file's way in might treat otherwise.
+    // Files that git's way for large ones might treat otherwise.
     put(&bench.src(), "empty.txt", "");
     put(&bench.src(), "crlf.txt", "a\r\nb\n");
     put(&bench.src(), "bytes.bin", [0, 159, 146, 150]);

@@ -25,7 +25,7 @@ pub(super) trait Blocks256: PanelFormat {
     /// Bytes of a packed sub-block's quants.
     const SUB_BYTES: usize;
 
-    /// What is stored for the weights of quads `2 i` and `2 i + 1` of a sub-block, `[16
+    /// The stored numbers of the weights of quads `2 i` and `2 i + 1` of a sub-block, `[16
     /// rows][4 columns]` each.
     ///
     /// # Safety
@@ -133,7 +133,7 @@ pub(super) fn scale_and_minimum(packed: &[u8], sub: usize) -> (u8, u8) {
     }
 }
 
-/// What each 16 weights of a block with minima are worth, from the file.
+/// Scale and minimum of each 16 weights of a block with minima, from the file.
 pub(super) fn worths(block: &[u8], scales: &mut [(f32, f32)]) {
     let (d, dmin) = (half_at(block, 0), half_at(block, 2));
     for (group, to) in scales.iter_mut().enumerate() {

@@ -16,7 +16,7 @@ const LOW: usize = 2 * PANEL_ROWS;
 const HIGH: usize = LOW + 4 * PANEL_ROWS;
 const QUANTS: usize = HIGH + 2 * PANEL_ROWS;
 
-/// What is stored for a value of 0, and for a scale of 0.
+/// The stored numbers for a value of 0 and for a scale of 0.
 const ZERO: i32 = 128;
 const SCALE_ZERO: i32 = 32;
 
@@ -40,7 +40,7 @@ fn high_place(sub: usize) -> usize {
     (4 + sub / 2 * 8) % 20 + sub % 2 * 2
 }
 
-/// What a scale stands for.
+/// The number that a stored scale stands for.
 fn signed(scale: u8) -> f32 {
     f32::from(i16::from(scale) - SCALE_ZERO as i16)
 }

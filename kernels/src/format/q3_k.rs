@@ -26,7 +26,7 @@ const D: usize = 4 * GROUP;
 /// Bytes of four columns of all rows.
 const QUAD: usize = 4 * PANEL_ROWS;
 
-/// What is stored for a weight of 0, and for a scale of 0.
+/// The stored numbers for a weight of 0 and for a scale of 0.
 const ZERO: i16 = 4;
 const SCALE_ZERO: i16 = 32;
 

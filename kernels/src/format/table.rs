@@ -46,7 +46,7 @@ pub(super) fn packed_index(quants: &[u8], row: usize, column: usize) -> u8 {
     quants[quad % 4 * QUADS + 4 * row + column % 4] >> (quad / 4 * 4) & 15
 }
 
-/// What the table has for four columns of all rows, `[16 rows][4 columns]`.
+/// The table's values for four columns of all rows, `[16 rows][4 columns]`.
 ///
 /// # Safety
 /// The processor has what `S` stands for; quants that [`pack`] laid out are at `quants`.

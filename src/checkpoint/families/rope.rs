@@ -27,7 +27,7 @@ pub(super) fn parameters<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, Checkpoi
 /// How positions turn heads of `head_dim`, of which `share` is turned where nothing is
 /// said of it.
 ///
-/// What stands within the object goes before a field of the same name at the top, but for
+/// A field within the object goes before a field of the same name at the top, but for
 /// `original_max_position_embeddings`, where the top does.
 pub(super) fn rotary(
     fields: &Fields<'_>,

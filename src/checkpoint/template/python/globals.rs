@@ -104,7 +104,7 @@ fn joiner(separator: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
     }))
 }
 
-/// What can be called, to Python: functions, macros, joiners; and what is not defined,
+/// True for values that Python can call: functions, macros, joiners; and for undefined ones,
 /// which is an object with a way to be called that fails. Methods of strings and dicts are
 /// not values here, and so not defined.
 fn is_callable(value: &Value) -> bool {

@@ -266,7 +266,7 @@ pub(super) fn percent(left: &Value, right: &Value) -> Result<Value, Error> {
 /// Widths and precisions above this are mistakes, or meant to exhaust memory.
 const WIDTH_MAX: usize = 10_000;
 
-/// What stands between `%` and the letter of a conversion.
+/// Flags, width and precision between `%` and the letter of a conversion.
 #[derive(Default)]
 struct Spec {
     minus: bool,
