@@ -10,6 +10,8 @@
 //! `K` key/value heads, `D` head dimension, `E` hidden size, `V` vocabulary,
 //! `N` blocks, `S` block size.
 #![forbid(unsafe_code)]
+// They panic where nobody reads on or a disk is full: `cli/out.rs` writes.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod agent;
 pub mod base;

@@ -2,6 +2,7 @@
 use super::call::{CallFormat, Piece};
 use super::parse::FENCE;
 use super::reasoning::answer_start;
+use crate::base::Utf8Decoder;
 use crate::engine::Vocabulary;
 use std::ops::Range;
 
@@ -142,17 +143,17 @@ pub fn locate_call(
 /// For each token the byte offset in the decoded text at which it ends. A
 /// token that ends within a character ends where the character begins.
 pub fn token_ends(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> Vec<usize> {
-    let mut ends = Vec::with_capacity(tokens.len());
-    let (mut whole_from, mut whole_bytes) = (0, 0);
-    for at in 0..tokens.len() {
-        let piece = vocabulary.decode(&tokens[whole_from..=at]);
-        // A character in several tokens decodes to U+FFFD until its last one;
-        // no character takes more than four bytes, nor four tokens.
-        if !piece.ends_with('\u{FFFD}') || at - whole_from >= 3 {
-            whole_from = at + 1;
-            whole_bytes += piece.len();
-        }
-        ends.push(whole_bytes);
+    let mut decoder = Utf8Decoder::default();
+    let mut end = 0;
+    let mut ends: Vec<usize> = tokens
+        .iter()
+        .map(|&token| {
+            end += decoder.push(vocabulary.token_bytes(token)).len();
+            end
+        })
+        .collect();
+    if let Some(last) = ends.last_mut() {
+        *last += decoder.finish().len();
     }
     ends
 }

@@ -12,6 +12,7 @@ mod signal;
 mod strategy;
 mod tool;
 mod usage;
+mod utf8;
 
 pub use decision::{
     BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,
@@ -30,3 +31,4 @@ pub use strategy::{
 };
 pub use tool::{ToolForm, ToolName};
 pub use usage::{Purpose, Usage, UsageByPurpose};
+pub use utf8::Utf8Decoder;

@@ -229,6 +229,12 @@ impl AgentProfile {
         {
             return Err("an agent needs `submit` and a tool that changes files".to_owned());
         }
+        for sampler in [&self.sampler, &self.sampling, &self.siblings] {
+            sampler.check()?;
+        }
+        if !self.sibling_temperature_step.is_finite() {
+            return Err("sibling_temperature_step is no finite number".to_owned());
+        }
         let limits = &self.limits;
         let needed = [
             ("view_lines_max", limits.view_lines_max),

@@ -33,6 +33,25 @@ impl SamplerSettings {
         }
     }
 
+    /// Refuses numbers that no draw can go by. Errors: a clause that names the number.
+    pub fn check(&self) -> Result<(), String> {
+        let Self {
+            temperature,
+            top_p,
+            top_k: _,
+            min_p,
+        } = *self;
+        if !(temperature.is_finite() && temperature >= 0.0) {
+            return Err(format!("temperature {temperature} is no number from 0 on"));
+        }
+        for (name, fraction) in [("top_p", top_p), ("min_p", min_p)] {
+            if !(0.0..=1.0).contains(&fraction) {
+                return Err(format!("{name} {fraction} does not lie between 0 and 1"));
+            }
+        }
+        Ok(())
+    }
+
     /// True where the most likely token is taken.
     pub fn is_greedy(&self) -> bool {
         let Self {

@@ -87,15 +87,41 @@ pub enum CheckpointError {
         in_packages: bool,
     },
     #[error(
-        "the hub at {endpoint} cannot be reached: {reason}; check the network and HF_ENDPOINT, or use `scripts/fetch-model`"
+        "the hub at {endpoint} cannot be reached: {reason}; check the network and HF_ENDPOINT and pull again (what has arrived is kept), or use `scripts/fetch-model`"
     )]
     HubUnreachable { endpoint: String, reason: String },
-    #[error("the hub at {endpoint} does not give {file} of {repo} (status {status}); {}", what_status_means(*status))]
+    #[error(
+        "the hub at {endpoint} does not give {file} of {repo} (status {status}); {}",
+        meaning_of_status(*status, *with_token)
+    )]
     HubStatus {
         endpoint: String,
         repo: String,
         file: String,
         status: u16,
+        /// True where it was asked with a token.
+        with_token: bool,
+    },
+    #[error(
+        "HF_HUB_OFFLINE is set, so the hub is not asked for {repo}; unset it to fetch the model"
+    )]
+    HubOffline { repo: String },
+    #[error("{name} {reason}")]
+    HubSetting {
+        name: &'static str,
+        reason: &'static str,
+    },
+    #[error(
+        "the hub at {endpoint} has another {file} of {repo} than is known, of {} bytes where {} are expected; the file has changed there: update egss, or fetch it yourself and give its path to --model",
+        found.map_or("more".into(), |bytes| Grouped(bytes).to_string()), Grouped(*expected)
+    )]
+    WrongSize {
+        endpoint: String,
+        repo: String,
+        file: String,
+        /// `None` where it is longer, and the hub does not say by how much.
+        found: Option<u64>,
+        expected: u64,
     },
     #[error("{endpoint} does not answer as a model hub does ({reason}); check HF_ENDPOINT")]
     NotAHub { endpoint: String, reason: String },
@@ -112,7 +138,9 @@ pub enum CheckpointError {
         dir.display(), Grouped(*free), Grouped(*need)
     )]
     DiskFull { dir: PathBuf, free: u64, need: u64 },
-    #[error("another pull of this file is under way (lock: {})", path.display())]
+    #[error(
+        "another pull of this file is under way (it writes {}); wait for it, or end it", path.display()
+    )]
     PullUnderWay { path: PathBuf },
     #[error("there is no place to keep models: set EGSS_MODELS_DIR (or HOME)")]
     NoModelsDir,
@@ -120,12 +148,21 @@ pub enum CheckpointError {
     NoConfigDir,
 }
 
-fn what_status_means(status: u16) -> &'static str {
-    match status {
-        401 | 403 => "it is not public, or a token is needed (HF_TOKEN)",
-        404 => "there is no such repository or file",
-        429 => "it takes no more requests for now: try again later",
-        500.. => "the hub is in trouble: try again later",
+fn meaning_of_status(status: u16, with_token: bool) -> &'static str {
+    match (status, with_token) {
+        (401 | 403, false) => {
+            "there is none, or it is not public: set HF_TOKEN to a token that may read it"
+        }
+        (401, true) => "it does not take the token: renew HF_TOKEN, or unset it for a public model",
+        (403, true) => {
+            "the token may not read it: ask for access on the repository's page, or take another HF_TOKEN"
+        }
+        (404, _) => "there is no such repository or file: look at the manifest's hub_repo and file",
+        (429, false) => {
+            "it takes no more requests for now: try again later, or set HF_TOKEN, for which there are more"
+        }
+        (429, true) => "it takes no more requests for now: try again later",
+        (500.., _) => "the hub is in trouble: try again later",
         _ => "check HF_ENDPOINT",
     }
 }

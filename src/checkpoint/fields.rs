@@ -80,7 +80,7 @@ const HARMLESS_PARTS: [&str; 5] = ["dropout", "initializer", "_loss", "_token_id
 /// may keep its makers' `model_type`, and then such a field is all that tells. So a
 /// field with one of these words is refused unless a family asks for it; one without is
 /// a trainer's or a tool's remark, and is passed over with a note.
-const COMPUTING_WORDS: [&str; 101] = [
+const COMPUTING_WORDS: [&str; 105] = [
     "act",
     "activation",
     "alibi",
@@ -100,6 +100,7 @@ const COMPUTING_WORDS: [&str; 101] = [
     "compression",
     "configuration",
     "conv",
+    "depth",
     "dim",
     "dims",
     "embd",
@@ -134,6 +135,8 @@ const COMPUTING_WORDS: [&str; 101] = [
     "ln",
     "logit",
     "logits",
+    "loop",
+    "loops",
     "lora",
     "mamba",
     "mask",
@@ -180,6 +183,7 @@ const COMPUTING_WORDS: [&str; 101] = [
     "theta",
     "tie",
     "tied",
+    "width",
     "window",
     "yarn",
 ];

@@ -270,8 +270,15 @@ fn config_in(
     };
     let mut fields = fields.clone();
     fields.insert("model_type".into(), manifest.architecture.clone().into());
-    let (config, _) = families::from_json(path, &Value::Object(fields))?;
-    Ok(Some(config))
+    let (config, notes) = families::from_json(path, &Value::Object(fields))?;
+    match notes.into_iter().next() {
+        None => Ok(Some(config)),
+        // A manifest is this program's own: nothing in it is passed over.
+        Some(reason) => Err(CheckpointError::Config {
+            path: path.to_owned(),
+            reason,
+        }),
+    }
 }
 
 /// A built-in manifest, whatever the user's configuration has.

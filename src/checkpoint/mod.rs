@@ -32,7 +32,7 @@ pub use config::{
 };
 pub use error::CheckpointError;
 pub(crate) use error::Grouped;
-pub use hub::{pull, sha256_of};
+pub use hub::{HubSettings, pull, sha256_of};
 #[cfg(test)]
 use manifest::find_built_in;
 pub use manifest::{

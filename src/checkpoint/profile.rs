@@ -98,6 +98,17 @@ mod tests {
         let refused = |text: &str| table(text).unwrap_err().to_string();
         assert!(refused("profile = \"tiny\"").contains("small or standard"));
         assert!(refused("step_max = 1").contains("mine.toml"));
+        let sampler = |change: &str| {
+            let given = "temperature = 1.0\ntop_p = 1.0\ntop_k = 0\nmin_p = 0.0\n";
+            let (name, _) = change.split_once(' ').unwrap();
+            let others = given.lines().filter(|line| !line.starts_with(name));
+            let others: Vec<&str> = others.collect();
+            refused(&format!("[sampling]\n{}\n{change}\n", others.join("\n")))
+        };
+        for wrong in ["temperature = -1.0", "top_p = 2.0", "min_p = -0.1"] {
+            let (name, _) = wrong.split_once(' ').unwrap();
+            assert!(sampler(wrong).contains(name), "{}", sampler(wrong));
+        }
     }
 
     #[test]

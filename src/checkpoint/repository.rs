@@ -16,7 +16,7 @@ const WANTED: [&str; 5] = [".safetensors", ".json", ".jinja", ".model", ".txt"];
 /// against the SHA-256 that the hub has of them; small text files, of which it has none,
 /// against their size.
 pub(super) fn pull(
-    hub: &Hub,
+    hub: &Hub<'_>,
     target: &Path,
     on_progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), CheckpointError> {
@@ -41,7 +41,7 @@ pub(super) fn pull(
     }
     let mut in_parts = 0;
     for file in &missing {
-        in_parts += hub.part(file)?.1;
+        in_parts += hub.part_bytes(file);
     }
     hub.check_disk((total - done).saturating_sub(in_parts))?;
     // Half a checkpoint has no name.
@@ -57,12 +57,13 @@ pub(super) fn pull(
         hub.fetch(&file, &place, &mut |bytes| on_progress(done + bytes, total))?;
         done += file.bytes;
     }
+    hub.throw_away_parts();
     std::fs::rename(&under_way, target).map_err(io("rename", &under_way))
 }
 
 /// The repository at the commit that its revision means now, and what a checkpoint needs
 /// of it, small files first: what is wrong with a configuration is soon known.
-fn files_of(hub: &Hub) -> Result<(Hub, Vec<HubFile>), CheckpointError> {
+fn files_of<'a>(hub: &Hub<'a>) -> Result<(Hub<'a>, Vec<HubFile>), CheckpointError> {
     let listing = hub.listing()?;
     let (Some(commit), Some(all)) = (listing["sha"].as_str(), listing["siblings"].as_array())
     else {
@@ -91,7 +92,7 @@ fn files_of(hub: &Hub) -> Result<(Hub, Vec<HubFile>), CheckpointError> {
     }
 }
 
-fn hub_file(hub: &Hub, entry: &Value) -> Result<HubFile, CheckpointError> {
+fn hub_file(hub: &Hub<'_>, entry: &Value) -> Result<HubFile, CheckpointError> {
     let name = entry["rfilename"].as_str().unwrap_or_default().to_owned();
     let bytes = entry["lfs"]["size"].as_u64().or(entry["size"].as_u64());
     let bytes = bytes.ok_or_else(|| hub.not_a_hub(format!("it gives no size of {name}")))?;
@@ -103,7 +104,7 @@ fn hub_file(hub: &Hub, entry: &Value) -> Result<HubFile, CheckpointError> {
     Ok(HubFile {
         name,
         bytes,
-        etag: sha256.clone().or_else(|| text(&entry["blobId"])),
+        blob: text(&entry["blobId"]),
         sha256,
     })
 }

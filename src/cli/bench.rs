@@ -1,10 +1,12 @@
 //! `egss bench`: what this machine does with a model.
-use super::common::{Meter, ModelArgs};
-use crate::engine::LocalEngine;
+use super::common::{Meter, ModelArgs, NamedModel};
+use super::{out, values};
 use crate::engine::bench::{
     BranchBench, BranchRow, branch_bench, forget_peak_rss, peak_rss_bytes, prefill_trunk,
     release_trunk,
 };
+use crate::engine::{self, LocalEngine};
+use crate::kv::BLOCK_SIZE;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -30,16 +32,16 @@ struct BranchArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Trunk lengths in tokens [default: decode 256,1024,4096,8192; fork 256,1024,4096; entropy 1024].
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = values::positive::<usize>)]
     trunk: Vec<usize>,
     /// Branches forked off a trunk [default: decode 1,2,4,8,16,32; fork 8; entropy 1,8].
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = values::positive::<usize>)]
     branches: Vec<usize>,
     /// Tokens that each branch decodes.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = tokens_of_a_round)]
     tokens: usize,
     /// Rounds of forking and decoding; medians are shown.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = values::positive::<usize>)]
     rounds: usize,
     /// Give each branch a cache of its own, prefilled anew, instead of a fork's: what
     /// the same work costs without sharing.
@@ -80,37 +82,32 @@ impl BenchArgs {
 
 impl BranchArgs {
     fn run(mut self, trunks: &[usize], branches: &[usize]) -> anyhow::Result<()> {
-        if self.trunk.is_empty() {
-            self.trunk = trunks.to_vec();
-        }
         if self.branches.is_empty() {
             self.branches = branches.to_vec();
         }
-        if self.branches.contains(&0)
-            || self.trunk.contains(&0)
-            || self.rounds == 0
-            || self.tokens < 4
-        {
-            bail!("--branches, --rounds and --trunk must be at least 1, --tokens at least 4");
+        let mut named = self.model.named()?;
+        if self.launch_each {
+            named.backend = named.backend.without_recordings();
+        }
+        match self.trunk.is_empty() {
+            true => self.trunk = self.trunks_held(&named, trunks)?,
+            false => self.check_trunks(&named)?,
         }
         let longest = self.trunk.iter().max().expect("not empty") + self.tokens;
         let asked = self.model.ctx.unwrap_or(0);
         self.model.ctx = Some(asked.max(longest));
-        let mut opened = self.model.open_by(|backend| match self.launch_each {
-            true => backend.without_recordings(),
-            false => backend,
-        })?;
+        let mut opened = self.model.open_named(named, 1, 0)?;
         // Reading a gigabyte is this bench's own need, not the engine's.
         let peak_rss_before = peak_rss_bytes();
         let bandwidth = opened.backend.read_bandwidth()?;
         forget_peak_rss();
-        eprintln!(
+        out::note(&format!(
             "memory reads at {:.1} GB/s on {}",
             bandwidth / 1e9,
             opened.backend.describe()
-        );
+        ));
         if !self.json {
-            println!("{HEADER}");
+            out::print_line(HEADER)?;
         }
         let mut rows = Vec::new();
         for &trunk in &self.trunk {
@@ -119,7 +116,53 @@ impl BranchArgs {
         }
         if let Some(path) = &self.svg {
             super::plot::tokens_by_branches(&self.model.model, &rows, path)?;
-            eprintln!("drawn to {}", path.display());
+            out::note(&format!("drawn to {}", path.display()));
+        }
+        Ok(())
+    }
+
+    /// Those of `trunks`, which nobody asked for, that the model and the KV cache hold with
+    /// all branches; where they hold none, the longest that they do.
+    fn trunks_held(&self, named: &NamedModel, trunks: &[usize]) -> anyhow::Result<Vec<usize>> {
+        let config = named.checkpoint.config();
+        let held = engine::context_held(config, &named.backend, named.kv_bytes_max);
+        let branches = self.branches.iter().copied().max().unwrap_or(1);
+        // A branch has a tail block of its own beside those that it writes.
+        let of_branch = self.tokens.saturating_add(2 * BLOCK_SIZE);
+        let copies = if self.own_caches { branches } else { 1 };
+        let of_branches = branches.saturating_mul(of_branch);
+        let longest = (held.saturating_sub(of_branches) / copies)
+            .min(config.context_max.saturating_sub(self.tokens));
+        let (fitting, others): (Vec<usize>, Vec<usize>) =
+            trunks.iter().partition(|&&trunk| trunk <= longest);
+        if longest == 0 {
+            bail!(
+                "the model and its KV cache have no room for {branches} branches of {} tokens; lower --branches or --tokens, or raise --kv-mem",
+                self.tokens
+            );
+        }
+        let fitting = if fitting.is_empty() {
+            vec![longest]
+        } else {
+            fitting
+        };
+        if !others.is_empty() {
+            out::note(&format!(
+                "trunks of up to {longest} tokens fit the model and its KV cache: {fitting:?} are measured, {others:?} are left out"
+            ));
+        }
+        Ok(fitting)
+    }
+
+    /// Refuses a trunk that was asked for and that the model cannot hold.
+    fn check_trunks(&self, named: &NamedModel) -> anyhow::Result<()> {
+        let limit = named.checkpoint.config().context_max;
+        let longest = self.trunk.iter().copied().max().unwrap_or(0);
+        if longest.saturating_add(self.tokens) > limit {
+            bail!(
+                "--trunk {longest} with --tokens {} is past the {limit} tokens that this model was trained for; lower one of them",
+                self.tokens
+            );
         }
         Ok(())
     }
@@ -172,10 +215,9 @@ impl BranchArgs {
                 device: &self.model.device,
                 row,
             };
-            println!("{}", serde_json::to_string(&named)?);
-            return Ok(());
+            return Ok(out::print_line(&serde_json::to_string(&named)?)?);
         }
-        println!(
+        let line = format!(
             "{:>6} {:>8} {:>11.1} {:>10.1} {:>8.3} {:>8.3} {:>6.0}% {:>6.2}% {:>7.2} {:>10.2} {:>9} {:>6} {:>10.3}",
             row.trunk_tokens,
             row.branches,
@@ -191,9 +233,16 @@ impl BranchArgs {
             row.blocks_copied,
             row.first_step_ratio
         );
-        Ok(())
+        Ok(out::print_line(&line)?)
     }
 }
 
 /// Names and units of the table's columns.
 const HEADER: &str = " trunk branches prefill t/s decode t/s step ms forward memory entropy fork us grammar us prefilled copied first step";
+
+/// Fewer tokens leave no steady step behind the first ones.
+const TOKENS_MIN: usize = 4;
+
+fn tokens_of_a_round(text: &str) -> Result<usize, String> {
+    values::within(text, TOKENS_MIN..=usize::MAX)
+}

@@ -3,6 +3,7 @@ use super::common::ModelArgs;
 use super::evaluation::{TaskArgs, WorkArgs};
 use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::{StrategyArgs, parse_signal};
+use super::{out, values};
 use crate::base::{GATE_QUANTILE, Gate, GateSignal};
 use crate::checkpoint::{find_manifest, keep_gate};
 use crate::eval::calibration::{
@@ -57,7 +58,12 @@ pub struct CalibrateArgs {
     #[arg(long, value_name = "DIR", default_value = "egss-eval")]
     out: PathBuf,
     /// The quantile of the signal that becomes the threshold.
-    #[arg(long, value_name = "Q", default_value_t = GATE_QUANTILE)]
+    #[arg(
+        long,
+        value_name = "Q",
+        default_value_t = GATE_QUANTILE,
+        value_parser = values::quantile
+    )]
     quantile: f64,
     /// The signal that gates. Default: with --tasks one that holds on tasks it was not
     /// picked on, else the one that gates now.
@@ -78,9 +84,6 @@ impl CalibrateArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let profile = self.budget.profile(&self.model.model)?;
         let budget = self.budget.budget(&profile)?;
-        if !(self.quantile > 0.0 && self.quantile < 1.0) {
-            bail!("--quantile {} does not lie between 0 and 1", self.quantile);
-        }
         let manifest = find_manifest(&self.model.model).ok();
         if manifest.is_none() && !self.no_write {
             bail!(
@@ -94,7 +97,7 @@ impl CalibrateArgs {
         }
         let strategies = [self.search.named(&self.strategy, &profile)?];
         let tasks = self.tasks.read()?;
-        let seeds = self.tasks.seeds()?;
+        let seeds = self.tasks.seeds();
         let mut request = EvalRequest {
             tasks: &tasks,
             strategies: &strategies,
@@ -103,7 +106,7 @@ impl CalibrateArgs {
             budget,
             gate: self.search.gate(&self.model.model),
             profile: &profile,
-            prefixes: self.work.prefixes()?,
+            prefixes: self.work.prefixes(),
             out: &self.out,
         };
         if self.search.asked_gate().is_none() {
@@ -122,11 +125,11 @@ impl CalibrateArgs {
                 .unwrap_or_default(),
         };
         let calibration = calibrate(self.samples(&tasks, runs)?, &asked)?;
-        self.show(&calibration)?;
-        match self.no_write {
-            true => Ok(()),
-            false => self.keep(&calibration.gate),
+        let shown = self.write(&calibration)?;
+        if !self.no_write {
+            self.keep(&calibration.gate)?;
         }
+        Ok(out::print(&shown)?)
     }
 
     /// The gate of the user's own runs, of the signal that gates now where none is asked
@@ -135,29 +138,29 @@ impl CalibrateArgs {
         let model = &self.model.model;
         let runs = OwnRuns::read(&self.runs, model)?;
         for error in &runs.unreadable {
-            eprintln!("passed over: {error}");
+            out::note(&format!("passed over: {error}"));
         }
         let signal = self.signal.or(present).unwrap_or(GateSignal::DEFAULT);
         let calibration = runs.calibrate(model, signal, self.quantile)?;
-        match self.json {
-            true => println!("{}", serde_json::to_string_pretty(&calibration)?),
-            false => print!("{}", own_table(&calibration)),
+        let shown = match self.json {
+            true => serde_json::to_string_pretty(&calibration)? + "\n",
+            false => own_table(&calibration),
+        };
+        if !self.no_write {
+            self.keep(&calibration.gate)?;
         }
-        match self.no_write {
-            true => Ok(()),
-            false => self.keep(&calibration.gate),
-        }
+        Ok(out::print(&shown)?)
     }
 
     /// The runs asked for; the model is opened only where one is missing.
     fn runs(&self, request: &EvalRequest<'_>) -> anyhow::Result<Vec<StoredRun>> {
         let n_wanted = request.tasks.len() * request.seeds.len();
         let stored = stored_runs(request)?;
-        eprintln!(
+        out::note(&format!(
             "{} of {n_wanted} runs are in {} already",
             stored.len(),
             self.out.display()
-        );
+        ));
         if stored.len() >= n_wanted {
             return Ok(stored);
         }
@@ -192,13 +195,13 @@ impl CalibrateArgs {
         Ok(samples.into_values().collect())
     }
 
-    /// Prints what was found and writes it beside the runs.
-    fn show(&self, calibration: &Calibration) -> anyhow::Result<()> {
+    /// Writes the result beside the runs, and gives it as it is printed.
+    fn write(&self, calibration: &Calibration) -> anyhow::Result<String> {
         let json = serde_json::to_string_pretty(calibration)? + "\n";
-        match self.json {
-            true => print!("{json}"),
-            false => print!("{}", calibration_tables(calibration)),
-        }
+        let shown = match self.json {
+            true => json.clone(),
+            false => calibration_tables(calibration),
+        };
         for (name, text) in [
             ("calibration.json", json),
             ("calibration.html", calibration_html(calibration)?),
@@ -206,18 +209,18 @@ impl CalibrateArgs {
             let path = self.out.join(name);
             std::fs::write(&path, text)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
-            eprintln!("wrote {}", path.display());
+            out::note(&format!("wrote {}", path.display()));
         }
-        Ok(())
+        Ok(shown)
     }
 
     fn keep(&self, gate: &Gate) -> anyhow::Result<()> {
         let path = keep_gate(&self.model.model, gate)?;
-        eprintln!(
+        out::note(&format!(
             "the gate of {} is kept in {}; remove the file for the one before",
             self.model.model,
             path.display()
-        );
+        ));
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and what they turn into.
-use crate::checkpoint::{Checkpoint, DEFAULT_MODEL, resolve};
+use super::{out, values};
+use crate::checkpoint::{Checkpoint, DEFAULT_MODEL, Grouped, resolve};
 use crate::engine::{self, EngineSettings, Opened, Progress};
 use crate::ops::Backend;
 use anyhow::{Context, bail};
@@ -28,13 +29,13 @@ pub struct ModelArgs {
     pub experts: String,
     /// Most tokens of one sequence. Default: for an agent its profile's, or the model's own
     /// limit; else 8,192; never more than the model or the KV cache holds.
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "TOKENS", value_parser = values::positive::<usize>)]
     pub ctx: Option<usize>,
-    /// Memory for the KV cache, in MiB.
-    #[arg(long, default_value_t = 2048, value_name = "MIB")]
-    pub kv_mem: u64,
-    /// Threads; 0 takes all cores.
-    #[arg(long, default_value_t = 0)]
+    /// Memory for the KV cache, in MiB. Default: 2048, or what is free where that is less.
+    #[arg(long, value_name = "MIB", value_parser = kv_mib)]
+    pub kv_mem: Option<u64>,
+    /// Threads, as many as there are cores at most; 0 takes all cores.
+    #[arg(long, default_value_t = 0, value_parser = values::whole::<usize>)]
     pub threads: usize,
 }
 
@@ -47,50 +48,74 @@ impl ModelArgs {
     /// Opens the model for up to `engines_max` engines, as far as memory goes. Without
     /// `--ctx` a sequence holds up to `ctx_tokens`; 0: as many as the model takes.
     pub fn open_for(&self, engines_max: usize, ctx_tokens: usize) -> anyhow::Result<Opened> {
-        self.open_on(engines_max, ctx_tokens, |backend| backend)
+        self.open_on(engines_max, ctx_tokens)
     }
 
-    /// Opens the model for one engine, on the device as `with` has it.
-    pub fn open_by(&self, with: impl FnOnce(Backend) -> Backend) -> anyhow::Result<Opened> {
-        self.open_on(1, CTX_TOKENS, with)
+    fn open_on(&self, engines_max: usize, ctx_tokens: usize) -> anyhow::Result<Opened> {
+        let named = self.named()?;
+        self.open_named(named, engines_max, ctx_tokens)
     }
 
-    fn open_on(
-        &self,
-        engines_max: usize,
-        ctx_tokens: usize,
-        with: impl FnOnce(Backend) -> Backend,
-    ) -> anyhow::Result<Opened> {
-        if self.ctx == Some(0) {
-            bail!("--ctx must be at least 1");
-        }
-        if self.threads > 0 {
-            // candle sizes its pools from this when they are first used.
-            if rayon::ThreadPoolBuilder::new()
-                .num_threads(self.threads)
-                .build_global()
-                .is_err()
-            {
-                bail!("--threads came after the thread pool was started");
-            }
-        }
+    /// The model as it was named: its checkpoint is open, nothing large is read.
+    pub fn named(&self) -> anyhow::Result<NamedModel> {
+        self.start_threads()?;
         let backend = Backend::open(&self.device)?
             .with_dtype(&self.dtype)?
             .with_experts(&self.experts)?;
-        let backend = with(backend);
         let checkpoint = match self.model.strip_prefix("random:") {
             Some(shape) => Checkpoint::random(shape)?,
             None => Checkpoint::open(&resolve(&self.model)?)?,
         };
         for note in checkpoint.notes() {
-            eprintln!("note: {note}");
+            out::note(note);
         }
+        let kv_bytes_max = match self.kv_mem {
+            Some(mib) => mib << 20,
+            None => default_kv_bytes(&checkpoint, &backend),
+        };
+        Ok(NamedModel {
+            checkpoint,
+            backend,
+            kv_bytes_max,
+        })
+    }
+
+    /// Sizes the thread pool, which candle's follow when they are first used.
+    fn start_threads(&self) -> anyhow::Result<()> {
+        let asked = self.threads;
+        if asked == 0 {
+            return Ok(());
+        }
+        let cores = std::thread::available_parallelism().map_or(asked, usize::from);
+        if asked > cores {
+            out::note(&format!(
+                "--threads {asked}: this process may use {cores} cores, so {cores} threads are started"
+            ));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(asked.min(cores));
+        if pool.build_global().is_err() && asked.min(cores) != rayon::current_num_threads() {
+            bail!("--threads came after the thread pool was started");
+        }
+        Ok(())
+    }
+
+    /// Loads the model for up to `engines_max` engines: see [`ModelArgs::open_for`].
+    pub fn open_named(
+        &self,
+        named: NamedModel,
+        engines_max: usize,
+        ctx_tokens: usize,
+    ) -> anyhow::Result<Opened> {
+        let NamedModel {
+            checkpoint,
+            backend,
+            kv_bytes_max,
+        } = named;
         let started = Instant::now();
         let checkpoint = match backend.device().is_cpu() {
             true => checkpoint,
             false => with_load_meter(checkpoint),
         };
-        let kv_bytes_max = self.kv_mem << 20;
         let settings = EngineSettings {
             context_max: match self.ctx {
                 Some(asked) => asked,
@@ -99,20 +124,53 @@ impl ModelArgs {
             kv_bytes_max,
             engines_max,
         };
-        let on_plan = &mut |plan: &engine::MemoryPlan| eprintln!("{plan}");
+        let on_plan = &mut |plan: &engine::MemoryPlan| out::note(&plan.to_string());
         let opened = engine::open_checkpoint(&checkpoint, &settings, &backend, on_plan)
             .with_context(|| format!("the model {} cannot be opened", self.model))?;
-        eprintln!(
+        out::note(&format!(
             "loaded {} in {:.1} s",
             checkpoint.path().display(),
             started.elapsed().as_secs_f64()
-        );
+        ));
         Ok(opened)
     }
 }
 
+/// A model that was found, and what it may take.
+pub struct NamedModel {
+    pub checkpoint: Checkpoint,
+    pub backend: Backend,
+    pub kv_bytes_max: u64,
+}
+
 /// Tokens of a sequence where nothing says how many.
 const CTX_TOKENS: usize = 8_192;
+
+/// Memory for the KV cache where nothing says how much, MiB.
+const KV_MIB: u64 = 2_048;
+
+/// Most MiB whose bytes are a number that is computed with.
+const KV_MIB_MAX: u64 = 1 << 40;
+
+fn kv_mib(text: &str) -> Result<u64, String> {
+    values::within(text, 1..=KV_MIB_MAX)
+}
+
+/// The KV cache that nobody asked for: what is free, where that is less; that is said.
+fn default_kv_bytes(checkpoint: &Checkpoint, backend: &Backend) -> u64 {
+    let wanted = KV_MIB << 20;
+    match engine::kv_bytes_that_fit(checkpoint, backend, wanted) {
+        Some(fitting) if fitting < wanted && fitting >> 20 > 0 => {
+            let mib = fitting >> 20;
+            out::note(&format!(
+                "the KV cache takes {mib} MiB of the usual {}, as much as is free; --kv-mem sets it",
+                Grouped(KV_MIB)
+            ));
+            mib << 20
+        }
+        _ => wanted,
+    }
+}
 
 /// The context that nobody asked for: `wanted` (0: any), cut to what the model takes and
 /// the KV cache holds; the latter is said.
@@ -129,10 +187,10 @@ fn default_context(
     };
     let held = engine::context_held(checkpoint.config(), backend, kv_bytes_max);
     if held < wanted && held > 0 {
-        eprintln!(
+        out::note(&format!(
             "a sequence holds {held} tokens, as many as the KV cache of {} MiB does, of {wanted}; raise --kv-mem for more",
             kv_bytes_max >> 20
-        );
+        ));
     }
     wanted.min(held.max(1))
 }
@@ -145,7 +203,7 @@ fn with_load_meter(checkpoint: Checkpoint) -> Checkpoint {
         if last.elapsed() >= LOAD_INTERVAL {
             *last = Instant::now();
             let percent = 100 * done / total.max(1);
-            eprintln!("loading: {percent} % of {} MiB", total >> 20);
+            out::note(&format!("loading: {percent} % of {} MiB", total >> 20));
         }
     })
 }
@@ -168,7 +226,7 @@ pub const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Meter {
     pub fn new(what: &str) -> Self {
-        let plain = !std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let plain = !out::is_redrawn();
         let target = if plain {
             ProgressDrawTarget::hidden()
         } else {
@@ -207,7 +265,7 @@ impl Meter {
         if self.plain {
             if self.last_plain.elapsed() >= PLAIN_INTERVAL {
                 self.last_plain = Instant::now();
-                eprintln!("{message}");
+                out::note(&message);
             }
         } else {
             self.bar.set_message(message);

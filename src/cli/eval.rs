@@ -1,6 +1,7 @@
 //! `egss eval`: the comparison.
 use super::common::ModelArgs;
 use super::evaluation::{TaskArgs, WorkArgs};
+use super::out;
 use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::StrategyArgs;
 use crate::base::Strategy;
@@ -62,7 +63,7 @@ impl EvalArgs {
             .map(|name| self.search.named(name, &profile))
             .collect::<Result<Vec<Strategy>, _>>()?;
         let tasks = self.tasks.read()?;
-        let seeds = self.tasks.seeds()?;
+        let seeds = self.tasks.seeds();
         if !self.resume && self.out.join("results.jsonl").exists() {
             bail!(
                 "{} holds results already; go on with them by --resume, or name another --out",
@@ -77,40 +78,44 @@ impl EvalArgs {
             budget,
             gate: self.search.gate(&self.model.model),
             profile: &profile,
-            prefixes: self.work.prefixes()?,
+            prefixes: self.work.prefixes(),
             out: &self.out,
         };
         let rows = self.work.run(&request, &self.model, &self.sandbox)?;
         if request.prefixes == Prefixes::Charge {
-            eprintln!("seconds are of runs that shared work: compare those of --alone only");
+            out::note("seconds are of runs that shared work: compare those of --alone only");
         }
         let summaries = summarise(&rows, &strategies);
         let comparisons = comparisons(&rows, &strategies);
         let several = strategies.iter().filter(|s| self.rescore && s.n > 1);
         let several: Vec<&str> = several.map(|s| s.name.as_str()).collect();
         let rescored = rescore(&rows, &several);
-        if self.json {
-            print_lines(&rows)?;
-            print_lines(&summaries)?;
-            print_lines(&comparisons)?;
-            print_lines(&rescored)?;
-        } else {
-            println!("{}", markdown_table(&summaries));
-            print!("{}", comparison_table(&comparisons));
-            if self.rescore {
-                print!("\n{}", rescored_table(&rescored));
-            }
-        }
         let page = self.out.join("comparison.html");
         std::fs::write(&page, comparison_html(&self.model.model, &summaries)?)
             .with_context(|| format!("{} cannot be written", page.display()))?;
         let predictions = write_predictions(&rows, &self.model.model, &self.out)?;
-        eprintln!(
+        out::note(&format!(
             "wrote comparison.html and {} files of predictions in SWE-bench's format to {}",
             predictions.len(),
             self.out.display()
-        );
-        Ok(())
+        ));
+        // Last, so that a reader who goes away costs no file.
+        let mut shown = String::new();
+        if self.json {
+            push_lines(&mut shown, &rows)?;
+            push_lines(&mut shown, &summaries)?;
+            push_lines(&mut shown, &comparisons)?;
+            push_lines(&mut shown, &rescored)?;
+        } else {
+            shown += &markdown_table(&summaries);
+            shown += "\n";
+            shown += &comparison_table(&comparisons);
+            if self.rescore {
+                shown += "\n";
+                shown += &rescored_table(&rescored);
+            }
+        }
+        Ok(out::print(&shown)?)
     }
 }
 
@@ -129,9 +134,10 @@ fn comparisons(rows: &[EvalRow], strategies: &[Strategy]) -> Vec<Comparison> {
     found
 }
 
-fn print_lines<T: Serialize>(values: &[T]) -> anyhow::Result<()> {
+fn push_lines<T: Serialize>(text: &mut String, values: &[T]) -> anyhow::Result<()> {
     for value in values {
-        println!("{}", serde_json::to_string(value)?);
+        *text += &serde_json::to_string(value)?;
+        text.push('\n');
     }
     Ok(())
 }

@@ -3,6 +3,7 @@ use super::common::ModelArgs;
 use super::solve::{SandboxArgs, dialect};
 use super::strategy::OpenedOthers;
 use super::watch::TerminalWatcher;
+use super::{out, values};
 use crate::eval::{
     EvalProgress, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, read_tasks,
 };
@@ -19,14 +20,14 @@ pub struct TaskArgs {
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     tasks: Vec<PathBuf>,
     /// Only the first tasks of each file.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::positive::<usize>)]
     first: Option<usize>,
     /// Folder with clones of the repositories that tasks name (OWNER/NAME, or
     /// OWNER__NAME, with or without .git), for tasks without inline files.
     #[arg(long, value_name = "DIR")]
     mirrors: Option<PathBuf>,
     /// Seeds 0 to N - 1.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = values::positive::<u64>)]
     seeds: u64,
 }
 
@@ -35,7 +36,7 @@ pub struct TaskArgs {
 pub struct WorkArgs {
     /// Tasks at the same time: their steps run as one batch. Fewer where there is no
     /// memory for as many KV caches.
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = values::positive::<usize>)]
     batch: usize,
     /// One run at a time, each from an empty cache: the counts are the same, and only
     /// so can times be compared.
@@ -48,9 +49,6 @@ pub struct WorkArgs {
 
 impl TaskArgs {
     pub fn read(&self) -> anyhow::Result<Vec<Task>> {
-        if self.first == Some(0) {
-            bail!("--first must be at least 1");
-        }
         let mut tasks: Vec<Task> = Vec::new();
         for path in &self.tasks {
             let all = read_tasks(path)?;
@@ -65,11 +63,8 @@ impl TaskArgs {
         Ok(tasks)
     }
 
-    pub fn seeds(&self) -> anyhow::Result<Vec<u64>> {
-        match self.seeds {
-            0 => bail!("--seeds must be at least 1"),
-            n => Ok((0..n).collect()),
-        }
+    pub fn seeds(&self) -> Vec<u64> {
+        (0..self.seeds).collect()
     }
 
     /// The task files by name, in a clause.
@@ -83,11 +78,10 @@ impl TaskArgs {
 }
 
 impl WorkArgs {
-    pub fn prefixes(&self) -> anyhow::Result<Prefixes> {
-        match (self.batch, self.alone) {
-            (0, _) => bail!("--batch must be at least 1"),
-            (_, true) => Ok(Prefixes::Forget),
-            (_, false) => Ok(Prefixes::Charge),
+    pub fn prefixes(&self) -> Prefixes {
+        match self.alone {
+            true => Prefixes::Forget,
+            false => Prefixes::Charge,
         }
     }
 
@@ -141,7 +135,7 @@ fn tell(row: &EvalRow, progress: EvalProgress, started: Instant) {
         n_rows,
     } = progress;
     let run_s = started.elapsed().as_secs_f64() / n_new as f64;
-    eprintln!(
+    out::note(&format!(
         "{n_done}/{n_rows} {} {}: {}, {} tokens, {:.0} s; about {:.0} min left",
         row.instance_id,
         row.strategy,
@@ -152,5 +146,5 @@ fn tell(row: &EvalRow, progress: EvalProgress, started: Instant) {
         row.usage.total().spent_tokens(),
         row.wall_ms as f64 / 1e3,
         run_s * (n_rows - n_done) as f64 / 60.0
-    );
+    ));
 }

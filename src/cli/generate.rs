@@ -1,13 +1,13 @@
 //! `egss generate`: text with the entropy of every token.
 use super::common::{Meter, ModelArgs};
-use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy};
-
-use crate::checkpoint::Message;
+use super::{out, values};
+use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy, Utf8Decoder};
+use crate::checkpoint::{Grouped, Message, Tokenizer};
 use crate::engine::{Engine, Finish, GenerateJob, Generated, PrefixCache};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
-use std::io::{IsTerminal, Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 
 /// Continues a prompt.
@@ -21,22 +21,24 @@ pub struct GenerateArgs {
     #[arg(long)]
     raw: bool,
     /// Tokens to generate at most.
-    #[arg(long, short = 'n', default_value_t = 256)]
+    #[arg(long, short = 'n', default_value_t = 256, value_parser = values::positive::<usize>)]
     tokens: usize,
     /// Branches forked off the prompt, with different first tokens.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = branches)]
     branches: usize,
     /// 0 takes the most likely token.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = values::temperature)]
     temperature: f32,
-    #[arg(long, default_value_t = 1.0)]
+    /// Keep the most likely tokens whose probability reaches this; 1 keeps all.
+    #[arg(long, default_value_t = 1.0, value_parser = values::fraction)]
     top_p: f32,
-    /// 0 keeps all.
-    #[arg(long, default_value_t = 0)]
+    /// Keep so many of the most likely tokens; 0 keeps all.
+    #[arg(long, default_value_t = 0, value_parser = values::whole::<usize>)]
     top_k: usize,
-    #[arg(long, default_value_t = 0.0)]
+    /// Drop tokens below this fraction of the most likely one's probability; 0 keeps all.
+    #[arg(long, default_value_t = 0.0, value_parser = values::fraction)]
     min_p: f32,
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = values::seed)]
     seed: u64,
     /// A Lark grammar file (llguidance's dialect) that the text must follow.
     #[arg(long, value_name = "FILE")]
@@ -48,15 +50,6 @@ pub struct GenerateArgs {
 
 impl GenerateArgs {
     pub fn run(self) -> anyhow::Result<()> {
-        if self.branches == 0 || self.tokens == 0 {
-            bail!("--branches and --tokens must be at least 1");
-        }
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            bail!(
-                "--temperature {} is not a number of at least 0",
-                self.temperature
-            );
-        }
         let prompt = self.prompt_text()?;
         let grammar = self.grammar.as_ref().map(|path| {
             std::fs::read_to_string(path)
@@ -114,28 +107,34 @@ impl GenerateArgs {
             });
         }
         let live = self.branches == 1 && !self.json;
-        let colour = std::io::stdout().is_terminal();
         let mut meter = Meter::new("decode");
         let tokenizer = engine.tokenizer().clone();
+        let mut painter = Painter::new(&tokenizer);
         let generated = engine.generate(&jobs, &mut |progress| {
             if live {
-                for (_, token) in progress.new_tokens {
-                    print!(
-                        "{}",
-                        paint(&tokenizer.decode(&[token.token]), token, colour)
-                    );
+                let tokens = progress.new_tokens.iter();
+                let text: String = tokens.map(|(_, token)| painter.text(token)).collect();
+                if let Err(error) = out::print(&text) {
+                    // An engine's step cannot be stopped from its progress.
+                    out::end_at(error);
                 }
-                std::io::stdout().flush().ok();
             } else {
                 meter.show(&progress);
             }
         })?;
         drop(meter);
-        for (branch, generated) in generated.iter().enumerate() {
-            self.print(branch, generated, &tokenizer, live, colour);
+        if live {
+            out::print_line(painter.finish())?;
+        } else {
+            for (branch, generated) in generated.iter().enumerate() {
+                out::print_line(&self.shown(branch, generated, &tokenizer))?;
+            }
+        }
+        if !self.json {
+            self.note_ends(&generated, opened.engine.context_max());
         }
         let usage = opened.engine.usage().total();
-        eprintln!(
+        out::note(&format!(
             "{} tokens decoded, {} computed, {} reused, {} forks, {} blocks copied, {:.1} s",
             usage.decoded_tokens,
             usage.computed_tokens,
@@ -143,8 +142,37 @@ impl GenerateArgs {
             usage.forks,
             usage.blocks_copied,
             usage.wall_ms as f64 / 1e3
-        );
+        ));
         Ok(())
+    }
+
+    /// Says why a text ended that the model itself did not end.
+    fn note_ends(&self, generated: &[Generated], context_max: usize) {
+        for (branch, generated) in generated.iter().enumerate() {
+            let Some(end) = self.end(generated.finish, context_max) else {
+                continue;
+            };
+            out::note(&match self.branches {
+                1 => format!("the text ends here: {end}"),
+                _ => format!("the text of branch {branch} ends there: {end}"),
+            });
+        }
+    }
+
+    /// The limit that a text ended at; `None` where it came to its own end.
+    fn end(&self, finish: Finish, context_max: usize) -> Option<String> {
+        match finish {
+            Finish::Stop | Finish::GrammarEnd => None,
+            Finish::TokensMax => Some(format!(
+                "{} tokens were asked for; raise --tokens for more",
+                Grouped(self.tokens as u64)
+            )),
+            Finish::ContextFull => Some(format!(
+                "the context of {} tokens is full; raise --ctx, if the model takes more",
+                Grouped(context_max as u64)
+            )),
+            Finish::KvPoolFull => Some("the KV cache is full; raise --kv-mem for more".into()),
+        }
     }
 
     fn prompt_text(&self) -> anyhow::Result<String> {
@@ -158,46 +186,65 @@ impl GenerateArgs {
         Ok(text)
     }
 
-    fn print(
-        &self,
-        branch: usize,
-        generated: &Generated,
-        tokenizer: &crate::checkpoint::Tokenizer,
-        live: bool,
-        colour: bool,
-    ) {
-        let ids: Vec<u32> = generated.tokens.iter().map(|token| token.token).collect();
+    /// A branch as it is printed when all are there, without its last line break.
+    fn shown(&self, branch: usize, generated: &Generated, tokenizer: &Tokenizer) -> String {
         let n = generated.tokens.len().max(1) as f32;
-        let mean = generated
+        let nats: f32 = generated
             .tokens
             .iter()
             .map(|token| token.entropy_nats)
-            .sum::<f32>()
-            / n;
+            .sum();
+        let (mean, finish) = (nats / n, finish_name(generated.finish));
         if self.json {
-            let line = json!({
+            let ids: Vec<u32> = generated.tokens.iter().map(|token| token.token).collect();
+            return json!({
                 "branch": branch,
                 "text": tokenizer.decode(&ids),
-                "finish": finish_name(generated.finish),
+                "finish": finish,
                 "entropy_mean_nats": mean,
                 "tokens": generated.tokens,
-            });
-            println!("{line}");
-            return;
+            })
+            .to_string();
         }
-        if !live {
-            println!(
-                "--- branch {branch} ({mean:.3} nats a token, {})",
-                finish_name(generated.finish)
-            );
-            for token in &generated.tokens {
-                print!(
-                    "{}",
-                    paint(&tokenizer.decode(&[token.token]), token, colour)
-                );
-            }
+        let mut painter = Painter::new(tokenizer);
+        let mut text = format!("--- branch {branch} ({mean:.3} nats a token, {finish})\n");
+        text.extend(generated.tokens.iter().map(|token| painter.text(token)));
+        text + painter.finish()
+    }
+}
+
+/// Most branches of one prompt.
+const BRANCHES_MAX: usize = 4_096;
+
+fn branches(text: &str) -> Result<usize, String> {
+    values::within(text, 1..=BRANCHES_MAX)
+}
+
+/// Text of tokens as they come, each in the colour of its entropy. A character that spans
+/// tokens comes with its last.
+struct Painter<'a> {
+    tokenizer: &'a Tokenizer,
+    decoder: Utf8Decoder,
+    is_coloured: bool,
+}
+
+impl<'a> Painter<'a> {
+    fn new(tokenizer: &'a Tokenizer) -> Self {
+        Self {
+            tokenizer,
+            decoder: Utf8Decoder::default(),
+            is_coloured: out::is_coloured(),
         }
-        println!();
+    }
+
+    fn text(&mut self, token: &TokenEntropy) -> String {
+        let text = self.decoder.push(self.tokenizer.token_bytes(token.token));
+        paint(text, token, self.is_coloured)
+    }
+
+    /// For a character that never became whole.
+    fn finish(self) -> &'static str {
+        self.decoder.finish()
     }
 }
 
@@ -212,9 +259,9 @@ fn finish_name(finish: Finish) -> &'static str {
 }
 
 /// Colours a token by its entropy: plain below 0.5 nats, then yellow, orange, red.
-fn paint(text: &str, token: &TokenEntropy, colour: bool) -> String {
+fn paint(text: String, token: &TokenEntropy, is_coloured: bool) -> String {
     let code = match token.entropy_nats {
-        e if !colour || e < 0.5 => return text.to_owned(),
+        e if !is_coloured || e < 0.5 || text.is_empty() => return text,
         e if e < 1.5 => 229,
         e if e < 2.5 => 215,
         _ => 203,

@@ -1,7 +1,7 @@
 //! `egss report RUN`: the report again, from a run's record.
+use super::out;
 use crate::report::{RunView, html, json, text, write_report};
 use clap::Args;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Show a run again from its record. Without a flag, writes report.html,
@@ -26,10 +26,11 @@ impl ReportArgs {
     /// cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
         if !(self.text || self.json || self.html) {
-            for file in write_report(&self.run)?.files {
-                println!("wrote {}", file.display());
-            }
-            return Ok(());
+            let files = write_report(&self.run)?.files;
+            let lines: String = (files.iter())
+                .map(|file| format!("wrote {}\n", file.display()))
+                .collect();
+            return Ok(out::print(&lines)?);
         }
         let view = RunView::read(&self.run)?;
         let shown = if self.text {
@@ -39,10 +40,6 @@ impl ReportArgs {
         } else {
             html(&view)
         };
-        match std::io::stdout().write_all(shown.as_bytes()) {
-            // The reader (`| head`) has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
-        }
+        Ok(out::print(&shown)?)
     }
 }

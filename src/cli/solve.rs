@@ -2,6 +2,7 @@
 use super::common::ModelArgs;
 use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
+use super::{out, values};
 use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
 use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose};
 use crate::checkpoint::find_profile;
@@ -42,7 +43,7 @@ pub struct SolveArgs {
     /// best-of-4), branch-always, -random, -every-k or -on-edit.
     #[arg(long, default_value = "egss")]
     strategy: String,
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = values::seed)]
     seed: u64,
     /// The run's folder; made if it is not there. Default: egss-run-TIME.
     #[arg(long, value_name = "DIR")]
@@ -96,24 +97,32 @@ pub struct BudgetArgs {
     profile: Option<String>,
     /// Decoded + computed tokens at most [default: the profile's; small 200,000,
     /// standard 2,000,000].
-    #[arg(long)]
+    #[arg(long, value_parser = values::positive::<u64>)]
     tokens_max: Option<u64>,
     /// Steps of one branch at most [default: the profile's; small 12, standard 100].
-    #[arg(long)]
+    #[arg(long, value_parser = values::positive::<u32>)]
     steps_max: Option<u32>,
     /// Branches at most.
-    #[arg(long, default_value_t = Budget::default().branches_max)]
+    #[arg(
+        long,
+        default_value_t = Budget::default().branches_max,
+        value_parser = values::positive::<u32>
+    )]
     branches_max: u32,
     /// Tokens of one action at most [default: the profile's; small 512, standard 4,096].
-    #[arg(long)]
+    #[arg(long, value_parser = values::positive::<usize>)]
     action_tokens_max: Option<usize>,
     /// Tokens that a thinking model may reason with before each action, beside the
     /// action's own; 0: it answers at once. Default: the profile's in `solve` (small 0,
     /// standard 4,096 for a model that can reason), 0 elsewhere.
-    #[arg(long)]
+    #[arg(long, value_parser = values::whole::<usize>)]
     reasoning_tokens_max: Option<usize>,
     /// Seconds at most.
-    #[arg(long, default_value_t = Budget::default().wall_s_max)]
+    #[arg(
+        long,
+        default_value_t = Budget::default().wall_s_max,
+        value_parser = values::positive::<u64>
+    )]
     wall_s_max: u64,
 }
 
@@ -279,12 +288,13 @@ impl SolveArgs {
                 "unmet_examples": written.view.unmet(),
                 "usage": state.usage,
             });
-            println!("{line}");
+            out::print_line(&line.to_string())?;
         } else {
-            print!("{patch}");
-            eprintln!("{}", usage_table(&state.usage));
-            eprintln!("patch   {}", run_dir.join("patch.diff").display());
-            eprintln!("report  {}", run_dir.join("report.html").display());
+            out::note(&usage_table(&state.usage));
+            let place = |file| run_dir.join(file).display().to_string();
+            out::note(&format!("patch   {}", place("patch.diff")));
+            out::note(&format!("report  {}", place("report.html")));
+            out::print(patch)?;
         }
         if patch.is_empty() {
             let ends: BTreeSet<&str> = state

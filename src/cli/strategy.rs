@@ -1,6 +1,7 @@
 //! Arguments that say how a run searches, and what they turn into.
 use super::common::ModelArgs;
 use super::solve::dialect;
+use super::values;
 use crate::agent::Dialect;
 use crate::base::{
     AgentProfile, AugmentSettings, ForkAt, GATE_QUANTILE, Gate, GateSignal, JudgeContext,
@@ -9,20 +10,20 @@ use crate::base::{
 use crate::checkpoint::find_manifest;
 use crate::engine::Opened;
 use crate::search::{OtherModel, Others, STRATEGY_NAMES, strategy_named};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 /// A strategy's settings; what is not given is as the strategy has it.
 #[derive(Args, Clone, Debug)]
 pub struct StrategyArgs {
     /// Trajectories at most.
-    #[arg(long, short = 'n', default_value_t = 4)]
+    #[arg(long, short = 'n', default_value_t = 4, value_parser = values::positive::<u32>)]
     n: u32,
     /// Candidates at an uncertain step.
-    #[arg(long, short = 'k', default_value_t = 4)]
+    #[arg(long, short = 'k', default_value_t = 4, value_parser = values::positive::<u32>)]
     k: u32,
     /// Branches that live at the same time, 1 to 4.
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", value_parser = beam)]
     beam: Option<u32>,
     /// Where siblings leave the first action: at its start, or at its most
     /// uncertain token.
@@ -33,7 +34,7 @@ pub struct StrategyArgs {
     recovery: Option<RecoveryArg>,
     /// Before it goes back: how often a branch goes on with a failure that is a new
     /// one.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::whole::<u32>)]
     revisions: Option<u32>,
     #[arg(long, value_name = "SIGNAL:NATS", value_parser = parse_gate, help = gate_help())]
     gate: Option<Gate>,
@@ -61,7 +62,7 @@ pub struct StrategyArgs {
     #[arg(long, value_name = "MODEL")]
     judge_model: Option<String>,
     /// Sources of tests that the model adds to the suite.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::whole::<u32>)]
     augment: Option<u32>,
     /// What decides between patches that pass as many tests.
     #[arg(long, value_enum)]
@@ -107,13 +108,14 @@ enum SelectArg {
 /// Most branches that live at the same time.
 const BEAM_MAX: u32 = 4;
 
+fn beam(text: &str) -> Result<u32, String> {
+    values::within(text, 1..=BEAM_MAX)
+}
+
 impl StrategyArgs {
     /// The strategy of that name with these settings, or a sentence that lists
     /// the known ones.
     pub fn named(&self, name: &str, profile: &AgentProfile) -> anyhow::Result<Strategy> {
-        if self.n == 0 || self.k == 0 {
-            bail!("-n and -k must be at least 1");
-        }
         let mut strategy = strategy_named(name, self.n, self.k, profile).with_context(|| {
             format!(
                 "there is no strategy {name:?}; known: {}",
@@ -121,9 +123,6 @@ impl StrategyArgs {
             )
         })?;
         if let Some(beam) = self.beam {
-            if !(1..=BEAM_MAX).contains(&beam) {
-                bail!("--beam must be 1 to {BEAM_MAX}");
-            }
             strategy.beam = beam;
         }
         if let Some(fork_at) = self.fork_at {
@@ -221,11 +220,14 @@ impl OpenedOthers {
             if opened.iter().any(|(known, ..)| *known == name) {
                 continue;
             }
+            // The context that was asked for is the agent's model's; another takes of it
+            // what it has.
             let other = ModelArgs {
                 model: name.clone(),
+                ctx: None,
                 ..model.clone()
             }
-            .open_for(n_workers, 0)?;
+            .open_for(n_workers, model.ctx.unwrap_or(0))?;
             let dialect = Box::new(dialect(&other, 0)?);
             opened.push((name, other, dialect));
         }

@@ -1,6 +1,7 @@
 //! A run as it goes on, on standard error.
 use super::common::PLAIN_INTERVAL;
 use super::live::{Live, action_line};
+use super::out;
 use crate::engine::Progress;
 use crate::record::{Event, StepFinished, SuiteRun};
 use crate::search::{RunState, Watcher};
@@ -32,7 +33,7 @@ impl TerminalWatcher {
         let line = format!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
         match &self.panel {
             Some(panel) => lock(panel).say(&line),
-            None => eprintln!("{line}"),
+            None => out::note(&line),
         }
     }
 
@@ -68,10 +69,10 @@ struct Panel {
 }
 
 impl Panel {
-    /// `None` where standard error is no terminal.
+    /// `None` where lines of standard error cannot be redrawn.
     fn on_terminal() -> Option<Self> {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        (!all.is_hidden()).then(|| Self {
+        (out::is_redrawn() && !all.is_hidden()).then(|| Self {
             all,
             lines: Vec::new(),
         })
@@ -80,7 +81,7 @@ impl Panel {
     /// A line above the panel, which stays.
     fn say(&self, line: &str) {
         if self.all.println(line).is_err() {
-            eprintln!("{line}");
+            out::note(line);
         }
     }
 

@@ -86,6 +86,15 @@ impl Mask {
         allowed.next().is_none().then_some(first)
     }
 
+    /// `n` where the tokens below `n` are allowed and no others.
+    ///
+    /// Cost: one pass over the words.
+    pub(super) fn prefix_len(&self) -> Option<usize> {
+        let last = self.words.iter().rposition(|&word| word != 0)?;
+        let n = (last + 1) * BITS - self.words[last].leading_zeros() as usize;
+        (self.count() == n).then_some(n)
+    }
+
     /// Allowed tokens, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(index, &word)| {
@@ -147,6 +156,15 @@ mod tests {
         let two = Mask::of(100, &[64, 3]);
         assert_eq!(two.only(), None);
         assert_eq!(two.iter().collect::<Vec<_>>(), [3, 64]);
+    }
+
+    #[test]
+    fn a_prefix_is_told_from_a_mask_with_holes() {
+        assert_eq!(Mask::all(37).prefix_len(), Some(37));
+        assert_eq!(Mask::of(100, &[0, 1, 2]).prefix_len(), Some(3));
+        assert_eq!(Mask::of(100, &[0, 2]).prefix_len(), None);
+        assert_eq!(Mask::of(100, &[64]).prefix_len(), None);
+        assert_eq!(Mask::none(100).prefix_len(), None);
     }
 
     #[test]

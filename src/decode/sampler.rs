@@ -60,17 +60,21 @@ struct Allowed<'a> {
 
 impl<'a> Allowed<'a> {
     fn of(row: &'a [f32], mask: Option<&Mask>, excluded: &[u32]) -> Self {
-        let (tokens, mut logits) = match mask {
+        // Padding is cut off, not copied around: a row behind which no token stands is as
+        // common as a model without a grammar.
+        let prefix = mask.map(|mask| (mask, mask.prefix_len()));
+        let (tokens, mut logits) = match prefix {
             None => (None, Cow::Borrowed(row)),
-            Some(mask) if !mask.is_sparse() => (None, Cow::Owned(mask.applied(row))),
-            Some(mask) => {
+            Some((_, Some(n))) => (None, Cow::Borrowed(&row[..n.min(row.len())])),
+            Some((mask, None)) if !mask.is_sparse() => (None, Cow::Owned(mask.applied(row))),
+            Some((mask, None)) => {
                 let (tokens, logits) = mask.gathered(row);
                 (Some(tokens), Cow::Owned(logits))
             }
         };
         for &token in excluded {
             let index = match &tokens {
-                None => Some(token as usize).filter(|&index| index < row.len()),
+                None => Some(token as usize).filter(|&index| index < logits.len()),
                 Some(tokens) => tokens.binary_search(&token).ok(),
             };
             if let Some(index) = index {
@@ -94,7 +98,7 @@ impl<'a> Allowed<'a> {
             Some(tokens) => tokens.binary_search(&stats.top1).ok(),
         };
         // The whole row's first is the first here, if it is still here.
-        let unmasked = index.filter(|&i| self.logits[i] == row[stats.top1 as usize]);
+        let unmasked = index.filter(|&i| self.logits.get(i) == row.get(stats.top1 as usize));
         unmasked.or_else(|| {
             let top = RowStats::top1_of(&self.logits)?;
             (self.logits[top] > f32::NEG_INFINITY).then_some(top)

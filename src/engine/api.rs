@@ -10,6 +10,9 @@ pub trait Vocabulary {
     fn encode_special(&self, text: &str) -> Vec<u32>;
     /// Text of tokens, special tokens spelled out; invalid UTF-8 becomes U+FFFD.
     fn decode(&self, tokens: &[u32]) -> String;
+    /// The bytes of a token, a special one's text; nothing for an id that is no token.
+    /// A character may be spread over several tokens: [`crate::base::Utf8Decoder`].
+    fn token_bytes(&self, token: u32) -> &[u8];
     /// Number of rows in the logits, V.
     fn size(&self) -> usize;
 }

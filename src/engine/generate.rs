@@ -18,6 +18,8 @@ struct Running<'a> {
     grammar: Option<Grammar>,
     /// What the grammar allows next, once that was asked for.
     mask: Option<Arc<Mask>>,
+    /// What may be drawn without a grammar; `None`: every row of the logits.
+    drawable: Option<Arc<Mask>>,
     tokens: Vec<TokenEntropy>,
     /// Tokens that the grammar forced behind the newest sampled one: they are in
     /// the sequence, their rows of logits are still to come.
@@ -128,6 +130,7 @@ impl LocalEngine {
             job,
             grammar,
             mask: None,
+            drawable: self.drawable.clone(),
             tokens: Vec::new(),
             forced: VecDeque::new(),
             finish: None,
@@ -265,6 +268,12 @@ impl Running<'_> {
         }
         Ok(self.mask.clone())
     }
+
+    /// What may be drawn next. A grammar allows tokens alone, so its mask keeps out
+    /// padding too.
+    fn allowed(&mut self) -> Result<Option<Arc<Mask>>, EngineError> {
+        Ok(self.mask()?.or_else(|| self.drawable.clone()))
+    }
 }
 
 /// The next token's figures; `None` where nothing may follow.
@@ -285,7 +294,7 @@ fn next_token(
     if let Some(figures) = draw_ahead(run, length)?.and_then(|draw| row.drawn(&draw)) {
         return Ok(Some(figures));
     }
-    let mask = run.mask()?;
+    let (mask, allowed) = (run.mask()?, run.allowed()?);
     let is_first = run.tokens.is_empty();
     let logits = row.logits().map_err(broken)?;
     let uniform = uniform(run.job, length);
@@ -295,7 +304,7 @@ fn next_token(
             logits,
             &row.stats,
             sampler,
-            mask.as_deref(),
+            allowed.as_deref(),
             excluded,
             uniform,
             &Pool,
@@ -340,7 +349,8 @@ fn draw_ahead(run: &mut Running<'_>, length: usize) -> Result<Option<RowDraw>, E
     }
     Ok(Some(RowDraw::Sampled {
         sampler: job.sampler,
-        mask: run.mask()?,
+        mask: run.allowed()?,
+        of_grammar: run.grammar.is_some(),
         uniform: uniform(job, length),
     }))
 }

@@ -9,7 +9,7 @@ use super::sequence::Sequence;
 use super::step::BATCH_ROWS_MAX;
 use crate::base::{Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
-use crate::decode::GrammarFactory;
+use crate::decode::{GrammarFactory, Mask};
 use crate::kv::{BlockPool, PoolUse};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ pub struct LocalEngine {
     pub(super) lane: Lane,
     pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) grammars: Arc<GrammarFactory>,
+    /// The rows of the logits behind which a token stands; `None`: all. The others, with
+    /// which models pad their vocabulary, are never drawn.
+    pub(super) drawable: Option<Arc<Mask>>,
     pub(super) pool: BlockPool,
     pub(super) sequences: HashMap<SeqId, Sequence>,
     pub(super) usage: UsageByPurpose,
@@ -54,6 +57,7 @@ impl LocalEngine {
     ) -> Self {
         Self {
             lane,
+            drawable: drawable(&tokenizer).map(Arc::new),
             tokenizer,
             grammars,
             pool,
@@ -140,7 +144,8 @@ impl LocalEngine {
     /// The `n` likeliest tokens after a sequence that was computed, likeliest first.
     pub fn likely_next(&self, seq: SeqId, n: usize) -> Vec<u32> {
         let row = self.logits(seq).expect("the sequence was computed");
-        let mut ids: Vec<u32> = (0..row.len() as u32).collect();
+        let is_drawable = |&id: &u32| (self.drawable.as_ref()).is_none_or(|mask| mask.allows(id));
+        let mut ids: Vec<u32> = (0..row.len() as u32).filter(is_drawable).collect();
         if n < ids.len() {
             ids.select_nth_unstable_by(n, |&a, &b| row[b as usize].total_cmp(&row[a as usize]));
             ids.truncate(n);
@@ -198,6 +203,16 @@ impl LocalEngine {
         self.sequences.insert(id, sequence);
         id
     }
+}
+
+/// The ids that are tokens, unless all of them are.
+fn drawable(tokenizer: &Tokenizer) -> Option<Mask> {
+    let ids = 0..tokenizer.size() as u32;
+    let tokens: Vec<u32> = ids
+        .clone()
+        .filter(|&id| !tokenizer.token_bytes(id).is_empty())
+        .collect();
+    (tokens.len() < ids.len()).then(|| Mask::of(tokenizer.size(), &tokens))
 }
 
 impl Engine for LocalEngine {
@@ -302,6 +317,10 @@ impl Vocabulary for Tokenizer {
 
     fn decode(&self, tokens: &[u32]) -> String {
         Tokenizer::decode(self, tokens)
+    }
+
+    fn token_bytes(&self, token: u32) -> &[u8] {
+        Tokenizer::token_bytes(self, token)
     }
 
     fn size(&self) -> usize {

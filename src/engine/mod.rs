@@ -18,4 +18,4 @@ pub use api::{
 };
 pub use local::LocalEngine;
 pub use memory::{MemoryPlan, WeightSizes, context_held, memory_available_bytes};
-pub use open::{EngineSettings, OpenError, Opened, open, open_checkpoint};
+pub use open::{EngineSettings, OpenError, Opened, kv_bytes_that_fit, open, open_checkpoint};

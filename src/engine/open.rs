@@ -137,6 +137,22 @@ pub fn open_checkpoint(
     })
 }
 
+/// Bytes of KV for one engine, `wanted` at most, for which there is memory beside the
+/// weights; `None` where the memory that is free is not known, or the weights alone are
+/// too large.
+pub fn kv_bytes_that_fit(checkpoint: &Checkpoint, backend: &Backend, wanted: u64) -> Option<u64> {
+    let backend = &backend_for(checkpoint.config(), backend);
+    let plan = MemoryPlan::new(
+        checkpoint,
+        backend,
+        wanted,
+        1,
+        BATCH_ROWS_MAX,
+        LOGIT_ROWS_MAX,
+    );
+    plan.kv_bytes_that_fit().map(|bytes| bytes.min(wanted))
+}
+
 /// What to ask for instead.
 fn what_would_fit(plan: &MemoryPlan) -> String {
     if !plan.host_fits() {

@@ -25,8 +25,11 @@ pub enum RowDraw {
     /// As [`crate::decode::sample`] draws it, with nothing excluded.
     Sampled {
         sampler: SamplerSettings,
-        /// What a grammar allows.
+        /// Tokens that may be drawn; `None`: all.
         mask: Option<Arc<Mask>>,
+        /// True where the mask is a grammar's, over which there is an entropy; false where
+        /// it only keeps out rows behind which no token stands.
+        of_grammar: bool,
         /// Uniform in `[0, 1)`.
         uniform: f64,
     },
@@ -227,11 +230,17 @@ fn device_draw<'a>(draw: Option<&'a RowDraw>, masks: &mut Vec<&'a [u32]>) -> Dra
         Some(RowDraw::Sampled {
             sampler,
             mask,
+            of_grammar: _,
             uniform,
         }) => {
             let mask = mask.as_ref().map_or(u32::MAX, |mask| {
-                masks.push(mask.words());
-                masks.len() as u32 - 1
+                let words = mask.words();
+                // The rows of a model with padding share one mask.
+                let sent = masks.iter().position(|sent| std::ptr::eq(*sent, words));
+                sent.unwrap_or_else(|| {
+                    masks.push(words);
+                    masks.len() - 1
+                }) as u32
             });
             if sampler.is_greedy() {
                 return Draw {
@@ -266,11 +275,10 @@ fn device_drawn(draw: &RowDraw, row: &RowFigures, stats: &RowStats) -> Option<To
     match draw {
         RowDraw::Forced(_) => Some(forced_entropy(logit, stats, token)),
         _ if token == u32::MAX => None,
-        RowDraw::Sampled { mask: None, .. } => {
-            Some(drawn_entropy(logit, stats, token, None, false))
-        }
         RowDraw::Sampled {
-            mask: Some(mask), ..
+            mask: Some(mask),
+            of_grammar: true,
+            ..
         } => {
             let entropy = row.allowed_e.ln() - row.allowed_e_d / row.allowed_e;
             let is_forced = mask.only().is_some();
@@ -281,6 +289,7 @@ fn device_drawn(draw: &RowDraw, row: &RowFigures, stats: &RowStats) -> Option<To
             };
             Some(drawn_entropy(logit, stats, token, Some(entropy), is_forced))
         }
+        RowDraw::Sampled { .. } => Some(drawn_entropy(logit, stats, token, None, false)),
     }
 }
 

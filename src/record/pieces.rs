@@ -1,27 +1,19 @@
 //! The text of each token, for display beside its entropy.
+use crate::base::Utf8Decoder;
 
-/// A character of UTF-8 takes at most four bytes, so at most four byte tokens.
-const TOKENS_PER_CHARACTER_MAX: usize = 4;
-
-/// Splits decoded tokens into one piece of text each.
+/// Splits decoded tokens into one piece of text each; together they are the text of all.
 ///
-/// A character whose bytes are spread over several tokens belongs to the last
-/// of them; the others get an empty piece. `decode` turns a few tokens into
-/// text and writes U+FFFD for bytes that are no whole character. Cost: one
-/// `decode` of at most four tokens a token.
-pub fn token_pieces(tokens: &[u32], decode: impl Fn(&[u32]) -> String) -> Vec<String> {
-    let mut pieces = Vec::with_capacity(tokens.len());
-    let mut start = 0;
-    for end in 1..=tokens.len() {
-        let text = decode(&tokens[start..end]);
-        let incomplete = text.ends_with(char::REPLACEMENT_CHARACTER);
-        let may_wait = end < tokens.len() && end - start < TOKENS_PER_CHARACTER_MAX;
-        if incomplete && may_wait {
-            pieces.push(String::new());
-        } else {
-            pieces.push(text);
-            start = end;
-        }
+/// A character whose bytes are spread over several tokens belongs to the last of them;
+/// the others get what they complete, an empty piece most often. `bytes_of` gives a
+/// token's bytes.
+pub fn token_pieces<'a>(tokens: &[u32], bytes_of: impl Fn(u32) -> &'a [u8]) -> Vec<String> {
+    let mut decoder = Utf8Decoder::default();
+    let mut pieces: Vec<String> = tokens
+        .iter()
+        .map(|&token| decoder.push(bytes_of(token)))
+        .collect();
+    if let Some(last) = pieces.last_mut() {
+        last.push_str(decoder.finish());
     }
     pieces
 }
@@ -30,23 +22,33 @@ pub fn token_pieces(tokens: &[u32], decode: impl Fn(&[u32]) -> String) -> Vec<St
 mod tests {
     use super::*;
 
-    /// One byte a token, as in a byte-fallback vocabulary.
-    fn bytes(tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().map(|&t| t as u8).collect();
-        String::from_utf8_lossy(&bytes).into_owned()
+    /// Pieces of a vocabulary whose tokens are these.
+    fn pieces(tokens: &[&[u8]]) -> Vec<String> {
+        let ids: Vec<u32> = (0..tokens.len() as u32).collect();
+        token_pieces(&ids, |id| tokens[id as usize])
     }
 
     #[test]
     fn a_character_of_several_tokens_belongs_to_its_last() {
-        let tokens: Vec<u32> = "aé€b".bytes().map(u32::from).collect();
-        let pieces = token_pieces(&tokens, bytes);
-        assert_eq!(pieces, ["a", "", "é", "", "", "€", "b"]);
+        let tokens: Vec<&[u8]> = "aé€b".as_bytes().chunks(1).collect();
+        assert_eq!(pieces(&tokens), ["a", "", "é", "", "", "€", "b"]);
     }
 
     #[test]
     fn broken_bytes_are_shown_and_never_swallow_what_follows() {
-        let pieces = token_pieces(&[0xff, 0x61, 0xc3], bytes);
-        assert_eq!(pieces.concat(), bytes(&[0xff, 0x61, 0xc3]));
-        assert_eq!(pieces.len(), 3);
+        assert_eq!(
+            pieces(&[b"\xff", b"a", b"\xc3"]),
+            ["\u{FFFD}", "a", "\u{FFFD}"]
+        );
+    }
+
+    /// llama-cpp-python#372: no token of a row of emoji need end where one of them does.
+    #[test]
+    fn characters_that_no_token_ends_with_are_whole_all_the_same() {
+        let text = "🚀🦀🌟🎉";
+        let bytes = text.as_bytes();
+        let mut tokens = vec![&bytes[..1]];
+        tokens.extend(bytes[1..].chunks(2));
+        assert_eq!(pieces(&tokens).concat(), text);
     }
 }

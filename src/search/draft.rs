@@ -119,7 +119,7 @@ impl Controller<'_> {
             && parsed
                 .as_ref()
                 .is_ok_and(|action| changes_nothing(&start.view, action));
-        let pieces = token_pieces(&ids, |tokens| vocabulary.decode(tokens));
+        let pieces = token_pieces(&ids, |token| vocabulary.token_bytes(token));
         let candidate = Candidate {
             tool: parsed
                 .as_ref()

@@ -59,9 +59,14 @@ impl HeadTail {
 
 /// Without the last character if the cut went through it.
 fn without_cut_end(bytes: &[u8]) -> &[u8] {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        // Of bytes that are no text at all, all are kept.
+    // Its first byte is one of the last three; those before may be no text at all.
+    let first = (1..=bytes.len().min(3)).find(|back| bytes[bytes.len() - back] >= 0b1100_0000);
+    let Some(start) = first.map(|back| bytes.len() - back) else {
+        return bytes;
+    };
+    match std::str::from_utf8(&bytes[start..]) {
+        Err(error) if error.error_len().is_none() => &bytes[..start],
+        // It is whole, or no character's.
         _ => bytes,
     }
 }
@@ -82,6 +87,18 @@ mod tests {
         let mut output = HeadTail::new(bytes_max);
         text.as_bytes().chunks(chunk).for_each(|c| output.push(c));
         output.into_text()
+    }
+
+    #[test]
+    fn a_character_is_not_cut_behind_bytes_that_are_no_text() {
+        let mut output = HeadTail::new(12);
+        output.push(b"\xff123\xf0\x9f\xa6\x80 and more of it \xff");
+        let text = output.into_text();
+        assert_eq!(
+            text.matches(char::REPLACEMENT_CHARACTER).count(),
+            2,
+            "{text}"
+        );
     }
 
     #[test]

@@ -2,14 +2,14 @@
 mod listed;
 mod table;
 
+use super::{out, values};
 use crate::base::ModelManifest;
-use crate::checkpoint::{find_manifest, manifests, models_dir, pull};
+use crate::checkpoint::{HubSettings, find_manifest, manifests, models_dir, pull};
 use crate::ops::Backend;
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use listed::{Asked, Listed};
 use serde::Serialize;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 /// Lists, shows and fetches models.
 #[derive(Args, Debug)]
@@ -29,7 +29,8 @@ enum ModelsCommand {
         #[command(flatten)]
         figures: FiguresArgs,
     },
-    /// Fetches a model from the hub (HF_ENDPOINT), checked by SHA-256
+    /// Fetches a model from the hub (HF_ENDPOINT; with HF_TOKEN where it is not public),
+    /// checked by SHA-256
     Pull {
         /// Name of a model (see `egss models list`)
         name: String,
@@ -43,7 +44,12 @@ enum ModelsCommand {
 #[derive(Args, Debug)]
 struct FiguresArgs {
     /// Tokens of one sequence that memory is said for.
-    #[arg(long, value_delimiter = ',', default_values_t = CONTEXTS)]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = CONTEXTS,
+        value_parser = values::positive::<usize>
+    )]
     ctx: Vec<usize>,
     /// Where it would run: cpu, cuda or metal (the latter two in builds with that feature).
     #[arg(long, default_value = "cpu")]
@@ -62,7 +68,9 @@ const CONTEXTS: [usize; 2] = [4_096, 32_768];
 impl ModelsArgs {
     /// Carries the command out, on standard output.
     pub fn run(self) -> anyhow::Result<()> {
-        self.run_on(&mut std::io::stdout().lock())
+        let mut shown = Vec::new();
+        self.run_on(&mut shown)?;
+        Ok(out::print(&String::from_utf8(shown)?)?)
     }
 
     fn run_on(self, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -121,9 +129,6 @@ impl FiguresArgs {
 
     fn with_asked<T>(self, run: impl FnOnce(&Asked<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let mut contexts = self.ctx;
-        if contexts.contains(&0) {
-            bail!("--ctx must be at least 1");
-        }
         contexts.sort_unstable();
         contexts.dedup();
         let backend = &Backend::open(&self.device)?.with_experts(&self.experts)?;
@@ -138,30 +143,31 @@ impl FiguresArgs {
 /// standard error: standard output carries the result.
 fn pull_with_progress(manifest: &ModelManifest) -> anyhow::Result<()> {
     let dir = models_dir()?;
-    if std::io::stderr().is_terminal() {
+    let settings = HubSettings::from_env()?;
+    if out::is_redrawn() {
         // How much it is in all is known when the hub has answered.
         let bar = indicatif::ProgressBar::new(0);
         bar.set_style(indicatif::ProgressStyle::with_template(
             "{msg} [{wide_bar}] {bytes} of {total_bytes} {bytes_per_sec} {eta}",
         )?);
         bar.set_message(manifest.name.clone());
-        pull(manifest, &dir, None, &mut |done, total| {
+        pull(manifest, &dir, &settings, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })?;
         bar.finish();
     } else {
         let mut tenths_shown = 0;
-        pull(manifest, &dir, None, &mut |done, total| {
+        pull(manifest, &dir, &settings, &mut |done, total| {
             let tenths = done * 10 / total.max(1);
             if tenths > tenths_shown {
                 tenths_shown = tenths;
-                eprintln!(
+                out::note(&format!(
                     "{}: {} of {}",
                     manifest.name,
                     gigabytes(done),
                     gigabytes(total)
-                );
+                ));
             }
         })?;
     }

@@ -18,6 +18,17 @@ const CHAT_ML: [&str; 5] = [
 
 const FIRST_SPECIAL: u32 = 256;
 
+/// Every byte at its own place.
+const BYTES: [u8; FIRST_SPECIAL as usize] = {
+    let mut bytes = [0; FIRST_SPECIAL as usize];
+    let mut at = 0;
+    while at < bytes.len() {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    bytes
+};
+
 impl ByteVocabulary {
     /// Bytes with ChatML's special tokens.
     pub fn chat_ml() -> Self {
@@ -74,17 +85,18 @@ impl Vocabulary for ByteVocabulary {
     }
 
     fn decode(&self, tokens: &[u32]) -> String {
-        let mut bytes = Vec::with_capacity(tokens.len());
-        for &token in tokens {
-            match u8::try_from(token) {
-                Ok(byte) => bytes.push(byte),
-                Err(_) => {
-                    let index = (token - FIRST_SPECIAL) as usize;
-                    bytes.extend_from_slice(self.special[index].as_bytes());
-                }
-            }
+        let bytes = tokens.iter().flat_map(|&token| self.token_bytes(token));
+        String::from_utf8_lossy(&bytes.copied().collect::<Vec<u8>>()).into_owned()
+    }
+
+    fn token_bytes(&self, token: u32) -> &[u8] {
+        match token.checked_sub(FIRST_SPECIAL) {
+            None => &BYTES[token as usize..][..1],
+            Some(index) => self
+                .special
+                .get(index as usize)
+                .map_or(&[], |s| s.as_bytes()),
         }
-        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn size(&self) -> usize {

@@ -1,6 +1,8 @@
 //! Pulling a model from a hub on the loopback interface.
+mod limits;
+
 use egss::base::{ModelFile, ModelManifest, ModelSource};
-use egss::checkpoint::{Checkpoint, CheckpointError, pull, sha256_of};
+use egss::checkpoint::{Checkpoint, CheckpointError, HubSettings, pull, sha256_of};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -62,6 +64,10 @@ impl Hub {
             }
         });
         Self { endpoint, asked }
+    }
+
+    fn settings(&self) -> HubSettings {
+        HubSettings::at(&self.endpoint)
     }
 
     /// Each download's file, and where in it it began.
@@ -163,14 +169,12 @@ fn serve(
         file.len(),
         etag(name, file),
     );
-    // A range of one byte is hf-hub's question after the file's size.
-    if body.len() > 1 {
-        let mut asked = asked.lock().unwrap();
-        asked.push((name.clone(), start));
-        if asked.len() <= shelf.cuts {
-            body = &body[..body.len() / 2];
-        }
+    let mut asked = asked.lock().unwrap();
+    asked.push((name.clone(), start));
+    if asked.len() <= shelf.cuts {
+        body = &body[..body.len() / 2];
     }
+    drop(asked);
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)
 }
@@ -235,7 +239,7 @@ const SHARDS: [&str; 4] = [
 ];
 
 fn pull_from(hub: &Hub, dir: &Path) -> Result<PathBuf, CheckpointError> {
-    pull(&repository(), dir, Some(&hub.endpoint), &mut |_, _| {})
+    pull(&repository(), dir, &hub.settings(), &mut |_, _| {})
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -253,14 +257,14 @@ fn a_pull_puts_the_file_in_place_and_asks_no_second_time() {
     let (hub, dir) = (Hub::new(file.clone(), 0), tempfile::tempdir().unwrap());
     let mut last = (0, 0);
     let mut seen = |done, total| last = (done, total);
-    let path = pull(&manifest(&file), dir.path(), Some(&hub.endpoint), &mut seen).unwrap();
+    let path = pull(&manifest(&file), dir.path(), &hub.settings(), &mut seen).unwrap();
     assert_eq!(last, (file.len() as u64, file.len() as u64));
     assert!(std::fs::read(path).unwrap() == file);
     assert_eq!(names(dir.path()), ["model.gguf"]);
     pull(
         &manifest(&file),
         dir.path(),
-        Some(&hub.endpoint),
+        &hub.settings(),
         &mut |_, _| {},
     )
     .unwrap();
@@ -274,7 +278,7 @@ fn a_pull_goes_on_where_the_connection_was_cut() {
     let path = pull(
         &manifest(&file),
         dir.path(),
-        Some(&hub.endpoint),
+        &hub.settings(),
         &mut |_, _| {},
     )
     .unwrap();
@@ -290,12 +294,12 @@ fn a_later_pull_takes_up_the_part_of_one_that_gave_up() {
     std::fs::create_dir_all(&blobs).unwrap();
     for kept in [1_000, file.len()] {
         std::fs::create_dir_all(&blobs).unwrap();
-        std::fs::write(blobs.join("abc.part"), &file[..kept]).unwrap();
+        std::fs::write(blobs.join(format!("{}.part", sha256(&file))), &file[..kept]).unwrap();
         let hub = Hub::new(file.clone(), 0);
         let path = pull(
             &manifest(&file),
             dir.path(),
-            Some(&hub.endpoint),
+            &hub.settings(),
             &mut |_, _| {},
         )
         .unwrap();
@@ -319,7 +323,7 @@ fn a_file_of_the_wrong_checksum_never_gets_the_name() {
     let error = pull(
         &manifest(&file),
         dir.path(),
-        Some(&hub.endpoint),
+        &hub.settings(),
         &mut |_, _| {},
     )
     .unwrap_err();
@@ -336,7 +340,7 @@ fn a_hub_without_the_file_or_without_a_network_is_told_apart() {
     let (hub, dir) = (Hub::new(file.clone(), 0), tempfile::tempdir().unwrap());
     let mut absent = manifest(&file);
     absent.hub_repo = "owner/other".into();
-    let error = pull(&absent, dir.path(), Some(&hub.endpoint), &mut |_, _| {}).unwrap_err();
+    let error = pull(&absent, dir.path(), &hub.settings(), &mut |_, _| {}).unwrap_err();
     assert!(
         matches!(error, CheckpointError::HubStatus { status: 404, .. }),
         "{error}"
@@ -349,7 +353,7 @@ fn a_hub_without_the_file_or_without_a_network_is_told_apart() {
     let error = pull(
         &absent,
         dir.path(),
-        Some(&format!("http://{nobody}")),
+        &HubSettings::at(&format!("http://{nobody}")),
         &mut |_, _| {},
     )
     .unwrap_err();
@@ -368,7 +372,7 @@ fn a_full_disk_is_told_before_anything_is_fetched() {
         unreachable!("a manifest of one file");
     };
     known.bytes = 1 << 60;
-    let error = pull(&huge, dir.path(), Some(&hub.endpoint), &mut |_, _| {}).unwrap_err();
+    let error = pull(&huge, dir.path(), &hub.settings(), &mut |_, _| {}).unwrap_err();
     assert!(matches!(error, CheckpointError::DiskFull { .. }), "{error}");
     assert_eq!(hub.starts(), [0; 0]);
 }
@@ -379,7 +383,7 @@ fn a_repository_comes_into_a_directory_of_the_models_name_and_is_asked_for_once(
     let (hub, dir) = (Hub::of_repository(&files), tempfile::tempdir().unwrap());
     let mut last = (0, 0);
     let mut seen = |done, total| last = (done, total);
-    let path = pull(&repository(), dir.path(), Some(&hub.endpoint), &mut seen).unwrap();
+    let path = pull(&repository(), dir.path(), &hub.settings(), &mut seen).unwrap();
     assert_eq!(path, dir.path().join("model"));
     assert_eq!(names(dir.path()), ["model"]);
     assert_eq!(names(&path), SHARDS);

@@ -1,0 +1,238 @@
+//! The program as a shell runs it: where its output goes, and numbers that mean nothing.
+use assert_cmd::cargo::cargo_bin;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A checkpoint of random weights; 320 rows of logits, eight of them padding.
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/qwen2-tiny");
+
+fn egss(args: &[&str]) -> Command {
+    let mut command = Command::new(cargo_bin("egss"));
+    command.args(args).env_remove("RUST_BACKTRACE");
+    command
+}
+
+/// `generate` on the tiny model, with options in front of the prompt.
+fn generate(options: &[&str]) -> Command {
+    let model = ["generate", "--model", TINY, "--raw", "--kv-mem", "64"];
+    egss(&[&model[..], options, &["def add(a, b):"]].concat())
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Commands of every kind that print a result.
+fn printing() -> Vec<Command> {
+    vec![
+        generate(&["--tokens", "40", "--temperature", "1"]),
+        generate(&["--tokens", "10", "--branches", "3"]),
+        generate(&["--tokens", "10", "--json"]),
+        egss(&["models", "show", "qwen3-8b"]),
+        egss(&["models", "show", "qwen3-8b", "--json"]),
+        egss(&[
+            "bench", "fork", "--model", TINY, "--kv-mem", "64", "--trunk", "64", "--rounds", "1",
+        ]),
+        egss(&["--help"]),
+        egss(&["generate", "--help"]),
+        egss(&["--version"]),
+    ]
+}
+
+/// rumdl#184, fd#24.
+#[test]
+fn a_reader_who_goes_away_ends_a_command_quietly() {
+    for mut command in printing() {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // As `| head -c1`, for a text that is not printed in one piece.
+        child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert!(output.status.success(), "{command:?}: {said}");
+        assert!(
+            !said.contains("panicked") && !said.contains("egss:"),
+            "{command:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_who_never_read_ends_a_command_quietly() {
+    for mut command in printing() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert!(output.status.success(), "{command:?}: {said}");
+        assert!(
+            !said.contains("panicked") && !said.contains("egss:"),
+            "{command:?}: {said}"
+        );
+    }
+}
+
+/// gitbutler#11088.
+#[test]
+fn a_full_disk_is_one_sentence_and_a_failure() {
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    for mut command in printing() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(!said.contains("panicked"), "{command:?}: {said}");
+        let sentences = said.lines().filter(|line| line.starts_with("egss: "));
+        let sentences: Vec<&str> = sentences.collect();
+        assert_eq!(sentences.len(), 1, "{command:?}: {said}");
+        assert!(
+            sentences[0].starts_with("egss: the result cannot be written to standard output"),
+            "{command:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn messages_that_nobody_reads_stop_nothing() {
+    let succeeds = |stderr: Stdio| {
+        let mut command = generate(&["--tokens", "10"]);
+        let output = command.stderr(stderr).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty());
+    };
+    let unread = || {
+        let (_, writer) = std::io::pipe().unwrap();
+        writer
+    };
+    succeeds(unread().into());
+    if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
+        succeeds(full.into());
+    }
+    // An error that cannot be told is one all the same.
+    for (line, code) in [
+        (&["models", "show", "no-such-model"][..], 1),
+        (&["models", "show", "--no-such-option"], 2),
+    ] {
+        let output = egss(line).stderr(unread()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line:?}");
+    }
+}
+
+/// llama-cpp-python#372, #57, java-llama.cpp#3: random weights give bytes that are
+/// characters only together with their neighbours, or not at all.
+#[test]
+fn a_streamed_text_is_the_text_of_all_its_tokens() {
+    let text = |options: &[&str]| {
+        let sampling = ["--tokens", "60", "--temperature", "1", "--seed", "5"];
+        let output = generate(&[&sampling[..], options].concat())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).expect("whole characters")
+    };
+    let whole: serde_json::Value = serde_json::from_str(&text(&["--json"])).unwrap();
+    let whole = whole["text"].as_str().unwrap();
+    assert!(whole.contains(char::REPLACEMENT_CHARACTER), "{whole:?}");
+    assert_eq!(text(&[]), format!("{whole}\n"));
+}
+
+#[test]
+fn a_text_that_a_limit_ended_says_so_beside_it() {
+    let ended = |options: &[&str]| stderr(&generate(options).output().unwrap());
+    let said = ended(&["--tokens", "3"]);
+    assert!(
+        said.contains("the text ends here: 3 tokens were asked for"),
+        "{said}"
+    );
+    let said = ended(&["--ctx", "32", "--tokens", "500"]);
+    assert!(
+        said.contains("the context of 32 tokens is full; raise --ctx"),
+        "{said}"
+    );
+    let said = ended(&["--tokens", "3", "--branches", "2"]);
+    assert!(
+        said.contains("the text of branch 1 ends there: 3 tokens"),
+        "{said}"
+    );
+    let said = ended(&["--tokens", "3", "--json"]);
+    assert!(!said.contains("the text"), "{said}");
+}
+
+/// llama-cpp-python#1537: a default is cut to what the model has, a wish is refused.
+#[test]
+fn a_default_context_is_the_models_and_one_that_is_too_large_is_refused() {
+    let output = generate(&["--tokens", "3"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = generate(&["--tokens", "3", "--ctx", "4096"])
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("--ctx 4096 is past the 1024 tokens"),
+        "{said}"
+    );
+    // `bench` measures trunks of up to 8,192 tokens by default.
+    let line = [
+        "bench", "fork", "--model", TINY, "--kv-mem", "64", "--rounds", "1",
+    ];
+    let output = egss(&line).output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("[1024, 4096] are left out"), "{said}");
+    let line = [&line[..], &["--trunk", "2000"]].concat();
+    let said = stderr(&egss(&line).output().unwrap());
+    assert!(
+        said.contains("--trunk 2000 with --tokens 16 is past the 1024 tokens"),
+        "{said}"
+    );
+}
+
+/// Qwen3#885.
+#[test]
+fn more_threads_than_cores_are_not_started() {
+    let output = generate(&["--tokens", "3", "--threads", "5000"])
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("--threads 5000: this process may use"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_seed_below_zero_is_refused_for_what_it_is() {
+    let output = generate(&["--seed", "-1"]).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("invalid value '-1' for '--seed <SEED>': a whole number"),
+        "{said}"
+    );
+    assert!(!said.contains("-- -1"), "{said}");
+}
+
+/// aprender#662.
+#[test]
+fn colours_are_not_forced_on_anybody() {
+    let coloured = |vars: &[(&str, &str)]| {
+        let mut command = generate(&["--tokens", "20", "--temperature", "1"]);
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM"] {
+            command.env_remove(name);
+        }
+        let output = command.envs(vars.iter().copied()).output().unwrap();
+        output.stdout.contains(&0x1b)
+    };
+    assert!(!coloured(&[]), "standard output is no terminal");
+    assert!(coloured(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+}
