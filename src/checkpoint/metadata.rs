@@ -1,8 +1,7 @@
 //! What a GGUF file's metadata says of its architecture, read key by key: what nobody has
 //! asked for in the end is refused.
 use super::CheckpointError;
-use super::gguf::GgufFile;
-use candle_core::quantized::gguf_file::Value;
+use super::gguf::{GgufFile, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -69,7 +68,7 @@ impl<'a> Metadata<'a> {
 
     /// A flag; false where it is absent.
     pub fn flag(&self, key: &str) -> Result<bool, CheckpointError> {
-        let flag = self.maybe(key, "true or false", |value| value.to_bool().ok())?;
+        let flag = self.maybe(key, "true or false", |value| value.to_bool())?;
         Ok(flag.unwrap_or(false))
     }
 

@@ -16,6 +16,7 @@ mod names;
 mod open;
 mod precision;
 mod profile;
+mod quantised;
 mod random;
 mod repository;
 mod safetensors_dir;

@@ -2,7 +2,7 @@
 //! `*.safetensors` (one, or several with an index), tokenizer.json.
 use super::names::Place;
 use super::stored::{Stored, Weight};
-use super::{CheckpointError, ModelConfig, families};
+use super::{CheckpointError, ModelConfig, families, quantised};
 use candle_core::{DType, Device, Tensor};
 use egss_kernels::{DenseFormat, DenseMatrix, MappedBytes, WeightBytes};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -43,6 +43,8 @@ impl SafetensorsDir {
                 open.tensors.insert(name, (info.clone(), bytes));
             }
         }
+        let names = open.tensors.keys().map(String::as_str);
+        quantised::check(&dir.join("config.json"), &open.config, names)?;
         Ok(open)
     }
 

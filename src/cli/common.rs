@@ -82,6 +82,9 @@ impl ModelArgs {
             Some(shape) => Checkpoint::random(shape)?,
             None => Checkpoint::open(&resolve(&self.model)?)?,
         };
+        for note in checkpoint.notes() {
+            eprintln!("note: {note}");
+        }
         let started = Instant::now();
         let checkpoint = match backend.device().is_cpu() {
             true => checkpoint,

@@ -2,6 +2,7 @@
 use super::GgmlType;
 use crate::dense::{DenseFormat, DenseMatrix};
 use crate::executor::{Executor, Shared};
+use crate::format::Format;
 use crate::map::WeightBytes;
 use crate::memory::AlignedBytes;
 
@@ -12,6 +13,8 @@ pub struct BlockMatrix {
     n: usize,
     k: usize,
     bytes: WeightBytes,
+    /// What all of its numbers are multiplied by.
+    factor: f32,
 }
 
 impl BlockMatrix {
@@ -25,7 +28,27 @@ impl BlockMatrix {
         );
         let len = n.checked_mul(k / kind.block() * kind.block_bytes());
         assert_eq!(Some(bytes.len()), len, "bytes of [{n}, {k}]");
-        Self { kind, n, k, bytes }
+        Self {
+            kind,
+            n,
+            k,
+            bytes,
+            factor: 1.0,
+        }
+    }
+
+    /// The same with all numbers times `factor`, as files of NVFP4 have it beside the blocks.
+    #[must_use]
+    pub fn times(self, factor: f32) -> Self {
+        Self {
+            factor: self.factor * factor,
+            ..self
+        }
+    }
+
+    /// How the kernels multiply it at its own width, where they do.
+    pub fn format(&self) -> Option<Format> {
+        self.kind.format().filter(|_| self.factor == 1.0)
     }
 
     /// The type of its blocks.
@@ -104,5 +127,8 @@ impl BlockMatrix {
         let row_bytes = self.k / self.kind.block() * self.kind.block_bytes();
         let blocks = &self.bytes[row * row_bytes..][..row_bytes];
         self.kind.dequantize(blocks, out);
+        if self.factor != 1.0 {
+            out.iter_mut().for_each(|number| *number *= self.factor);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The types by number and name.
 
+use crate::format::Format;
+
 /// A type of tensor in a GGUF file, as ggml numbers them.
 #[allow(non_camel_case_types)] // The names are ggml's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,5 +143,16 @@ impl GgmlType {
     /// Bytes of a block.
     pub fn block_bytes(self) -> usize {
         TYPES[self as usize].4
+    }
+
+    /// How the kernels multiply it at its own width, where they do.
+    pub fn format(self) -> Option<Format> {
+        match self {
+            T::Q4_K => Some(Format::Q4K),
+            T::Q5_0 => Some(Format::Q5_0),
+            T::Q6_K => Some(Format::Q6K),
+            T::Q8_0 => Some(Format::Q8_0),
+            _ => None,
+        }
     }
 }

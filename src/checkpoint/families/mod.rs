@@ -115,7 +115,6 @@ pub(super) fn from_gguf(gguf: &GgufFile) -> Result<ModelConfig, CheckpointError>
     let family = family.ok_or_else(|| CheckpointError::Architecture {
         found: found.to_owned(),
     })?;
-    gguf.refuse_split()?;
     let config = (family.from_gguf)(&metadata)?;
     metadata.finish()?;
     config.validated(gguf.path())
