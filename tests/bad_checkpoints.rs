@@ -43,7 +43,9 @@ fn gguf(
 fn values(weight: Weight) -> Vec<f32> {
     match weight {
         Weight::Plain(tensor) => tensor.flatten_all().unwrap().to_vec1().unwrap(),
-        Weight::Quantized(_) | Weight::Dense(_) => panic!("f32 tensors are plain"),
+        Weight::Quantized(_) | Weight::Blocks(_) | Weight::Dense(_) => {
+            panic!("f32 tensors are plain")
+        }
     }
 }
 
@@ -235,6 +237,60 @@ fn what_the_decoder_does_not_run_is_refused_by_name() {
         let message = refusal(dir.path());
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn a_way_of_quantising_that_is_not_read_is_named_with_what_to_take_instead() {
+    let check = |config: serde_json::Value, expected: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        tiny::write_dir(dir.path(), |all| {
+            for (key, value) in config.as_object().unwrap() {
+                all[key] = value.clone();
+            }
+        });
+        let message = refusal(dir.path());
+        assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+        assert!(message.contains("take the model's GGUF file"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    };
+    let quantised = |value| serde_json::json!({"quantization_config": value});
+    check(
+        quantised(serde_json::json!({"quant_method": "gptq", "bits": 4, "group_size": 128})),
+        "quantization_config.quant_method: \"gptq\" (4 bits, groups of 128)",
+    );
+    check(
+        quantised(serde_json::json!({"quant_method": "awq", "w_bit": 4, "q_group_size": 128})),
+        "quantization_config.quant_method: \"awq\" (4 bits, groups of 128)",
+    );
+    check(
+        quantised(serde_json::json!({"quant_method": "modelopt", "quant_algo": "NVFP4"})),
+        "quantization_config.quant_method: \"modelopt\" (NVFP4)",
+    );
+    check(
+        serde_json::json!({"compression_config": {
+            "quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"
+        }}),
+        "compression_config.quant_method: \"compressed-tensors\" (nvfp4-pack-quantized)",
+    );
+    for sizes in [serde_json::json!(null), serde_json::json!([0, 128])] {
+        check(
+            quantised(serde_json::json!({"quant_method": "fp8", "weight_block_size": sizes})),
+            "quantization_config.quant_method: \"fp8\" with weight_block_size: ",
+        );
+    }
+    // An older one, whose config.json says nothing.
+    let dir = tempfile::tempdir().unwrap();
+    tiny::write_dir(dir.path(), |_| ());
+    let shard = dir.path().join(tiny::shard_file(0));
+    let mut tensors = candle_core::safetensors::load(&shard, &Device::Cpu).unwrap();
+    let codes = Tensor::zeros((1, 8), DType::U32, &Device::Cpu).unwrap();
+    tensors.insert("model.layers.0.self_attn.q_proj.qweight".into(), codes);
+    candle_core::safetensors::save(&tensors, &shard).unwrap();
+    let message = refusal(dir.path());
+    assert!(
+        message.contains("AWQ or GPTQ (tensors *.qweight)"),
+        "{message}"
+    );
 }
 
 #[test]

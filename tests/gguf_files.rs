@@ -324,7 +324,7 @@ fn what_would_change_the_computation_is_refused_by_name() {
             "qwen3-tiny",
             "split.count",
             Value::U16(2),
-            "uses weights split over 2 files",
+            "is the first of 2 parts of a split checkpoint",
         ),
     ] {
         check_refusal(name, set(key, value), expected);

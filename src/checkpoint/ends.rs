@@ -1,9 +1,8 @@
 //! The tokens that begin and end what a model writes.
-use super::gguf::GgufFile;
+use super::gguf::{GgufFile, Value};
 use super::safetensors_dir::SafetensorsDir;
 use super::special::SpecialTokens;
 use super::{CheckpointError, Tokenizer};
-use candle_core::quantized::gguf_file::Value;
 
 /// Texts of tokens that end a turn or a document in the known families. GGUF
 /// metadata names one end only, yet a chat model may write the others (the

@@ -1,4 +1,5 @@
 //! What can go wrong with a checkpoint, in sentences for its user.
+use egss_kernels::GgmlType;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -24,8 +25,57 @@ pub enum CheckpointError {
         path.display()
     )]
     NotGguf { path: PathBuf },
-    #[error("{} is of GGUF version {found}; this program reads versions 2 and 3, little-endian", path.display())]
+    #[error("{} is {what}, and no GGUF file that this program reads; {instead}", path.display())]
+    OtherFile {
+        path: PathBuf,
+        what: &'static str,
+        instead: &'static str,
+    },
+    #[error(
+        "{} is of GGUF version {found}; this program reads versions 2 and 3: {}",
+        path.display(),
+        if *found > 3 { "take a newer egss, or another file of the model" } else { "take a newer file of the model" }
+    )]
     GgufVersion { path: PathBuf, found: u32 },
+    #[error(
+        "the header of {} cannot be right: {reason}; fetch the file again, and if that changes nothing take another one of the model",
+        path.display()
+    )]
+    WrongHeader { path: PathBuf, reason: String },
+    #[error(
+        "{} is part {part} of {parts} of a split checkpoint; give the first part, {first}, with the others beside it",
+        path.display()
+    )]
+    SplitPart {
+        path: PathBuf,
+        part: usize,
+        parts: usize,
+        first: String,
+    },
+    #[error(
+        "{} is the first of {parts} parts of a split checkpoint; its name has to end in -00001-of-{parts:05}.gguf, so that the others can be found",
+        path.display()
+    )]
+    SplitName { path: PathBuf, parts: usize },
+    #[error(
+        "{} is split, and part {part} of {parts} is not there ({}); fetch all parts into one folder",
+        path.display(), missing.display()
+    )]
+    NoPart {
+        path: PathBuf,
+        part: usize,
+        parts: usize,
+        missing: PathBuf,
+    },
+    #[error(
+        "tensor {name:?} of {} is of {}; this program reads {}",
+        path.display(), type_named(*id), type_names()
+    )]
+    TensorType {
+        path: PathBuf,
+        name: String,
+        id: u32,
+    },
     #[error(
         "{} is cut: {} of {} bytes are there; fetch it again",
         path.display(), Grouped(*have), Grouped(*want)
@@ -44,6 +94,11 @@ pub enum CheckpointError {
     Architecture { found: String },
     #[error("{} uses {what}, which this program does not run", path.display())]
     Unsupported { path: PathBuf, what: String },
+    #[error(
+        "{} is quantised in a way that this program does not read, {how}; take the model's GGUF file (Q4_K_M has about 4 bits a weight), or its safetensors of bf16 or block FP8",
+        path.display()
+    )]
+    Quantised { path: PathBuf, how: String },
     #[error("random:{asked}: there is no such shape; there are: {known}")]
     NoShape { asked: String, known: String },
     #[error("{}: {reason}", path.display())]
@@ -146,6 +201,19 @@ pub enum CheckpointError {
     NoModelsDir,
     #[error("there is no place to keep settings: set XDG_CONFIG_HOME (or HOME)")]
     NoConfigDir,
+}
+
+/// A type of tensor that is not read, by its number.
+fn type_named(id: u32) -> String {
+    match GgmlType::retired_name(id) {
+        Some(name) => format!("type {id} ({name}, which llama.cpp has given up)"),
+        None => format!("type {id}, which this program does not know"),
+    }
+}
+
+/// The types of tensors that are read.
+fn type_names() -> String {
+    GgmlType::ALL.map(GgmlType::name).join(", ")
 }
 
 fn meaning_of_status(status: u16, with_token: bool) -> &'static str {

@@ -2,8 +2,7 @@
 //! asked for in the end is refused.
 use super::CheckpointError;
 use super::fields::speaks_of_computing;
-use super::gguf::GgufFile;
-use candle_core::quantized::gguf_file::Value;
+use super::gguf::{GgufFile, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -70,7 +69,7 @@ impl<'a> Metadata<'a> {
 
     /// A flag; false where it is absent.
     pub fn flag(&self, key: &str) -> Result<bool, CheckpointError> {
-        let flag = self.maybe(key, "true or false", |value| value.to_bool().ok())?;
+        let flag = self.maybe(key, "true or false", |value| value.to_bool())?;
         Ok(flag.unwrap_or(false))
     }
 

@@ -17,6 +17,7 @@ mod names;
 mod open;
 mod precision;
 mod profile;
+mod quantised;
 mod random;
 mod repository;
 mod safetensors_dir;

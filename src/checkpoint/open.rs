@@ -1,5 +1,5 @@
 //! A checkpoint opened for reading, whichever kind it is.
-use super::gguf::GgufFile;
+use super::gguf::{GgufFile, Value};
 use super::names::{Layout, Place, Wanted, wanted};
 use super::random::RandomWeights;
 use super::safetensors_dir::SafetensorsDir;
@@ -8,9 +8,8 @@ use super::{
     ChatTemplate, CheckpointError, ModelConfig, RopeScaling, Tokenizer, ends, families, random,
     templates,
 };
-use candle_core::quantized::QTensor;
 use candle_core::{D, Device, Tensor};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +32,7 @@ pub struct Checkpoint {
     config: ModelConfig,
     /// What the decoder takes, by name.
     wanted: HashMap<String, Wanted>,
-    /// Sentences on what is not taken of the files.
+    /// Sentences for the user: see [`Checkpoint::notes`].
     notes: Vec<String>,
     on_progress: Option<OnProgress>,
     /// Bytes of weights handed out so far, and in all.
@@ -122,6 +121,7 @@ impl Checkpoint {
             open.check_shape(wanted)?;
             open.bytes_total += open.wanted_bytes(wanted);
         }
+        open.notes.extend(open.note_of_widths());
         Ok(open)
     }
 
@@ -151,9 +151,29 @@ impl Checkpoint {
         &self.config
     }
 
-    /// Sentences on what the checkpoint has and is not taken: fields, files, tensors.
+    /// What a user should know of how the checkpoint is taken: a sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The types whose matrices become wider in memory than they are in the file.
+    fn note_of_widths(&self) -> Option<String> {
+        let Source::Gguf(gguf) = &self.source else {
+            return None;
+        };
+        let products = self.wanted.values().filter(|wanted| wanted.is_product());
+        let tensors: BTreeSet<&str> = products.map(|w| w.place.tensor.as_str()).collect();
+        let widened: Vec<String> = gguf
+            .widened(tensors.into_iter())
+            .into_iter()
+            .map(|(kind, n)| format!("{} ({n} tensors)", kind.name()))
+            .collect();
+        (!widened.is_empty()).then(|| {
+            format!(
+                "{} widened as read, on a CPU to 16 bits a weight: no kernel multiplies at that width",
+                widened.join(", ")
+            )
+        })
     }
 
     /// Bytes of all weights as they lie in the file.
@@ -337,21 +357,12 @@ fn gguf_floats(
 ) -> Result<Tensor, CheckpointError> {
     let Wanted { name, shape, place } = wanted;
     if !place.transposed {
-        return dequantized(name, &gguf.tensor(place, shape, device)?, device);
+        return gguf.floats(place, shape, device);
     }
-    let tensor = dequantized(name, &gguf.tensor(place, &place.shape, device)?, device)?;
+    let tensor = gguf.floats(place, &place.shape, device)?;
     tensor
         .transpose(D::Minus2, D::Minus1)
         .and_then(|upright| upright.contiguous()?.reshape(shape.as_slice()))
-        .map_err(|source| CheckpointError::Tensor {
-            name: name.to_owned(),
-            source,
-        })
-}
-
-fn dequantized(name: &str, tensor: &QTensor, device: &Device) -> Result<Tensor, CheckpointError> {
-    tensor
-        .dequantize(device)
         .map_err(|source| CheckpointError::Tensor {
             name: name.to_owned(),
             source,

@@ -2,7 +2,7 @@
 //! `*.safetensors` (one, or several with an index), tokenizer.json.
 use super::names::Place;
 use super::stored::{Stored, Weight};
-use super::{CheckpointError, ModelConfig, families, folder};
+use super::{CheckpointError, ModelConfig, families, folder, quantised};
 use candle_core::{DType, Device, Tensor};
 use egss_kernels::{DenseFormat, DenseMatrix, MappedBytes, WeightBytes};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -56,6 +56,8 @@ impl SafetensorsDir {
             ));
         }
         open.add_prefix();
+        let names = open.tensors.keys().map(String::as_str);
+        quantised::check(&dir.join("config.json"), &open.config, names)?;
         Ok(open)
     }
 

@@ -2,7 +2,7 @@
 use super::names::Wanted;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
-use egss_kernels::{DenseFormat, DenseMatrix};
+use egss_kernels::{BlockMatrix, DenseFormat, DenseMatrix, GgmlType, Inline};
 use std::sync::Arc;
 
 /// A matrix of weights, `[out, in]`. Cloning shares the storage.
@@ -10,6 +10,9 @@ use std::sync::Arc;
 pub enum Weight {
     /// As quantised in the file.
     Quantized(Arc<QTensor>),
+    /// In blocks of a type that candle does not have, in the file's own pages where they
+    /// can be.
+    Blocks(Arc<BlockMatrix>),
     /// 16-bit floats for a CPU, in the file's own pages where they can be.
     Dense(Arc<DenseMatrix>),
     /// Floats as the file has them: f32, or on a device f16 or bf16.
@@ -21,6 +24,7 @@ impl Weight {
     pub fn dims2(&self) -> Result<(usize, usize)> {
         match self {
             Self::Quantized(tensor) => tensor.shape().dims2(),
+            Self::Blocks(matrix) => Ok((matrix.n(), matrix.k())),
             Self::Dense(matrix) => Ok((matrix.n(), matrix.k())),
             Self::Plain(tensor) => tensor.dims2(),
         }
@@ -31,6 +35,10 @@ impl Weight {
     pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
         match self {
             Self::Quantized(tensor) => tensor.dequantize(device),
+            Self::Blocks(matrix) => {
+                let shape = (matrix.n(), matrix.k());
+                Tensor::from_vec(matrix.to_f32(&Inline), shape, device)
+            }
             Self::Dense(matrix) => {
                 let dtype = match matrix.format() {
                     DenseFormat::Bf16 => DType::BF16,
@@ -49,6 +57,8 @@ impl Weight {
 pub enum Stored {
     /// In one of GGUF's formats of blocks.
     Quantized(GgmlDType),
+    /// In one of GGUF's formats of blocks that candle does not have.
+    Blocks(GgmlType),
     F32,
     /// 16-bit floats.
     Dense(DenseFormat),

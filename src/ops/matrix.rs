@@ -9,7 +9,7 @@ use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
 #[cfg(feature = "cuda")]
 use egss_kernels::CodedMatrix;
-use egss_kernels::{Coding, DenseFormat, DenseMatrix, Format, PackedMatrix};
+use egss_kernels::{BlockMatrix, Coding, DenseFormat, DenseMatrix, Format, PackedMatrix};
 use std::sync::Arc;
 
 /// Weights `[out, in]` of a product `x Wᵀ`, and rows to look up.
@@ -34,11 +34,15 @@ impl Matrix {
             if let Some(coded) = coded(&weight)? {
                 return Ok(Self::Device(DeviceMatrix::coded(gpu, &coded)?));
             }
-            let plain = weight.to_tensor(backend.device())?;
+            let plain = match &weight {
+                Weight::Blocks(matrix) => widened(matrix, backend.device())?,
+                weight => weight.to_tensor(backend.device())?,
+            };
             return Ok(Self::Device(DeviceMatrix::new(gpu, &plain)?));
         }
         match weight {
             Weight::Quantized(tensor) => Self::quantized(tensor, backend),
+            Weight::Blocks(matrix) => Self::blocks(&matrix, backend),
             floats => Self::floats(floats, backend),
         }
     }
@@ -109,6 +113,29 @@ impl Matrix {
         }
     }
 
+    /// Blocks at their own width where a kernel multiplies them, else as 16-bit floats: a
+    /// half, which has more digits than any block's scale, unless a number is too large.
+    fn blocks(matrix: &BlockMatrix, backend: &Backend) -> Result<Self> {
+        let format = match backend.operations() {
+            Operations::Candle => None,
+            Operations::CpuKernels | Operations::GpuKernels => matrix.format(),
+        };
+        if let Some(format) = format {
+            let (n, k) = (matrix.n(), matrix.k());
+            let packed = PackedMatrix::pack(format, n, k, matrix.blocks(), &Pool);
+            return Ok(Self::Packed(packed));
+        }
+        let dense = match backend.matrix_dtype() {
+            MatrixDtype::Auto => matrix.to_dense(DenseFormat::F16, &Pool),
+            MatrixDtype::Bf16 => matrix.to_dense(DenseFormat::Bf16, &Pool),
+            MatrixDtype::F32 => None,
+        };
+        match dense {
+            Some(dense) => Ok(Self::Dense(Arc::new(dense))),
+            None => Self::floats(Weight::Plain(widened(matrix, backend.device())?), backend),
+        }
+    }
+
     /// Bytes of memory that [`Matrix::new`] will take of a tensor, and how many of them
     /// are in its file's own pages.
     pub fn planned_bytes(tensor: &TensorEntry, backend: &Backend) -> (u64, u64) {
@@ -119,6 +146,7 @@ impl Matrix {
             Operations::CpuKernels => false,
             Operations::Candle => backend.device().is_cpu(),
         };
+        let by_kernels = backend.operations() == Operations::CpuKernels;
         let kept = match tensor.is_one_piece {
             true => (narrow, narrow),
             false => (narrow, 0),
@@ -128,7 +156,9 @@ impl Matrix {
                 true => (tensor.bytes * 5 / 2, 0),
                 false => (tensor.bytes, 0),
             },
+            (_, Stored::Blocks(kind)) if by_kernels && kind.format().is_some() => (tensor.bytes, 0),
             (MatrixDtype::F32, _) => (wide, 0),
+            (MatrixDtype::Auto, Stored::Blocks(_)) => (narrow, 0),
             (MatrixDtype::Auto, Stored::Dense(_)) => kept,
             (MatrixDtype::Auto, Stored::F32 | Stored::Fp8) => (wide, 0),
             (MatrixDtype::Bf16, Stored::Dense(DenseFormat::Bf16)) => kept,
@@ -176,6 +206,11 @@ impl Matrix {
             }
         }
     }
+}
+
+/// Blocks as f32 on a device.
+fn widened(matrix: &BlockMatrix, device: &Device) -> Result<Tensor> {
+    Tensor::from_vec(matrix.to_f32(&Pool), (matrix.n(), matrix.k()), device)
 }
 
 /// Rows by index of a matrix `[n, k]` on a host; `fill` gives each.

@@ -40,6 +40,9 @@ const QUANTISED: &str = "qwen3-moe-q8-tiny/model.gguf";
 /// part in 254 of the largest of 32, on logits of up to 6.
 const TOLERANCE_QUANTISED: f32 = 0.15;
 
+/// The same over four layers, and with more products of rounded rows in each.
+const TOLERANCE_MIXED: f32 = 0.3;
+
 /// A prompt, its greedy continuation, and the logits that this was read from.
 struct Reference {
     prompt: Vec<u32>,
@@ -195,6 +198,18 @@ fn each_family_gives_the_logits_of_transformers() {
         // A NaN is no small difference.
         assert!(of.iter().all(|diff| *diff < tolerance), "{name}: {of:?}");
     }
+}
+
+/// 24 types of blocks in one file (scripts/dump_gguf_mixed.py), a matrix each, on logits of
+/// up to 10: those with kernels have rows of activations rounded to bytes, the others are
+/// multiplied as halves or by candle.
+const MIXED: &str = "mixed-tiny/model.gguf";
+
+#[test]
+fn a_file_of_many_types_gives_the_logits_of_transformers_on_what_gguf_py_takes_them_for() {
+    let of = [alone, ragged, forked, cached].map(|compared| compared(MIXED));
+    println!("{MIXED}: largest difference of a logit to transformers: {of:?}");
+    assert!(of.iter().all(|diff| *diff < TOLERANCE_MIXED), "{of:?}");
 }
 
 #[test]

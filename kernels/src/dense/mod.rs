@@ -24,6 +24,22 @@ impl DenseFormat {
 
     /// Bytes of a number.
     pub const BYTES: usize = 2;
+
+    /// A number rounded to the nearest that the format has, little-endian.
+    pub(crate) fn narrow(self, number: f32) -> [u8; Self::BYTES] {
+        match self {
+            Self::Bf16 => half::bf16::from_f32(number).to_le_bytes(),
+            Self::F16 => half::f16::from_f32(number).to_le_bytes(),
+        }
+    }
+
+    /// The number that two bytes stand for.
+    pub(crate) fn widen(self, bytes: [u8; Self::BYTES]) -> f32 {
+        match self {
+            Self::Bf16 => Bf16::widen(bytes),
+            Self::F16 => F16::widen(bytes),
+        }
+    }
 }
 
 /// Weights `[n, k]` of a product `x Wᵀ`, in the file's own pages where they lie there in

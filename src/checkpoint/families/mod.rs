@@ -120,7 +120,6 @@ pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Noted, CheckpointError> {
     let family = family.ok_or_else(|| CheckpointError::Architecture {
         found: found.to_owned(),
     })?;
-    gguf.refuse_split()?;
     let config = (family.from_gguf)(&metadata)?;
     let notes = metadata.finish()?;
     Ok((config.validated(gguf.path())?, notes))

@@ -1,8 +1,7 @@
 //! Where a tokenizer comes from: GGUF metadata or a tokenizer.json.
-use super::super::gguf::GgufFile;
+use super::super::gguf::{GgufFile, Value};
 use super::super::special::SideToken;
 use super::split::Pipeline;
-use candle_core::quantized::gguf_file::Value;
 use std::path::Path;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -192,8 +191,5 @@ fn strings<'a>(gguf: &'a GgufFile, key: &str) -> Result<Vec<&'a str>, String> {
 }
 
 fn integer(value: &Value) -> Option<usize> {
-    match value {
-        Value::I32(v) => usize::try_from(*v).ok(),
-        other => usize::try_from(other.to_u64().ok()?).ok(),
-    }
+    value.to_size()
 }
