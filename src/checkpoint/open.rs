@@ -1,5 +1,5 @@
 //! A checkpoint opened for reading, whichever kind it is.
-use super::gguf::{GgufFile, Value};
+use super::gguf::GgufFile;
 use super::names::{Layout, Place, Wanted, wanted};
 use super::random::RandomWeights;
 use super::safetensors_dir::SafetensorsDir;

@@ -82,10 +82,9 @@ pub(super) fn take_divisors(
         });
     }
     let place = Place::whole(DIVISORS.to_owned(), &[n_pairs]);
-    let tensor = file.tensor(&place, &[n_pairs], &Device::Cpu)?;
-    let divisors = tensor
-        .dequantize(&Device::Cpu)
-        .and_then(|divisors| divisors.to_vec1())
+    let divisors = file.floats(&place, &[n_pairs], &Device::Cpu)?;
+    let divisors = divisors
+        .to_vec1()
         .map_err(|source| CheckpointError::Tensor {
             name: DIVISORS.to_owned(),
             source,
