@@ -67,7 +67,7 @@ impl ModelArgs {
             None => Checkpoint::open(&resolve(&self.model)?)?,
         };
         for note in checkpoint.notes() {
-            out::note(note);
+            out::note(&format!("note: {note}"));
         }
         let kv_bytes_max = match self.kv_mem {
             Some(mib) => mib << 20,

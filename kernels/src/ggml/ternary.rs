@@ -31,7 +31,7 @@ pub(super) fn tq1_0(b: &[u8; 54]) -> [f32; 256] {
             _ => (b[48 + i % 4], (i - 240) / 4),
         };
         let rest = byte.wrapping_mul(POWERS[power]);
-        let digit = (u16::from(rest) * 3 >> 8) as i8;
+        let digit = ((u16::from(rest) * 3) >> 8) as i8;
         d * f32::from(digit - 1)
     })
 }
