@@ -294,13 +294,6 @@ fn what_would_change_the_computation_is_refused_by_name() {
             Value::String("longrope".into()),
             "uses deepseek2.rope.scaling.type: \"longrope\"",
         ),
-        // llama.cpp takes a factor without a type for one of positions.
-        (
-            "qwen3-tiny",
-            "qwen3.rope.scaling.factor",
-            Value::F32(4.0),
-            "uses qwen3.rope.scaling.factor: 4",
-        ),
         (
             "glm4-tiny",
             "glm4.attention.sliding_window",
