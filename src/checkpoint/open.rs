@@ -151,7 +151,8 @@ impl Checkpoint {
         &self.config
     }
 
-    /// What a user should know of how the checkpoint is taken: a sentence each.
+    /// Sentences for the user on how the checkpoint is taken: parts that are not read, types
+    /// that are widened.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

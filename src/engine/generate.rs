@@ -18,7 +18,7 @@ struct Running<'a> {
     grammar: Option<Grammar>,
     /// What the grammar allows next, once that was asked for.
     mask: Option<Arc<Mask>>,
-    /// What may be drawn without a grammar; `None`: every row of the logits.
+    /// Rows that may be drawn without a grammar; `None`: every row of the logits.
     drawable: Option<Arc<Mask>>,
     tokens: Vec<TokenEntropy>,
     /// Tokens that the grammar forced behind the newest sampled one: they are in
@@ -269,7 +269,7 @@ impl Running<'_> {
         Ok(self.mask.clone())
     }
 
-    /// What may be drawn next. A grammar allows tokens alone, so its mask keeps out
+    /// Rows that may be drawn next. A grammar allows tokens alone, so its mask keeps out
     /// padding too.
     fn allowed(&mut self) -> Result<Option<Arc<Mask>>, EngineError> {
         Ok(self.mask()?.or_else(|| self.drawable.clone()))

@@ -13,7 +13,7 @@ pub struct BlockMatrix {
     n: usize,
     k: usize,
     bytes: WeightBytes,
-    /// What all of its numbers are multiplied by.
+    /// The factor of all its numbers.
     factor: f32,
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 /// Where tensors begin at multiples of, unless the metadata says otherwise, bytes.
 const ALIGNMENT: usize = 32;
 
-/// What an alignment has to be a multiple of, bytes (the specification's).
+/// Every alignment is a multiple of it, bytes (the specification's).
 const ALIGNMENT_UNIT: usize = 8;
 
 /// Most dimensions of a tensor (ggml's `GGML_MAX_DIMS`).
@@ -27,7 +27,7 @@ const ENTRY_BYTES_MIN: usize = 8 + 4 + 1;
 /// Bytes of the shortest tensor's entry: a name's length, no dimension, a type, an offset.
 const INFO_BYTES_MIN: usize = 8 + 4 + 4 + 8;
 
-/// What a header says.
+/// The contents of a header.
 #[derive(Debug)]
 pub(super) struct Header {
     pub metadata: HashMap<String, Value>,

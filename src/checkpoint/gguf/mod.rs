@@ -37,7 +37,7 @@ struct TensorBytes {
     bytes: MappedBytes,
 }
 
-/// What candle asks of the address of a quantised block, bytes; at most what an f32 does.
+/// Alignment that candle asks of a quantised block, bytes; at most that of an f32.
 const BLOCK_ALIGN: usize = align_of::<f32>();
 
 impl GgufFile {
@@ -195,7 +195,7 @@ impl GgufFile {
         })
     }
 
-    /// What the numbers of a matrix are multiplied by: of NVFP4, whose blocks have scales
+    /// The factor of the numbers of a matrix: of NVFP4, whose blocks have scales
     /// of three digits, `NAME.scale` beside `NAME.weight`, a number or one for each expert.
     fn factor(&self, place: &Place, kind: GgmlType) -> Result<f32, CheckpointError> {
         let name = place.tensor.strip_suffix(".weight").unwrap_or_default();

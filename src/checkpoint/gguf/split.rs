@@ -36,7 +36,7 @@ impl SplitName {
     }
 }
 
-/// What a header says of the parts: which one it is, from 1 on, of how many. A file that is
+/// The part that a header says it is: which one, from 1 on, of how many. A file that is
 /// not split is the only one.
 pub(super) fn place_of(header: &Header, path: &Path) -> Result<(usize, usize), CheckpointError> {
     let number = |key: &str, default: usize| match header.metadata.get(key) {

@@ -117,7 +117,7 @@ impl HubFile {
         Ok(path.exists() && self.misfit(path)?.is_none())
     }
 
-    /// What makes the file at `path` another one, if anything. Cost: reads it once.
+    /// The difference that makes the file at `path` another one, if there is one. Cost: reads it once.
     fn misfit(&self, path: &Path) -> Result<Option<String>, CheckpointError> {
         let bytes = path.metadata().map_err(io("read", path))?.len();
         if bytes != self.bytes {

@@ -35,7 +35,7 @@ impl HubSettings {
         }
     }
 
-    /// What the environment says: `HF_ENDPOINT`; `HF_TOKEN`, else what is in the file
+    /// Settings of the environment: `HF_ENDPOINT`; `HF_TOKEN`, else what is in the file
     /// `HF_TOKEN_PATH`, else in `token` in `HF_HOME`; `HF_HUB_OFFLINE`;
     /// `HF_HUB_DOWNLOAD_TIMEOUT` in seconds.
     ///
