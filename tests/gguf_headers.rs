@@ -461,6 +461,10 @@ fn a_number_of_the_header_that_cannot_be_is_refused_by_name() {
     );
     check_change(dims(&[256, 1 << 30]), "lie over each other");
     check_change(
+        |raw| raw.info("blk.0.ffn_down.weight").dims = vec![256, 1 << 30],
+        "is cut: ",
+    );
+    check_change(
         |raw| {
             dims(&[100, 256])(raw);
             raw.info(q).kind = GgmlType::Q8_0.id();
