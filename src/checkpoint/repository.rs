@@ -54,6 +54,8 @@ pub(super) fn pull(
     std::fs::create_dir_all(&under_way).map_err(io("create", &under_way))?;
     for file in missing {
         let place = under_way.join(&file.name);
+        let dir = place.parent().unwrap_or(&under_way);
+        std::fs::create_dir_all(dir).map_err(io("create", dir))?;
         hub.fetch(&file, &place, &mut |bytes| on_progress(done + bytes, total))?;
         done += file.bytes;
     }
@@ -109,9 +111,15 @@ fn hub_file(hub: &Hub<'_>, entry: &Value) -> Result<HubFile, CheckpointError> {
     })
 }
 
-/// True for a file at the repository's root, of a name that is nothing but one, that a
-/// checkpoint is opened with.
+/// Where a repository keeps chat templates of other names than `default`.
+const TEMPLATES: &str = "additional_chat_templates/";
+
+/// True for a file that a checkpoint is opened with, at the repository's root or among
+/// [`TEMPLATES`], of a name that is nothing but one.
 fn is_wanted(name: &str) -> bool {
+    if let Some(template) = name.strip_prefix(TEMPLATES) {
+        return template.ends_with(".jinja") && is_wanted(template);
+    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     !name.starts_with('.')
         && name.chars().all(is_plain)
@@ -128,7 +136,11 @@ mod tests {
 
     #[test]
     fn files_outside_the_directory_and_of_other_kinds_are_left_alone() {
-        for name in ["config.json", "model-00001-of-00004.safetensors"] {
+        for name in [
+            "config.json",
+            "model-00001-of-00004.safetensors",
+            "additional_chat_templates/tool_use.jinja",
+        ] {
             assert!(is_wanted(name), "{name}");
         }
         let others = [
@@ -139,6 +151,8 @@ mod tests {
             "pytorch_model.bin",
             "README.md",
             "a\\b.json",
+            "additional_chat_templates/config.json",
+            "additional_chat_templates/../a.jinja",
         ];
         for name in others {
             assert!(!is_wanted(name), "{name}");

@@ -343,7 +343,7 @@ fn every_refusal_of_a_hub_is_a_sentence_that_says_what_to_do() {
         ("401 Unauthorized", "renew HF_TOKEN", 1),
         ("403 Forbidden", "ask for access", 1),
         ("404 Not Found", "look at the manifest's hub_repo", 1),
-        ("429 Too Many Requests", "try again later", 1),
+        ("429 Too Many Requests", "try again later", 3),
         ("503 Service Unavailable", "the hub is in trouble", 3),
         ("204 No Content", "check HF_ENDPOINT", 1),
     ] {
@@ -353,6 +353,31 @@ fn every_refusal_of_a_hub_is_a_sentence_that_says_what_to_do() {
         assert!(error.contains(&status[..3]), "{status}: {error}");
         assert_eq!(server.asked().len(), n_asked, "{status}");
     }
+}
+
+#[test]
+fn a_busy_hub_is_asked_again_when_it_says_but_not_after_an_hour() {
+    let file = contents();
+    let busy = |stream: &mut TcpStream, wait: &str| {
+        let headers = format!("Retry-After: {wait}\r\nContent-Length: 0\r\n");
+        send_head(stream, "429 Too Many Requests", &headers);
+    };
+    let (sent, began) = (file.clone(), Instant::now());
+    let first = Mutex::new(true);
+    let server =
+        Server::new(
+            move |asked, stream| match std::mem::take(&mut *first.lock().unwrap()) {
+                true => busy(stream, "2"),
+                false => send_rest(stream, &sent, asked.from, usize::MAX),
+            },
+        );
+    let dir = tempfile::tempdir().unwrap();
+    let pulled = pull_into(dir.path(), &manifest(&file), &server.settings()).unwrap();
+    assert!(pulled == file);
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    let server = Server::new(move |_, stream| busy(stream, "3600"));
+    assert!(refusal(&server.settings()).contains("try again later"));
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[test]

@@ -408,9 +408,14 @@ fn a_repository_that_was_pulled_opens_as_a_checkpoint() {
     ));
     let in_fixture = names(fixture);
     let read = |name: &String| (name.clone(), std::fs::read(fixture.join(name)).unwrap());
-    let files: Files = in_fixture.iter().map(read).collect();
+    let mut files: Files = in_fixture.iter().map(read).collect();
+    // A template of another name lies in a folder.
+    let template = "additional_chat_templates/tool_use.jinja";
+    files.push((template.into(), b"{{ tools }}".to_vec()));
     let (hub, dir) = (Hub::of_repository(&files), tempfile::tempdir().unwrap());
-    let pulled = Checkpoint::open(&pull_from(&hub, dir.path()).unwrap()).unwrap();
+    let path = pull_from(&hub, dir.path()).unwrap();
+    assert_eq!(std::fs::read(path.join(template)).unwrap(), b"{{ tools }}");
+    let pulled = Checkpoint::open(&path).unwrap();
     let original = Checkpoint::open(fixture).unwrap();
     assert_eq!(pulled.config(), original.config());
     assert_eq!(pulled.weight_bytes(), original.weight_bytes());

@@ -8,6 +8,9 @@ use ureq::{Agent, Body, BodyReader};
 /// Redirects of one request.
 const REDIRECTS_MAX: usize = 10;
 
+/// The longest wait that a hub may ask for: the hub's own limits are of five minutes.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
 /// Bytes of an answer that is taken as text: a list of 10,000 files has about two million.
 const TEXT_BYTES_MAX: u64 = 64 << 20;
 
@@ -15,6 +18,11 @@ const TEXT_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug)]
 pub(super) enum Refusal {
     Status(u16),
+    /// The hub has too much to do, and says for how long at least.
+    Busy {
+        status: u16,
+        wait: Duration,
+    },
     Unreachable(String),
     /// An answer that no hub gives.
     NotAHub(String),
@@ -31,9 +39,18 @@ impl Refusal {
     /// True where the same request may succeed a little later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Status(status) => *status >= 500,
+            Self::Status(status) => *status >= 500 || matches!(status, 408 | 429),
+            Self::Busy { wait, .. } => *wait <= WAIT_MAX,
             Self::Unreachable(_) => true,
             Self::NotAHub(_) => false,
+        }
+    }
+
+    /// How long the hub wants no further request.
+    pub fn wait(&self) -> Duration {
+        match self {
+            Self::Busy { wait, .. } => *wait,
+            _ => Duration::ZERO,
         }
     }
 }
@@ -98,6 +115,12 @@ impl<'a> Client<'a> {
                 Some((_, Some(total))) => (start.min(total), Some(total)),
                 _ => (0, Some(start)),
             },
+            (429 | 503, _) => {
+                return Err(match retry_after(response.headers()) {
+                    Some(wait) => Refusal::Busy { status, wait },
+                    None => Refusal::Status(status),
+                });
+            }
             _ => return Err(Refusal::Status(status)),
         };
         Ok(Answer {
@@ -189,6 +212,12 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
+}
+
+/// The seconds of a `Retry-After`; a date in it is passed over (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// `bytes 5-9/10`, `bytes 5-9/*` or `bytes */10`: the first byte, and the whole length.

@@ -316,7 +316,7 @@ impl<'a> Hub<'a> {
         if !refusal.may_pass() || *barren >= BARREN_ATTEMPTS_MAX {
             return Err(self.explained(what, refusal));
         }
-        std::thread::sleep(PAUSE * (1 << barren.saturating_sub(1)));
+        std::thread::sleep(refusal.wait().max(PAUSE * (1 << barren.saturating_sub(1))));
         Ok(())
     }
 
@@ -385,7 +385,7 @@ impl<'a> Hub<'a> {
     fn explained(&self, what: &str, refusal: Refusal) -> CheckpointError {
         let endpoint = self.endpoint().to_owned();
         match refusal {
-            Refusal::Status(status) => CheckpointError::HubStatus {
+            Refusal::Status(status) | Refusal::Busy { status, .. } => CheckpointError::HubStatus {
                 endpoint,
                 repo: self.repo.clone(),
                 file: what.to_owned(),
