@@ -207,6 +207,17 @@ fn more_threads_than_cores_are_not_started() {
         said.contains("--threads 5000: this process may use"),
         "{said}"
     );
+    // The thread pool's own variable is another way to say so.
+    let output = generate(&["--tokens", "3"])
+        .env("RAYON_NUM_THREADS", "5000")
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("RAYON_NUM_THREADS=5000: this process may use"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -40,19 +40,13 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// Opens the model for one engine, saying the memory plan on standard error first.
-    pub fn open(&self) -> anyhow::Result<Opened> {
-        self.open_for(1, CTX_TOKENS)
-    }
-
-    /// Opens the model for up to `engines_max` engines, as far as memory goes. Without
-    /// `--ctx` a sequence holds up to `ctx_tokens`; 0: as many as the model takes.
+    /// Opens the model for conversations and up to `engines_max` engines, as far as memory
+    /// goes, saying the memory plan on standard error first. Without `--ctx` a sequence holds
+    /// up to `ctx_tokens`; 0: as many as the model takes.
     pub fn open_for(&self, engines_max: usize, ctx_tokens: usize) -> anyhow::Result<Opened> {
-        self.open_on(engines_max, ctx_tokens)
-    }
-
-    fn open_on(&self, engines_max: usize, ctx_tokens: usize) -> anyhow::Result<Opened> {
         let named = self.named()?;
+        // Its faults are told before the weights are read.
+        named.checkpoint.chat_template()?;
         self.open_named(named, engines_max, ctx_tokens)
     }
 
@@ -82,14 +76,18 @@ impl ModelArgs {
 
     /// Sizes the thread pool, which candle's follow when they are first used.
     fn start_threads(&self) -> anyhow::Result<()> {
-        let asked = self.threads;
+        let (asked, by) = match (self.threads, std::env::var("RAYON_NUM_THREADS")) {
+            // The pool's own variable, which it takes without a bound.
+            (0, Ok(text)) => (text.parse().unwrap_or(0), "RAYON_NUM_THREADS="),
+            (asked, _) => (asked, "--threads "),
+        };
         if asked == 0 {
             return Ok(());
         }
         let cores = std::thread::available_parallelism().map_or(asked, usize::from);
         if asked > cores {
             out::note(&format!(
-                "--threads {asked}: this process may use {cores} cores, so {cores} threads are started"
+                "{by}{asked}: this process may use {cores} cores, so {cores} threads are started"
             ));
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(asked.min(cores));
@@ -144,7 +142,7 @@ pub struct NamedModel {
 }
 
 /// Tokens of a sequence where nothing says how many.
-const CTX_TOKENS: usize = 8_192;
+pub const CTX_TOKENS: usize = 8_192;
 
 /// Memory for the KV cache where nothing says how much, MiB.
 const KV_MIB: u64 = 2_048;

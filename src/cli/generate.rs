@@ -1,5 +1,5 @@
 //! `egss generate`: text with the entropy of every token.
-use super::common::{Meter, ModelArgs};
+use super::common::{CTX_TOKENS, Meter, ModelArgs};
 use super::{out, values};
 use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy, Utf8Decoder};
 use crate::checkpoint::{Grouped, Message, Tokenizer};
@@ -56,7 +56,11 @@ impl GenerateArgs {
                 .with_context(|| format!("cannot read the grammar {}", path.display()))
         });
         let grammar = grammar.transpose()?;
-        let mut opened = self.model.open()?;
+        // Raw text needs no chat template.
+        let mut opened = match self.raw {
+            true => self.model.open_named(self.model.named()?, 1, CTX_TOKENS)?,
+            false => self.model.open_for(1, CTX_TOKENS)?,
+        };
         let tokens = if self.raw {
             opened.engine.vocabulary().encode_special(&prompt)
         } else {

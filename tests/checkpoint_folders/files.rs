@@ -183,6 +183,8 @@ fn without_a_chat_template_or_with_a_broken_one_text_is_still_generated() {
             !chat.status.success() && said_of_chat.contains(said),
             "{said_of_chat}"
         );
+        // Before anything large was read.
+        assert!(!said_of_chat.contains("memory: weights"), "{said_of_chat}");
     }
 }
 
