@@ -65,7 +65,7 @@ fn floats_of_16_bits_stay_in_the_pages_of_a_gguf() {
             panic!("{dtype:?} is not dense");
         };
         assert!(matrix.is_mapped());
-        assert_eq!(matrix.format(), format);
+        assert_eq!(matrix.format(), Some(format));
         let want = tiny::tensor(13, &[tiny::HIDDEN, tiny::FFN]);
         let want = want.to_dtype(dtype).unwrap().to_dtype(DType::F32).unwrap();
         let want: Vec<f32> = want.flatten_all().unwrap().to_vec1().unwrap();
@@ -263,21 +263,44 @@ fn a_way_of_quantising_that_is_not_read_is_named_with_what_to_take_instead() {
         "quantization_config.quant_method: \"awq\" (4 bits, groups of 128)",
     );
     check(
-        quantised(serde_json::json!({"quant_method": "modelopt", "quant_algo": "NVFP4"})),
-        "quantization_config.quant_method: \"modelopt\" (NVFP4)",
+        quantised(serde_json::json!({"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"})),
+        "quantization_config.quant_method: \"modelopt\" (W4A8_AWQ)",
     );
     check(
         serde_json::json!({"compression_config": {
-            "quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"
+            "quant_method": "compressed-tensors", "format": "pack-quantized"
         }}),
-        "compression_config.quant_method: \"compressed-tensors\" (nvfp4-pack-quantized)",
+        "compression_config.quant_method: \"compressed-tensors\" (pack-quantized)",
     );
-    for sizes in [serde_json::json!(null), serde_json::json!([0, 128])] {
+    check(
+        quantised(serde_json::json!({"quant_method": "fp8", "fmt": "e5m2"})),
+        "quantization_config.quant_method: \"fp8\" (e5m2)",
+    );
+    for sizes in [
+        serde_json::json!([0, 128]),
+        serde_json::json!([128]),
+        serde_json::json!(128),
+    ] {
         check(
             quantised(serde_json::json!({"quant_method": "fp8", "weight_block_size": sizes})),
-            "quantization_config.quant_method: \"fp8\" with weight_block_size: ",
+            &format!("with blocks of {sizes}, which are no rows and columns"),
         );
     }
+    // What products would need beside the weights.
+    check(
+        quantised(serde_json::json!({
+            "quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized",
+            "transform_config": {"config_groups": {"u": {"type": "hadamard"}}}
+        })),
+        "quantization_config.transform_config: {\"config_groups\"",
+    );
+    check(
+        quantised(serde_json::json!({
+            "quant_method": "compressed-tensors", "format": "float-quantized",
+            "sparsity_config": {"format": "sparse-24-bitmask"}
+        })),
+        "quantization_config.sparsity_config: {\"format\"",
+    );
     // An older one, whose config.json says nothing.
     let dir = tempfile::tempdir().unwrap();
     tiny::write_dir(dir.path(), |_| ());

@@ -41,7 +41,8 @@ impl Coding {
             | Format::Q8_0
             | Format::Iq4Nl
             | Format::Iq4Xs
-            | Format::Mxfp4 => Self::Bytes,
+            | Format::Mxfp4
+            | Format::Nvfp4 => Self::Bytes,
             Format::Q5K => return None,
         };
         let fits = k > 0 && k.is_multiple_of(coding.run()) && k.is_multiple_of(format.block());
@@ -133,6 +134,13 @@ impl CodedMatrix {
             }
         });
         coded
+    }
+
+    /// The same with all numbers times `factor`, as NVFP4 has it beside the blocks.
+    #[must_use]
+    pub fn times(mut self, factor: f32) -> Self {
+        self.factors.iter_mut().for_each(|own| *own *= factor);
+        self
     }
 
     /// Rows, the columns of a product.
@@ -271,7 +279,7 @@ mod tests {
                 Format::Q4K | Format::Q5K => &[0, 2],
                 Format::Q6K => &[208],
                 Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => &[0],
-                Format::Mxfp4 => &[],
+                Format::Mxfp4 | Format::Nvfp4 => &[],
             };
             for (i, block) in file.chunks_exact_mut(format.block_bytes()).enumerate() {
                 for &at in halves {
@@ -282,8 +290,8 @@ mod tests {
                     block[0] = 118 + (i % 7) as u8;
                 }
             }
-            let coded = CodedMatrix::new(format, n, k, &file, &Inline);
-            let packed = PackedMatrix::pack(format, n, k, &file, &Inline);
+            let coded = CodedMatrix::new(format, n, k, &file, &Inline).times(3.0);
+            let packed = PackedMatrix::pack(format, n, k, &file, &Inline).times(3.0);
             let mut row = vec![0f32; k];
             for r in 0..n {
                 packed.row(r, &mut row);

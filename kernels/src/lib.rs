@@ -31,7 +31,7 @@ mod tile;
 pub use attention::{Attention, BLOCK_SIZE, HeadShape, Piece, SPLIT_BLOCKS, attend, value_dim};
 pub use bandwidth::read_bandwidth;
 pub use coded::{CodedMatrix, Coding};
-pub use dense::{DenseFormat, DenseMatrix, FloatRows, multiply_dense};
+pub use dense::{BlockScales, DenseFormat, DenseMatrix, FloatRows, multiply_dense};
 pub use executor::{Executor, Inline};
 pub use format::{Format, PANEL_ROWS, Scales};
 pub use ggml::{BlockMatrix, GgmlType};

@@ -12,6 +12,8 @@ pub struct PackedMatrix {
     n: usize,
     k: usize,
     bytes: AlignedBytes,
+    /// The factor of all its numbers.
+    factor: f32,
 }
 
 impl PackedMatrix {
@@ -49,7 +51,22 @@ impl PackedMatrix {
             n,
             k,
             bytes,
+            factor: 1.0,
         }
+    }
+
+    /// The same with all numbers times `factor`, as NVFP4 has it beside the blocks.
+    #[must_use]
+    pub fn times(self, factor: f32) -> Self {
+        Self {
+            factor: self.factor * factor,
+            ..self
+        }
+    }
+
+    /// The factor of all its numbers.
+    pub(crate) fn factor(&self) -> f32 {
+        self.factor
     }
 
     /// Rows, the columns of a product.
@@ -81,6 +98,9 @@ impl PackedMatrix {
             self.k
         );
         with_layout!(self.format, F => self.row_as::<F>(row, out));
+        if self.factor != 1.0 {
+            out.iter_mut().for_each(|number| *number *= self.factor);
+        }
     }
 
     fn row_as<F: PanelFormat>(&self, row: usize, out: &mut [f32]) {

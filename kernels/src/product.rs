@@ -148,6 +148,11 @@ unsafe fn multiply_panel(
         });
     }
     for (row, products) in own_rows.zip(&mut products) {
+        if weights.factor() != 1.0 {
+            for product in products.iter_mut() {
+                *product *= weights.factor();
+            }
+        }
         if let Some(bias) = part.bias {
             for (product, bias) in products.iter_mut().zip(&bias[columns.clone()]) {
                 *product += bias;

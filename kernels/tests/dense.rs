@@ -1,6 +1,7 @@
-//! Products with 16-bit floats against f64 sums over what they stand for.
+//! Products with floats of 16 and 8 bits against f64 sums over what they stand for.
 use egss_kernels::{
-    DenseFormat, DenseMatrix, Executor, FloatRows, Inline, Isa, MappedBytes, Part, multiply_dense,
+    AlignedBytes, BlockScales, DenseFormat, DenseMatrix, Executor, FloatRows, Inline, Isa,
+    MappedBytes, Part, WeightBytes, multiply_dense,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -35,6 +36,18 @@ fn matrix(format: DenseFormat, n: usize, k: usize, rng: &mut ChaCha8Rng) -> Dens
     DenseMatrix::copied(format, n, k, numbers.into_iter())
 }
 
+/// E4M3 of any bits but NaN's, with a scale for each block.
+fn e4m3(n: usize, k: usize, block: [usize; 2], rng: &mut ChaCha8Rng) -> DenseMatrix {
+    let mut bytes = AlignedBytes::zeroed(n * k);
+    rng.fill_bytes(&mut bytes);
+    bytes.iter_mut().for_each(|byte| *byte &= 0xf7);
+    let n_scales = n.div_ceil(block[0]) * k.div_ceil(block[1]);
+    let scales = (0..n_scales).map(|_| 0.01 * number(rng)).collect();
+    let block_of_row = (0..n).map(|row| (row / block[0]) as u32).collect();
+    let scales = BlockScales::new(k, block[1], scales, block_of_row);
+    DenseMatrix::e4m3(n, k, WeightBytes::Owned(bytes), scales)
+}
+
 fn rows(x: &[f32], k: usize) -> FloatRows {
     let fill = |row: usize, to: &mut [f32]| to.copy_from_slice(&x[row * k..][..k]);
     FloatRows::new(x.len() / k, k, &fill, &Backwards)
@@ -54,15 +67,15 @@ fn product(isa: Isa, x: &[f32], weights: &DenseMatrix) -> Vec<f32> {
 }
 
 /// The error of a product with a bias, added to ones, in the midst of a wider output.
-fn nmse(isa: Isa, format: DenseFormat, n: usize, k: usize, t: usize) -> f64 {
+fn nmse(isa: Isa, weights: &DenseMatrix, t: usize) -> f64 {
+    let (n, k) = (weights.n(), weights.k());
     let mut rng = ChaCha8Rng::seed_from_u64((n * k + t) as u64);
-    let weights = matrix(format, n, k, &mut rng);
     let x: Vec<f32> = (0..t * k).map(|_| number(&mut rng)).collect();
     let bias: Vec<f32> = (0..n).map(|_| number(&mut rng)).collect();
     let (stride, column) = (n + 5, 3);
     let mut out = vec![1f32; t * stride];
     let part = Part {
-        weights: &weights,
+        weights,
         bias: Some(&bias),
         column,
     };
@@ -105,13 +118,20 @@ fn products_equal_sums_in_f64_for_shapes_of_any_size() {
         .collect();
     shapes.extend([[1, 1, 1], [16, 896, 8], [33, 4864, 7], [5, 8960, 60]]);
     for isa in Isa::all() {
-        for format in DenseFormat::ALL {
-            for [n, k, t] in &shapes {
-                let error = nmse(isa, format, *n, *k, *t);
+        for &[n, k, t] in &shapes {
+            let check = |weights: &DenseMatrix, what: String| {
+                let error = nmse(isa, weights, t);
                 assert!(
                     error < NMSE_MAX,
-                    "{isa:?} {format:?} [{n}, {k}], {t} rows: {error:e}"
+                    "{isa:?} {what} [{n}, {k}], {t} rows: {error:e}"
                 );
+            };
+            for format in DenseFormat::ALL {
+                check(&matrix(format, n, k, &mut rng), format!("{format:?}"));
+            }
+            // Blocks as published, one for each row, one for all, and odd ones.
+            for block in [[128, 128], [1, k], [n, k], [3, 20]] {
+                check(&e4m3(n, k, block, &mut rng), format!("E4M3 {block:?}"));
             }
         }
     }
@@ -121,14 +141,18 @@ fn products_equal_sums_in_f64_for_shapes_of_any_size() {
 fn the_rows_beside_it_change_no_bit_of_a_row() {
     let (n, k, t) = (39, 203, 40);
     for isa in Isa::all() {
-        for format in DenseFormat::ALL {
-            let mut rng = ChaCha8Rng::seed_from_u64(5);
-            let weights = matrix(format, n, k, &mut rng);
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut all = DenseFormat::ALL
+            .map(|format| matrix(format, n, k, &mut rng))
+            .into_iter()
+            .collect::<Vec<_>>();
+        all.push(e4m3(n, k, [16, 32], &mut rng));
+        for (i, weights) in all.iter().enumerate() {
             let x: Vec<f32> = (0..t * k).map(|_| number(&mut rng)).collect();
-            let all = product(isa, &x, &weights);
+            let all = product(isa, &x, weights);
             for first in 0..t {
-                let few = product(isa, &x[first * k..], &weights);
-                assert_eq!(few, all[first * n..], "{isa:?} {format:?} from row {first}");
+                let few = product(isa, &x[first * k..], weights);
+                assert_eq!(few, all[first * n..], "{isa:?} matrix {i} from row {first}");
             }
         }
     }
@@ -165,6 +189,43 @@ fn every_number_of_both_formats_is_widened_exactly() {
         for isa in Isa::all() {
             assert!(same(&product(isa, &[1.0], &weights)), "{isa:?} {format:?}");
         }
+    }
+}
+
+#[test]
+fn every_byte_of_e4m3_is_its_number_times_its_scale() {
+    // Two rows of all bytes, in blocks of 128 columns.
+    let mut bytes = AlignedBytes::zeroed(512);
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = i as u8;
+    }
+    let scales = vec![1.0, 0.5, 3.0, -0.25];
+    let scales_of = BlockScales::new(256, 128, scales.clone(), vec![0, 1]);
+    let weights = DenseMatrix::e4m3(2, 256, WeightBytes::Owned(bytes), scales_of);
+    let widened = weights.to_f32();
+    for (i, got) in widened.iter().enumerate() {
+        // Sign, exponent of bias 7, mantissa (arXiv 2209.05433, table 1).
+        let (byte, scale) = (i % 256, scales[i / 128]);
+        let (exponent, mantissa) = ((byte / 8 % 16) as i32, (byte % 8) as f32 / 8.0);
+        let size = match exponent {
+            15 if byte % 8 == 7 => f32::NAN,
+            0 => mantissa * 2f32.powi(-6),
+            _ => (1.0 + mantissa) * 2f32.powi(exponent - 7),
+        };
+        let want = if byte < 128 {
+            scale * size
+        } else {
+            -scale * size
+        };
+        assert!(
+            *got == want || got.is_nan() && want.is_nan(),
+            "{byte:#x}: {got} for {want}"
+        );
+    }
+    // No number in a row is none in its products.
+    for isa in Isa::all() {
+        let got = product(isa, &[0.0; 256], &weights);
+        assert!(got.iter().all(|got| got.is_nan()), "{isa:?}: {got:?}");
     }
 }
 

@@ -119,6 +119,22 @@ fn dequantised(format: Format, block: &[u8]) -> Vec<f32> {
                 weights[j + 16] = value(byte / 16);
             }
         }
+        Format::Nvfp4 => {
+            for (group, weights) in weights.chunks_exact_mut(16).enumerate() {
+                let file = &block[group / 4 * 36..][..36];
+                let (scale, codes) = (file[group % 4], &file[4 + group % 4 * 8..][..8]);
+                // Any half of a quarter of the exponents, without a sign; none for NaN's code.
+                let scale = match scale & 0x7f {
+                    0x7f => 0.0,
+                    scale => half::f16::from_bits(u16::from(scale) << 7).to_f32() * 256.0,
+                };
+                for (j, &byte) in codes.iter().enumerate() {
+                    let value = |code: u8| 0.5 * scale * E2M1_TWICE[usize::from(code)] as f32;
+                    weights[j] = value(byte % 16);
+                    weights[j + 8] = value(byte / 16);
+                }
+            }
+        }
     }
     weights
 }
@@ -130,7 +146,7 @@ fn halves(format: Format) -> &'static [usize] {
         Format::Q4K | Format::Q5K => &[0, 2],
         Format::Q6K => &[208],
         Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => &[0],
-        Format::Mxfp4 => &[],
+        Format::Mxfp4 | Format::Nvfp4 => &[],
     }
 }
 
@@ -308,6 +324,11 @@ const OF_GGUF_PY: [(Format, u64, [f32; 7]); Format::ALL.len()] = [
             -0.015625,
             1.888946593147858e+22,
         ],
+    ),
+    (
+        Format::Nvfp4,
+        0xa864520959c3f94e,
+        [-0.0, -1.5, -1.125, 0.0, 624.0, 0.0, 1.5],
     ),
 ];
 

@@ -98,7 +98,10 @@ fn a_matrix_of_blocks_widens_row_by_row() {
     assert_eq!(row, want[64..]);
     for format in DenseFormat::ALL {
         let dense = weights.to_dense(format, &Inline).unwrap();
-        assert_eq!((dense.n(), dense.k(), dense.format()), (3, 32, format));
+        assert_eq!(
+            (dense.n(), dense.k(), dense.format()),
+            (3, 32, Some(format))
+        );
         assert_eq!(dense.to_f32(), want);
     }
 }
@@ -118,4 +121,37 @@ fn what_is_too_large_for_a_half_is_said() {
 #[should_panic(expected = "17 bytes for 32 numbers of Q4_0")]
 fn blocks_of_another_size_are_refused() {
     GgmlType::Q4_0.dequantize(&[0; 17], &mut [0.0; 32]);
+}
+
+/// Codes and scales as safetensors have them against what they stand for by their formats'
+/// definitions (OCP Microscaling Formats v1.0; NVFP4: E4M3 for each 16).
+#[test]
+fn codes_in_pairs_become_the_blocks_of_a_file() {
+    const E2M1: [f32; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let (n, k) = (3, 256);
+    let codes: Vec<u8> = (0..n * k / 2).map(|i| (i * 37 + i / 64) as u8).collect();
+    for (kind, group) in [(GgmlType::MXFP4, 32), (GgmlType::NVFP4, 16)] {
+        let scales: Vec<u8> = (0..n * k / group).map(|i| (100 + i % 20) as u8).collect();
+        let worth = |scale: u8| match kind {
+            GgmlType::MXFP4 => 2f32.powi(i32::from(scale) - 127),
+            _ => half::f16::from_bits(u16::from(scale) << 7).to_f32() * 256.0,
+        };
+        let blocks = BlockMatrix::of_pairs(kind, (n, k), &codes, &scales, &Inline).times(0.25);
+        let packed = blocks.packed(blocks.format().unwrap(), &Inline);
+        let widened = blocks.to_f32(&Inline);
+        let mut row = vec![0f32; k];
+        for (i, &got) in widened.iter().enumerate() {
+            let code = codes[i / 2] >> (4 * (i % 2)) & 15;
+            let value = E2M1[usize::from(code & 7)] * worth(scales[i / group]) * 0.25;
+            let want = if code < 8 { value } else { -value };
+            assert_eq!(got, want, "{kind:?} {i}");
+            if i % k == 0 {
+                packed.row(i / k, &mut row);
+            }
+            assert_eq!(row[i % k], want, "{kind:?} {i}, packed");
+        }
+    }
+    // 64 columns are a block of the file, but none of the kernels'.
+    let few = BlockMatrix::of_pairs(GgmlType::NVFP4, (1, 64), &codes[..32], &[56; 4], &Inline);
+    assert_eq!(few.format(), None);
 }

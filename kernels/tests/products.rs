@@ -15,6 +15,7 @@ fn scales_at(format: Format) -> Vec<usize> {
         Format::Q6K => vec![208, 209],
         Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => vec![0, 1],
         Format::Mxfp4 => vec![0],
+        Format::Nvfp4 => vec![],
     }
 }
 
@@ -108,6 +109,24 @@ fn largest_error(isa: Isa, format: Format, n: usize, k: usize, t: usize) -> f64 
         );
     }
     largest
+}
+
+#[test]
+fn a_factor_of_the_whole_matrix_is_in_its_products_and_rows() {
+    let (n, k) = (20, 256);
+    for isa in Isa::all() {
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let file = file(Format::Nvfp4, n, k, &mut rng);
+        let plain = PackedMatrix::pack(Format::Nvfp4, n, k, &file, &Inline);
+        let halved = PackedMatrix::pack(Format::Nvfp4, n, k, &file, &Inline).times(0.5);
+        let lhs = rows(isa, 3, k, Format::Nvfp4, &mut rng);
+        let want: Vec<f32> = product(isa, &lhs, &plain).iter().map(|x| x / 2.0).collect();
+        assert_eq!(product(isa, &lhs, &halved), want, "{isa:?}");
+        let [mut all, mut half] = [vec![0f32; k], vec![0f32; k]];
+        plain.row(7, &mut all);
+        halved.row(7, &mut half);
+        assert!(all.iter().zip(&half).all(|(all, half)| all / 2.0 == *half));
+    }
 }
 
 #[test]

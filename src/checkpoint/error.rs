@@ -95,7 +95,7 @@ pub enum CheckpointError {
     #[error("{} uses {what}, which this program does not run", path.display())]
     Unsupported { path: PathBuf, what: String },
     #[error(
-        "{} is quantised in a way that this program does not read, {how}; take the model's GGUF file (Q4_K_M has about 4 bits a weight), or its safetensors of bf16 or block FP8",
+        "{} is quantised in a way that this program does not read, {how}; take the model's GGUF file (Q4_K_M has about 4 bits a weight), or its safetensors of bf16, FP8, NVFP4 or MXFP4",
         path.display()
     )]
     Quantised { path: PathBuf, how: String },

@@ -4,6 +4,7 @@
 //! Tensors go by GGUF's names whatever the file ([`names`]); metadata is read
 //! and every extent and shape checked before a byte of weights is loaded.
 mod config;
+mod encoded;
 mod ends;
 mod error;
 mod families;

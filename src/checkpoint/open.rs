@@ -9,7 +9,8 @@ use super::{
     templates,
 };
 use candle_core::{D, Device, Tensor};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use egss_kernels::GgmlType;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,15 +160,18 @@ impl Checkpoint {
 
     /// The types whose matrices become wider in memory than they are in the file.
     fn note_of_widths(&self) -> Option<String> {
-        let Source::Gguf(gguf) = &self.source else {
-            return None;
-        };
-        let products = self.wanted.values().filter(|wanted| wanted.is_product());
-        let tensors: BTreeSet<&str> = products.map(|w| w.place.tensor.as_str()).collect();
-        let widened: Vec<String> = gguf
-            .widened(tensors.into_iter())
-            .into_iter()
-            .map(|(kind, n)| format!("{} ({n} tensors)", kind.name()))
+        let mut widened: BTreeMap<u32, (GgmlType, BTreeSet<&str>)> = BTreeMap::new();
+        for wanted in self.wanted.values().filter(|wanted| wanted.is_product()) {
+            if let Some(Stored::Blocks(kind)) = self.stored(wanted)
+                && kind.format(wanted.shape[1]).is_none()
+            {
+                let (_, tensors) = widened.entry(kind.id()).or_insert((kind, BTreeSet::new()));
+                tensors.insert(&wanted.place.tensor);
+            }
+        }
+        let widened: Vec<String> = widened
+            .into_values()
+            .map(|(kind, tensors)| format!("{} ({} tensors)", kind.name(), tensors.len()))
             .collect();
         (!widened.is_empty()).then(|| {
             format!(
@@ -177,13 +181,22 @@ impl Checkpoint {
         })
     }
 
+    /// How a tensor is written; `None` where that is in a way that is not read.
+    fn stored(&self, wanted: &Wanted) -> Option<Stored> {
+        match &self.source {
+            Source::Gguf(gguf) => gguf.stored(&wanted.place.tensor),
+            Source::Safetensors(dir) => dir.stored(&wanted.place.tensor),
+            Source::Random(random) => Some(random.stored(wanted).0),
+        }
+    }
+
     /// Bytes of all weights as they lie in the file.
     pub fn weight_bytes(&self) -> u64 {
         self.bytes_total
     }
 
     /// A matrix by name (`blk.0.attn_q.weight`, `output.weight`), `[out, in]`: quantised
-    /// or floats, as the file has it (FP8, and on a device GGUF's floats, as f32).
+    /// or floats, as the file has it (on a device FP8 and GGUF's floats as f32).
     ///
     /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
     /// tied: use [`Checkpoint::embedding`] again there.
@@ -273,14 +286,8 @@ impl Checkpoint {
     /// All tensors that a decoder takes, in no order.
     pub fn tensors(&self) -> impl Iterator<Item = TensorEntry> {
         self.wanted.values().map(|wanted| {
-            let Place { tensor, .. } = &wanted.place;
-            let stored = match &self.source {
-                Source::Gguf(gguf) => gguf.stored(tensor),
-                Source::Safetensors(dir) => dir.stored(tensor),
-                Source::Random(random) => Some(random.stored(wanted).0),
-            };
             // What cannot be read is refused when it is, with its name.
-            let stored = stored.unwrap_or(Stored::F32);
+            let stored = self.stored(wanted).unwrap_or(Stored::F32);
             let entry = TensorEntry::new(wanted, stored, self.wanted_bytes(wanted));
             TensorEntry {
                 // What is drawn is in no file.

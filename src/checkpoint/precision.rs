@@ -111,7 +111,7 @@ pub(super) fn stored_as(
         Precision::Fp8 => {
             let blocks = |size: usize| (size as u64).div_ceil(FP8_BLOCK);
             let scales = 4 * blocks(wanted.shape[0]) * blocks(wanted.shape[1]);
-            (Stored::Fp8, n + scales)
+            (Stored::E4m3, n + scales)
         }
         _ if wanted.shape.len() < 2 || is_router(wanted) => (Stored::F32, 4 * n),
         Precision::Q8_0 | Precision::Q4KM => {

@@ -1,5 +1,5 @@
-//! Ways of quantising safetensors that this program does not read: said by name when the
-//! checkpoint is opened, with what to take instead.
+//! Ways of quantising safetensors: those that are read, and those that are refused by name
+//! when the checkpoint is opened, with what to take instead.
 use super::CheckpointError;
 use serde_json::Value;
 use std::path::Path;
@@ -12,64 +12,118 @@ const TENSORS: [(&str, &str); 8] = [
     (".weight.quant_map", "bitsandbytes (tensors *.quant_map)"),
     (".weight.absmax", "bitsandbytes (tensors *.absmax)"),
     (".SCB", "bitsandbytes (tensors *.SCB)"),
-    ("_blocks", "MXFP4 (tensors *_blocks)"),
+    ("_blocks", "MXFP4 of fused experts (tensors *_blocks)"),
     (
         ".weight_packed",
         "compressed-tensors (tensors *.weight_packed)",
     ),
-    (".weight_scale_2", "NVFP4 (tensors *.weight_scale_2)"),
+    (
+        ".pre_quant_scale",
+        "AWQ of ModelOpt (tensors *.pre_quant_scale)",
+    ),
 ];
 
-/// The one method that is read: E4M3 with a scale for each block of rows and columns.
-const READ: &str = "fp8";
+/// Where config.json says how a checkpoint is quantised.
+pub(super) const KEYS: [&str; 2] = ["quantization_config", "compression_config"];
 
-/// Refuses a checkpoint of a method that is not read, by what its config.json says or by
-/// its tensors' names.
-pub(super) fn check<'a>(
+/// Refuses a checkpoint of a method that is not read, by what its config.json says. Gives
+/// the rows and columns that share a scale of FP8, where they are said.
+pub(super) fn check_config(
     path: &Path,
     config: &Value,
-    tensors: impl Iterator<Item = &'a str>,
-) -> Result<(), CheckpointError> {
-    let refused = |how: String| CheckpointError::Quantised {
-        path: path.to_owned(),
-        how,
+) -> Result<Option<[usize; 2]>, CheckpointError> {
+    let Some(key) = KEYS.into_iter().find(|key| config[key].is_object()) else {
+        return Ok(None);
     };
-    let said = ["quantization_config", "compression_config"]
-        .into_iter()
-        .find(|key| config[key].is_object());
-    if let Some(key) = said {
-        let quantised = &config[key];
-        let method = &quantised["quant_method"];
-        if method == READ && !has_blocks(quantised) {
-            return Err(refused(format!(
-                "{key}.quant_method: \"fp8\" with weight_block_size: {}, so with no scale for each block",
-                quantised["weight_block_size"]
-            )));
-        }
-        // A key without a method is for the configuration's reader.
-        if method != READ && !method.is_null() {
-            return Err(refused(format!(
-                "{key}.quant_method: {method}{}",
-                details(quantised)
-            )));
+    let quantised = &config[key];
+    let refused = |how: String| {
+        Err(CheckpointError::Quantised {
+            path: path.to_owned(),
+            how,
+        })
+    };
+    let method = &quantised["quant_method"];
+    // A key without a method is for the configuration's reader.
+    let Some(name) = method.as_str() else {
+        return Ok(None);
+    };
+    if !is_read(name, quantised) {
+        return refused(format!(
+            "{key}.quant_method: {method}{}",
+            details(quantised)
+        ));
+    }
+    // A rotation of what goes in, and weights that are left out, are computed with.
+    for (part, is_none) in [
+        (
+            "transform_config",
+            quantised["transform_config"]["config_groups"]
+                .as_object()
+                .is_none_or(|groups| groups.is_empty()),
+        ),
+        (
+            "sparsity_config",
+            matches!(
+                quantised["sparsity_config"]["format"].as_str(),
+                None | Some("dense")
+            ),
+        ),
+    ] {
+        if !is_none {
+            return refused(format!("{key}.{part}: {}", quantised[part]));
         }
     }
+    let groups = quantised["config_groups"].as_object().into_iter().flatten();
+    let of_groups = groups.map(|(_, group)| &group["weights"]["block_structure"]);
+    let sizes = std::iter::once(&quantised["weight_block_size"]).chain(of_groups);
+    match sizes.into_iter().find(|sizes| !sizes.is_null()) {
+        None => Ok(None),
+        Some(sizes) => match block(sizes) {
+            Some(block) => Ok(Some(block)),
+            None => refused(format!(
+                "{key}.quant_method: {method} with blocks of {sizes}, which are no rows and columns"
+            )),
+        },
+    }
+}
+
+/// True for the methods whose tensors are read.
+fn is_read(method: &str, quantised: &Value) -> bool {
+    let said = |key: &str| quantised[key].as_str();
+    match method {
+        "fp8" => matches!(said("fmt"), None | Some("e4m3")),
+        "modelopt" => matches!(said("quant_algo"), Some("FP8" | "FP8_PB_WO" | "NVFP4")),
+        "compressed-tensors" => matches!(
+            said("format"),
+            Some("float-quantized" | "nvfp4-pack-quantized" | "mxfp4-pack-quantized")
+        ),
+        _ => false,
+    }
+}
+
+/// Refuses a checkpoint of a method that is not read, by the names of tensors that stand
+/// for no numbers.
+pub(super) fn check_names<'a>(
+    path: &Path,
+    tensors: impl Iterator<Item = &'a str>,
+) -> Result<(), CheckpointError> {
     let found = |name: &str| TENSORS.iter().position(|(end, _)| name.ends_with(end));
     match tensors.filter_map(found).min() {
-        Some(method) => Err(refused(TENSORS[method].1.to_owned())),
+        Some(method) => Err(CheckpointError::Quantised {
+            path: path.to_owned(),
+            how: TENSORS[method].1.to_owned(),
+        }),
         None => Ok(()),
     }
 }
 
-/// True where scales are of blocks of whole rows and columns.
-fn has_blocks(quantised: &Value) -> bool {
-    let sizes = quantised["weight_block_size"].as_array();
-    sizes.is_some_and(|sizes| {
-        sizes.len() == 2
-            && sizes
-                .iter()
-                .all(|size| size.as_u64().is_some_and(|n| n > 0))
-    })
+/// Rows and columns of a block: `[128, 128]`.
+fn block(sizes: &Value) -> Option<[usize; 2]> {
+    let sizes = sizes.as_array()?.iter();
+    let sizes: Option<Vec<usize>> = sizes
+        .map(|size| size.as_u64().filter(|&n| n > 0).map(|n| n as usize))
+        .collect();
+    sizes?.try_into().ok()
 }
 
 /// Bits and groups, where they are said: ` (4 bits, groups of 128)`.
@@ -78,7 +132,10 @@ fn details(quantised: &Value) -> String {
     let number = |names: [&str; 2]| names.iter().find_map(|name| quantised[name].as_u64());
     let bits = number(["bits", "w_bit"]).map(|bits| format!("{bits} bits"));
     let group = number(["group_size", "q_group_size"]).map(|size| format!("groups of {size}"));
-    let format = quantised["format"].as_str().map(str::to_owned);
+    let format = ["format", "fmt"]
+        .iter()
+        .find_map(|key| quantised[key].as_str());
+    let format = format.map(str::to_owned);
     let algorithm = quantised["quant_algo"].as_str().map(str::to_owned);
     let said: Vec<String> = [format, algorithm, bits, group]
         .into_iter()

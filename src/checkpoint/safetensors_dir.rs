@@ -1,16 +1,16 @@
 //! A directory as published for the `transformers` package: config.json,
 //! `*.safetensors` (one, or several with an index), tokenizer.json.
+use super::encoded::{self, Encoded};
 use super::names::Place;
 use super::stored::{Stored, Weight};
 use super::{CheckpointError, ModelConfig, families, folder, quantised};
 use candle_core::{DType, Device, Tensor};
-use egss_kernels::{DenseFormat, DenseMatrix, MappedBytes, WeightBytes};
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use egss_kernels::MappedBytes;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Headers above this are no safetensors (the format's own limit).
 const HEADER_BYTES_MAX: u64 = 100_000_000;
@@ -21,8 +21,8 @@ pub(super) struct SafetensorsDir {
     dir: PathBuf,
     /// config.json as it stands.
     config: Value,
-    /// Safetensors name -> what it is, and its bytes in the map of its shard.
-    tensors: HashMap<String, (TensorInfo, MappedBytes)>,
+    /// By their names in the files, those of scales left out.
+    tensors: HashMap<String, Encoded>,
     /// Sentences on files that are not read.
     notes: Vec<String>,
 }
@@ -32,47 +32,36 @@ impl SafetensorsDir {
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
         let config = require_json(dir, "config.json")?;
         let files = folder::weight_files(dir, &config)?;
-        let mut open = Self {
-            dir: dir.to_owned(),
-            config,
-            tensors: HashMap::new(),
-            notes: files.notes,
-        };
+        let mut notes = files.notes;
+        let mut raw = HashMap::new();
         let mut twice = BTreeSet::new();
         for file in files.names {
             let (metadata, data) = open_shard(&dir.join(file))?;
             for (name, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
                 let tensor = (info.clone(), data.slice(start..end));
-                if open.tensors.insert(name.clone(), tensor).is_some() {
+                if raw.insert(name.clone(), tensor).is_some() {
                     twice.insert(name);
                 }
             }
         }
         if let Some(name) = twice.first() {
-            open.notes.push(format!(
+            notes.push(format!(
                 "of {} tensors that two files have ({name} is one) the later file's are taken",
                 twice.len()
             ));
         }
-        open.add_prefix();
-        let names = open.tensors.keys().map(String::as_str);
-        quantised::check(&dir.join("config.json"), &open.config, names)?;
-        Ok(open)
-    }
-
-    /// Names a decoder's tensors as the whole model's, where they were saved without its
-    /// head and so without its prefix.
-    fn add_prefix(&mut self) {
-        let starts = ["embed_tokens.", "layers.", "norm."];
-        let bare = |name: &String| starts.iter().any(|start| name.starts_with(start));
-        let names: Vec<String> = self.tensors.keys().filter(|n| bare(n)).cloned().collect();
-        for name in names {
-            let full = format!("model.{name}");
-            if let Some(tensor) = self.tensors.remove(&name) {
-                self.tensors.entry(full).or_insert(tensor);
-            }
-        }
+        add_prefix(&mut raw);
+        let path = dir.join("config.json");
+        let block = quantised::check_config(&path, &config)?;
+        let tensors = encoded::join(dir, raw, block)?;
+        quantised::check_names(&path, tensors.keys().map(String::as_str))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            config,
+            tensors,
+            notes,
+        })
     }
 
     /// Ties the head to the embedding or not: a head that the files have beside it holds,
@@ -85,19 +74,15 @@ impl SafetensorsDir {
             return;
         }
         match (self.tensors.get(EMBEDDING), self.tensors.get(HEAD)) {
-            (None, Some(head)) => {
-                let head = head.clone();
+            (None, Some(_)) => {
+                let head = self.tensors.remove(HEAD).expect("it is there");
                 self.tensors.insert(EMBEDDING.to_owned(), head);
             }
-            (Some((info, bytes)), Some((head_info, head))) => {
-                let is_same = (info.dtype, &info.shape) == (head_info.dtype, &head_info.shape)
-                    && **bytes == **head;
-                if !is_same {
-                    config.tied_embeddings = false;
-                    notes.push(format!(
-                        "config.json: tie_word_embeddings does not hold, since {HEAD} differs from {EMBEDDING}: each is taken for itself"
-                    ));
-                }
+            (Some(embedding), Some(head)) if !embedding.is_same(head) => {
+                config.tied_embeddings = false;
+                notes.push(format!(
+                    "config.json: tie_word_embeddings does not hold, since {HEAD} differs from {EMBEDDING}: each is taken for itself"
+                ));
             }
             _ => {}
         }
@@ -116,8 +101,7 @@ impl SafetensorsDir {
             Some((n_layers..n_layers + further).contains(&layer))
         };
         let is_missed = |name: &str| {
-            let owner = name.strip_suffix("_scale_inv").unwrap_or(name);
-            !wanted.contains(owner)
+            !wanted.contains(name)
                 && !name.ends_with("rotary_emb.inv_freq")
                 && name != "lm_head.weight"
                 && !is_further(name).unwrap_or(false)
@@ -147,43 +131,29 @@ impl SafetensorsDir {
 
     /// The shape of a tensor by the files' own name; `None` if it is not there.
     pub fn shape(&self, tensor: &str) -> Option<&[usize]> {
-        Some(&self.tensors.get(tensor)?.0.shape)
+        Some(self.tensors.get(tensor)?.shape())
     }
 
-    /// Bytes that a tensor takes in the file; 0 if it is not there.
+    /// Bytes that a tensor takes in the files; 0 if it is not there.
     pub fn tensor_bytes(&self, tensor: &str) -> u64 {
-        let tensor = self.tensors.get(tensor);
-        tensor.map_or(0, |(_, bytes)| bytes.len() as u64)
+        self.tensors.get(tensor).map_or(0, Encoded::bytes)
     }
 
     /// How a tensor's numbers are written; `None` if it is not there, or otherwise than
     /// this program reads.
     pub fn stored(&self, tensor: &str) -> Option<Stored> {
-        match self.tensors.get(tensor)?.0.dtype {
-            Dtype::F32 => Some(Stored::F32),
-            Dtype::F16 => Some(Stored::Dense(DenseFormat::F16)),
-            Dtype::BF16 => Some(Stored::Dense(DenseFormat::Bf16)),
-            Dtype::F8_E4M3 => Some(Stored::Fp8),
-            _ => None,
-        }
+        self.tensors.get(tensor)?.stored()
     }
 
-    /// A matrix, or some of its rows: on a CPU one of 16-bit floats as the file has it,
-    /// in the file's pages if it can be; else as [`Self::plain_tensor`] gives it.
+    /// A matrix, or some of its rows: on a CPU as the file has it, in the file's pages if
+    /// it can be.
     pub fn matrix(
         &self,
         place: &Place,
         shape: &[usize],
         device: &Device,
     ) -> Result<Weight, CheckpointError> {
-        match (self.stored(&place.tensor), shape) {
-            (Some(Stored::Dense(format)), &[n, k]) if device.is_cpu() => {
-                let (_, bytes) = self.find(place)?;
-                let matrix = DenseMatrix::new(format, n, k, bytes);
-                Ok(Weight::Dense(Arc::new(matrix)))
-            }
-            _ => Ok(Weight::Plain(self.plain_tensor(place, shape, device)?)),
-        }
+        self.find(place)?.matrix(&self.dir, place, shape, device)
     }
 
     /// Reads one tensor, or some of its rows, onto the device as f32.
@@ -193,7 +163,7 @@ impl SafetensorsDir {
         shape: &[usize],
         device: &Device,
     ) -> Result<Tensor, CheckpointError> {
-        let tensor = self.plain_tensor(place, shape, device)?;
+        let tensor = self.find(place)?.tensor(&self.dir, place, shape, device)?;
         tensor
             .to_dtype(DType::F32)
             .map_err(|source| CheckpointError::Tensor {
@@ -202,106 +172,12 @@ impl SafetensorsDir {
             })
     }
 
-    /// Reads one tensor, or some of its rows, onto the device as the file has it: f32,
-    /// f16 or bf16. FP8 becomes f32, each number times its block's scale.
-    fn plain_tensor(
-        &self,
-        place: &Place,
-        shape: &[usize],
-        device: &Device,
-    ) -> Result<Tensor, CheckpointError> {
-        let name = &place.tensor;
-        let (info, bytes) = self.find(place)?;
-        let dtype = match info.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            Dtype::F8_E4M3 => {
-                return self.scaled(place, &bytes, shape, device);
-            }
-            other => {
-                return Err(CheckpointError::Unsupported {
-                    path: self.dir.clone(),
-                    what: format!("a {other:?} tensor ({name})"),
-                });
-            }
-        };
-        Tensor::from_raw_buffer(&bytes, dtype, shape, device).map_err(|source| {
-            CheckpointError::Tensor {
-                name: name.to_owned(),
-                source,
-            }
-        })
-    }
-
-    /// What a tensor is, and the bytes of its wanted rows.
-    fn find(&self, place: &Place) -> Result<(&TensorInfo, WeightBytes), CheckpointError> {
-        match self.tensors.get(&place.tensor) {
-            Some((info, bytes)) => Ok((info, place.read(bytes))),
-            None => Err(CheckpointError::NoTensor {
-                path: self.dir.clone(),
-                name: place.tensor.clone(),
-            }),
-        }
-    }
-
-    /// FP8 numbers times their scales: one scale for each block of rows and
-    /// columns (DeepSeek-V3, arXiv 2412.19437, section 3.3).
-    fn scaled(
-        &self,
-        place: &Place,
-        bytes: &[u8],
-        shape: &[usize],
-        device: &Device,
-    ) -> Result<Tensor, CheckpointError> {
-        let name = &place.tensor;
-        let of_tensor = |source| CheckpointError::Tensor {
-            name: name.to_owned(),
-            source,
-        };
-        let unsupported = |what: String| CheckpointError::Unsupported {
+    fn find(&self, place: &Place) -> Result<&Encoded, CheckpointError> {
+        let found = self.tensors.get(&place.tensor);
+        found.ok_or_else(|| CheckpointError::NoTensor {
             path: self.dir.clone(),
-            what,
-        };
-        let block = self.config["quantization_config"]["weight_block_size"].as_array();
-        let block: Option<Vec<u64>> =
-            block.and_then(|sizes| sizes.iter().map(Value::as_u64).collect());
-        let (Some([rows, columns]), [_, n_columns]) = (block.as_deref(), shape) else {
-            return Err(unsupported(format!(
-                "an FP8 tensor without blocks of scales ({name})"
-            )));
-        };
-        let (block_rows, block_columns) = (*rows as usize, *columns as usize);
-        if block_rows == 0 || block_columns == 0 {
-            return Err(unsupported("blocks of no weights".into()));
-        }
-        let scales_name = format!("{name}_scale_inv");
-        let (n_scale_rows, n_scale_columns) = (
-            place.n_rows().div_ceil(block_rows),
-            n_columns.div_ceil(block_columns),
-        );
-        match self.shape(&scales_name) {
-            Some([a, b]) if (*a, *b) == (n_scale_rows, n_scale_columns) => {}
-            _ => {
-                return Err(CheckpointError::NoTensor {
-                    path: self.dir.clone(),
-                    name: scales_name,
-                });
-            }
-        }
-        let shape_of_scales = [n_scale_rows, n_scale_columns];
-        let scales = Place::whole(scales_name, &shape_of_scales);
-        let scales = self.tensor(&scales, &shape_of_scales, &Device::Cpu)?;
-        let scales = scales.to_vec2::<f32>().map_err(of_tensor)?;
-        let rows = place.ranges().into_iter();
-        let mut values = Vec::with_capacity(bytes.len());
-        for (row, bytes) in rows.flatten().zip(bytes.chunks_exact(*n_columns)) {
-            let scales = &scales[row / block_rows];
-            let scaled =
-                |(column, &byte): (usize, &u8)| e4m3(byte) * scales[column / block_columns];
-            values.extend(bytes.iter().enumerate().map(scaled));
-        }
-        Tensor::from_vec(values, shape, device).map_err(of_tensor)
+            name: place.tensor.clone(),
+        })
     }
 
     /// The configuration in config.json, validated, and sentences on all that is not taken.
@@ -333,15 +209,18 @@ impl SafetensorsDir {
     }
 }
 
-/// A number of FP8's E4M3 (arXiv 2209.05433): no infinities, NaN by all ones.
-fn e4m3(byte: u8) -> f32 {
-    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
-    let size = match (exponent, byte & 7) {
-        (15, 7) => f32::NAN,
-        (0, _) => mantissa * 2f32.powi(-9),
-        _ => (8.0 + mantissa) * 2f32.powi(exponent - 10),
-    };
-    if byte & 128 == 0 { size } else { -size }
+/// Names a decoder's tensors as the whole model's, where they were saved without its head
+/// and so without its prefix.
+fn add_prefix(tensors: &mut HashMap<String, (TensorInfo, MappedBytes)>) {
+    let starts = ["embed_tokens.", "layers.", "norm."];
+    let bare = |name: &String| starts.iter().any(|start| name.starts_with(start));
+    let names: Vec<String> = tensors.keys().filter(|n| bare(n)).cloned().collect();
+    for name in names {
+        let full = format!("model.{name}");
+        if let Some(tensor) = tensors.remove(&name) {
+            tensors.entry(full).or_insert(tensor);
+        }
+    }
 }
 
 /// Maps a shard, reads its header, and checks the file's size against it: the tensors'

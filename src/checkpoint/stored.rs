@@ -2,7 +2,7 @@
 use super::names::Wanted;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
-use egss_kernels::{BlockMatrix, DenseFormat, DenseMatrix, GgmlType, Inline};
+use egss_kernels::{BlockMatrix, DenseFormat, DenseMatrix, Format, GgmlType, Inline};
 use std::sync::Arc;
 
 /// A matrix of weights, `[out, in]`. Cloning shares the storage.
@@ -11,9 +11,9 @@ pub enum Weight {
     /// As quantised in the file.
     Quantized(Arc<QTensor>),
     /// In blocks of a type that candle does not have, in the file's own pages where they
-    /// can be.
+    /// can be: GGUF's, and 4-bit floats of safetensors.
     Blocks(Arc<BlockMatrix>),
-    /// 16-bit floats for a CPU, in the file's own pages where they can be.
+    /// 16-bit floats or E4M3 for a CPU, in the file's own pages where they can be.
     Dense(Arc<DenseMatrix>),
     /// Floats as the file has them: f32, or on a device f16 or bf16.
     Plain(Tensor),
@@ -31,7 +31,7 @@ impl Weight {
     }
 
     /// A tensor of floats of some width on the device. Cost: none where it is one already;
-    /// quantised weights as f32, others at their width.
+    /// quantised weights and E4M3 as f32, others at their width.
     pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
         match self {
             Self::Quantized(tensor) => tensor.dequantize(device),
@@ -40,11 +40,12 @@ impl Weight {
                 Tensor::from_vec(matrix.to_f32(&Inline), shape, device)
             }
             Self::Dense(matrix) => {
-                let dtype = match matrix.format() {
-                    DenseFormat::Bf16 => DType::BF16,
-                    DenseFormat::F16 => DType::F16,
-                };
                 let shape = [matrix.n(), matrix.k()];
+                let dtype = match matrix.format() {
+                    Some(DenseFormat::Bf16) => DType::BF16,
+                    Some(DenseFormat::F16) => DType::F16,
+                    None => return Tensor::from_vec(matrix.to_f32(), &shape, device),
+                };
                 Tensor::from_raw_buffer(matrix.numbers(), dtype, &shape, device)
             }
             Self::Plain(tensor) => tensor.to_device(device),
@@ -62,8 +63,59 @@ pub enum Stored {
     F32,
     /// 16-bit floats.
     Dense(DenseFormat),
-    /// FP8, with a scale for each block of rows and columns.
-    Fp8,
+    /// FP8's E4M3, with a scale for each block of rows and columns.
+    E4m3,
+}
+
+impl Stored {
+    /// How numbers of a type of GGUF's are held: those that candle has by candle.
+    pub(super) fn of(kind: GgmlType) -> Self {
+        use GgmlType as T;
+        match kind {
+            T::F32 | T::F64 | T::I8 | T::I16 | T::I32 | T::I64 => Self::F32,
+            T::F16 => Self::Dense(DenseFormat::F16),
+            T::BF16 => Self::Dense(DenseFormat::Bf16),
+            T::Q4_0 => Self::Quantized(GgmlDType::Q4_0),
+            T::Q4_1 => Self::Quantized(GgmlDType::Q4_1),
+            T::Q5_0 => Self::Quantized(GgmlDType::Q5_0),
+            T::Q5_1 => Self::Quantized(GgmlDType::Q5_1),
+            T::Q8_0 => Self::Quantized(GgmlDType::Q8_0),
+            T::Q2_K => Self::Quantized(GgmlDType::Q2K),
+            T::Q3_K => Self::Quantized(GgmlDType::Q3K),
+            T::Q4_K => Self::Quantized(GgmlDType::Q4K),
+            T::Q5_K => Self::Quantized(GgmlDType::Q5K),
+            T::Q6_K => Self::Quantized(GgmlDType::Q6K),
+            T::Q8_1
+            | T::Q8_K
+            | T::IQ1_S
+            | T::IQ1_M
+            | T::IQ2_XXS
+            | T::IQ2_XS
+            | T::IQ2_S
+            | T::IQ3_XXS
+            | T::IQ3_S
+            | T::IQ4_NL
+            | T::IQ4_XS
+            | T::TQ1_0
+            | T::TQ2_0
+            | T::MXFP4
+            | T::NVFP4
+            | T::Q1_0
+            | T::Q2_0 => Self::Blocks(kind),
+        }
+    }
+
+    /// How the kernels multiply rows of `k` at the file's own width, where they do.
+    pub fn format(self, k: usize) -> Option<Format> {
+        let kind = match self {
+            Self::Quantized(_) => GgmlType::ALL
+                .into_iter()
+                .find(|kind| Self::of(*kind) == self)?,
+            Self::Blocks(kind) => kind,
+            Self::F32 | Self::Dense(_) | Self::E4m3 => return None,
+        };
+        kind.format(k)
+    }
 }
 
 /// One tensor that a decoder takes, as its file has it.

@@ -50,7 +50,9 @@ impl Matrix {
     fn floats(weight: Weight, backend: &Backend) -> Result<Self> {
         match (backend.matrix_dtype(), weight) {
             (MatrixDtype::Auto, Weight::Dense(matrix)) => Ok(Self::Dense(matrix)),
-            (MatrixDtype::Bf16, Weight::Dense(matrix)) if matrix.format() == DenseFormat::Bf16 => {
+            (MatrixDtype::Bf16, Weight::Dense(matrix))
+                if matrix.format() == Some(DenseFormat::Bf16) =>
+            {
                 Ok(Self::Dense(matrix))
             }
             (MatrixDtype::Auto, Weight::Plain(tensor))
@@ -121,9 +123,7 @@ impl Matrix {
             Operations::CpuKernels | Operations::GpuKernels => matrix.format(),
         };
         if let Some(format) = format {
-            let (n, k) = (matrix.n(), matrix.k());
-            let packed = PackedMatrix::pack(format, n, k, matrix.blocks(), &Pool);
-            return Ok(Self::Packed(packed));
+            return Ok(Self::Packed(matrix.packed(format, &Pool)));
         }
         let dense = match backend.matrix_dtype() {
             MatrixDtype::Auto => matrix.to_dense(DenseFormat::F16, &Pool),
@@ -156,11 +156,17 @@ impl Matrix {
                 true => (tensor.bytes * 5 / 2, 0),
                 false => (tensor.bytes, 0),
             },
-            (_, Stored::Blocks(kind)) if by_kernels && kind.format().is_some() => (tensor.bytes, 0),
+            (_, Stored::Blocks(_))
+                if by_kernels && tensor.stored.format(tensor.columns).is_some() =>
+            {
+                (tensor.bytes, 0)
+            }
             (MatrixDtype::F32, _) => (wide, 0),
             (MatrixDtype::Auto, Stored::Blocks(_)) => (narrow, 0),
             (MatrixDtype::Auto, Stored::Dense(_)) => kept,
-            (MatrixDtype::Auto, Stored::F32 | Stored::Fp8) => (wide, 0),
+            (MatrixDtype::Auto, Stored::E4m3) if tensor.is_one_piece => (tensor.bytes, tensor.n),
+            (MatrixDtype::Auto, Stored::E4m3) => (tensor.bytes, 0),
+            (MatrixDtype::Auto, Stored::F32) => (wide, 0),
             (MatrixDtype::Bf16, Stored::Dense(DenseFormat::Bf16)) => kept,
             (MatrixDtype::Bf16, _) => (narrow, 0),
         }
@@ -232,25 +238,24 @@ fn host_rows(
 /// Quantised weights as a GPU's kernels take them, where they do.
 #[cfg(feature = "cuda")]
 fn coded(weight: &Weight) -> Result<Option<CodedMatrix>> {
-    let Weight::Quantized(tensor) = weight else {
-        return Ok(None);
-    };
-    let (n, k) = tensor.shape().dims2()?;
-    match format(tensor).filter(|&format| Coding::of(format, k).is_some()) {
-        Some(format) => {
-            let coded = CodedMatrix::new(format, n, k, &tensor.data()?, &Pool);
-            Ok(Some(coded))
+    let (n, k) = weight.dims2()?;
+    let has_coding = |format: &Format| Coding::of(*format, k).is_some();
+    Ok(match weight {
+        Weight::Quantized(tensor) => match format(tensor).filter(has_coding) {
+            Some(format) => Some(CodedMatrix::new(format, n, k, &tensor.data()?, &Pool)),
+            None => None,
+        },
+        Weight::Blocks(matrix) => {
+            let format = matrix.format().filter(has_coding);
+            format.map(|format| matrix.coded(format, &Pool))
         }
-        None => Ok(None),
-    }
+        Weight::Dense(_) | Weight::Plain(_) => None,
+    })
 }
 
 /// Bytes of a tensor as a GPU's kernels have it, where they take its codes.
 fn coded_bytes(tensor: &TensorEntry) -> Option<u64> {
-    let Stored::Quantized(dtype) = tensor.stored else {
-        return None;
-    };
-    let coding = Coding::of(kernel_format(dtype)?, tensor.columns)?;
+    let coding = Coding::of(tensor.stored.format(tensor.columns)?, tensor.columns)?;
     let n = tensor.n as usize / tensor.columns;
     Some(coding.bytes(n, tensor.columns) as u64)
 }
@@ -260,7 +265,7 @@ fn format(tensor: &QTensor) -> Option<Format> {
     if !matches!(tensor.device(), Device::Cpu) {
         return None;
     }
-    kernel_format(tensor.dtype())
+    Stored::Quantized(tensor.dtype()).format(tensor.shape().dims().last().copied()?)
 }
 
 /// True for what candle lays out once more when a CPU first multiplies with it, and keeps
@@ -270,16 +275,4 @@ fn is_laid_out_again(dtype: GgmlDType) -> bool {
         dtype,
         GgmlDType::Q4_0 | GgmlDType::Q4K | GgmlDType::Q5K | GgmlDType::Q6K | GgmlDType::Q8_0
     )
-}
-
-fn kernel_format(dtype: GgmlDType) -> Option<Format> {
-    match dtype {
-        GgmlDType::Q3K => Some(Format::Q3K),
-        GgmlDType::Q4K => Some(Format::Q4K),
-        GgmlDType::Q5_0 => Some(Format::Q5_0),
-        GgmlDType::Q5K => Some(Format::Q5K),
-        GgmlDType::Q6K => Some(Format::Q6K),
-        GgmlDType::Q8_0 => Some(Format::Q8_0),
-        _ => None,
-    }
 }

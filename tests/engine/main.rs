@@ -2,6 +2,7 @@
 //! random use, and on a real model.
 mod common;
 mod contract;
+mod encoded;
 mod experts;
 mod judge;
 mod lanes;

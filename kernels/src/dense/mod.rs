@@ -1,13 +1,17 @@
-//! Matrices of 16-bit floats, as files have them: row after row, at two bytes a weight.
+//! Matrices of floats as files have them, row after row: of 16 bits, or of 8 bits with a
+//! scale for each block.
+mod e4m3;
+mod element;
 mod product;
 mod rows;
 
+pub use e4m3::BlockScales;
 pub use product::multiply_dense;
 pub use rows::FloatRows;
 
 use crate::map::WeightBytes;
 use crate::memory::AlignedBytes;
-use crate::simd::Simd;
+use element::{Bf16, Element, F16};
 
 /// A 16-bit float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,8 +40,26 @@ impl DenseFormat {
     /// The number that two bytes stand for.
     pub(crate) fn widen(self, bytes: [u8; Self::BYTES]) -> f32 {
         match self {
-            Self::Bf16 => Bf16::widen(bytes),
-            Self::F16 => F16::widen(bytes),
+            Self::Bf16 => Bf16::widen(&bytes),
+            Self::F16 => F16::widen(&bytes),
+        }
+    }
+}
+
+/// How a matrix's numbers are written.
+enum Numbers {
+    /// 16-bit floats.
+    Float16(DenseFormat),
+    /// E4M3, each number times its block's scale.
+    E4m3(BlockScales),
+}
+
+impl Numbers {
+    /// Bytes of a number.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Float16(_) => DenseFormat::BYTES,
+            Self::E4m3(_) => e4m3::E4m3::BYTES,
         }
     }
 }
@@ -45,7 +67,7 @@ impl DenseFormat {
 /// Weights `[n, k]` of a product `x Wᵀ`, in the file's own pages where they lie there in
 /// one piece.
 pub struct DenseMatrix {
-    format: DenseFormat,
+    numbers: Numbers,
     n: usize,
     k: usize,
     bytes: WeightBytes,
@@ -55,14 +77,25 @@ impl DenseMatrix {
     /// Takes numbers as a file has them, little-endian, row after row; the system is asked
     /// to read them in. Panics unless `bytes` is of the size that follows.
     pub fn new(format: DenseFormat, n: usize, k: usize, bytes: WeightBytes) -> Self {
+        Self::of(Numbers::Float16(format), n, k, bytes)
+    }
+
+    /// Takes numbers of E4M3, as [`Self::new`] does. Panics unless `scales` are of `n` rows
+    /// of `k`.
+    pub fn e4m3(n: usize, k: usize, bytes: WeightBytes, scales: BlockScales) -> Self {
+        assert_eq!(scales.dims(), (n, k), "scales of [{n}, {k}]");
+        Self::of(Numbers::E4m3(scales), n, k, bytes)
+    }
+
+    fn of(numbers: Numbers, n: usize, k: usize, bytes: WeightBytes) -> Self {
         assert!(n > 0 && k > 0, "[{n}, {k}]");
         let len = n
             .checked_mul(k)
-            .and_then(|n| n.checked_mul(DenseFormat::BYTES));
+            .and_then(|n| n.checked_mul(numbers.bytes()));
         assert_eq!(Some(bytes.len()), len, "bytes of [{n}, {k}]");
         bytes.read_ahead();
         Self {
-            format,
+            numbers,
             n,
             k,
             bytes,
@@ -93,22 +126,25 @@ impl DenseMatrix {
         self.k
     }
 
-    /// How its weights are stored.
-    pub fn format(&self) -> DenseFormat {
-        self.format
+    /// Its 16-bit floats' format; `None` where it is of E4M3.
+    pub fn format(&self) -> Option<DenseFormat> {
+        match self.numbers {
+            Numbers::Float16(format) => Some(format),
+            Numbers::E4m3(_) => None,
+        }
     }
 
-    /// Bytes of its weights.
+    /// Bytes of its weights, scales left out.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Its numbers, little-endian, row after row.
+    /// Its numbers, little-endian, row after row; those of E4M3 without their scales.
     pub fn numbers(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// True where it has no memory of its own but the file's pages.
+    /// True where it has no memory of its own but the file's pages, scales left out.
     pub fn is_mapped(&self) -> bool {
         matches!(self.bytes, WeightBytes::Mapped(_))
     }
@@ -121,76 +157,26 @@ impl DenseMatrix {
             self.n,
             self.k
         );
-        let row_bytes = self.k * DenseFormat::BYTES;
-        self.widen(&self.bytes[row * row_bytes..][..row_bytes], out);
+        let row_bytes = self.k * self.numbers.bytes();
+        let bytes = &self.bytes[row * row_bytes..][..row_bytes];
+        match &self.numbers {
+            Numbers::Float16(DenseFormat::Bf16) => element::widen::<Bf16>(bytes, out),
+            Numbers::Float16(DenseFormat::F16) => element::widen::<F16>(bytes, out),
+            Numbers::E4m3(scales) => scales.widen(row, bytes, out),
+        }
     }
 
     /// All of it as f32, row after row.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut out = vec![0f32; self.n * self.k];
-        self.widen(&self.bytes, &mut out);
-        out
-    }
-
-    fn widen(&self, bytes: &[u8], out: &mut [f32]) {
-        match self.format {
-            DenseFormat::Bf16 => widen::<Bf16>(bytes, out),
-            DenseFormat::F16 => widen::<F16>(bytes, out),
+        for (row, out) in out.chunks_exact_mut(self.k).enumerate() {
+            self.row(row, out);
         }
+        out
     }
 
     /// Where row `row` begins.
     fn at(&self, row: usize) -> *const u8 {
-        self.bytes[row * self.k * DenseFormat::BYTES..].as_ptr()
-    }
-}
-
-fn widen<F: Float16>(bytes: &[u8], out: &mut [f32]) {
-    for (bytes, out) in bytes
-        .as_chunks::<{ DenseFormat::BYTES }>()
-        .0
-        .iter()
-        .zip(out)
-    {
-        *out = F::widen(*bytes);
-    }
-}
-
-/// How a format becomes f32, which every number of it does exactly.
-trait Float16: 'static {
-    fn widen(bytes: [u8; DenseFormat::BYTES]) -> f32;
-
-    /// Sixteen numbers, 32 bytes.
-    ///
-    /// # Safety
-    /// The processor has what `S` stands for; the bytes are there.
-    unsafe fn load<S: Simd>(from: *const u8) -> S::Float;
-}
-
-struct Bf16;
-
-impl Float16 for Bf16 {
-    fn widen(bytes: [u8; DenseFormat::BYTES]) -> f32 {
-        half::bf16::from_le_bytes(bytes).to_f32()
-    }
-
-    #[inline(always)]
-    unsafe fn load<S: Simd>(from: *const u8) -> S::Float {
-        // SAFETY: the caller's promises.
-        unsafe { S::load_bf16(from) }
-    }
-}
-
-struct F16;
-
-impl Float16 for F16 {
-    fn widen(bytes: [u8; DenseFormat::BYTES]) -> f32 {
-        half::f16::from_le_bytes(bytes).to_f32()
-    }
-
-    #[inline(always)]
-    unsafe fn load<S: Simd>(from: *const u8) -> S::Float {
-        // SAFETY: the caller's promises.
-        unsafe { S::load_half(from) }
+        self.bytes[row * self.k * self.numbers.bytes()..].as_ptr()
     }
 }

@@ -1,14 +1,17 @@
-//! `x Wᵀ` for rows of f32 and matrices of 16-bit floats.
+//! `x Wᵀ` for rows of f32 and matrices of floats of 16 or 8 bits.
 //!
 //! Both sides lie row after row, so a vector holds sixteen columns: a tile of weights'
 //! rows and activations' rows is multiplied in registers, a sum for each pair of them,
 //! and the sums' lanes are added up at the end of the rows. Weights are widened as they
-//! are loaded. Cost: a weight's two bytes read once for each [`TILE_ROWS_MAX`] rows,
-//! all but the first time from a cache; few rows wait for memory, many for arithmetic.
+//! are loaded, and multiplied with their block's scale if they have one. Cost: a weight's
+//! bytes read once for each [`TILE_ROWS_MAX`] rows, all but the first time from a cache;
+//! few rows wait for memory, many for arithmetic.
 //!
 //! A pair's products are added in one order whatever tile it is in, so what else is in a
 //! batch changes no bit of a row.
-use super::{Bf16, DenseFormat, DenseMatrix, F16, Float16, FloatRows};
+use super::e4m3::E4m3;
+use super::element::{Bf16, Element, F16};
+use super::{DenseFormat, DenseMatrix, FloatRows, Numbers};
 use crate::Isa;
 use crate::executor::{Executor, Shared};
 use crate::product::{Part, check_places};
@@ -130,7 +133,7 @@ impl Product<'_> {
     /// # Safety
     /// `out` is `[lhs.rows, stride]`, and nobody else touches the rows' columns.
     unsafe fn run(&self, part: &Part<'_, DenseMatrix>, rows: Range<usize>, tiles: &[Range<usize>]) {
-        let row_bytes = DenseFormat::BYTES * self.lhs.k();
+        let row_bytes = part.weights.numbers.bytes() * self.lhs.k();
         let group_rows = (GROUP_BYTES_MAX / row_bytes)
             .max(1)
             .next_multiple_of(BLOCK_ROWS);
@@ -158,16 +161,30 @@ impl Product<'_> {
     ) {
         let weights = part.weights;
         // Where a matrix ends within a block, its last row fills it up.
-        let rows = std::array::from_fn(|i| weights.at(block.end.min(block.start + i + 1) - 1));
+        let row = |i: usize| block.end.min(block.start + i + 1) - 1;
+        let mut rows = Rows {
+            at: std::array::from_fn(|i| weights.at(row(i))),
+            scales: [&[]; BLOCK_ROWS],
+            scaled_columns: self.lhs.k(),
+        };
+        if let Numbers::E4m3(scales) = &weights.numbers {
+            rows.scales = std::array::from_fn(|i| scales.of_row(row(i)));
+            rows.scaled_columns = scales.block_columns();
+        }
         let (x, k) = (self.lhs.at(tile.start), self.lhs.k());
         let mut products = [[0f32; BLOCK_ROWS]; TILE_ROWS_MAX];
         with_tile_rows!(@ 1 2 3 4 5 6; tile.len(), ROWS => {
             let out = products.first_chunk_mut::<ROWS>().expect("no tile is higher");
             // SAFETY: rows of `k` on both sides; `Isa` says what there is.
             unsafe {
-                match weights.format() {
-                    DenseFormat::Bf16 => run::<Bf16, ROWS>(self.isa, rows, x, k, out),
-                    DenseFormat::F16 => run::<F16, ROWS>(self.isa, rows, x, k, out),
+                match weights.numbers {
+                    Numbers::Float16(DenseFormat::Bf16) => {
+                        run::<Bf16, ROWS>(self.isa, rows, x, k, out);
+                    }
+                    Numbers::Float16(DenseFormat::F16) => {
+                        run::<F16, ROWS>(self.isa, rows, x, k, out);
+                    }
+                    Numbers::E4m3(_) => run::<E4m3, ROWS>(self.isa, rows, x, k, out),
                 }
             }
         });
@@ -188,11 +205,23 @@ impl Product<'_> {
     }
 }
 
+/// A block of weights' rows.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    /// Where each begins.
+    at: [*const u8; BLOCK_ROWS],
+    /// 256 times the scales of each, one for each `scaled_columns` columns; none where
+    /// numbers have no scale.
+    scales: [&'a [f32]; BLOCK_ROWS],
+    /// Columns that share a scale; all where there is none.
+    scaled_columns: usize,
+}
+
 /// # Safety
 /// As [`multiply`]; the processor has what `isa` says.
-unsafe fn run<F: Float16, const ROWS: usize>(
+unsafe fn run<E: Element, const ROWS: usize>(
     isa: Isa,
-    weights: [*const u8; BLOCK_ROWS],
+    weights: Rows<'_>,
     x: *const f32,
     k: usize,
     out: &mut [[f32; BLOCK_ROWS]; ROWS],
@@ -200,11 +229,11 @@ unsafe fn run<F: Float16, const ROWS: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         match isa {
-            Isa::Portable => multiply::<F, crate::simd::Portable, ROWS>(weights, x, k, out),
+            Isa::Portable => multiply::<E, crate::simd::Portable, ROWS>(weights, x, k, out),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::<F, ROWS>(weights, x, k, out),
+            Isa::Avx2 => avx2::<E, ROWS>(weights, x, k, out),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::<F, ROWS>(weights, x, k, out),
+            Isa::Avx512 => avx512::<E, ROWS>(weights, x, k, out),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::Avx512 => unreachable!("no processor of this kind has it"),
         }
@@ -215,28 +244,28 @@ unsafe fn run<F: Float16, const ROWS: usize>(
 /// As [`multiply`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn avx2<F: Float16, const ROWS: usize>(
-    weights: [*const u8; BLOCK_ROWS],
+unsafe fn avx2<E: Element, const ROWS: usize>(
+    weights: Rows<'_>,
     x: *const f32,
     k: usize,
     out: &mut [[f32; BLOCK_ROWS]; ROWS],
 ) {
     // SAFETY: the caller's promise.
-    unsafe { multiply::<F, crate::simd::Avx2, ROWS>(weights, x, k, out) }
+    unsafe { multiply::<E, crate::simd::Avx2, ROWS>(weights, x, k, out) }
 }
 
 /// # Safety
 /// As [`multiply`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn avx512<F: Float16, const ROWS: usize>(
-    weights: [*const u8; BLOCK_ROWS],
+unsafe fn avx512<E: Element, const ROWS: usize>(
+    weights: Rows<'_>,
     x: *const f32,
     k: usize,
     out: &mut [[f32; BLOCK_ROWS]; ROWS],
 ) {
     // SAFETY: the caller's promise.
-    unsafe { multiply::<F, crate::simd::Avx512, ROWS>(weights, x, k, out) }
+    unsafe { multiply::<E, crate::simd::Avx512, ROWS>(weights, x, k, out) }
 }
 
 /// The inner products of rows of weights with `ROWS` rows of activations, one behind the
@@ -245,59 +274,67 @@ unsafe fn avx512<F: Float16, const ROWS: usize>(
 /// # Safety
 /// The processor has what `S` stands for; all rows have `k` numbers.
 #[inline(always)]
-unsafe fn multiply<F: Float16, S: Simd, const ROWS: usize>(
-    weights: [*const u8; BLOCK_ROWS],
+unsafe fn multiply<E: Element, S: Simd, const ROWS: usize>(
+    weights: Rows<'_>,
     x: *const f32,
     k: usize,
     out: &mut [[f32; BLOCK_ROWS]; ROWS],
 ) {
-    let whole = k - k % LANES;
+    // Columns of a row in a cache line.
+    let line_columns: usize = 64 / E::BYTES;
     // The next block lies behind this one.
-    let block_bytes = BLOCK_ROWS * k * DenseFormat::BYTES;
-    let next = weights[0].wrapping_add(block_bytes + AHEAD);
+    let block_bytes = BLOCK_ROWS * k * E::BYTES;
+    let next = weights.at[0].wrapping_add(block_bytes + AHEAD);
     // SAFETY: the caller's promises; a prefetch of any address is harmless.
     unsafe {
         let mut sums = [[S::zero_f(); BLOCK_ROWS]; ROWS];
-        for column in (0..whole).step_by(LANES) {
-            if ROWS <= IN_ORDER_ROWS_MAX {
-                // As many lines as are done with, in the order of memory.
-                let done = column * BLOCK_ROWS * DenseFormat::BYTES;
-                for line in (0..LANES * BLOCK_ROWS * DenseFormat::BYTES).step_by(64) {
-                    S::prefetch(next.wrapping_add(done + line));
+        for (block, first) in (0..k).step_by(weights.scaled_columns).enumerate() {
+            let end = k.min(first + weights.scaled_columns);
+            let whole = end - (end - first) % LANES;
+            let mut scales = [S::zero_f(); BLOCK_ROWS];
+            if E::IS_SCALED {
+                scales = weights.scales.map(|scales| S::splat_f(scales[block]));
+            }
+            for column in (first..whole).step_by(LANES) {
+                if ROWS <= IN_ORDER_ROWS_MAX {
+                    // As many lines as are done with, in the order of memory.
+                    let done = column * BLOCK_ROWS * E::BYTES;
+                    for line in (0..LANES * BLOCK_ROWS * E::BYTES).step_by(64) {
+                        S::prefetch(next.wrapping_add(done + line));
+                    }
+                }
+                let mut w = [S::zero_f(); BLOCK_ROWS];
+                for ((w, row), scale) in w.iter_mut().zip(weights.at).zip(scales) {
+                    let from = row.add(column * E::BYTES);
+                    if ROWS > IN_ORDER_ROWS_MAX && column.is_multiple_of(line_columns) {
+                        S::prefetch_l2(from.wrapping_add(block_bytes));
+                    }
+                    *w = load::<E, S>(from, scale);
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = S::load_f(x.add(r * k + column));
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = S::mul_add(w, x, *sum);
+                    }
                 }
             }
-            let mut w = [S::zero_f(); BLOCK_ROWS];
-            for (w, row) in w.iter_mut().zip(weights) {
-                let from = row.add(column * DenseFormat::BYTES);
-                // A line is two vectors.
-                if ROWS > IN_ORDER_ROWS_MAX && column.is_multiple_of(2 * LANES) {
-                    S::prefetch_l2(from.wrapping_add(block_bytes));
+            if whole < end {
+                let mut w = [S::zero_f(); BLOCK_ROWS];
+                for ((w, row), scale) in w.iter_mut().zip(weights.at).zip(scales) {
+                    // As many as the widest have.
+                    let mut last = [0u8; LANES * size_of::<f32>()];
+                    let from = row.add(whole * E::BYTES);
+                    from.copy_to_nonoverlapping(last.as_mut_ptr(), (end - whole) * E::BYTES);
+                    *w = load::<E, S>(last.as_ptr(), scale);
                 }
-                *w = F::load::<S>(from);
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let x = S::load_f(x.add(r * k + column));
-                for (sum, w) in sums.iter_mut().zip(w) {
-                    *sum = S::mul_add(w, x, *sum);
-                }
-            }
-        }
-        if whole < k {
-            let mut w = [S::zero_f(); BLOCK_ROWS];
-            for (w, row) in w.iter_mut().zip(weights) {
-                let mut last = [0u8; LANES * DenseFormat::BYTES];
-                let from = row.add(whole * DenseFormat::BYTES);
-                let n_bytes = (k - whole) * DenseFormat::BYTES;
-                from.copy_to_nonoverlapping(last.as_mut_ptr(), n_bytes);
-                *w = F::load::<S>(last.as_ptr());
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let mut last = [0f32; LANES];
-                let from = x.add(r * k + whole);
-                from.copy_to_nonoverlapping(last.as_mut_ptr(), k - whole);
-                let x = S::load_f(last.as_ptr());
-                for (sum, w) in sums.iter_mut().zip(w) {
-                    *sum = S::mul_add(w, x, *sum);
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let mut last = [0f32; LANES];
+                    let from = x.add(r * k + whole);
+                    from.copy_to_nonoverlapping(last.as_mut_ptr(), end - whole);
+                    let x = S::load_f(last.as_ptr());
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = S::mul_add(w, x, *sum);
+                    }
                 }
             }
         }
@@ -305,6 +342,21 @@ unsafe fn multiply<F: Float16, S: Simd, const ROWS: usize>(
             for (sum, out) in sums.iter().zip(out) {
                 *out = S::sum(*sum);
             }
+        }
+    }
+}
+
+/// Sixteen weights, times their scale if they have one.
+///
+/// # Safety
+/// As [`Element::load`].
+#[inline(always)]
+unsafe fn load<E: Element, S: Simd>(from: *const u8, scale: S::Float) -> S::Float {
+    // SAFETY: the caller's promises.
+    unsafe {
+        match E::IS_SCALED {
+            true => S::mul(E::load::<S>(from), scale),
+            false => E::load::<S>(from),
         }
     }
 }

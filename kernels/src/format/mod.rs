@@ -10,6 +10,7 @@ mod blocks32;
 mod iq4_nl;
 mod iq4_xs;
 mod mxfp4;
+mod nvfp4;
 mod q3_k;
 mod q4_k;
 mod q5_0;
@@ -21,6 +22,7 @@ mod table;
 pub(crate) use iq4_nl::Iq4Nl;
 pub(crate) use iq4_xs::Iq4Xs;
 pub(crate) use mxfp4::Mxfp4;
+pub(crate) use nvfp4::Nvfp4;
 pub(crate) use q3_k::Q3K;
 pub(crate) use q4_k::Q4K;
 pub(crate) use q5_0::Q50;
@@ -70,6 +72,8 @@ formats! {
     Iq4Xs,
     /// 4 bits by a table, a power of 2 for each 32: 4.25 bits.
     Mxfp4,
+    /// 4 bits by a table, 8 bits of a float for each 16: 4.5 bits.
+    Nvfp4,
 }
 
 /// Evaluates `$body` with the type `$layout`, which is the layout of the format `$format`.
@@ -91,6 +95,7 @@ macro_rules! with_layout {
             crate::format::Format::Iq4Nl => with!(Iq4Nl),
             crate::format::Format::Iq4Xs => with!(Iq4Xs),
             crate::format::Format::Mxfp4 => with!(Mxfp4),
+            crate::format::Format::Nvfp4 => with!(Nvfp4),
         }
     }};
 }

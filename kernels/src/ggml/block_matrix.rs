@@ -1,10 +1,12 @@
 //! A matrix of weights in the blocks of a GGUF file.
 use super::GgmlType;
+use crate::coded::CodedMatrix;
 use crate::dense::{DenseFormat, DenseMatrix};
 use crate::executor::{Executor, Shared};
 use crate::format::Format;
 use crate::map::WeightBytes;
 use crate::memory::AlignedBytes;
+use crate::packed::PackedMatrix;
 
 /// Weights `[n, k]` as a file has them, row after row of blocks, in the file's own pages
 /// where they lie there in one piece.
@@ -48,7 +50,20 @@ impl BlockMatrix {
 
     /// How the kernels multiply it at its own width, where they do.
     pub fn format(&self) -> Option<Format> {
-        self.kind.format().filter(|_| self.factor == 1.0)
+        self.kind.format(self.k)
+    }
+
+    /// The same for the kernels, in `format`. Panics unless that is [`Self::format`]'s.
+    pub fn packed(&self, format: Format, executor: &dyn Executor) -> PackedMatrix {
+        assert_eq!(self.format(), Some(format), "{}", self.kind.name());
+        PackedMatrix::pack(format, self.n, self.k, &self.bytes, executor).times(self.factor)
+    }
+
+    /// The same for a GPU's kernels. Panics unless `format` is [`Self::format`]'s, and has a
+    /// coding for its rows.
+    pub fn coded(&self, format: Format, executor: &dyn Executor) -> CodedMatrix {
+        assert_eq!(self.format(), Some(format), "{}", self.kind.name());
+        CodedMatrix::new(format, self.n, self.k, &self.bytes, executor).times(self.factor)
     }
 
     /// The type of its blocks.

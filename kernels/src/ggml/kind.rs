@@ -145,19 +145,22 @@ impl GgmlType {
         TYPES[self as usize].4
     }
 
-    /// How the kernels multiply it at its own width, where they do.
-    pub fn format(self) -> Option<Format> {
-        match self {
-            T::Q3_K => Some(Format::Q3K),
-            T::Q4_K => Some(Format::Q4K),
-            T::Q5_K => Some(Format::Q5K),
-            T::Q5_0 => Some(Format::Q5_0),
-            T::Q6_K => Some(Format::Q6K),
-            T::Q8_0 => Some(Format::Q8_0),
-            T::IQ4_NL => Some(Format::Iq4Nl),
-            T::IQ4_XS => Some(Format::Iq4Xs),
-            T::MXFP4 => Some(Format::Mxfp4),
-            _ => None,
-        }
+    /// How the kernels multiply rows of `k` of it at their own width, where they do.
+    pub fn format(self, k: usize) -> Option<Format> {
+        let format = match self {
+            T::Q3_K => Format::Q3K,
+            T::Q4_K => Format::Q4K,
+            T::Q5_K => Format::Q5K,
+            T::Q5_0 => Format::Q5_0,
+            T::Q6_K => Format::Q6K,
+            T::Q8_0 => Format::Q8_0,
+            T::IQ4_NL => Format::Iq4Nl,
+            T::IQ4_XS => Format::Iq4Xs,
+            T::MXFP4 => Format::Mxfp4,
+            T::NVFP4 => Format::Nvfp4,
+            _ => return None,
+        };
+        // Several blocks of the file may be one of the format.
+        k.is_multiple_of(format.block()).then_some(format)
     }
 }

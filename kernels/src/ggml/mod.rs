@@ -8,12 +8,14 @@ mod blocks32;
 mod grids;
 mod k_blocks;
 mod kind;
+mod pairs;
 mod plain;
 mod signs;
 mod ternary;
 mod vectors;
 
 pub use block_matrix::BlockMatrix;
+pub(crate) use blocks32::ue4m3_half;
 pub use kind::GgmlType;
 
 use GgmlType as T;

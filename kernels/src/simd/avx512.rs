@@ -1,5 +1,6 @@
 //! Sixteen lanes in one register of AVX-512, with VNNI's byte products.
 use super::Simd;
+use super::avx2::halves_of_e4m3;
 use std::arch::x86_64::*;
 
 /// AVX-512 F, BW, VL and VNNI.
@@ -116,6 +117,11 @@ impl Simd for Avx512 {
             let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_e4m3_over_256(from: *const u8) -> __m512 {
+        unsafe { _mm512_cvtph_ps(halves_of_e4m3(from)) }
     }
 
     #[inline(always)]

@@ -62,6 +62,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn load_half(from: *const u8) -> Self::Float;
     /// 16 numbers of bf16, 32 bytes.
     unsafe fn load_bf16(from: *const u8) -> Self::Float;
+    /// [`e4m3`] of 16 bytes, over 256.
+    unsafe fn load_e4m3_over_256(from: *const u8) -> Self::Float;
     /// [`half_of_e8m0`] of 16 bytes.
     unsafe fn load_half_of_e8m0(from: *const u8) -> Self::Float;
     /// 64 bytes.
@@ -97,6 +99,16 @@ pub(crate) fn half_of_e8m0(e: u8) -> f32 {
     let power = |n: u32| f32::from_bits((n + 63) << 23);
     let e = u32::from(e);
     power(e / 2) * power(e - e / 2)
+}
+
+/// A number of FP8's E4M3 (arXiv 2209.05433): no infinities, NaN by all ones.
+pub(crate) fn e4m3(byte: u8) -> f32 {
+    // The same bits are a half's, whose exponent is 8 less.
+    let bits = u16::from(byte & 0x80) << 8 | u16::from(byte & 0x7f) << 7;
+    match byte & 0x7f {
+        0x7f => f32::NAN,
+        _ => half::f16::from_bits(bits).to_f32() * 256.0,
+    }
 }
 
 /// The largest argument below which `e^x` counts as 0 here: `e^-87` is near the
@@ -185,6 +197,32 @@ mod tests {
     #[test]
     fn every_exponent_of_e8m0_is_its_power_of_two_the_smallest_too() {
         on_all!(check_exponents);
+    }
+
+    fn check_e4m3<S: Simd>() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for sixteen in bytes.chunks_exact(LANES) {
+            let mut out = [0f32; LANES];
+            // SAFETY: the caller checked the features; 16 bytes.
+            unsafe { S::store_f(out.as_mut_ptr(), S::load_e4m3_over_256(sixteen.as_ptr())) };
+            for (&byte, got) in sixteen.iter().zip(out) {
+                let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
+                let size = match (exponent, byte & 7) {
+                    (15, 7) => f32::NAN,
+                    (0, _) => mantissa * 2f32.powi(-9),
+                    _ => (8.0 + mantissa) * 2f32.powi(exponent - 10),
+                };
+                let want = if byte < 128 { size } else { -size };
+                let same = |got: f32| got == want || got.is_nan() && want.is_nan();
+                assert!(same(256.0 * got), "{byte:#x}: {got} for {want}");
+                assert!(same(e4m3(byte)), "{byte:#x}: {} for {want}", e4m3(byte));
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_of_e4m3_is_its_number() {
+        on_all!(check_e4m3);
     }
 
     fn check_lookup<S: Simd>() {

@@ -1,5 +1,5 @@
 //! Sixteen lanes as arrays, on any processor.
-use super::{LANES, Simd, half_of_e8m0};
+use super::{LANES, Simd, e4m3, half_of_e8m0};
 use half::f16;
 use std::array::from_fn;
 
@@ -138,6 +138,12 @@ impl Simd for Portable {
     unsafe fn load_bf16(from: *const u8) -> Float {
         let bits = unsafe { from.cast::<[u16; LANES]>().read_unaligned() };
         bits.map(|bits| f32::from_bits(u32::from(u16::from_le(bits)) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn load_e4m3_over_256(from: *const u8) -> Float {
+        let bytes = unsafe { from.cast::<[u8; LANES]>().read_unaligned() };
+        bytes.map(|byte| e4m3(byte) / 256.0)
     }
 
     #[inline(always)]

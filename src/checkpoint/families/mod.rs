@@ -12,7 +12,7 @@ pub(super) use gguf::DIVISORS;
 use super::fields::Fields;
 use super::gguf::GgufFile;
 use super::metadata::Metadata;
-use super::{CheckpointError, ModelConfig};
+use super::{CheckpointError, ModelConfig, quantised};
 use serde_json::Value;
 use std::path::Path;
 
@@ -144,10 +144,10 @@ fn common_of_heads(
             return Err(fields.unsupported("layer_types", kind));
         }
     }
-    // FP8 with blocks of scales is read as it is; everything else is not.
-    let quantised = fields.within("quantization_config", "quantization_config.")?;
-    quantised.only("quant_method", "fp8")?;
-    quantised.only("fmt", "e4m3")?;
+    // How it is quantised was looked at when the files were opened.
+    for key in quantised::KEYS {
+        fields.within(key, "")?;
+    }
     // Without `use_sliding_window` it is a number that nothing takes.
     fields.get("sliding_window");
     let hidden = fields.size("hidden_size")?;

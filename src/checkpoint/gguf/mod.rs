@@ -9,12 +9,12 @@ pub(super) use value::Value;
 use super::CheckpointError;
 use super::names::Place;
 use super::stored::{Stored, Weight};
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
-use egss_kernels::{BlockMatrix, DenseFormat, DenseMatrix, GgmlType, MappedBytes, WeightBytes};
+use egss_kernels::{BlockMatrix, DenseMatrix, GgmlType, MappedBytes, WeightBytes};
 use header::{Header, Kind};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl GgufFile {
     /// How a tensor's numbers are written; `None` if it is not there, or of an unknown type.
     pub fn stored(&self, name: &str) -> Option<Stored> {
         match self.tensors.get(name)?.kind {
-            Kind::Known(kind) => Some(stored_as(kind)),
+            Kind::Known(kind) => Some(Stored::of(kind)),
             Kind::Unknown(_) => None,
         }
     }
@@ -137,7 +137,7 @@ impl GgufFile {
         device: &Device,
     ) -> Result<Weight, CheckpointError> {
         let (tensor, kind) = self.find(&place.tensor)?;
-        match (stored_as(kind), shape) {
+        match (Stored::of(kind), shape) {
             (Stored::Dense(format), &[n, k]) if device.is_cpu() => {
                 let matrix = DenseMatrix::new(format, n, k, place.read(&tensor.bytes));
                 Ok(Weight::Dense(Arc::new(matrix)))
@@ -235,20 +235,6 @@ impl GgufFile {
             let tensor = self.tensors.get(&format!("{matrix}.weight"));
             tensor.is_some_and(|tensor| tensor.kind == Kind::Known(GgmlType::NVFP4))
         })
-    }
-
-    /// The types of tensors that no product takes at their width, each with how many
-    /// tensors of some names are of it, in ggml's order.
-    pub fn widened<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<(GgmlType, usize)> {
-        let mut widened = BTreeMap::new();
-        for name in names {
-            if let Some(Stored::Blocks(kind)) = self.stored(name)
-                && kind.format().is_none()
-            {
-                widened.entry(kind.id()).or_insert((kind, 0)).1 += 1;
-            }
-        }
-        widened.into_values().collect()
     }
 
     /// True where the file has the tensor.
@@ -368,43 +354,6 @@ fn open_part(path: &Path) -> Result<(Header, MappedBytes), CheckpointError> {
     let bytes = MappedBytes::open(&file).map_err(io("read"))?;
     preamble::check(&bytes, path)?;
     Ok((Header::read(&bytes, path)?, bytes))
-}
-
-/// How numbers of a type are held: those that candle has by candle.
-fn stored_as(kind: GgmlType) -> Stored {
-    use GgmlType as T;
-    match kind {
-        T::F32 | T::F64 | T::I8 | T::I16 | T::I32 | T::I64 => Stored::F32,
-        T::F16 => Stored::Dense(DenseFormat::F16),
-        T::BF16 => Stored::Dense(DenseFormat::Bf16),
-        T::Q4_0 => Stored::Quantized(GgmlDType::Q4_0),
-        T::Q4_1 => Stored::Quantized(GgmlDType::Q4_1),
-        T::Q5_0 => Stored::Quantized(GgmlDType::Q5_0),
-        T::Q5_1 => Stored::Quantized(GgmlDType::Q5_1),
-        T::Q8_0 => Stored::Quantized(GgmlDType::Q8_0),
-        T::Q2_K => Stored::Quantized(GgmlDType::Q2K),
-        T::Q3_K => Stored::Quantized(GgmlDType::Q3K),
-        T::Q4_K => Stored::Quantized(GgmlDType::Q4K),
-        T::Q5_K => Stored::Quantized(GgmlDType::Q5K),
-        T::Q6_K => Stored::Quantized(GgmlDType::Q6K),
-        T::Q8_1
-        | T::Q8_K
-        | T::IQ1_S
-        | T::IQ1_M
-        | T::IQ2_XXS
-        | T::IQ2_XS
-        | T::IQ2_S
-        | T::IQ3_XXS
-        | T::IQ3_S
-        | T::IQ4_NL
-        | T::IQ4_XS
-        | T::TQ1_0
-        | T::TQ2_0
-        | T::MXFP4
-        | T::NVFP4
-        | T::Q1_0
-        | T::Q2_0 => Stored::Blocks(kind),
-    }
 }
 
 /// An integer of any width; `None` where it is negative or something else.
