@@ -8,8 +8,9 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use egss::decode::RowStats;
 use egss_kernels::{
-    Attention, BLOCK_SIZE, DenseFormat, DenseMatrix, FloatRows, Format, HeadShape, Inline, Isa,
-    PackedMatrix, Part, Piece, QuantizedRows, attend, multiply, multiply_dense,
+    AlignedBytes, Attention, BLOCK_SIZE, BlockScales, DenseFormat, DenseMatrix, FloatRows, Format,
+    HeadShape, Inline, Isa, PackedMatrix, Part, Piece, QuantizedRows, WeightBytes, attend,
+    multiply, multiply_dense,
 };
 
 fn main() {
@@ -118,16 +119,36 @@ fn product_mxfp4(bencher: Bencher<'_, '_>, rows: usize) {
     product(bencher, Format::Mxfp4, rows);
 }
 
-fn product_dense(bencher: Bencher<'_, '_>, format: DenseFormat, rows: usize) {
+#[divan::bench(args = ROWS)]
+fn product_nvfp4(bencher: Bencher<'_, '_>, rows: usize) {
+    product(bencher, Format::Nvfp4, rows);
+}
+
+fn float16(format: DenseFormat) -> DenseMatrix {
     // Of both formats numbers between 2^-14 and 2.
     let numbers = (0..N * K).map(|i| ((i * 37 % 0x3c00) as u16 + 0x400).to_le_bytes());
-    let weights = DenseMatrix::copied(format, N, K, numbers);
+    DenseMatrix::copied(format, N, K, numbers)
+}
+
+/// Numbers between 2^-6 and 2, with scales of blocks of 128 x 128.
+fn e4m3() -> DenseMatrix {
+    let mut bytes = AlignedBytes::zeroed(N * K);
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = 0x08 + (i * 37 % 0x38) as u8;
+    }
+    let blocks = N.div_ceil(128) * K.div_ceil(128);
+    let block_of_row = (0..N).map(|row| (row / 128) as u32).collect();
+    let scales = BlockScales::new(K, 128, vec![0.01; blocks], block_of_row);
+    DenseMatrix::e4m3(N, K, WeightBytes::Owned(bytes), scales)
+}
+
+fn product_dense(bencher: Bencher<'_, '_>, weights: &DenseMatrix, rows: usize) {
     let values = values(rows * K);
     let fill = |row: usize, to: &mut [f32]| to.copy_from_slice(&values[row * K..][..K]);
     let lhs = FloatRows::new(rows, K, &fill, &Inline);
     let mut out = vec![0f32; rows * N];
     let part = Part {
-        weights: &weights,
+        weights,
         bias: None,
         column: 0,
     };
@@ -142,12 +163,17 @@ fn product_dense(bencher: Bencher<'_, '_>, format: DenseFormat, rows: usize) {
 
 #[divan::bench(args = ROWS)]
 fn product_bf16(bencher: Bencher<'_, '_>, rows: usize) {
-    product_dense(bencher, DenseFormat::Bf16, rows);
+    product_dense(bencher, &float16(DenseFormat::Bf16), rows);
 }
 
 #[divan::bench(args = ROWS)]
 fn product_f16(bencher: Bencher<'_, '_>, rows: usize) {
-    product_dense(bencher, DenseFormat::F16, rows);
+    product_dense(bencher, &float16(DenseFormat::F16), rows);
+}
+
+#[divan::bench(args = ROWS)]
+fn product_e4m3(bencher: Bencher<'_, '_>, rows: usize) {
+    product_dense(bencher, &e4m3(), rows);
 }
 
 #[divan::bench(args = [1, 12, 128])]

@@ -7,6 +7,8 @@ pub(super) trait Element: 'static {
     const BYTES: usize;
     /// True where a number is only worth something with its block's scale.
     const IS_SCALED: bool;
+    /// True for numbers in memory that will not be read again soon, which is asked for ahead.
+    const IS_FAR: bool = true;
 
     /// The number of `BYTES` bytes, without a scale.
     fn widen(bytes: &[u8]) -> f32;
@@ -56,5 +58,24 @@ impl Element for F16 {
     unsafe fn load<S: Simd>(from: *const u8) -> S::Float {
         // SAFETY: the caller's promises.
         unsafe { S::load_half(from) }
+    }
+}
+
+/// Scaled numbers that were widened for several tiles.
+pub(super) struct F32;
+
+impl Element for F32 {
+    const BYTES: usize = 4;
+    const IS_SCALED: bool = false;
+    const IS_FAR: bool = false;
+
+    fn widen(bytes: &[u8]) -> f32 {
+        f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const u8) -> S::Float {
+        // SAFETY: the caller's promises.
+        unsafe { S::load_f(from.cast()) }
     }
 }

@@ -10,10 +10,11 @@
 //! A pair's products are added in one order whatever tile it is in, so what else is in a
 //! batch changes no bit of a row.
 use super::e4m3::E4m3;
-use super::element::{Bf16, Element, F16};
+use super::element::{Bf16, Element, F16, F32};
 use super::{DenseFormat, DenseMatrix, FloatRows, Numbers};
 use crate::Isa;
 use crate::executor::{Executor, Shared};
+use crate::isa::dispatch;
 use crate::product::{Part, check_places};
 use crate::simd::{LANES, Simd};
 use crate::tile::with_tile_rows;
@@ -133,6 +134,10 @@ impl Product<'_> {
     /// # Safety
     /// `out` is `[lhs.rows, stride]`, and nobody else touches the rows' columns.
     unsafe fn run(&self, part: &Part<'_, DenseMatrix>, rows: Range<usize>, tiles: &[Range<usize>]) {
+        if let (Numbers::E4m3(_), [_, _, ..]) = (&part.weights.numbers, tiles) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.run_widened(part, rows, tiles) };
+        }
         let row_bytes = part.weights.numbers.bytes() * self.lhs.k();
         let group_rows = (GROUP_BYTES_MAX / row_bytes)
             .max(1)
@@ -142,9 +147,41 @@ impl Product<'_> {
             for tile in tiles {
                 for first in group.clone().step_by(BLOCK_ROWS) {
                     let block = first..group.end.min(first + BLOCK_ROWS);
+                    let weights = Rows::of(part.weights, &block);
                     // SAFETY: the caller's promise.
-                    unsafe { self.multiply_block(part, block, tile.clone()) };
+                    unsafe { self.multiply_block(part, weights, block, tile.clone()) };
                 }
+            }
+        }
+    }
+
+    /// The same where each weight is worth widening once for all tiles: to the very f32 that
+    /// a tile alone is multiplied with.
+    ///
+    /// # Safety
+    /// As [`Product::run`].
+    unsafe fn run_widened(
+        &self,
+        part: &Part<'_, DenseMatrix>,
+        rows: Range<usize>,
+        tiles: &[Range<usize>],
+    ) {
+        let k = self.lhs.k();
+        let mut widened = vec![0f32; BLOCK_ROWS * k];
+        for first in rows.clone().step_by(BLOCK_ROWS) {
+            let block = first..rows.end.min(first + BLOCK_ROWS);
+            let (weights, to) = (Rows::of(part.weights, &block), widened.as_mut_ptr());
+            // SAFETY: rows of `k` on both sides; `Isa` says what there is.
+            unsafe { dispatch!(self.isa, widen(weights: Rows<'_>, k: usize, to: *mut f32)) };
+            let weights = Rows {
+                elements: Elements::F32,
+                at: std::array::from_fn(|i| widened[i * k..].as_ptr().cast()),
+                scales: [&[]; BLOCK_ROWS],
+                scaled_columns: k,
+            };
+            for tile in tiles {
+                // SAFETY: the caller's promise.
+                unsafe { self.multiply_block(part, weights, block.clone(), tile.clone()) };
             }
         }
     }
@@ -152,39 +189,25 @@ impl Product<'_> {
     /// A block of weights' rows with a tile of activations' rows.
     ///
     /// # Safety
-    /// As [`Product::run`].
+    /// As [`Product::run`]; the rows are the block's.
     unsafe fn multiply_block(
         &self,
         part: &Part<'_, DenseMatrix>,
+        rows: Rows<'_>,
         block: Range<usize>,
         tile: Range<usize>,
     ) {
-        let weights = part.weights;
-        // Where a matrix ends within a block, its last row fills it up.
-        let row = |i: usize| block.end.min(block.start + i + 1) - 1;
-        let mut rows = Rows {
-            at: std::array::from_fn(|i| weights.at(row(i))),
-            scales: [&[]; BLOCK_ROWS],
-            scaled_columns: self.lhs.k(),
-        };
-        if let Numbers::E4m3(scales) = &weights.numbers {
-            rows.scales = std::array::from_fn(|i| scales.of_row(row(i)));
-            rows.scaled_columns = scales.block_columns();
-        }
         let (x, k) = (self.lhs.at(tile.start), self.lhs.k());
         let mut products = [[0f32; BLOCK_ROWS]; TILE_ROWS_MAX];
         with_tile_rows!(@ 1 2 3 4 5 6; tile.len(), ROWS => {
             let out = products.first_chunk_mut::<ROWS>().expect("no tile is higher");
             // SAFETY: rows of `k` on both sides; `Isa` says what there is.
             unsafe {
-                match weights.numbers {
-                    Numbers::Float16(DenseFormat::Bf16) => {
-                        run::<Bf16, ROWS>(self.isa, rows, x, k, out);
-                    }
-                    Numbers::Float16(DenseFormat::F16) => {
-                        run::<F16, ROWS>(self.isa, rows, x, k, out);
-                    }
-                    Numbers::E4m3(_) => run::<E4m3, ROWS>(self.isa, rows, x, k, out),
+                match rows.elements {
+                    Elements::Bf16 => run::<Bf16, ROWS>(self.isa, rows, x, k, out),
+                    Elements::F16 => run::<F16, ROWS>(self.isa, rows, x, k, out),
+                    Elements::E4m3 => run::<E4m3, ROWS>(self.isa, rows, x, k, out),
+                    Elements::F32 => run::<F32, ROWS>(self.isa, rows, x, k, out),
                 }
             }
         });
@@ -205,9 +228,19 @@ impl Product<'_> {
     }
 }
 
+/// How the numbers of a block of rows are written.
+#[derive(Clone, Copy)]
+enum Elements {
+    Bf16,
+    F16,
+    E4m3,
+    F32,
+}
+
 /// A block of weights' rows.
 #[derive(Clone, Copy)]
 struct Rows<'a> {
+    elements: Elements,
     /// Where each begins.
     at: [*const u8; BLOCK_ROWS],
     /// 256 times the scales of each, one for each `scaled_columns` columns; none where
@@ -215,6 +248,56 @@ struct Rows<'a> {
     scales: [&'a [f32]; BLOCK_ROWS],
     /// Columns that share a scale; all where there is none.
     scaled_columns: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Some rows of a matrix; where they are fewer than a block, the last one fills it up.
+    fn of(weights: &'a DenseMatrix, block: &Range<usize>) -> Self {
+        let row = |i: usize| block.end.min(block.start + i + 1) - 1;
+        let at = std::array::from_fn(|i| weights.at(row(i)));
+        let (elements, scales, scaled_columns) = match &weights.numbers {
+            Numbers::Float16(DenseFormat::Bf16) => (Elements::Bf16, None, weights.k()),
+            Numbers::Float16(DenseFormat::F16) => (Elements::F16, None, weights.k()),
+            Numbers::E4m3(scales) => (Elements::E4m3, Some(scales), scales.block_columns()),
+        };
+        Self {
+            elements,
+            at,
+            scales: std::array::from_fn(|i| scales.map_or(&[][..], |all| all.of_row(row(i)))),
+            scaled_columns,
+        }
+    }
+}
+
+/// A block of E4M3 rows as f32, `[BLOCK_ROWS, k]`, each number times its scale.
+///
+/// # Safety
+/// The processor has what `S` stands for; rows have `k` numbers, `to` has room for them.
+#[inline(always)]
+unsafe fn widen<S: Simd>(weights: Rows<'_>, k: usize, to: *mut f32) {
+    for (i, (row, scales)) in weights.at.into_iter().zip(weights.scales).enumerate() {
+        for (block, first) in (0..k).step_by(weights.scaled_columns).enumerate() {
+            let end = k.min(first + weights.scaled_columns);
+            // SAFETY: the caller's promises.
+            unsafe {
+                let scale = S::splat_f(scales[block]);
+                for column in (first..end).step_by(LANES) {
+                    let n = LANES.min(end - column);
+                    let (from, to) = (row.add(column), to.add(i * k + column));
+                    if n == LANES {
+                        // The next block lies behind this one.
+                        S::prefetch_l2(from.wrapping_add(BLOCK_ROWS * k));
+                        S::store_f(to, load::<E4m3, S>(from, scale));
+                        continue;
+                    }
+                    let (mut last, mut widened) = ([0u8; LANES], [0f32; LANES]);
+                    from.copy_to_nonoverlapping(last.as_mut_ptr(), n);
+                    S::store_f(widened.as_mut_ptr(), load::<E4m3, S>(last.as_ptr(), scale));
+                    widened.as_ptr().copy_to_nonoverlapping(to, n);
+                }
+            }
+        }
+    }
 }
 
 /// # Safety
@@ -296,25 +379,26 @@ unsafe fn multiply<E: Element, S: Simd, const ROWS: usize>(
                 scales = weights.scales.map(|scales| S::splat_f(scales[block]));
             }
             for column in (first..whole).step_by(LANES) {
-                if ROWS <= IN_ORDER_ROWS_MAX {
+                if E::IS_FAR && ROWS <= IN_ORDER_ROWS_MAX {
                     // As many lines as are done with, in the order of memory.
                     let done = column * BLOCK_ROWS * E::BYTES;
                     for line in (0..LANES * BLOCK_ROWS * E::BYTES).step_by(64) {
                         S::prefetch(next.wrapping_add(done + line));
                     }
                 }
-                let mut w = [S::zero_f(); BLOCK_ROWS];
-                for ((w, row), scale) in w.iter_mut().zip(weights.at).zip(scales) {
+                let mut xs = [S::zero_f(); ROWS];
+                for (r, to) in xs.iter_mut().enumerate() {
+                    *to = S::load_f(x.add(r * k + column));
+                }
+                for (i, (row, scale)) in weights.at.into_iter().zip(scales).enumerate() {
                     let from = row.add(column * E::BYTES);
-                    if ROWS > IN_ORDER_ROWS_MAX && column.is_multiple_of(line_columns) {
+                    if E::IS_FAR && ROWS > IN_ORDER_ROWS_MAX && column.is_multiple_of(line_columns)
+                    {
                         S::prefetch_l2(from.wrapping_add(block_bytes));
                     }
-                    *w = load::<E, S>(from, scale);
-                }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = S::load_f(x.add(r * k + column));
-                    for (sum, w) in sums.iter_mut().zip(w) {
-                        *sum = S::mul_add(w, x, *sum);
+                    let w = load::<E, S>(from, scale);
+                    for (sums, x) in sums.iter_mut().zip(xs) {
+                        sums[i] = S::mul_add(w, x, sums[i]);
                     }
                 }
             }
