@@ -146,7 +146,7 @@ fn the_rows_beside_it_change_no_bit_of_a_row() {
             .map(|format| matrix(format, n, k, &mut rng))
             .into_iter()
             .collect::<Vec<_>>();
-        all.push(e4m3(n, k, [16, 32], &mut rng));
+        all.extend([[16, 32], [3, 20]].map(|block| e4m3(n, k, block, &mut rng)));
         for (i, weights) in all.iter().enumerate() {
             let x: Vec<f32> = (0..t * k).map(|_| number(&mut rng)).collect();
             let all = product(isa, &x, weights);

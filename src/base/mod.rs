@@ -4,6 +4,7 @@ mod entropy;
 mod ids;
 mod manifest;
 mod names;
+mod pool;
 mod profile;
 mod quantile;
 mod rng;
@@ -20,6 +21,7 @@ pub use decision::{
 pub use entropy::{TokenEntropy, ToolEntropy};
 pub use ids::{BlockId, BranchId, SeqId, StepId};
 pub use manifest::{ModelFile, ModelManifest, ModelSource, PackageSource};
+pub use pool::Pool;
 pub use profile::{AgentLimits, AgentProfile, ContextShares, LimitHit, PromptStyle, Thought};
 pub use quantile::quantile;
 pub use rng::RngKey;

@@ -6,19 +6,18 @@
 //!
 //! | numbers | tensor | scales | of the whole |
 //! |---|---|---|---|
-//! | E4M3 | `X.weight` | `X.weight_scale_inv` or `X.weight_scale` | |
+//! | E4M3 | `X.weight` | `X.weight_scale_inv` or `X.weight_scale`, floats | |
 //! | NVFP4 (ModelOpt) | `X.weight`, u8 | `X.weight_scale`, E4M3 | times `X.weight_scale_2` |
 //! | NVFP4 (compressed-tensors) | `X.weight_packed`, u8 | `X.weight_scale`, E4M3 | over `X.weight_global_scale` |
 //! | MXFP4 | `X.weight` or `X.weight_packed`, u8 | `X.weight_scale`, u8 | |
 use super::CheckpointError;
 use super::names::Place;
 use super::stored::{Stored, Weight};
+use crate::base::Pool;
 use candle_core::{DType, Device, Tensor};
-use egss_kernels::{
-    BlockMatrix, BlockScales, DenseFormat, DenseMatrix, GgmlType, Inline, MappedBytes,
-};
+use egss_kernels::{BlockMatrix, BlockScales, DenseFormat, DenseMatrix, GgmlType, MappedBytes};
 use safetensors::tensor::{Dtype, TensorInfo};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,57 +47,58 @@ enum Encoding {
     },
 }
 
-/// Joins the tensors of a checkpoint's files with what belongs to them, by name. `block`:
-/// rows and columns that share a scale of E4M3, where config.json says.
+/// Ends of the names of what belongs to a weight `X.weight`, behind `X.`. Scales of
+/// activations are for products in fewer bits than ours.
+const BESIDE: [&str; 7] = [
+    "weight_scale_inv",
+    "weight_scale",
+    "weight_scale_2",
+    "weight_global_scale",
+    "input_scale",
+    "input_global_scale",
+    "activation_scale",
+];
+
+/// Rows and columns of a block of FP8 where nothing says so (DeepSeek-V3, and ModelOpt).
+const BLOCK: [usize; 2] = [128, 128];
+
+/// Joins the tensors of a checkpoint's files with what belongs to them, by name, and says
+/// why some of them cannot be read: nobody may want those. `block`: rows and columns that
+/// share a scale of E4M3, where config.json says.
 pub(super) fn join(
     path: &Path,
     mut raw: HashMap<String, Raw>,
     block: Option<[usize; 2]>,
-) -> Result<HashMap<String, Encoded>, CheckpointError> {
-    // By name, so that the same files are refused for the same tensor each time.
-    let names: BTreeSet<String> = raw.keys().cloned().collect();
-    let mut joined = HashMap::new();
+) -> (HashMap<String, Encoded>, HashMap<String, CheckpointError>) {
+    let names: Vec<String> = raw.keys().cloned().collect();
+    let (mut joined, mut faults) = (HashMap::new(), HashMap::new());
     for name in &names {
         let weight = name.strip_suffix("_packed").unwrap_or(name);
         let Some(module) = weight.strip_suffix(".weight") else {
             continue;
         };
-        let scales = [format!("{weight}_scale_inv"), format!("{weight}_scale")];
+        let scales = [
+            format!("{module}.weight_scale_inv"),
+            format!("{module}.weight_scale"),
+        ];
         let scales = scales.into_iter().find(|scales| raw.contains_key(scales));
-        let encoding = match (raw[name].0.dtype, scales) {
-            (Dtype::F8_E4M3, Some(scales)) => e4m3(path, &raw, (name, &scales), block)?,
-            (Dtype::F8_E4M3, None) => {
-                return Err(CheckpointError::NoTensor {
-                    path: path.to_owned(),
-                    name: format!("{weight}_scale_inv"),
-                });
-            }
-            (Dtype::U8, Some(scales)) => pairs(path, &raw, name, &scales)?,
+        let encoded = match (raw[name].0.dtype, scales) {
+            (Dtype::F8_E4M3, Some(scales)) => e4m3(path, &raw, (name, &scales), block),
+            (Dtype::F8_E4M3, None) => Err(CheckpointError::NoTensor {
+                path: path.to_owned(),
+                name: format!("{module}.weight_scale"),
+            }),
+            (Dtype::U8, Some(scales)) => pairs(path, &raw, name, &scales),
             _ => continue,
         };
-        let (info, bytes) = raw.remove(name).expect("a name of the map");
-        let mut shape = info.shape;
-        if let (Encoding::Pairs { .. }, Some(columns)) = (&encoding, shape.last_mut()) {
-            *columns *= 2;
-        }
-        // Scales of activations are for products in fewer bits than ours.
-        for end in [
-            "weight_scale_inv",
-            "weight_scale",
-            "weight_scale_2",
-            "weight_global_scale",
-            "input_scale",
-            "input_global_scale",
-            "activation_scale",
-        ] {
+        raw.remove(name);
+        for end in BESIDE {
             raw.remove(&format!("{module}.{end}"));
         }
-        let encoded = Encoded {
-            shape,
-            bytes,
-            encoding,
-        };
-        joined.insert(weight.to_owned(), encoded);
+        match encoded {
+            Ok(encoded) => drop(joined.insert(weight.to_owned(), encoded)),
+            Err(fault) => drop(faults.insert(weight.to_owned(), fault)),
+        }
     }
     joined.extend(raw.into_iter().map(|(name, (info, bytes))| {
         let plain = Encoded {
@@ -108,50 +108,63 @@ pub(super) fn join(
         };
         (name, plain)
     }));
-    Ok(joined)
+    (joined, faults)
 }
 
-/// What the scales of E4M3 in tensor `name` are of: all of it, each row, or blocks.
+/// E4M3 in tensor `name`, of which the scales are of all of it, of each row, or of blocks.
 fn e4m3(
     path: &Path,
     raw: &HashMap<String, Raw>,
     (name, scales_name): (&str, &str),
     block: Option<[usize; 2]>,
-) -> Result<Encoding, CheckpointError> {
-    let (info, scales) = (&raw[name].0, &raw[scales_name]);
+) -> Result<Encoded, CheckpointError> {
+    let ((info, bytes), scales) = (&raw[name], &raw[scales_name]);
     let &[n, k] = info.shape.as_slice() else {
+        let shape = &info.shape;
         return Err(unsupported(
             path,
-            format!("FP8 in {:?} dimensions ({name})", info.shape),
+            format!("FP8 of shape {shape:?} ({name})"),
         ));
     };
-    let block = match (scales.0.shape.as_slice(), block) {
-        ([] | [1], _) | ([1, 1], None) => [n.max(1), k.max(1)],
-        (&[rows] | &[rows, 1], None) if rows == n => [1, k.max(1)],
-        (&[rows, columns], Some(block)) => {
-            let expected = vec![n.div_ceil(block[0]), k.div_ceil(block[1])];
-            if [rows, columns] != *expected {
-                return Err(CheckpointError::Shape {
-                    path: path.to_owned(),
-                    name: scales_name.to_owned(),
-                    found: scales.0.shape.clone(),
-                    expected,
-                });
-            }
-            block
-        }
-        (shape, _) => {
-            return Err(unsupported(
-                path,
-                format!(
-                    "FP8 with scales of shape {shape:?} ({scales_name}), of which config.json says no size of a block"
-                ),
-            ));
-        }
+    if !matches!(scales.0.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16) {
+        let dtype = scales.0.dtype;
+        return Err(unsupported(
+            path,
+            format!("FP8 with scales of {dtype:?} ({scales_name})"),
+        ));
+    }
+    // ModelOpt has a dimension of 1 behind each of the two.
+    let shape = match scales.0.shape.as_slice() {
+        &[rows, 1, columns, 1] => vec![rows, columns],
+        shape => shape.to_vec(),
     };
-    Ok(Encoding::E4m3 {
-        scales: scales.clone(),
-        block,
+    let is_of = |[rows, columns]: [usize; 2]| shape == [n.div_ceil(rows), k.div_ceil(columns)];
+    let whole = [n.max(1), k.max(1)];
+    let each_row = [1, k.max(1)];
+    let blocks = match shape.as_slice() {
+        [] | [1] => Some(whole),
+        &[rows] if rows == n => Some(each_row),
+        _ => [block.unwrap_or(BLOCK), each_row, whole]
+            .into_iter()
+            .find(|&block| is_of(block)),
+    };
+    let Some(block) = blocks else {
+        let [rows, columns] = block.unwrap_or(BLOCK);
+        return Err(unsupported(
+            path,
+            format!(
+                "FP8 with scales of shape {:?} ({scales_name}), which are of no row, of no blocks of {rows} x {columns}, and not of all of [{n}, {k}]",
+                scales.0.shape
+            ),
+        ));
+    };
+    Ok(Encoded {
+        shape: vec![n, k],
+        bytes: bytes.clone(),
+        encoding: Encoding::E4m3 {
+            scales: scales.clone(),
+            block,
+        },
     })
 }
 
@@ -161,8 +174,8 @@ fn pairs(
     raw: &HashMap<String, Raw>,
     name: &str,
     scales_name: &str,
-) -> Result<Encoding, CheckpointError> {
-    let (info, (scales, scale_bytes)) = (&raw[name].0, &raw[scales_name]);
+) -> Result<Encoded, CheckpointError> {
+    let ((info, bytes), (scales, scale_bytes)) = (&raw[name], &raw[scales_name]);
     let kind = match scales.dtype {
         Dtype::F8_E4M3 => GgmlType::NVFP4,
         Dtype::U8 | Dtype::F8_E8M0 => GgmlType::MXFP4,
@@ -173,22 +186,22 @@ fn pairs(
             ));
         }
     };
-    let &[n, half] = info.shape.as_slice() else {
+    let sizes = match info.shape.as_slice() {
+        &[n, half] => half.checked_mul(2).map(|k| (n, k)),
+        _ => None,
+    };
+    let Some((n, k)) = sizes else {
+        let shape = &info.shape;
         return Err(unsupported(
             path,
-            format!("4 bits in {:?} dimensions ({name})", info.shape),
+            format!("4 bits of shape {shape:?} ({name})"),
         ));
-    };
-    let (k, group) = match kind {
-        GgmlType::NVFP4 => (2 * half, 16),
-        _ => (2 * half, 32),
     };
     if !k.is_multiple_of(kind.block()) {
-        return Err(unsupported(
-            path,
-            format!("{} in rows of {k} ({name})", kind.name()),
-        ));
+        let kind = kind.name();
+        return Err(unsupported(path, format!("{kind} in rows of {k} ({name})")));
     }
+    let group = kind.scaled_by().expect("a type of 4-bit floats");
     if *scales.shape != [n, k / group] {
         return Err(CheckpointError::Shape {
             path: path.to_owned(),
@@ -197,30 +210,49 @@ fn pairs(
             expected: vec![n, k / group],
         });
     }
-    let weight = name.strip_suffix("_packed").unwrap_or(name);
-    let number = |end: &str| {
-        let name = format!("{weight}{end}");
-        let numbers = raw.get(&name).map(|tensor| floats(path, &name, tensor));
-        numbers
-            .transpose()
-            .map(|numbers| numbers.and_then(|numbers| numbers.first().copied()))
+    let factor = match kind {
+        GgmlType::NVFP4 => factor(path, raw, name)?,
+        _ => 1.0,
     };
-    let factor = match (kind, number("_scale_2")?, number("_global_scale")?) {
-        (GgmlType::MXFP4, ..) => 1.0,
-        (_, Some(factor), _) => factor,
-        (_, None, Some(divisor)) => 1.0 / divisor,
-        (_, None, None) => {
-            return Err(CheckpointError::NoTensor {
-                path: path.to_owned(),
-                name: format!("{weight}_scale_2"),
-            });
-        }
-    };
-    Ok(Encoding::Pairs {
-        kind,
-        scales: scale_bytes.clone(),
-        factor,
+    Ok(Encoded {
+        shape: vec![n, k],
+        bytes: bytes.clone(),
+        encoding: Encoding::Pairs {
+            kind,
+            scales: scale_bytes.clone(),
+            factor,
+        },
     })
+}
+
+/// The factor of all numbers of an NVFP4 weight. Under the name that one tool gives it is
+/// multiplied with, under the other's divided by.
+fn factor(path: &Path, raw: &HashMap<String, Raw>, codes: &str) -> Result<f32, CheckpointError> {
+    let (multiplies, divides) = match codes.strip_suffix("_packed") {
+        Some(weight) => (None, format!("{weight}_global_scale")),
+        None => (
+            Some(format!("{codes}_scale_2")),
+            format!("{codes}_global_scale"),
+        ),
+    };
+    let of = |name: &String| Some((name.clone(), raw.get(name)?));
+    let named = multiplies.as_ref().and_then(of).map(|named| (named, false));
+    let named = named.or_else(|| Some((of(&divides)?, true)));
+    let Some(((name, tensor), is_divisor)) = named else {
+        return Err(CheckpointError::NoTensor {
+            path: path.to_owned(),
+            name: multiplies.unwrap_or(divides),
+        });
+    };
+    match floats(path, &name, tensor)?.as_slice() {
+        &[number] if number.is_finite() && number != 0.0 => {
+            Ok(if is_divisor { 1.0 / number } else { number })
+        }
+        numbers => Err(CheckpointError::Damaged {
+            path: path.to_owned(),
+            reason: format!("{name} should be one number that is not 0, and is {numbers:?}"),
+        }),
+    }
 }
 
 /// The numbers of a tensor of floats.
@@ -266,11 +298,43 @@ impl Encoded {
 
     /// True where it is written in the same way as another one, byte by byte.
     pub fn is_same(&self, other: &Self) -> bool {
-        match (&self.encoding, &other.encoding) {
-            (Encoding::Plain(a), Encoding::Plain(b)) => {
-                (a, &self.shape) == (b, &other.shape) && *self.bytes == *other.bytes
+        let is_same_encoding = match (&self.encoding, &other.encoding) {
+            (Encoding::Plain(a), Encoding::Plain(b)) => a == b,
+            (
+                Encoding::E4m3 { scales, block },
+                Encoding::E4m3 {
+                    scales: other_scales,
+                    block: other_block,
+                },
+            ) => {
+                let (info, other_info) = (&scales.0, &other_scales.0);
+                (block, info.dtype) == (other_block, other_info.dtype)
+                    && *scales.1 == *other_scales.1
             }
+            (
+                Encoding::Pairs {
+                    kind,
+                    scales,
+                    factor,
+                },
+                Encoding::Pairs {
+                    kind: other_kind,
+                    scales: other_scales,
+                    factor: other_factor,
+                },
+            ) => (kind, factor) == (other_kind, other_factor) && **scales == **other_scales,
             _ => false,
+        };
+        is_same_encoding && self.shape == other.shape && *self.bytes == *other.bytes
+    }
+
+    /// Refuses numbers that are written in a way that this program does not read.
+    pub fn check(&self, path: &Path, name: &str) -> Result<(), CheckpointError> {
+        match (&self.encoding, self.stored()) {
+            (Encoding::Plain(dtype), None) => {
+                Err(unsupported(path, format!("a {dtype:?} tensor ({name})")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -347,7 +411,7 @@ impl Encoded {
             Encoding::Pairs { .. } => {
                 let (n, k) = of_rows();
                 let blocks = self.blocks(path, place, n, k)?;
-                Tensor::from_vec(blocks.to_f32(&Inline), shape, device)
+                Tensor::from_vec(blocks.to_f32(&Pool), shape, device)
             }
         };
         tensor.map_err(|source| CheckpointError::Tensor {
@@ -399,7 +463,7 @@ impl Encoded {
             });
         }
         let codes = place.read(&self.bytes);
-        let blocks = BlockMatrix::of_pairs(*kind, (n, k), &codes, &scales, &Inline);
+        let blocks = BlockMatrix::of_pairs(*kind, (n, k), &codes, &scales, &Pool);
         Ok(blocks.times(*factor))
     }
 }

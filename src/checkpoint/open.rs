@@ -83,9 +83,9 @@ impl Checkpoint {
         }
     }
 
-    fn of(source: Source, config: ModelConfig) -> Result<Self, CheckpointError> {
+    fn of(mut source: Source, config: ModelConfig) -> Result<Self, CheckpointError> {
         let mut notes = Vec::new();
-        let wanted = match &source {
+        let wanted = match &mut source {
             Source::Gguf(gguf) => {
                 let wanted = wanted(&config, Layout::Gguf(&|name| gguf.has(name)));
                 let mut tensors: HashSet<&str> =
@@ -100,6 +100,9 @@ impl Checkpoint {
             Source::Random(_) => wanted(&config, Layout::Gguf(&|_| false)),
             Source::Safetensors(dir) => {
                 let wanted = wanted(&config, Layout::Safetensors);
+                for wanted in &wanted {
+                    dir.check(&wanted.place.tensor)?;
+                }
                 let tensors = wanted.iter().map(|w| w.place.tensor.as_str()).collect();
                 notes.extend(dir.note_others(&tensors, config.n_layers));
                 wanted
@@ -175,7 +178,7 @@ impl Checkpoint {
             .collect();
         (!widened.is_empty()).then(|| {
             format!(
-                "{} widened as read, on a CPU to 16 bits a weight: no kernel multiplies at that width",
+                "{} widened as read, on a CPU to 16 bits a weight: no kernel multiplies rows of that type and length",
                 widened.join(", ")
             )
         })

@@ -7,21 +7,28 @@ use std::path::Path;
 /// How a method's bits are kept, by the ends of its tensors' names. Older checkpoints of
 /// these methods say in no config.json what they are.
 const TENSORS: [(&str, &str); 8] = [
-    (".g_idx", "GPTQ (tensors *.g_idx)"),
+    ("g_idx", "GPTQ (tensors *g_idx)"),
+    (
+        "weight_zero_point",
+        "with zero points (tensors *.weight_zero_point)",
+    ),
     (".qweight", "AWQ or GPTQ (tensors *.qweight)"),
     (".weight.quant_map", "bitsandbytes (tensors *.quant_map)"),
     (".weight.absmax", "bitsandbytes (tensors *.absmax)"),
     (".SCB", "bitsandbytes (tensors *.SCB)"),
     ("_blocks", "MXFP4 of fused experts (tensors *_blocks)"),
     (
-        ".weight_packed",
-        "compressed-tensors (tensors *.weight_packed)",
-    ),
-    (
         ".pre_quant_scale",
         "AWQ of ModelOpt (tensors *.pre_quant_scale)",
     ),
 ];
+
+/// The end of the names of codes that are whole numbers, where they have been joined with
+/// nothing that says what they are worth.
+const PACKED: (&str, &str) = (
+    ".weight_packed",
+    "compressed-tensors (tensors *.weight_packed)",
+);
 
 /// Where config.json says how a checkpoint is quantised.
 pub(super) const KEYS: [&str; 2] = ["quantization_config", "compression_config"];
@@ -87,31 +94,70 @@ pub(super) fn check_config(
     }
 }
 
+/// What ModelOpt calls numbers that are read; how each tensor is written its name and type
+/// tell.
+const MODELOPT: [&str; 6] = [
+    "FP8",
+    "FP8_PB_WO",
+    "FP8_PER_CHANNEL_PER_TOKEN",
+    "NVFP4",
+    "W4A16_NVFP4",
+    "MIXED_PRECISION",
+];
+
+/// The same of compressed-tensors.
+const COMPRESSED_TENSORS: [&str; 5] = [
+    "float-quantized",
+    "naive-quantized",
+    "nvfp4-pack-quantized",
+    "mxfp4-pack-quantized",
+    "mixed-precision",
+];
+
 /// True for the methods whose tensors are read.
 fn is_read(method: &str, quantised: &Value) -> bool {
     let said = |key: &str| quantised[key].as_str();
     match method {
         "fp8" => matches!(said("fmt"), None | Some("e4m3")),
-        "modelopt" => matches!(said("quant_algo"), Some("FP8" | "FP8_PB_WO" | "NVFP4")),
-        "compressed-tensors" => matches!(
-            said("format"),
-            Some("float-quantized" | "nvfp4-pack-quantized" | "mxfp4-pack-quantized")
-        ),
+        // Written in capitals and in small letters.
+        "modelopt" => said("quant_algo").is_some_and(|algorithm| {
+            MODELOPT
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(algorithm))
+        }),
+        "compressed-tensors" => {
+            said("format").is_some_and(|format| COMPRESSED_TENSORS.contains(&format))
+        }
         _ => false,
     }
 }
 
-/// Refuses a checkpoint of a method that is not read, by the names of tensors that stand
-/// for no numbers.
+/// Refuses a checkpoint of a method that is not read, by the names of its tensors.
 pub(super) fn check_names<'a>(
     path: &Path,
     tensors: impl Iterator<Item = &'a str>,
 ) -> Result<(), CheckpointError> {
-    let found = |name: &str| TENSORS.iter().position(|(end, _)| name.ends_with(end));
+    refuse(path, tensors, &TENSORS)
+}
+
+/// The same of those that [`encoded::join`](super::encoded::join) has left.
+pub(super) fn check_left<'a>(
+    path: &Path,
+    tensors: impl Iterator<Item = &'a str>,
+) -> Result<(), CheckpointError> {
+    refuse(path, tensors, &[PACKED])
+}
+
+fn refuse<'a>(
+    path: &Path,
+    tensors: impl Iterator<Item = &'a str>,
+    methods: &[(&str, &str)],
+) -> Result<(), CheckpointError> {
+    let found = |name: &str| methods.iter().position(|(end, _)| name.ends_with(end));
     match tensors.filter_map(found).min() {
         Some(method) => Err(CheckpointError::Quantised {
             path: path.to_owned(),
-            how: TENSORS[method].1.to_owned(),
+            how: methods[method].1.to_owned(),
         }),
         None => Ok(()),
     }

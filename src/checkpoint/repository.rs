@@ -117,13 +117,12 @@ const TEMPLATES: &str = "additional_chat_templates/";
 /// True for a file that a checkpoint is opened with, at the repository's root or among
 /// [`TEMPLATES`], of a name that is nothing but one.
 fn is_wanted(name: &str) -> bool {
-    if let Some(template) = name.strip_prefix(TEMPLATES) {
-        return template.ends_with(".jinja") && is_wanted(template);
-    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    !name.starts_with('.')
-        && name.chars().all(is_plain)
-        && WANTED.iter().any(|ending| name.ends_with(ending))
+    let is_file = |name: &str| !name.starts_with('.') && name.chars().all(is_plain);
+    match name.strip_prefix(TEMPLATES) {
+        Some(template) => is_file(template) && template.ends_with(".jinja"),
+        None => is_file(name) && WANTED.iter().any(|ending| name.ends_with(ending)),
+    }
 }
 
 fn is_weights(name: &str) -> bool {
@@ -152,6 +151,7 @@ mod tests {
             "README.md",
             "a\\b.json",
             "additional_chat_templates/config.json",
+            "additional_chat_templates/additional_chat_templates/a.jinja",
             "additional_chat_templates/../a.jinja",
         ];
         for name in others {

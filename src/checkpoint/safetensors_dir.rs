@@ -23,6 +23,8 @@ pub(super) struct SafetensorsDir {
     config: Value,
     /// By their names in the files, those of scales left out.
     tensors: HashMap<String, Encoded>,
+    /// Why other tensors cannot be read, by their names.
+    faults: HashMap<String, CheckpointError>,
     /// Sentences on files that are not read.
     notes: Vec<String>,
 }
@@ -54,12 +56,14 @@ impl SafetensorsDir {
         add_prefix(&mut raw);
         let path = dir.join("config.json");
         let block = quantised::check_config(&path, &config)?;
-        let tensors = encoded::join(dir, raw, block)?;
-        quantised::check_names(&path, tensors.keys().map(String::as_str))?;
+        quantised::check_names(&path, raw.keys().map(String::as_str))?;
+        let (tensors, faults) = encoded::join(dir, raw, block);
+        quantised::check_left(&path, tensors.keys().map(String::as_str))?;
         Ok(Self {
             dir: dir.to_owned(),
             config,
             tensors,
+            faults,
             notes,
         })
     }
@@ -100,10 +104,19 @@ impl SafetensorsDir {
             let layer = layer.parse::<usize>().ok()?;
             Some((n_layers..n_layers + further).contains(&layer))
         };
+        // What goes into and out of a cache of fewer bits than ours.
+        let of_cache = [
+            ".k_scale",
+            ".v_scale",
+            ".q_scale",
+            ".kv_scale",
+            ".act_scale",
+        ];
         let is_missed = |name: &str| {
             !wanted.contains(name)
                 && !name.ends_with("rotary_emb.inv_freq")
                 && name != "lm_head.weight"
+                && !of_cache.iter().any(|end| name.ends_with(end))
                 && !is_further(name).unwrap_or(false)
         };
         let others: BTreeSet<&str> = self.tensors.keys().map(String::as_str).collect();
@@ -117,6 +130,15 @@ impl SafetensorsDir {
 
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// Refuses a tensor that is there and cannot be read.
+    pub fn check(&mut self, tensor: &str) -> Result<(), CheckpointError> {
+        match (self.faults.remove(tensor), self.tensors.get(tensor)) {
+            (Some(fault), _) => Err(fault),
+            (None, Some(encoded)) => encoded.check(&self.dir, tensor),
+            (None, None) => Ok(()),
+        }
     }
 
     /// A JSON file of the directory; `None` if it is not there.

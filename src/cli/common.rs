@@ -19,7 +19,7 @@ pub struct ModelArgs {
     /// Where to run: cpu, cuda or metal (the latter two in builds with that feature).
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Width of weights that a file has as floats: auto (bf16 and f16 stay so on a CPU),
+    /// Width of weights that a file has as floats: auto (bf16, f16 and FP8 stay so on a CPU),
     /// f32 (widened), or bf16 (wider ones are rounded). Quantised weights keep theirs.
     #[arg(long, default_value = "auto")]
     pub dtype: String,
@@ -92,7 +92,7 @@ impl ModelArgs {
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(asked.min(cores));
         if pool.build_global().is_err() && asked.min(cores) != rayon::current_num_threads() {
-            bail!("--threads came after the thread pool was started");
+            bail!("{}{asked} came after the thread pool was started", by);
         }
         Ok(())
     }

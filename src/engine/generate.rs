@@ -2,9 +2,9 @@
 use super::api::{EngineError, Finish, GenerateJob, Generated, Progress};
 use super::local::LocalEngine;
 use super::step::{Got, Want, broken};
-use crate::base::{SeqId, TokenEntropy};
+use crate::base::{Pool, SeqId, TokenEntropy};
 use crate::decode::{DecodeError, Grammar, Mask, sample};
-use crate::ops::{LogitsRow, Pool, RowDraw};
+use crate::ops::{LogitsRow, RowDraw};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;

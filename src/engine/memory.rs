@@ -1,6 +1,6 @@
 //! What a run will take of memory, said before anything is loaded.
 use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
-use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision, Stored, TensorEntry};
+use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision, TensorEntry};
 use crate::kv::BLOCK_SIZE;
 use crate::ops::{Backend, CacheShape, ExpertsPlace, Heads, Matrix, Operations};
 use std::fmt;
@@ -66,7 +66,7 @@ impl WeightSizes {
             };
             sizes.mapped_bytes += mapped_bytes;
             sizes.is_coded |= match place.operations() {
-                Operations::GpuKernels => matches!(tensor.stored, Stored::Quantized(_)),
+                Operations::GpuKernels => tensor.is_product && Matrix::is_coded(&tensor),
                 Operations::Candle | Operations::CpuKernels => false,
             };
             match is_apart {

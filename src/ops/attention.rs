@@ -1,7 +1,7 @@
 //! Causal attention of a ragged batch over a paged cache.
 use super::plan::AttentionPlan;
-use super::pool::Pool;
 use super::slice::host;
+use crate::base::Pool;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use egss_kernels::{Attention, HeadShape, Isa, attend};
 

@@ -1,7 +1,9 @@
 //! Where a model runs.
 use super::Heads;
+use crate::base::Pool;
 use crate::checkpoint::LayerKind;
 use candle_core::Device;
+use egss_kernels::Isa;
 #[cfg(feature = "cuda")]
 use egss_kernels::cuda::{Gpu, HeadCounts};
 #[cfg(feature = "cuda")]
@@ -45,7 +47,7 @@ pub enum BackendError {
 /// How a CPU keeps matrices that a file has as floats. Quantised ones keep their format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MatrixDtype {
-    /// bf16 and f16 as they are, in the file's pages where they can be; others as f32.
+    /// bf16, f16 and FP8 as they are, in the file's pages where they can be; others as f32.
     #[default]
     Auto,
     /// Widened, which changes no number and doubles what is read.
@@ -368,7 +370,8 @@ impl Backend {
             let memory = gpu.view(&memory.as_view());
             return gpu.read_bandwidth(memory).map_err(super::device::gpu_error);
         }
-        Ok(super::pool::read_bandwidth())
+        // The best of three passes over 1 GiB, by all threads together: about a second.
+        Ok(egss_kernels::read_bandwidth(Isa::best(), 1 << 30, 3, &Pool))
     }
 
     #[cfg(feature = "cuda")]

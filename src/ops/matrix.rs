@@ -2,8 +2,8 @@
 use super::backend::MatrixDtype;
 #[cfg(feature = "cuda")]
 use super::device::DeviceMatrix;
-use super::pool::Pool;
 use super::{Backend, Operations, Rows};
+use crate::base::Pool;
 use crate::checkpoint::{Stored, TensorEntry, Weight};
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub enum Matrix {
     /// On a CPU, in one of the kernels' formats: at the file's width.
     Packed(PackedMatrix),
-    /// On a CPU, 16-bit floats: as the file has them, or rounded to that.
+    /// On a CPU, 16-bit floats and E4M3: as the file has them, or rounded to 16 bits.
     Dense(Arc<DenseMatrix>),
     /// On a GPU with kernels of its own: bf16, or coded where the file is quantised.
     #[cfg(feature = "cuda")]
@@ -27,7 +27,7 @@ pub enum Matrix {
 
 impl Matrix {
     /// Takes a weight as a checkpoint gives it. Cost: one pass over it; none where a file's
-    /// own 16-bit floats will do.
+    /// own 16-bit floats or E4M3 will do.
     pub fn new(weight: Weight, backend: &Backend) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = backend.gpu() {
@@ -116,7 +116,7 @@ impl Matrix {
     }
 
     /// Blocks at their own width where a kernel multiplies them, else as 16-bit floats: a
-    /// half, which has more digits than any block's scale, unless a number is too large.
+    /// half, which has as many digits as any block's scale, unless a number is too large.
     fn blocks(matrix: &BlockMatrix, backend: &Backend) -> Result<Self> {
         let format = match backend.operations() {
             Operations::Candle => None,
@@ -170,6 +170,11 @@ impl Matrix {
             (MatrixDtype::Bf16, Stored::Dense(DenseFormat::Bf16)) => kept,
             (MatrixDtype::Bf16, _) => (narrow, 0),
         }
+    }
+
+    /// True where a GPU's kernels keep a tensor's codes.
+    pub fn is_coded(tensor: &TensorEntry) -> bool {
+        coded_bytes(tensor).is_some()
     }
 
     /// `(out, in)`.

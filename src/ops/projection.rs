@@ -5,8 +5,8 @@ use super::Rows;
 use super::device::{DeviceMatrix, DeviceRows, Values, gpu_error, with_view};
 use super::matrix::Matrix;
 use super::norm::RmsNorm;
-use super::pool::Pool;
 use super::slice::{host, with_host};
+use crate::base::Pool;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor, bail};
 use candle_nn::ops::silu;
 use egss_kernels::{

@@ -4,8 +4,8 @@ use super::Rows;
 use super::device::{DeviceRows, gpu_error};
 #[cfg(feature = "cuda")]
 use super::is_out_of_memory;
-use super::pool::Pool;
 use super::slice::with_host;
+use crate::base::Pool;
 use crate::base::{SamplerSettings, TokenEntropy};
 #[cfg(feature = "cuda")]
 use crate::decode::drawn_entropy;

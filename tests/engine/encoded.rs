@@ -59,7 +59,7 @@ struct Way {
     kind: Option<GgmlType>,
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 9] = [
     Way {
         name: "FP8 in blocks (DeepSeek-V3, transformers)",
         config: || json!({"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [32, 48]}),
@@ -112,6 +112,29 @@ const WAYS: [Way; 7] = [
         encode: mxfp4,
         kind: Some(GgmlType::MXFP4),
     },
+    Way {
+        name: "FP8 with one scale (ModelOpt, of which config.json says nothing)",
+        config: || Value::Null,
+        encode: |x, n, k| {
+            let (mut tensors, numbers) = fp8(x, n, k, [n, k], "weight_scale");
+            tensors[1].1.shape = vec![1];
+            tensors.push(("input_scale", Raw::floats(&[], &[0.5])));
+            (tensors, numbers)
+        },
+        kind: None,
+    },
+    Way {
+        name: "FP8 in blocks (ModelOpt)",
+        config: || json!({"quant_method": "modelopt", "quant_algo": "fp8_pb_wo"}),
+        encode: |x, n, k| {
+            let (mut tensors, numbers) = fp8(x, n, k, [128, 128], "weight_scale");
+            if let &[rows, columns] = tensors[1].1.shape.as_slice() {
+                tensors[1].1.shape = vec![rows, 1, columns, 1];
+            }
+            (tensors, numbers)
+        },
+        kind: None,
+    },
 ];
 
 /// The number of a byte of E4M3 (arXiv 2209.05433), NaN left out.
@@ -157,6 +180,16 @@ fn fp8(x: &[f32], n: usize, k: usize, block: [usize; 2], scale_name: &'static st
         let scale = &mut scales[scale_of(i)];
         *scale = scale.max(x.abs() / 448.0);
     }
+    // Where each row has one, it is written in fewer bits.
+    let dtype = if block == [1, k] {
+        Dtype::BF16
+    } else {
+        Dtype::F32
+    };
+    if dtype == Dtype::BF16 {
+        let rounded = |scale: &mut f32| *scale = half::bf16::from_f32(*scale).to_f32();
+        scales.iter_mut().for_each(rounded);
+    }
     let code = |i: usize| nearest_e4m3(x[i] / scales[scale_of(i)]);
     let codes: Vec<u8> = (0..x.len()).map(code).collect();
     let numbers = codes.iter().enumerate();
@@ -170,9 +203,24 @@ fn fp8(x: &[f32], n: usize, k: usize, block: [usize; 2], scale_name: &'static st
     };
     let tensors = vec![
         ("weight", Raw::bytes(Dtype::F8_E4M3, [n, k], codes)),
-        (scale_name, Raw::floats(&shape, &scales)),
+        (
+            scale_name,
+            Raw {
+                dtype,
+                bytes: match dtype {
+                    Dtype::BF16 => bf16(&scales),
+                    _ => Raw::floats(&shape, &scales).bytes,
+                },
+                shape,
+            },
+        ),
     ];
     (tensors, numbers)
+}
+
+fn bf16(numbers: &[f32]) -> Vec<u8> {
+    let numbers = numbers.iter().map(|&x| half::bf16::from_f32(x));
+    numbers.flat_map(half::bf16::to_le_bytes).collect()
 }
 
 /// E2M1 (OCP Microscaling Formats v1.0, table 5).
@@ -480,10 +528,10 @@ fn a_part_that_is_missing_or_of_another_size_is_said_by_name() {
         loaded.unwrap_err().to_string()
     };
     let name = |end: &str| format!("model.layers.0.self_attn.o_proj.{end}");
-    let [fp8, _, _, _, nvfp4, packed, mxfp4] = &WAYS;
+    let [fp8, _, _, _, nvfp4, packed, mxfp4, ..] = &WAYS;
     for (way, end) in [
-        (fp8, "weight_scale_inv"),
         (nvfp4, "weight_scale_2"),
+        (packed, "weight_global_scale"),
         (packed, "weight_packed"),
     ] {
         let message = refusal(way, &|raw| drop(raw.remove(&name(end))));
@@ -517,14 +565,33 @@ fn a_part_that_is_missing_or_of_another_size_is_said_by_name() {
         raw.get_mut(&name("weight_scale")).unwrap().bytes[5] |= 0x80;
     });
     assert!(message.contains("is negative or no number"), "{message}");
+    let message = refusal(fp8, &|raw| drop(raw.remove(&name("weight_scale_inv"))));
+    assert!(message.contains(&name("weight_scale")), "{message}");
+    let message = refusal(nvfp4, &|raw| {
+        let factor = raw.get_mut(&name("weight_scale_2")).unwrap();
+        factor.bytes.fill(0);
+    });
+    assert!(message.contains("one number that is not 0"), "{message}");
+    let message = refusal(mxfp4, &|raw| {
+        let point = Raw::bytes(Dtype::U8, [64, 2], vec![8; 128]);
+        raw.insert(name("weight_zero_point"), point);
+    });
+    assert!(message.contains("with zero points"), "{message}");
+    let message = refusal(mxfp4, &|raw| {
+        raw.get_mut(&name("weight_packed")).unwrap().dtype = Dtype::I8;
+    });
+    assert!(message.contains("tensors *.weight_packed"), "{message}");
+    // What is not wanted need not be whole.
+    let dir = model.write(fp8, |raw| {
+        let codes = Raw::bytes(Dtype::F8_E4M3, [1, 4], vec![0; 4]);
+        raw.insert("model.visual.proj.weight".into(), codes);
+    });
+    Checkpoint::open(dir).unwrap();
     // Blocks of a size that nobody says.
     let unsaid = Way {
         config: || json!({"quant_method": "fp8"}),
         ..WAYS[0]
     };
     let message = refusal(&unsaid, &|_| ());
-    assert!(
-        message.contains("config.json says no size of a block"),
-        "{message}"
-    );
+    assert!(message.contains("of no blocks of 128 x 128"), "{message}");
 }

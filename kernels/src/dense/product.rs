@@ -177,7 +177,8 @@ impl Product<'_> {
                 elements: Elements::F32,
                 at: std::array::from_fn(|i| widened[i * k..].as_ptr().cast()),
                 scales: [&[]; BLOCK_ROWS],
-                scaled_columns: k,
+                // Sums are taken in the order in which a tile alone takes them.
+                scaled_columns: weights.scaled_columns,
             };
             for tile in tiles {
                 // SAFETY: the caller's promise.

@@ -147,7 +147,8 @@ impl Format {
         with_layout!(self, F => F::BLOCK_BYTES)
     }
 
-    /// How the left side of a product has to be scaled: as ggml pairs them.
+    /// How the left side of a product has to be scaled: as ggml pairs them, but for NVFP4,
+    /// which it scales for each 32.
     pub fn scales(self) -> Scales {
         with_layout!(self, F => F::SCALES)
     }

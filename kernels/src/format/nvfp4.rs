@@ -38,7 +38,7 @@ fn quant(row: &[u8], c: usize) -> u8 {
 }
 
 /// A scale byte that is loaded as E4M3 to what [`ue4m3_half`] gives for it: without a sign,
-/// and 0 where it is no number.
+/// and 0 where it is no number. (With a sign "no number" is one there; no file has it.)
 fn plain(scale: u8) -> u8 {
     match scale & 0x7f {
         0x7f => 0,

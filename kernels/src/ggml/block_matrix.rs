@@ -1,4 +1,4 @@
-//! A matrix of weights in the blocks of a GGUF file.
+//! A matrix of weights in GGUF's blocks.
 use super::GgmlType;
 use crate::coded::CodedMatrix;
 use crate::dense::{DenseFormat, DenseMatrix};
@@ -79,11 +79,6 @@ impl BlockMatrix {
     /// Columns, the length of the inner products.
     pub fn k(&self) -> usize {
         self.k
-    }
-
-    /// Its blocks, row after row.
-    pub fn blocks(&self) -> &[u8] {
-        &self.bytes
     }
 
     /// All of it as f32, row after row. Cost: one pass, spread over the executor.

@@ -145,6 +145,15 @@ impl GgmlType {
         TYPES[self as usize].4
     }
 
+    /// Weights that share a scale's byte in the 4-bit floats that safetensors have too.
+    pub fn scaled_by(self) -> Option<usize> {
+        match self {
+            T::MXFP4 => Some(32),
+            T::NVFP4 => Some(16),
+            _ => None,
+        }
+    }
+
     /// How the kernels multiply rows of `k` of it at their own width, where they do.
     pub fn format(self, k: usize) -> Option<Format> {
         let format = match self {

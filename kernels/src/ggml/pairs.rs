@@ -1,6 +1,6 @@
 //! 4-bit floats as safetensors have them: codes and scales in tensors of their own, two
 //! neighbouring columns to a byte, the first in its lower half.
-use super::{BlockMatrix, GgmlType, nibble};
+use super::{BlockMatrix, GgmlType};
 use crate::executor::{Executor, Shared};
 use crate::map::WeightBytes;
 use crate::memory::AlignedBytes;
@@ -19,11 +19,8 @@ impl BlockMatrix {
         scales: &[u8],
         executor: &dyn Executor,
     ) -> Self {
-        let group = match kind {
-            GgmlType::MXFP4 => 32,
-            GgmlType::NVFP4 => 16,
-            other => panic!("{} has no codes in pairs", other.name()),
-        };
+        let group = kind.scaled_by();
+        let group = group.unwrap_or_else(|| panic!("{} has no codes in pairs", kind.name()));
         assert!(k.is_multiple_of(kind.block()), "{k} columns of {kind:?}");
         let (row_codes, row_scales) = (k / 2, k / group);
         assert_eq!(codes.len(), n * row_codes, "codes of [{n}, {k}]");
@@ -57,9 +54,8 @@ impl BlockMatrix {
 
 /// A group's codes with column i beside column `i + group / 2`, as GGUF's blocks have them.
 fn halves(pairs: &[u8], to: &mut [u8]) {
-    let code = |column: usize| nibble(pairs[column / 2], column % 2 * 4);
-    let half = to.len();
-    for (i, to) in to.iter_mut().enumerate() {
-        *to = code(i) | code(i + half) << 4;
+    let (low, high) = pairs.split_at(pairs.len() / 2);
+    for ((to, low), high) in to.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
+        *to = [low & 15 | high << 4, low >> 4 | high & 0xf0];
     }
 }

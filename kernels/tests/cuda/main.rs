@@ -140,7 +140,7 @@ fn file_of(format: Format, n: usize, k: usize) -> Vec<u8> {
         Format::Q4K | Format::Q5K => &[0, 2],
         Format::Q6K => &[208],
         Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => &[0],
-        Format::Mxfp4 => &[],
+        Format::Mxfp4 | Format::Nvfp4 => &[],
     };
     let len = n * k / format.block() * format.block_bytes();
     let random = numbers(len as u64, len).into_iter();
@@ -167,6 +167,7 @@ fn products_with_coded_weights_equal_those_in_f64() {
         (Format::Q5_0, Format::Q4K),
         (Format::Iq4Xs, Format::Q3K),
         (Format::Iq4Nl, Format::Mxfp4),
+        (Format::Nvfp4, Format::Q8_0),
     ] {
         let host = [(first, 96), (second, 72)]
             .map(|(format, n)| CodedMatrix::new(format, n, k, &file_of(format, n, k), &Inline));

@@ -8,8 +8,8 @@ use ureq::{Agent, Body, BodyReader};
 /// Redirects of one request.
 const REDIRECTS_MAX: usize = 10;
 
-/// The longest wait that a hub may ask for: the hub's own limits are of five minutes.
-const WAIT_MAX: Duration = Duration::from_secs(300);
+/// The longest wait that a hub may ask for. Whoever is to wait longer is told instead.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer that is taken as text: a list of 10,000 files has about two million.
 const TEXT_BYTES_MAX: u64 = 64 << 20;

@@ -276,10 +276,10 @@ mod tests {
         };
         let kimi = line(&["list"], "kimi-k2-instruct ");
         assert!(kimi.contains(" no "), "{kimi}");
-        // FP8 is held as f32: four bytes for each of 1,026 billion.
+        // FP8 keeps its width: a byte for most of 1,026 billion.
         let shown = line(&["show", "kimi-k2-instruct"], "fp8 ");
         assert!(
-            shown.contains(" 4106 ") && shown.ends_with(" no"),
+            shown.contains(" 1036 ") && shown.ends_with(" no"),
             "{shown}"
         );
     }

@@ -1,5 +1,5 @@
 //! The threads that the kernels run on.
-use egss_kernels::{Executor, Isa};
+use egss_kernels::Executor;
 use std::ops::Range;
 
 /// candle's pool: its own products run there, and a second pool whose idle
@@ -14,10 +14,4 @@ impl Executor for Pool {
             n => candle_core::utils::barrier_pool().execute_chunked(n, work),
         }
     }
-}
-
-/// Bytes a second that the threads of the pool read from memory together: the
-/// best of three passes over 1 GiB. Takes about a second.
-pub fn read_bandwidth() -> f64 {
-    egss_kernels::read_bandwidth(Isa::best(), 1 << 30, 3, &Pool)
 }
