@@ -7,7 +7,7 @@
 mod real;
 
 use egss::agent::SplicedDialect;
-use egss::base::{AgentProfile, Budget, Purpose, SeqId, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, Deadline, Purpose, SeqId, UsageByPurpose};
 use egss::checkpoint::{Checkpoint, Tokenizer};
 use egss::engine::{
     Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress, ScoreJob, Vocabulary,
@@ -58,6 +58,7 @@ impl Engine for Stalled {
     fn release(&mut self, _: SeqId) {}
     fn forget_prefixes(&mut self) {}
     fn new_bill(&mut self) {}
+    fn set_deadline(&mut self, _: Deadline) {}
     fn living(&self) -> Vec<SeqId> {
         Vec::new()
     }
@@ -129,6 +130,7 @@ impl Prompts {
             dialect: &self.dialect,
             sandbox: &self.sandbox,
             watcher: &NoWatcher,
+            began: std::time::Instant::now(),
         };
         let error = solve(run.path(), &request, tools).unwrap_err();
         assert!(error.to_string().contains(STALLED), "{error}");

@@ -56,6 +56,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
         dialect: &dialect,
         sandbox: &sandbox,
         watcher: &NoWatcher,
+        began: std::time::Instant::now(),
     };
     let state = solve(out.path(), &request, tools).unwrap();
 

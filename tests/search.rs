@@ -1,7 +1,7 @@
 //! The controller from issue to patch with a scripted engine whose distribution
 //! is known, and real workspaces, sandboxes and tests.
 use egss::agent::ChatMl;
-use egss::base::{AgentProfile, Budget, Purpose, SeqId, Strategy, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, Deadline, Purpose, SeqId, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::engine::{
     Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
@@ -55,6 +55,7 @@ fn tools<'a>(engine: &'a mut dyn Engine, dialect: &'a ChatMl, sandbox: &'a Sandb
         dialect,
         sandbox,
         watcher: &NoWatcher,
+        began: std::time::Instant::now(),
     }
 }
 
@@ -369,6 +370,9 @@ impl Engine for Cramped {
 
     fn forget_prefixes(&mut self) {
         self.inner.forget_prefixes();
+    }
+    fn set_deadline(&mut self, deadline: Deadline) {
+        self.inner.set_deadline(deadline);
     }
     fn living(&self) -> Vec<SeqId> {
         self.inner.living()

@@ -1,4 +1,5 @@
 //! Ids, units, randomness, and the plain data that later modules hand over.
+mod deadline;
 mod decision;
 mod entropy;
 mod ids;
@@ -15,6 +16,7 @@ mod tool;
 mod usage;
 mod utf8;
 
+pub use deadline::Deadline;
 pub use decision::{
     BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,
 };

@@ -17,7 +17,7 @@ use clap::Args;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Works on an issue in a repository; one tested patch comes out.
 #[derive(Args)]
@@ -168,6 +168,7 @@ impl SolveArgs {
     }
 
     fn go_on(&self, run_dir: &Path, watcher: &TerminalWatcher) -> anyhow::Result<RunState> {
+        let began = Instant::now();
         let (lines, _) = read_record(&run_dir.join(RECORD_FILE))?;
         let Some(Event::RunStarted(start)) = lines.into_iter().next().map(|line| line.event) else {
             bail!("{} holds no run", run_dir.display());
@@ -187,11 +188,13 @@ impl SolveArgs {
             dialect: &dialect,
             sandbox: &sandbox,
             watcher,
+            began,
         };
         Ok(resume(run_dir, tools)?)
     }
 
     fn start(&self, watcher: &TerminalWatcher) -> anyhow::Result<(PathBuf, RunState)> {
+        let began = Instant::now();
         let (Some(repo), Some(issue)) = (&self.repo, &self.issue) else {
             bail!("--repo and --issue are needed");
         };
@@ -231,6 +234,7 @@ impl SolveArgs {
             dialect: &dialect,
             sandbox: &sandbox,
             watcher,
+            began,
         };
         let state = solve(&run_dir, &request, tools)?;
         Ok((run_dir, state))

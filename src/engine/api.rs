@@ -1,5 +1,7 @@
 //! What the layers above see of an engine: a scripted or a remote one can stand in.
-use crate::base::{Purpose, RngKey, SamplerSettings, SeqId, TokenEntropy, UsageByPurpose};
+use crate::base::{
+    Deadline, Purpose, RngKey, SamplerSettings, SeqId, TokenEntropy, UsageByPurpose,
+};
 
 /// Text to tokens and back. Special tokens in the text (`<|im_start|>`) are
 /// recognised by `encode_special` only, so that a user's file cannot forge one.
@@ -113,6 +115,9 @@ pub enum EngineError {
     /// The sequences of the failed step stay, and are computed anew when needed.
     #[error("the model failed: {0}")]
     Model(String),
+    /// Sequences hold what was decoded until then.
+    #[error("the run's time is over; --wall-s-max gives it more")]
+    DeadlinePassed,
 }
 
 /// Appends to what a sequence holds. Errors: `ContextFull`, with nothing appended.
@@ -162,6 +167,9 @@ pub trait Engine {
     /// decoded. For comparisons, which do once what several strategies do, and charge
     /// each of them for it.
     fn new_bill(&mut self);
+    /// No step begins behind `deadline` from now on: what would need one ends in
+    /// `DeadlinePassed`.
+    fn set_deadline(&mut self, deadline: Deadline);
     /// Every sequence that was not released, in the order of their ids.
     fn living(&self) -> Vec<SeqId>;
     /// Computes every appended token of `seqs`, so that forks taken afterwards

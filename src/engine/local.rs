@@ -7,7 +7,7 @@ use super::lane::Lane;
 use super::replay::Known;
 use super::sequence::Sequence;
 use super::step::BATCH_ROWS_MAX;
-use crate::base::{Purpose, SeqId, UsageByPurpose};
+use crate::base::{Deadline, Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
 use crate::decode::{GrammarFactory, Mask};
 use crate::kv::{BlockPool, PoolUse};
@@ -40,6 +40,8 @@ pub struct LocalEngine {
     /// Tokens that sequences held when they were released.
     released_tokens: u64,
     context_max: usize,
+    /// When no further step begins.
+    pub(super) deadline: Deadline,
     next_id: u64,
 }
 
@@ -71,6 +73,7 @@ impl LocalEngine {
             rows_max: BATCH_ROWS_MAX,
             released_tokens: 0,
             context_max,
+            deadline: Deadline::NEVER,
             next_id: 0,
         }
     }
@@ -256,6 +259,10 @@ impl Engine for LocalEngine {
 
     fn new_bill(&mut self) {
         self.pool.new_bill();
+    }
+
+    fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
     }
 
     fn living(&self) -> Vec<SeqId> {

@@ -67,6 +67,9 @@ impl LocalEngine {
         wants: &[Want],
         draws: Draws<'_>,
     ) -> Result<Vec<Got>, EngineError> {
+        if self.deadline.is_over() {
+            return Err(EngineError::DeadlinePassed);
+        }
         for want in wants {
             let taken = self.sequence_mut(want.seq).attach(want.n_logits);
             let usage = &mut self.usage[want.purpose];

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
+use std::time::Instant;
 
 /// What an evaluation is asked to do.
 pub struct EvalRequest<'a> {
@@ -222,6 +223,7 @@ impl EvalWorker<'_> {
             dialect: self.dialect,
             sandbox: self.sandbox,
             watcher: self.watcher,
+            began: Instant::now(),
         }
     }
 

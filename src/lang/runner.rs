@@ -6,6 +6,7 @@ use crate::record::{Coverage, Reached, TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Lines (from 1) that a patch adds or changes, by path relative to the root.
 pub type ChangedLines = BTreeMap<String, Vec<u32>>;
@@ -44,7 +45,20 @@ impl Default for RunnerLimits {
     }
 }
 
+/// The part of a run's time that one run of all tests may take at most.
+const RUN_SHARE: u32 = 4;
+
 impl RunnerLimits {
+    /// Those of a run that has `wall` of time in all.
+    pub fn of_run(wall: Duration) -> Self {
+        let default = Self::default();
+        let run_s_max = (wall / RUN_SHARE).as_secs().clamp(1, default.run_s_max);
+        Self {
+            run_s_max,
+            ..default
+        }
+    }
+
     /// The command limits with a wall time.
     pub(crate) fn wall(&self, seconds: u64) -> Limits {
         Limits {

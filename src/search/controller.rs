@@ -1,11 +1,14 @@
 //! The EGSS controller: steps living branches, opens new ones, and stops.
+use super::clock::Clock;
 use super::others::Others;
 use super::propose::Proposal;
 use super::recorder::Recorder;
 use super::sequences::Sequences;
 use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, AgentError, Dialect, Memory, ToolSet};
-use crate::base::{BranchId, GateSignal, PointWeights, Recovery, StepId, Strategy, UsageByPurpose};
+use crate::base::{
+    BranchId, Deadline, GateSignal, PointWeights, Recovery, StepId, Strategy, UsageByPurpose,
+};
 use crate::engine::{Engine, EngineError, Finish};
 use crate::lang::LangError;
 use crate::record::{BranchStarted, BranchStatus, Event, ForkPoint, RecordError};
@@ -85,6 +88,7 @@ pub struct Controller<'a> {
     pub(super) stop_tokens: Vec<u32>,
     /// Holds a directory for each living branch.
     pub(super) work_dir: PathBuf,
+    pub(super) clock: Clock,
     pub(super) sequences: Sequences,
     /// All room there is has been made for what is being done: what does not fit
     /// now, never will.
@@ -94,23 +98,48 @@ pub struct Controller<'a> {
 }
 
 impl Controller<'_> {
-    /// Steps and opens branches until the strategy or the budget is done.
+    /// Steps and opens branches until the strategy or the budget is done. What the search's
+    /// deadline cuts short is left out of the record, as if it had not begun.
     pub fn search(&mut self) -> Result<(), SearchError> {
         self.recorded = self.used();
+        let deadline = self.clock.search();
+        self.set_deadline(deadline);
+        let searched = self.search_in_time();
+        // Branches are ended, tested and ranked in the time that is left.
+        self.set_deadline(self.clock.end());
+        match searched {
+            Err(_) if deadline.is_over() => {
+                self.sequences.release_all(self.engine);
+                self.end_all(BranchStatus::WallTimeSpent)
+            }
+            searched => searched,
+        }
+    }
+
+    fn set_deadline(&mut self, deadline: Deadline) {
+        self.sandbox.set_deadline(deadline);
+        self.engine.set_deadline(deadline);
+        for other in &mut self.others.0 {
+            other.engine.set_deadline(deadline);
+        }
+    }
+
+    fn end_all(&mut self, status: BranchStatus) -> Result<(), SearchError> {
+        for branch in self.recorder.state.living() {
+            self.end_branch(branch, status)?;
+        }
+        Ok(())
+    }
+
+    fn search_in_time(&mut self) -> Result<(), SearchError> {
         self.settle()?;
         loop {
             let living = self.recorder.state.living();
             if let Some(status) = self.spent() {
-                for branch in living {
-                    self.end_branch(branch, status)?;
-                }
-                return Ok(());
+                return self.end_all(status);
             }
             if self.is_satisfied() {
-                for branch in living {
-                    self.end_branch(branch, BranchStatus::NotNeeded)?;
-                }
-                return Ok(());
+                return self.end_all(BranchStatus::NotNeeded);
             }
             if living.is_empty() || self.opens_more_at_once() {
                 if !self.open_branches()? {
@@ -235,7 +264,7 @@ impl Controller<'_> {
         let budget = &self.recorder.state.start.budget;
         if self.spent_tokens() >= budget.tokens_max {
             Some(BranchStatus::TokensSpent)
-        } else if self.recorder.elapsed_ms() >= budget.wall_s_max * 1000 {
+        } else if self.clock.search().is_over() {
             Some(BranchStatus::WallTimeSpent)
         } else {
             None

@@ -1,7 +1,8 @@
 //! A finished run, ended another way: what was decoded stands, and nothing is added to it.
+use super::clock::Clock;
 use super::controller::SearchError;
 use super::patch::code_of;
-use super::solve::{SolveRequest, Tools, resume, with_bench};
+use super::solve::{SolveRequest, Tools, resume_by, with_bench};
 use super::state::RunState;
 use crate::base::{SelectBy, StopRule, Strategy};
 use crate::record::{Event, RECORD_FILE, RecordLine, RunStarted, read_record};
@@ -53,7 +54,8 @@ pub fn end_anew(
         })?;
         Ok(n_branches)
     })?;
-    let state = resume(run_dir, tools)?;
+    // The old run's time is no limit of this end.
+    let state = resume_by(run_dir, tools, Clock::with_a_long_end)?;
     if state.branches.len() == n_branches {
         return Ok(Some(state));
     }

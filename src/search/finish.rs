@@ -10,6 +10,7 @@ use crate::verify::{evaluate, gate, plan};
 use crate::workspace::TreeId;
 
 /// What the suite says of the patches.
+#[derive(Default)]
 struct SuiteOutcome {
     runs: Vec<SuiteRun>,
     /// Patches that leave a file that does not compile, with the first fault.
@@ -30,8 +31,10 @@ impl Controller<'_> {
             .into_iter()
             .cloned()
             .collect();
-        let outcome = self.run_suite(&trajectories)?;
-        self.judge_whole(&trajectories)?;
+        let outcome = self.run_suite(&trajectories);
+        let outcome = self.in_time(outcome, "testing the patches")?;
+        let judged = self.judge_whole(&trajectories);
+        self.in_time(judged, "judging the trajectories")?;
         let mut candidates = self.recorder.state.candidate_patches();
         for candidate in &mut candidates {
             let mut faults = outcome.faults.iter();
@@ -39,7 +42,8 @@ impl Controller<'_> {
             candidate.fault = fault.map(|(_, fault)| fault.clone());
         }
         if self.strategy.select == SelectBy::Preference {
-            self.vote(&candidates, &outcome.runs)?;
+            let voted = self.vote(&candidates, &outcome.runs);
+            self.in_time(voted, "voting")?;
         }
         self.watcher.stage("selecting");
         let key = RngKey::from_seed(self.recorder.state.start.seed);
@@ -58,9 +62,31 @@ impl Controller<'_> {
         }))
     }
 
+    /// What a stage of the end came to; nothing where the run's time was over first.
+    fn in_time<T: Default>(
+        &self,
+        result: Result<T, SearchError>,
+        what: &str,
+    ) -> Result<T, SearchError> {
+        match result {
+            Err(_) if self.clock.end().is_over() => {
+                self.watcher
+                    .stage(&format!("{what} was not finished: the run's time is over"));
+                Ok(T::default())
+            }
+            result => result,
+        }
+    }
+
     /// Builds the suite from the examples, the repository's tests and
-    /// what trajectories wrote; runs it on the base and on each patch.
+    /// what trajectories wrote; runs it on the base and on each patch. Where there is no
+    /// patch, or the base's tests took too long, nothing is run.
     fn run_suite(&mut self, trajectories: &[BranchEnded]) -> Result<SuiteOutcome, SearchError> {
+        let base = self.recorder.state.base_run();
+        let is_untested = base.is_some_and(|run| run.tests.is_empty() && run.fault.is_some());
+        if trajectories.iter().all(|ended| ended.patch.is_empty()) || is_untested {
+            return Ok(SuiteOutcome::default());
+        }
         self.watcher
             .stage("running the tests on the base and on each patch");
         let mut sources = Vec::new();
@@ -87,6 +113,13 @@ impl Controller<'_> {
             })
             .collect();
         let evaluation = evaluate(self.bench, &plan.suite, &plan.base, &patches)?;
+        if evaluation.is_cut {
+            let n = evaluation.patches.len();
+            let all = patches.len();
+            self.watcher.stage(&format!(
+                "{n} of {all} patches were tested: the run's time is over"
+            ));
+        }
         self.emit(Event::SuiteBuilt(plan.suite))?;
         self.emit(Event::SuiteRun(plan.base))?;
         for run in &evaluation.patches {

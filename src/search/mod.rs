@@ -5,6 +5,7 @@ mod beam;
 mod carry_out;
 mod check;
 mod choose;
+mod clock;
 mod controller;
 mod draft;
 mod end_anew;

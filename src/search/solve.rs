@@ -1,5 +1,6 @@
 //! The pipeline: an issue and a repository in, a selected patch out.
 use super::check::SuiteCheck;
+use super::clock::Clock;
 use super::controller::{Controller, SearchError};
 use super::others::Others;
 use super::recorder::Recorder;
@@ -9,14 +10,16 @@ use super::watch::Watcher;
 use crate::agent::{
     AfterEdit, AgentConfig, Dialect, GrammarContext, RepoView, Scope, first_prompt,
 };
-use crate::base::{AgentProfile, Budget, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose};
+use crate::base::{
+    AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
+};
 use crate::engine::Engine;
 use crate::lang::{self, RunnerLimits};
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
-use crate::verify::{Bench, OwnTests, Scratch, TestRunner, plan};
+use crate::verify::{Bench, OwnTests, Plan, Scratch, TestRunner, plan, untested};
 use crate::workspace::{Sandbox, Shadow, TreeId, repository_prefix};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a run is asked to do.
 pub struct SolveRequest<'a> {
@@ -44,32 +47,51 @@ pub struct Tools<'a> {
     pub dialect: &'a dyn Dialect,
     pub sandbox: &'a Sandbox,
     pub watcher: &'a dyn Watcher,
+    /// When the time of the run began: a model that was loaded for it is part of it.
+    pub began: Instant,
+}
+
+impl Tools<'_> {
+    /// The same tools for a shorter time, in another sandbox.
+    fn in_sandbox<'b>(&'b mut self, sandbox: &'b Sandbox) -> Tools<'b> {
+        Tools {
+            engine: &mut *self.engine,
+            others: self.others.reborrow(),
+            dialect: self.dialect,
+            sandbox,
+            watcher: self.watcher,
+            began: self.began,
+        }
+    }
 }
 
 /// Solves an issue in a new run directory. Returns the run's final state.
 ///
 /// The directory holds `record.jsonl`, the shadow git directory and the living
 /// branches' workspaces. Errors leave the record as far as it came: the run
-/// can be resumed.
+/// can be resumed. The budget's wall time is a deadline: each stage has its own, and what
+/// is not done by then ends the stage, not the run.
 pub fn solve(
     run_dir: &Path,
     request: &SolveRequest<'_>,
-    tools: Tools<'_>,
+    mut tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let places = Places::make(run_dir)?;
     let shadow = Shadow::open(&places.shadow)?;
+    let wall = Duration::from_secs(request.budget.wall_s_max);
+    let clock = Clock::new(wall, Deadline::after(tools.began, wall));
+    let sandbox = tools.sandbox.for_one_run();
     tools.watcher.stage("reading the repository");
     let base = shadow.snapshot(request.repo)?;
     let runner = TestRunner::for_files(
-        tools.sandbox,
-        RunnerLimits::default(),
+        &sandbox,
+        RunnerLimits::of_run(wall),
         request.own_tests.clone(),
         &shadow.files(&base)?,
     )?;
     let bench = places.bench(&shadow, &runner, &base);
     tools.watcher.stage("running the tests on the base");
-    let mut suite = plan(&bench, &[], request.issue)?;
-    suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
+    let suite = plan_base(&bench, &sandbox, &clock, request.issue)?;
     let view = RepoView::of_tree(bench.shadow, bench.base)?;
     let profile = request.profile.clone();
     let profile = profile.in_context(tools.engine.context_max());
@@ -149,15 +171,59 @@ pub fn solve(
         tools.watcher.event(&event, &recorder.state);
         recorder.emit(event)?;
     }
-    run(&places, recorder, strategy, &config, &bench, &view, tools)
+    let tools = tools.in_sandbox(&sandbox);
+    run(
+        &places, recorder, strategy, &config, &bench, &view, clock, tools,
+    )
 }
 
-/// Goes on with a killed run from its last finished agent step.
+/// The suite and its run on the base; no tests at all where those take too long.
+fn plan_base(
+    bench: &Bench<'_>,
+    sandbox: &Sandbox,
+    clock: &Clock,
+    issue: &str,
+) -> Result<Plan, SearchError> {
+    let deadline = clock.base();
+    let left_s = deadline.left().as_secs_f32();
+    sandbox.set_deadline(deadline);
+    let planned = plan(bench, &[], issue).and_then(|mut plan| {
+        plan.suite.reached = bench.reached(&plan.suite, &plan.base)?;
+        Ok(plan)
+    });
+    match planned {
+        Err(_) if deadline.is_over() => Ok(untested(
+            bench,
+            &format!(
+                "nothing is tested: the tests on the base did not end within {left_s:.1} s, a third of the run's time; raise --wall-s-max, or name fewer tests by --test-cmd"
+            ),
+        )),
+        planned => Ok(planned?),
+    }
+}
+
+/// Goes on with a killed run from its last finished agent step, in the time that it has
+/// left.
 pub fn resume(run_dir: &Path, tools: Tools<'_>) -> Result<RunState, SearchError> {
+    resume_by(run_dir, tools, |clock| clock)
+}
+
+/// [`resume`] by another clock than the one that is left.
+pub(super) fn resume_by(
+    run_dir: &Path,
+    mut tools: Tools<'_>,
+    clock: impl FnOnce(Clock) -> Clock,
+) -> Result<RunState, SearchError> {
     let recorder = Recorder::resume(&run_dir.join(RECORD_FILE))?;
     let start = recorder.state.start.clone();
-    with_bench(run_dir, &start, tools.sandbox, |places, bench| {
-        go_on(places, bench, recorder, &start, tools)
+    let wall = Duration::from_secs(start.budget.wall_s_max);
+    let before = Duration::from_millis(recorder.elapsed_ms());
+    let end = Deadline::after(tools.began, wall.saturating_sub(before));
+    let clock = clock(Clock::new(wall, end));
+    let sandbox = tools.sandbox.for_one_run();
+    with_bench(run_dir, &start, &sandbox, |places, bench| {
+        let tools = tools.in_sandbox(&sandbox);
+        go_on(places, bench, recorder, &start, clock, tools)
     })
 }
 
@@ -173,7 +239,7 @@ pub(super) fn with_bench<T>(
     let base = TreeId(start.base_tree.clone());
     let runner = TestRunner::for_files(
         sandbox,
-        RunnerLimits::default(),
+        RunnerLimits::of_run(Duration::from_secs(start.budget.wall_s_max)),
         OwnTests {
             command: start.test_cmd.clone(),
             junit: start.junit.clone(),
@@ -188,6 +254,7 @@ fn go_on(
     bench: &Bench<'_>,
     mut recorder: Recorder,
     start: &RunStarted,
+    clock: Clock,
     tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let strategy = start.strategy.clone();
@@ -199,8 +266,7 @@ fn go_on(
         config.tools = config.tools.only(is_open);
     }
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
-        let mut suite = plan(bench, &[], &start.issue)?;
-        suite.suite.reached = bench.reached(&suite.suite, &suite.base)?;
+        let suite = plan_base(bench, tools.sandbox, &clock, &start.issue)?;
         recorder.emit(Event::SuiteBuilt(suite.suite))?;
         recorder.emit(Event::SuiteRun(suite.base))?;
     }
@@ -210,9 +276,12 @@ fn go_on(
         .as_ref()
         .expect("the suite comes first");
     config.scope = Scope::of(&view, suite);
-    run(places, recorder, &strategy, &config, bench, &view, tools)
+    run(
+        places, recorder, &strategy, &config, bench, &view, clock, tools,
+    )
 }
 
+#[allow(clippy::too_many_arguments)] // two callers, which have all of it
 fn run(
     places: &Places,
     mut recorder: Recorder,
@@ -220,6 +289,7 @@ fn run(
     config: &AgentConfig,
     bench: &Bench<'_>,
     view: &RepoView,
+    mut clock: Clock,
     tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let (suite, base): (SuiteBuilt, SuiteRun) = (
@@ -230,6 +300,8 @@ fn run(
             .cloned()
             .expect("and its run on the base"),
     );
+    let suite_ms = base.tests.iter().map(|test| test.ms).sum();
+    clock.keep(Duration::from_millis(suite_ms), strategy.n);
     let check = SuiteCheck {
         bench,
         suite: &suite,
@@ -251,6 +323,7 @@ fn run(
         watcher: tools.watcher,
         stop_tokens,
         work_dir: places.work.clone(),
+        clock,
         sequences: Sequences::default(),
         made_room: false,
         recorded: UsageByPurpose::default(),

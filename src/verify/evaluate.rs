@@ -16,8 +16,10 @@ const REPEAT_MS_MAX: u64 = 30_000;
 /// All runs and what they say of each test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// One run for each patch, in the order asked for.
+    /// One run for each patch, in the order asked for, as far as time went.
     pub patches: Vec<SuiteRun>,
+    /// True where the run's time was over before all patches were tested.
+    pub is_cut: bool,
     pub classified: SuiteClassified,
     /// Patches that leave a file that does not compile, with the first fault.
     pub compile_faults: Vec<(BranchId, String)>,
@@ -30,6 +32,9 @@ pub struct Evaluation {
 /// base or a patch, was not the same twice, and examples that may show today's
 /// fault and hold on the base.
 ///
+/// Where the run's time is over, the patches that were not tested yet have no run: what did
+/// not run says nothing of them.
+///
 /// Cost: for the base one more copy of the tree and run of the tests; for each
 /// patch three, the second to find flaky tests, the third for its coverage.
 /// What runs longer than 30 s is run once.
@@ -41,10 +46,12 @@ pub fn evaluate(
 ) -> Result<Evaluation, VerifyError> {
     let mut aside = SetAside::default();
     aside.shown_faults(suite, base);
-    if is_repeated(base) {
-        let again = bench.run_base(&suite.text, &suite.repository_tests)?;
+    if is_repeated(base)
+        && let Some(again) = in_time(bench.run_base(&suite.text, &suite.repository_tests))?
+    {
         aside.flaky(base, &again, "the base");
     }
+    let mut is_cut = false;
     let mut runs: Vec<SuiteRun> = Vec::with_capacity(patches.len());
     let mut compile_faults = Vec::new();
     let mut done: HashMap<&TreeId, (usize, Option<String>)> = HashMap::new();
@@ -56,9 +63,14 @@ pub fn evaluate(
             compile_faults.extend(fault.clone().map(|fault| (*branch, fault)));
             continue;
         }
-        let (mut run, fault) = bench.run_patch(*branch, tree, suite)?;
-        if is_repeated(&run) && fault.is_none() {
-            let (again, coverage) = bench.run_again(*branch, tree, suite)?;
+        let Some((mut run, fault)) = in_time(bench.run_patch(*branch, tree, suite))? else {
+            is_cut = true;
+            break;
+        };
+        if is_repeated(&run)
+            && fault.is_none()
+            && let Some((again, coverage)) = in_time(bench.run_again(*branch, tree, suite))?
+        {
             aside.flaky(&run, &again, &format!("branch {branch}'s patch"));
             run.coverage = coverage;
         }
@@ -81,9 +93,18 @@ pub fn evaluate(
     };
     Ok(Evaluation {
         patches: runs,
+        is_cut,
         classified,
         compile_faults,
     })
+}
+
+/// What tests say; `None` where the run's time was over before they were.
+fn in_time<T>(run: Result<T, VerifyError>) -> Result<Option<T>, VerifyError> {
+    match run {
+        Err(error) if error.is_deadline() => Ok(None),
+        run => run.map(Some),
+    }
 }
 
 fn is_repeated(run: &SuiteRun) -> bool {

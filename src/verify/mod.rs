@@ -22,7 +22,7 @@ pub use bench::Bench;
 pub use classes::{classify, counted, gate, is_counted, pass_rate, written_rate};
 pub use evaluate::{Evaluation, evaluate};
 pub use patch::apply_patch;
-pub use plan::{Plan, plan};
+pub use plan::{Plan, plan, untested};
 pub(crate) use repository::replace_file;
 pub use repository::restore_tests;
 pub use runner::{OwnTests, TestRunner};
@@ -83,6 +83,11 @@ impl From<LangError> for VerifyError {
 }
 
 impl VerifyError {
+    /// True where the run's time was over before the tests were.
+    fn is_deadline(&self) -> bool {
+        matches!(self, Self::Workspace(WorkspaceError::DeadlinePassed))
+    }
+
     fn io(what: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io {
             what,

@@ -62,6 +62,21 @@ pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Pl
     })
 }
 
+/// The plan of a run without tests, and why it has none.
+pub fn untested(bench: &Bench<'_>, why: &str) -> Plan {
+    Plan {
+        suite: SuiteBuilt {
+            file: bench.runner.runner().suite_file().to_owned(),
+            ..SuiteBuilt::default()
+        },
+        base: SuiteRun {
+            fault: Some(why.to_owned()),
+            ..SuiteRun::default()
+        },
+        dropped: Vec::new(),
+    }
+}
+
 /// The sources whose suite of their own can be collected on the base.
 fn collectable(
     bench: &Bench<'_>,

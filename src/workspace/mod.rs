@@ -57,6 +57,8 @@ pub enum WorkspaceError {
         .0.display()
     )]
     NotAWorkspace(PathBuf),
+    #[error("the run's time is over; --wall-s-max gives it more")]
+    DeadlinePassed,
     #[error("{0}")]
     NoPython(String),
     #[error("{0}")]

@@ -7,10 +7,11 @@ use super::stage::Stage;
 use super::supervise::{Reach, supervise};
 use super::toolchain::Toolchain;
 use super::{CommandEnd, CommandOutput, Limits, WorkspaceError, existing_dir};
+use crate::base::Deadline;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a workspace appears unless [`Sandbox::seen_at`] says otherwise. A
 /// fixed place, so that tracebacks are the same in every run and branch.
@@ -48,6 +49,8 @@ pub struct Sandbox {
     home: PathBuf,
     stage: Arc<Stage>,
     nice: u8,
+    /// When every command of this sandbox and its copies has to be over.
+    deadline: Arc<Mutex<Deadline>>,
 }
 
 impl Sandbox {
@@ -73,6 +76,7 @@ impl Sandbox {
             home,
             interpreter,
             nice: NICE,
+            deadline: Arc::default(),
         };
         sandbox.try_out()?;
         Ok(sandbox)
@@ -105,6 +109,25 @@ impl Sandbox {
         self
     }
 
+    /// The same sandbox for one run, whose deadlines are not those of others.
+    #[must_use]
+    pub fn for_one_run(&self) -> Self {
+        Self {
+            deadline: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// From now on no command outlives `deadline`, in copies of this sandbox neither: one
+    /// that would is killed, and `DeadlinePassed` said instead of a result.
+    pub fn set_deadline(&self, deadline: Deadline) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    }
+
+    fn deadline(&self) -> Deadline {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The interpreter that `python3` means inside.
     pub fn python(&self) -> &Path {
         &self.interpreter.executable
@@ -116,7 +139,7 @@ impl Sandbox {
     ///
     /// A command that fails, or is stopped at a limit, is no error. Errors:
     /// `dir` is no directory or holds the home folder, the command cannot be
-    /// started.
+    /// started, the run's deadline came before its end.
     ///
     /// Cost beside the command's own: 10 ms or so.
     pub fn run(
@@ -171,7 +194,7 @@ impl Sandbox {
             }
         };
         command.args(argv);
-        supervise(command, &reach, limits, &dir)
+        supervise(command, &reach, limits, self.deadline(), &dir)
     }
 
     /// Runs a shell command line the same way (`/bin/sh -c`).

@@ -2,6 +2,7 @@
 use super::limits::{CommandEnd, CommandOutput, Limits, Stopped};
 use super::output::HeadTail;
 use super::{WorkspaceError, processes};
+use crate::base::Deadline;
 use std::io::{PipeReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -26,13 +27,28 @@ pub(super) enum Reach {
     Group { mark: String },
 }
 
+/// How the watching of a command ended.
+enum Watched {
+    /// With the command, by itself or at a limit.
+    Ended(ExitStatus, Option<Stopped>),
+    /// The run's time was over first, and the command was killed.
+    Deadline,
+}
+
 /// Runs `command` with standard output and error in one pipe and no input.
+///
+/// Errors: `DeadlinePassed` where the deadline came first: a command that had less time
+/// than it may take says nothing.
 pub(super) fn supervise(
     mut command: Command,
     reach: &Reach,
     limits: &Limits,
+    deadline: Deadline,
     dir: &Path,
 ) -> Result<CommandOutput, WorkspaceError> {
+    if deadline.is_over() {
+        return Err(WorkspaceError::DeadlinePassed);
+    }
     let fail = |source| WorkspaceError::io("run a command in", dir, source);
     let (reader, writer) = std::io::pipe().map_err(fail)?;
     command
@@ -47,10 +63,14 @@ pub(super) fn supervise(
     let output = Arc::new(Mutex::new(HeadTail::new(limits.output_bytes_max)));
     let ended = read_all(reader, Arc::clone(&output));
 
-    let (status, stopped) = watch(&mut child, reach, limits, started, &ended).map_err(fail)?;
+    let watched = watch(&mut child, reach, limits, deadline, started, &ended).map_err(fail)?;
     if let Reach::Group { mark } = reach {
         kill_group(child.id(), mark);
     }
+    let (status, stopped) = match watched {
+        Watched::Ended(status, stopped) => (status, stopped),
+        Watched::Deadline => return Err(WorkspaceError::DeadlinePassed),
+    };
     // What was killed has closed the pipe; what escaped must not hold us up.
     let _ = ended.recv_timeout(Duration::from_secs(1));
     let kept = std::mem::replace(
@@ -108,16 +128,21 @@ fn watch(
     child: &mut Child,
     reach: &Reach,
     limits: &Limits,
+    deadline: Deadline,
     started: Instant,
     ended: &Receiver<()>,
-) -> std::io::Result<(ExitStatus, Option<Stopped>)> {
+) -> std::io::Result<Watched> {
     let mut init = None;
     let mut nap = Duration::from_millis(1);
     let mut is_output_open = true;
     let mut looked = started;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok((status, None));
+            return Ok(Watched::Ended(status, None));
+        }
+        if deadline.is_over() {
+            stop(child, init, reach)?;
+            return Ok(Watched::Deadline);
         }
         let mut stopped = (started.elapsed() >= Duration::from_secs(limits.wall_s_max)).then_some(
             Stopped::WallTime {
@@ -129,7 +154,7 @@ fn watch(
             looked = Instant::now();
         }
         if stopped.is_some() {
-            return Ok((stop(child, init, reach)?, stopped));
+            return Ok(Watched::Ended(stop(child, init, reach)?, stopped));
         }
         // The end of the output mostly is the end of the command: no nap then.
         if is_output_open {

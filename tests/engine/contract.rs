@@ -1,9 +1,10 @@
 //! What the engine promises, one promise a test, on a tiny checkpoint.
 use crate::common::*;
-use egss::base::{RngKey, SamplerSettings, SeqId};
+use egss::base::{Deadline, RngKey, SamplerSettings, SeqId};
 use egss::decode::{RowStats, logprob};
 use egss::engine::{Engine, EngineError, Finish, GenerateJob, LocalEngine, ScoreJob};
 use egss::kv::BLOCK_SIZE;
+use std::time::Duration;
 
 const SAMPLED: SamplerSettings = SamplerSettings::at(1.0);
 
@@ -417,6 +418,35 @@ fn a_step_that_fails_leaves_its_sequences_usable() {
     assert!(matches!(result, Err(EngineError::Model(_))));
     engine.release(broken);
     engine.check_integrity();
+    compute(&mut engine, &[branch]);
+    let replay = fresh_logits(&mut engine, &[prompt(20), prompt(9)].concat());
+    assert!(max_diff(&logits(&engine, branch), &replay) < TOLERANCE_F32);
+}
+
+#[test]
+fn no_step_begins_behind_a_deadline_and_what_was_there_stays() {
+    let mut engine = open_tiny(64, 256);
+    let trunk = prefill(&mut engine, &prompt(20));
+    let branch = engine.fork(trunk, 20, PURPOSE);
+    engine.append(branch, &prompt(9), PURPOSE).unwrap();
+    engine.set_deadline(Deadline::within(Duration::ZERO));
+    let over = |result: Result<(), EngineError>| {
+        assert!(
+            matches!(result, Err(EngineError::DeadlinePassed)),
+            "{result:?}"
+        );
+    };
+    over(engine.compute(&[branch], PURPOSE, &mut |_| {}));
+    let job = greedy(branch, 4);
+    over(engine.generate(&[job], &mut |_| {}).map(drop));
+    let job = ScoreJob {
+        seq: branch,
+        continuations: vec![vec![5, 6]],
+        purpose: PURPOSE,
+    };
+    over(engine.score(&[job]).map(drop));
+    engine.check_integrity();
+    engine.set_deadline(Deadline::NEVER);
     compute(&mut engine, &[branch]);
     let replay = fresh_logits(&mut engine, &[prompt(20), prompt(9)].concat());
     assert!(max_diff(&logits(&engine, branch), &replay) < TOLERANCE_F32);

@@ -1,5 +1,6 @@
 //! The method on a known distribution: what is measured, what is decided, what
 //! the beam keeps, and what it all costs, against figures worked out by hand.
+mod deadline;
 mod endings;
 mod running_gate;
 
@@ -63,9 +64,7 @@ fn asked<T>(
     budget: Budget,
     work: impl FnOnce(&SolveRequest<'_>, Tools<'_>) -> T,
 ) -> T {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    let sandbox = Sandbox::new(SandboxMode::Bubblewrap, &python)
-        .expect("scripts/setup makes .venv and installs bubblewrap");
+    let sandbox = sandbox();
     let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("notes.py"), "notes = []\n").unwrap();
     let request = SolveRequest {
@@ -86,8 +85,15 @@ fn asked<T>(
         dialect: &ChatMl::default(),
         sandbox: &sandbox,
         watcher: &NoWatcher,
+        began: std::time::Instant::now(),
     };
     work(&request, tools)
+}
+
+fn sandbox() -> Sandbox {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    Sandbox::new(SandboxMode::Bubblewrap, &python)
+        .expect("scripts/setup makes .venv and installs bubblewrap")
 }
 
 /// A call that writes a new file of one line.

@@ -83,6 +83,7 @@ pub fn run(
         dialect: &dialect,
         sandbox: &sandbox,
         watcher: &NoWatcher,
+        began: std::time::Instant::now(),
     };
     solve(run_dir, &request, tools).unwrap()
 }

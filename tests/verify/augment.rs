@@ -246,6 +246,9 @@ impl Engine for Watched {
     fn release(&mut self, seq: SeqId) {
         self.engine.release(seq);
     }
+    fn set_deadline(&mut self, deadline: egss::base::Deadline) {
+        self.engine.set_deadline(deadline);
+    }
     fn living(&self) -> Vec<SeqId> {
         self.engine.living()
     }

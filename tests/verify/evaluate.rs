@@ -2,13 +2,14 @@
 use crate::support::{
     FAULTY, FIXED, Repository, evaluated, limits, python_runner, results, sandbox, source,
 };
-use egss::base::{BranchId, RngKey, SelectBy};
+use egss::base::{BranchId, Deadline, RngKey, SelectBy};
 use egss::lang::SUITE_FILE;
 use egss::record::{Coverage, SuiteCounts, TestClass, TestResult};
 use egss::select::{CandidatePatch, select};
 use egss::verify::{Evaluation, evaluate, gate, pass_rate, plan, written_rate};
 use egss::workspace::Toolchain;
 use std::collections::HashMap;
+use std::time::Duration;
 
 fn classes(evaluation: &Evaluation) -> HashMap<&str, TestClass> {
     let classes = evaluation.classified.classes.iter();
@@ -350,4 +351,18 @@ fn an_example_that_shows_todays_fault_does_not_count_against_a_fix() {
     assert_eq!(classified.set_aside.len(), 1);
     assert!(classified.set_aside[0].1.contains("it holds on the base"));
     assert!(gate(&evaluation.patches[0], classified));
+}
+
+#[test]
+fn patches_that_were_not_tested_in_time_have_no_run() {
+    let sandbox = sandbox().for_one_run();
+    let repository = Repository::new(&[("mod.py", BASE), ("tests/test_own.py", OWN)]);
+    let runner = python_runner(&sandbox, limits());
+    let bench = repository.bench(&runner);
+    let plan = plan(&bench, &[], ISSUE).unwrap();
+    let tree = repository.tree(&[("mod.py", "def other():\n    return 1\n")]);
+    sandbox.set_deadline(Deadline::within(Duration::ZERO));
+    let evaluation = evaluate(&bench, &plan.suite, &plan.base, &[(BranchId(0), tree)]).unwrap();
+    assert!(evaluation.is_cut);
+    assert!(evaluation.patches.is_empty());
 }

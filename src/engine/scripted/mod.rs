@@ -12,7 +12,7 @@ use super::{
     Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
     Vocabulary,
 };
-use crate::base::{Purpose, SeqId, TokenEntropy, Usage, UsageByPurpose};
+use crate::base::{Deadline, Purpose, SeqId, TokenEntropy, Usage, UsageByPurpose};
 use distribution::Distribution;
 use prefixes::Prefixes;
 use std::collections::HashMap;
@@ -58,6 +58,7 @@ pub struct ScriptedEngine {
     /// Text that opens the assistant's turn: what stands behind its last
     /// occurrence was already said of the text to continue.
     turn_opening: Vec<u32>,
+    deadline: Deadline,
 }
 
 impl ScriptedEngine {
@@ -91,6 +92,15 @@ impl ScriptedEngine {
             prefixes: Prefixes::default(),
             next_seq: 0,
             usage: UsageByPurpose::default(),
+            deadline: Deadline::NEVER,
+        }
+    }
+
+    /// As an engine that takes time is held to its deadline.
+    fn look_at_the_clock(&self) -> Result<(), EngineError> {
+        match self.deadline.is_over() {
+            true => Err(EngineError::DeadlinePassed),
+            false => Ok(()),
         }
     }
 
@@ -262,6 +272,10 @@ impl Engine for ScriptedEngine {
         self.prefixes.forget();
     }
 
+    fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
     fn living(&self) -> Vec<SeqId> {
         let mut all: Vec<SeqId> = self.sequences.keys().copied().collect();
         all.sort();
@@ -275,6 +289,7 @@ impl Engine for ScriptedEngine {
         _: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), EngineError> {
         for &seq in seqs {
+            self.look_at_the_clock()?;
             self.prefill(seq, purpose);
         }
         Ok(())
@@ -289,6 +304,7 @@ impl Engine for ScriptedEngine {
         let (mut decoded_tokens, mut computed_tokens) = (0, 0);
         let mut taken = HashMap::new();
         for (index, job) in jobs.iter().enumerate() {
+            self.look_at_the_clock()?;
             computed_tokens += self.prefill(job.seq, job.purpose);
             let mut said = self.say(job, &mut taken);
             let mut finish = match said.last() {
@@ -328,6 +344,7 @@ impl Engine for ScriptedEngine {
     fn score(&mut self, jobs: &[ScoreJob]) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
         let mut scores = Vec::with_capacity(jobs.len());
         for job in jobs {
+            self.look_at_the_clock()?;
             self.prefill(job.seq, job.purpose);
             let Source::Policy(policy) = &self.source else {
                 return Err(EngineError::Model(
