@@ -104,10 +104,10 @@ impl WorkArgs {
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
         let dialect = dialect(&opened, request.budget.reasoning_tokens_max)?;
         let device = opened.backend.describe();
-        let terminal = TerminalWatcher::new();
-        let watcher: &(dyn Watcher + Sync) = match self.verbose {
-            true => &terminal,
-            false => &NoWatcher,
+        let terminal = self.verbose.then(TerminalWatcher::new);
+        let watcher: &(dyn Watcher + Sync) = match &terminal {
+            Some(terminal) => terminal,
+            None => &NoWatcher,
         };
         let engines = std::iter::once(&mut opened.engine).chain(&mut opened.beside);
         let workers = engines

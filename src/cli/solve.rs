@@ -9,7 +9,7 @@ use crate::checkpoint::find_profile;
 use crate::engine::{Engine, Opened};
 use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
-use crate::search::{RunState, SolveRequest, Tools, resume, solve};
+use crate::search::{RunState, SolveRequest, Tools, Watcher, resume, solve};
 use crate::verify::OwnTests;
 use crate::workspace::{Sandbox, SandboxMode, find_python};
 use anyhow::{Context, bail};
@@ -178,6 +178,7 @@ impl SolveArgs {
         let sandbox = self
             .sandbox
             .open(if repo.is_dir() { repo } else { run_dir })?;
+        watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, start.ctx_tokens)?;
         let strategies = std::slice::from_ref(&start.strategy);
         let mut others = OpenedOthers::open(strategies, &self.model, 1)?;
@@ -210,6 +211,7 @@ impl SolveArgs {
         let issue = read_issue(issue)?;
         let run_dir = self.run_dir()?;
         let sandbox = self.sandbox.open(repo)?;
+        watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, profile.ctx_tokens)?;
         if self.budget.reasoning_tokens_max.is_none() && can_reason(&opened) {
             budget.reasoning_tokens_max = profile.limits.reasoning_tokens_max;

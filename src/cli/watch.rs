@@ -1,35 +1,101 @@
 //! A run as it goes on, on standard error.
-use super::common::PLAIN_INTERVAL;
 use super::live::{Live, action_line};
 use super::out;
 use crate::engine::Progress;
 use crate::record::{Event, StepFinished, SuiteRun};
 use crate::search::{RunState, Watcher};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often a plain line says how far an engine has come.
+const PLAIN_EVERY: Duration = Duration::from_secs(3);
+
+/// By then a line says what goes on where an engine does not.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
+
+/// How often the silence is measured.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A line an event. On a terminal a panel below them shows the living branches,
 /// rates and what is left of the budget; elsewhere a plain line now and then.
 pub struct TerminalWatcher {
+    screen: Arc<Screen>,
+    /// Says what goes on where nothing else does.
+    ticker: Option<JoinHandle<()>>,
+}
+
+/// What is shown, and what is known of the run.
+struct Screen {
     started: Instant,
     live: Mutex<Live>,
     /// `None` without a terminal.
     panel: Option<Mutex<Panel>>,
-    last_plain: Mutex<Instant>,
+    /// What began last, and when.
+    doing: Mutex<(String, Instant)>,
+    last_line: Mutex<Instant>,
+    is_over: AtomicBool,
 }
+
+/// What a run does behind an event or an engine's step.
+const BETWEEN: &str = "a step of the model, an action, or the tests after it";
 
 impl TerminalWatcher {
     pub fn new() -> Self {
+        let screen = Arc::new(Screen::new());
+        let of_ticker = Arc::clone(&screen);
+        let ticker = std::thread::Builder::new().name("ticker".into());
         Self {
-            started: Instant::now(),
+            screen,
+            // Without it a run goes on, with less to read.
+            ticker: ticker.spawn(move || of_ticker.tick()).ok(),
+        }
+    }
+}
+
+impl Drop for TerminalWatcher {
+    fn drop(&mut self) {
+        self.screen.is_over.store(true, Ordering::Relaxed);
+        if let Some(ticker) = self.ticker.take() {
+            // It has nothing to lose.
+            let _ = ticker.join();
+        }
+    }
+}
+
+impl Screen {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
             live: Mutex::new(Live::default()),
             panel: Panel::on_terminal().map(Mutex::new),
-            last_plain: Mutex::new(Instant::now()),
+            doing: Mutex::new(("starting".to_owned(), now)),
+            last_line: Mutex::new(now),
+            is_over: AtomicBool::new(false),
         }
     }
 
+    /// Breaks each silence, until the run is over.
+    fn tick(&self) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            if lock(&self.last_line).elapsed() >= SILENCE_MAX {
+                let (what, since) = lock(&self.doing).clone();
+                let seconds = since.elapsed().as_secs();
+                self.say(&format!("{what}, for {seconds} s"));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn begin(&self, what: &str) {
+        *lock(&self.doing) = (what.to_owned(), Instant::now());
+    }
+
     fn say(&self, text: &str) {
+        *lock(&self.last_line) = Instant::now();
         let line = format!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
         match &self.panel {
             Some(panel) => lock(panel).say(&line),
@@ -44,14 +110,14 @@ impl TerminalWatcher {
     fn show(&self) {
         let status = || lock(&self.live).status(self.now_ms());
         if let Some(panel) = &self.panel {
+            *lock(&self.last_line) = Instant::now();
             let mut lines = lock(&self.live).rows();
             lines.extend(status());
             lock(panel).show(&lines);
             return;
         }
-        let mut last = lock(&self.last_plain);
-        if last.elapsed() >= PLAIN_INTERVAL {
-            *last = Instant::now();
+        let is_due = lock(&self.last_line).elapsed() >= PLAIN_EVERY;
+        if is_due {
             self.say(&status().join(" · "));
         }
     }
@@ -112,6 +178,22 @@ impl Drop for Panel {
 
 impl Watcher for TerminalWatcher {
     fn event(&self, event: &Event, state: &RunState) {
+        self.screen.event(event, state);
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        self.screen.progress(progress);
+    }
+
+    fn stage(&self, what: &str) {
+        self.screen.begin(what);
+        self.screen.say(what);
+    }
+}
+
+impl Screen {
+    fn event(&self, event: &Event, state: &RunState) {
+        self.begin(BETWEEN);
         lock(&self.live).event(event, state, self.now_ms());
         match event {
             Event::BranchStarted(started) => {
@@ -160,12 +242,9 @@ impl Watcher for TerminalWatcher {
     }
 
     fn progress(&self, progress: &Progress<'_>) {
+        self.begin(BETWEEN);
         lock(&self.live).progress(progress, self.now_ms());
         self.show();
-    }
-
-    fn stage(&self, what: &str) {
-        self.say(what);
     }
 }
 
