@@ -286,7 +286,7 @@ fn a_way_of_quantising_that_is_not_read_is_named_with_what_to_take_instead() {
             &format!("with blocks of {sizes}, which are no rows and columns"),
         );
     }
-    // What products would need beside the weights.
+    // Products would need more than the weights.
     check(
         quantised(serde_json::json!({
             "quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized",

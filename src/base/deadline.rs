@@ -19,13 +19,13 @@ impl Deadline {
 
     /// `time` after `began`.
     pub fn after(began: Instant, time: Duration) -> Self {
-        // What lies beyond the clock's range never comes.
+        // A time beyond the clock's range never comes.
         Self {
             at: began.checked_add(time),
         }
     }
 
-    /// What is left until then; nothing behind it.
+    /// The time until then; none behind it.
     pub fn left(self) -> Duration {
         self.at.map_or(Duration::MAX, |at| {
             at.saturating_duration_since(Instant::now())

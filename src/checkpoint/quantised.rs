@@ -94,8 +94,8 @@ pub(super) fn check_config(
     }
 }
 
-/// What ModelOpt calls numbers that are read; how each tensor is written its name and type
-/// tell.
+/// ModelOpt's names of numbers that are read; a tensor's name and type tell how it is
+/// written.
 const MODELOPT: [&str; 6] = [
     "FP8",
     "FP8_PB_WO",

@@ -104,7 +104,7 @@ impl SafetensorsDir {
             let layer = layer.parse::<usize>().ok()?;
             Some((n_layers..n_layers + further).contains(&layer))
         };
-        // What goes into and out of a cache of fewer bits than ours.
+        // Scales of a cache of fewer bits than ours.
         let of_cache = [
             ".k_scale",
             ".v_scale",

@@ -27,19 +27,19 @@ pub struct TerminalWatcher {
     ticker: Option<JoinHandle<()>>,
 }
 
-/// What is shown, and what is known of the run.
+/// The lines that are shown, and the run's state behind them.
 struct Screen {
     started: Instant,
     live: Mutex<Live>,
     /// `None` without a terminal.
     panel: Option<Mutex<Panel>>,
-    /// What began last, and when.
+    /// The newest work, and when it began.
     doing: Mutex<(String, Instant)>,
     last_line: Mutex<Instant>,
     is_over: AtomicBool,
 }
 
-/// What a run does behind an event or an engine's step.
+/// The work behind an event or an engine's step.
 const BETWEEN: &str = "a step of the model, an action, or the tests after it";
 
 impl TerminalWatcher {

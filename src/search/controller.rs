@@ -98,8 +98,8 @@ pub struct Controller<'a> {
 }
 
 impl Controller<'_> {
-    /// Steps and opens branches until the strategy or the budget is done. What the search's
-    /// deadline cuts short is left out of the record, as if it had not begun.
+    /// Steps and opens branches until the strategy or the budget is done. Work that the
+    /// search's deadline cuts short is left out of the record, as if it had not begun.
     pub fn search(&mut self) -> Result<(), SearchError> {
         self.recorded = self.used();
         let deadline = self.clock.search();

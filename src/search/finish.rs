@@ -62,7 +62,7 @@ impl Controller<'_> {
         }))
     }
 
-    /// What a stage of the end came to; nothing where the run's time was over first.
+    /// The result of a stage of the end; an empty one where the run's time was over first.
     fn in_time<T: Default>(
         &self,
         result: Result<T, SearchError>,

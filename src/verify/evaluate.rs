@@ -32,8 +32,8 @@ pub struct Evaluation {
 /// base or a patch, was not the same twice, and examples that may show today's
 /// fault and hold on the base.
 ///
-/// Where the run's time is over, the patches that were not tested yet have no run: what did
-/// not run says nothing of them.
+/// Where the run's time is over, the patches that were not tested yet have no run: they
+/// have neither passed nor failed.
 ///
 /// Cost: for the base one more copy of the tree and run of the tests; for each
 /// patch three, the second to find flaky tests, the third for its coverage.
@@ -99,7 +99,7 @@ pub fn evaluate(
     })
 }
 
-/// What tests say; `None` where the run's time was over before they were.
+/// A run's result; `None` where the run's time was over before it.
 fn in_time<T>(run: Result<T, VerifyError>) -> Result<Option<T>, VerifyError> {
     match run {
         Err(error) if error.is_deadline() => Ok(None),

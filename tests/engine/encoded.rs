@@ -46,7 +46,7 @@ impl Raw {
     }
 }
 
-/// What a matrix becomes: its tensors by the ends of their names, and the numbers that
+/// A matrix as it is written: its tensors by the ends of their names, and the numbers that
 /// these stand for.
 type Encoded = (Vec<(&'static str, Raw)>, Vec<f32>);
 
@@ -581,7 +581,7 @@ fn a_part_that_is_missing_or_of_another_size_is_said_by_name() {
         raw.get_mut(&name("weight_packed")).unwrap().dtype = Dtype::I8;
     });
     assert!(message.contains("tensors *.weight_packed"), "{message}");
-    // What is not wanted need not be whole.
+    // An unwanted tensor need not be whole.
     let dir = model.write(fp8, |raw| {
         let codes = Raw::bytes(Dtype::F8_E4M3, [1, 4], vec![0; 4]);
         raw.insert("model.visual.proj.weight".into(), codes);

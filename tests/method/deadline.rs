@@ -8,7 +8,7 @@ use egss::search::{NoWatcher, Others, RunState, SolveRequest, Tools, solve, stra
 use egss::verify::OwnTests;
 use std::time::{Duration, Instant};
 
-/// What a run may take longer than its wall time: a check-out, a record's last lines.
+/// The time that a run may take beyond its wall time: a check-out, a record's last lines.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A run of an engine that says what `say` makes of how much was said before, in a package

@@ -8,7 +8,7 @@ use ureq::{Agent, Body, BodyReader};
 /// Redirects of one request.
 const REDIRECTS_MAX: usize = 10;
 
-/// The longest wait that a hub may ask for. Whoever is to wait longer is told instead.
+/// The longest wait that a hub may ask for. A longer wait is told instead.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer that is taken as text: a list of 10,000 files has about two million.
