@@ -57,7 +57,14 @@ fn product_f32_of_candle(bencher: Bencher<'_, '_>, rows: usize) {
         .bench_local(|| black_box(weights.forward(&x).unwrap()));
 }
 
-fn product(bencher: Bencher<'_, '_>, format: Format, rows: usize) {
+/// Each quantised format with each number of rows.
+fn of_formats() -> impl Iterator<Item = (Format, usize)> {
+    let of = |format| ROWS.map(|rows| (format, rows));
+    Format::ALL.into_iter().flat_map(of)
+}
+
+#[divan::bench(args = of_formats())]
+fn product_quantised(bencher: Bencher<'_, '_>, (format, rows): (Format, usize)) {
     let (weights, lhs) = (weights(format), quantised(rows, format));
     let mut out = vec![0f32; rows * N];
     let part = Part {
@@ -72,56 +79,6 @@ fn product(bencher: Bencher<'_, '_>, format: Format, rows: usize) {
             multiply(Isa::best(), &lhs, &[part], false, &mut out, N, &Inline);
             black_box(&out);
         });
-}
-
-#[divan::bench(args = ROWS)]
-fn product_q4_k(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Q4K, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_q5_0(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Q5_0, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_q6_k(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Q6K, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_q8_0(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Q8_0, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_q3_k(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Q3K, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_q5_k(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Q5K, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_iq4_nl(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Iq4Nl, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_iq4_xs(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Iq4Xs, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_mxfp4(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Mxfp4, rows);
-}
-
-#[divan::bench(args = ROWS)]
-fn product_nvfp4(bencher: Bencher<'_, '_>, rows: usize) {
-    product(bencher, Format::Nvfp4, rows);
 }
 
 fn float16(format: DenseFormat) -> DenseMatrix {

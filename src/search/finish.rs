@@ -113,9 +113,8 @@ impl Controller<'_> {
             })
             .collect();
         let evaluation = evaluate(self.bench, &plan.suite, &plan.base, &patches)?;
-        if evaluation.is_cut {
-            let n = evaluation.patches.len();
-            let all = patches.len();
+        let (n, all) = (evaluation.patches.len(), patches.len());
+        if n < all {
             self.watcher.stage(&format!(
                 "{n} of {all} patches were tested: the run's time is over"
             ));

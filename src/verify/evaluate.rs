@@ -18,8 +18,6 @@ const REPEAT_MS_MAX: u64 = 30_000;
 pub struct Evaluation {
     /// One run for each patch, in the order asked for, as far as time went.
     pub patches: Vec<SuiteRun>,
-    /// True where the run's time was over before all patches were tested.
-    pub is_cut: bool,
     pub classified: SuiteClassified,
     /// Patches that leave a file that does not compile, with the first fault.
     pub compile_faults: Vec<(BranchId, String)>,
@@ -51,7 +49,6 @@ pub fn evaluate(
     {
         aside.flaky(base, &again, "the base");
     }
-    let mut is_cut = false;
     let mut runs: Vec<SuiteRun> = Vec::with_capacity(patches.len());
     let mut compile_faults = Vec::new();
     let mut done: HashMap<&TreeId, (usize, Option<String>)> = HashMap::new();
@@ -64,7 +61,6 @@ pub fn evaluate(
             continue;
         }
         let Some((mut run, fault)) = in_time(bench.run_patch(*branch, tree, suite))? else {
-            is_cut = true;
             break;
         };
         if is_repeated(&run)
@@ -93,7 +89,6 @@ pub fn evaluate(
     };
     Ok(Evaluation {
         patches: runs,
-        is_cut,
         classified,
         compile_faults,
     })

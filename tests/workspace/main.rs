@@ -1,4 +1,5 @@
 //! Snapshots and the sandbox with the real git, bwrap and Python.
+mod deadline;
 mod sandbox;
 mod shadow;
 mod unconfined;
