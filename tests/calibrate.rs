@@ -42,6 +42,7 @@ fn start(gate: Option<Gate>) -> RunStarted {
         profile: AgentProfile::small(),
         cuts: Vec::new(),
         tools: Vec::new(),
+        environment: None,
         base_tree: "base".into(),
         prompt_text: String::new(),
         prompt_tokens: Vec::new(),

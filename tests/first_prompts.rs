@@ -120,6 +120,7 @@ impl Prompts {
             gate: None,
             profile: &AgentProfile::small(),
             own_tests: OwnTests::default(),
+            environment: None,
         };
         let mut engine = Stalled {
             vocabulary: self.vocabulary.clone(),

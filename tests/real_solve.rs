@@ -49,6 +49,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
         gate: None,
         profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
+        environment: None,
     };
     let tools = Tools {
         engine: &mut opened.engine,

@@ -90,6 +90,7 @@ fn run_strategy(
         gate: None,
         profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
+        environment: None,
     };
     let (dialect, sandbox) = (ChatMl::default(), sandbox());
     let state = solve(run_dir, &request, tools(engine, &dialect, &sandbox)).unwrap();

@@ -2,6 +2,7 @@
 mod deadline;
 mod decision;
 mod entropy;
+mod fixed;
 mod ids;
 mod manifest;
 mod names;
@@ -21,6 +22,7 @@ pub use decision::{
     BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,
 };
 pub use entropy::{TokenEntropy, ToolEntropy};
+pub use fixed::FixedPatch;
 pub use ids::{BlockId, BranchId, SeqId, StepId};
 pub use manifest::{ModelFile, ModelManifest, ModelSource, PackageSource};
 pub use pool::Pool;

@@ -11,7 +11,7 @@ use crate::eval::calibration::{
     calibration_tables, gate_in_use, judge_unknown, known_outcomes, own_table, stored_runs,
     trajectories,
 };
-use crate::eval::{EvalRequest, Task, hidden_runner};
+use crate::eval::{EvalRequest, Grader, Task, hidden_runner};
 use crate::report::calibration_html;
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
@@ -97,10 +97,12 @@ impl CalibrateArgs {
         }
         let strategies = [self.search.named(&self.strategy, &profile)?];
         let tasks = self.tasks.read()?;
-        let seeds = self.tasks.seeds();
+        let seeds = self.work.seeds();
         let mut request = EvalRequest {
             tasks: &tasks,
             strategies: &strategies,
+            fixed: &[],
+            grader: Grader::Own,
             seeds: &seeds,
             model: &self.model.model,
             budget,

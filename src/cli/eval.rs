@@ -4,16 +4,19 @@ use super::evaluation::{TaskArgs, WorkArgs};
 use super::out;
 use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::StrategyArgs;
-use crate::base::Strategy;
+use crate::base::{FixedPatch, Strategy};
+use crate::eval::swebench::SwebenchGrader;
 use crate::eval::{
-    Comparison, EvalRequest, EvalRow, Prefixes, compare, comparison_table, markdown_table, rescore,
-    rescored_table, summarise, write_predictions,
+    Comparison, EvalRequest, EvalRow, Evaluated, Grader, NotRun, Prefixes, compare,
+    comparison_table, markdown_table, rescore, rescored_table, summarise, write_predictions,
 };
 use crate::report::comparison_html;
+use crate::workspace::{EnvironmentStore, find_python};
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Runs strategies over task files and judges by hidden tests. What was stopped goes
 /// on with --resume.
@@ -29,12 +32,17 @@ pub struct EvalArgs {
     tasks: TaskArgs,
     #[command(flatten)]
     work: WorkArgs,
+    /// Strategies as in `egss solve`; gold takes the task's own patch, empty none.
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "one-turn,single,best-of-4,egss"
     )]
     strategies: Vec<String>,
+    /// Who judges: this program by the tasks' hidden tests, or SWE-bench's own rules, in the
+    /// environments that `egss env build --tasks` made.
+    #[arg(long, value_enum, default_value_t = GraderArg::Own)]
+    grader: GraderArg,
     #[command(flatten)]
     search: StrategyArgs,
     /// Where results and runs are kept.
@@ -53,26 +61,47 @@ pub struct EvalArgs {
     json: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum GraderArg {
+    Own,
+    Swebench,
+}
+
 impl EvalArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let profile = self.budget.profile(&self.model.model)?;
         let budget = self.budget.budget(&profile)?;
-        let strategies = self
-            .strategies
-            .iter()
-            .map(|name| self.search.named(name, &profile))
-            .collect::<Result<Vec<Strategy>, _>>()?;
+        let (mut fixed, mut strategies) = (Vec::new(), Vec::<Strategy>::new());
+        for name in &self.strategies {
+            match FixedPatch::named(name) {
+                Some(patch) => fixed.push(patch),
+                None => strategies.push(self.search.named(name, &profile)?),
+            }
+        }
         let tasks = self.tasks.read()?;
-        let seeds = self.tasks.seeds();
+        let seeds = self.work.seeds();
         if !self.resume && self.out.join("results.jsonl").exists() {
             bail!(
                 "{} holds results already; go on with them by --resume, or name another --out",
                 self.out.display()
             );
         }
+        let swebench = match self.grader {
+            GraderArg::Own => None,
+            GraderArg::Swebench => {
+                let python = find_python(self.sandbox.python.as_deref(), Path::new("."))?;
+                let store = EnvironmentStore::of_user()?;
+                Some(SwebenchGrader::new(store, &tasks, &python)?)
+            }
+        };
         let request = EvalRequest {
             tasks: &tasks,
             strategies: &strategies,
+            fixed: &fixed,
+            grader: match &swebench {
+                Some(grader) => Grader::Swebench(grader),
+                None => Grader::Own,
+            },
             seeds: &seeds,
             model: &self.model.model,
             budget,
@@ -81,11 +110,11 @@ impl EvalArgs {
             prefixes: self.work.prefixes(),
             out: &self.out,
         };
-        let rows = self.work.run(&request, &self.model, &self.sandbox)?;
+        let Evaluated { rows, not_run } = self.work.run(&request, &self.model, &self.sandbox)?;
         if request.prefixes == Prefixes::Charge {
             out::note("seconds are of runs that shared work: compare those of --alone only");
         }
-        let summaries = summarise(&rows, &strategies);
+        let summaries = summarise(&rows, &request.compared());
         let comparisons = comparisons(&rows, &strategies);
         let several = strategies.iter().filter(|s| self.rescore && s.n > 1);
         let several: Vec<&str> = several.map(|s| s.name.as_str()).collect();
@@ -106,6 +135,7 @@ impl EvalArgs {
             push_lines(&mut shown, &summaries)?;
             push_lines(&mut shown, &comparisons)?;
             push_lines(&mut shown, &rescored)?;
+            push_lines(&mut shown, &not_run)?;
         } else {
             shown += &markdown_table(&summaries);
             shown += "\n";
@@ -113,6 +143,9 @@ impl EvalArgs {
             if self.rescore {
                 shown += "\n";
                 shown += &rescored_table(&rescored);
+            }
+            if !not_run.is_empty() {
+                shown += &not_run_lines(&not_run);
             }
         }
         Ok(out::print(&shown)?)
@@ -132,6 +165,23 @@ fn comparisons(rows: &[EvalRow], strategies: &[Strategy]) -> Vec<Comparison> {
         }
     }
     found
+}
+
+/// Runs that are in no row of the tables, by task.
+fn not_run_lines(not_run: &[NotRun]) -> String {
+    let mut by_task: BTreeMap<&str, &str> = BTreeMap::new();
+    for run in not_run {
+        by_task.entry(&run.instance_id).or_insert(&run.why);
+    }
+    let mut text = format!(
+        "\n{} runs of {} tasks were not made, and count nowhere:\n\n",
+        not_run.len(),
+        by_task.len()
+    );
+    for (task, why) in by_task {
+        text += &format!("- {task}: {why}\n");
+    }
+    text
 }
 
 fn push_lines<T: Serialize>(text: &mut String, values: &[T]) -> anyhow::Result<()> {

@@ -4,10 +4,13 @@ use super::solve::{SandboxArgs, dialect};
 use super::strategy::OpenedOthers;
 use super::watch::TerminalWatcher;
 use super::{out, values};
+use crate::engine::Progress;
 use crate::eval::{
-    EvalProgress, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, read_tasks,
+    EvalDone, EvalProgress, EvalRequest, EvalWorker, Evaluated, Prefixes, Solver, Task, evaluate,
+    read_tasks,
 };
-use crate::search::{NoWatcher, Watcher};
+use crate::record::Event;
+use crate::search::{RunState, Watcher};
 use anyhow::bail;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -22,18 +25,21 @@ pub struct TaskArgs {
     /// Only the first tasks of each file.
     #[arg(long, value_name = "N", value_parser = values::positive::<usize>)]
     first: Option<usize>,
+    /// Only the tasks of these ids.
+    #[arg(long, value_delimiter = ',', value_name = "ID")]
+    only: Vec<String>,
     /// Folder with clones of the repositories that tasks name (OWNER/NAME, or
     /// OWNER__NAME, with or without .git), for tasks without inline files.
     #[arg(long, value_name = "DIR")]
     mirrors: Option<PathBuf>,
-    /// Seeds 0 to N - 1.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = values::positive::<u64>)]
-    seeds: u64,
 }
 
 /// How they are run.
 #[derive(Args)]
 pub struct WorkArgs {
+    /// Seeds 0 to N - 1.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = values::positive::<u64>)]
+    seeds: u64,
     /// Tasks at the same time: their steps run as one batch. Fewer where there is no
     /// memory for as many KV caches.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = values::positive::<usize>)]
@@ -53,6 +59,9 @@ impl TaskArgs {
         for path in &self.tasks {
             let all = read_tasks(path)?;
             for mut task in all.into_iter().take(self.first.unwrap_or(usize::MAX)) {
+                if !self.only.is_empty() && !self.only.contains(&task.instance_id) {
+                    continue;
+                }
                 if tasks.iter().any(|t| t.instance_id == task.instance_id) {
                     bail!("{} is in more than one of the --tasks", task.instance_id);
                 }
@@ -60,11 +69,11 @@ impl TaskArgs {
                 tasks.push(task);
             }
         }
+        let is_there = |id: &&String| tasks.iter().any(|task| task.instance_id == **id);
+        if let Some(missing) = self.only.iter().find(|id| !is_there(id)) {
+            bail!("there is no task {missing} in {}", self.sources());
+        }
         Ok(tasks)
-    }
-
-    pub fn seeds(&self) -> Vec<u64> {
-        (0..self.seeds).collect()
     }
 
     /// The task files by name, in a clause.
@@ -78,6 +87,10 @@ impl TaskArgs {
 }
 
 impl WorkArgs {
+    pub fn seeds(&self) -> Vec<u64> {
+        (0..self.seeds).collect()
+    }
+
     pub fn prefixes(&self) -> Prefixes {
         match self.alone {
             true => Prefixes::Forget,
@@ -91,7 +104,7 @@ impl WorkArgs {
         request: &EvalRequest<'_>,
         model: &ModelArgs,
         sandbox: &SandboxArgs,
-    ) -> anyhow::Result<Vec<EvalRow>> {
+    ) -> anyhow::Result<Evaluated> {
         let n_workers = match self.alone || self.verbose {
             true => 1,
             false => self.batch,
@@ -100,51 +113,83 @@ impl WorkArgs {
         if n_workers > 1 {
             sandbox = sandbox.beside_work();
         }
+        let terminal = TerminalWatcher::new();
+        let watcher: &(dyn Watcher + Sync) = match self.verbose {
+            true => &terminal,
+            false => &StagesOnly(&terminal),
+        };
+        let started = Instant::now();
+        let mut on_done = |done: EvalDone<'_>, progress| tell(done, progress, started);
+        if request.strategies.is_empty() {
+            let worker = EvalWorker {
+                sandbox: &sandbox,
+                watcher,
+                solver: None,
+            };
+            return Ok(evaluate(request, vec![worker], &mut on_done)?);
+        }
+        watcher.stage("opening the model");
         let mut opened = model.open_for(n_workers, request.profile.ctx_tokens)?;
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
         let dialect = dialect(&opened, request.budget.reasoning_tokens_max)?;
         let device = opened.backend.describe();
-        let terminal = self.verbose.then(TerminalWatcher::new);
-        let watcher: &(dyn Watcher + Sync) = match &terminal {
-            Some(terminal) => terminal,
-            None => &NoWatcher,
-        };
         let engines = std::iter::once(&mut opened.engine).chain(&mut opened.beside);
         let workers = engines
             .zip(others.for_each(n_workers))
             .map(|(engine, others)| EvalWorker {
-                engine,
-                others,
-                dialect: &dialect,
                 sandbox: &sandbox,
                 watcher,
-                device: &device,
+                solver: Some(Solver {
+                    engine,
+                    others,
+                    dialect: &dialect,
+                    device: &device,
+                }),
             })
             .collect();
-        let started = Instant::now();
-        let mut on_row = |row: &EvalRow, progress| tell(row, progress, started);
-        Ok(evaluate(request, workers, &mut on_row)?)
+        Ok(evaluate(request, workers, &mut on_done)?)
     }
 }
 
-/// A line for a finished run, with an estimate from those of this call.
-fn tell(row: &EvalRow, progress: EvalProgress, started: Instant) {
+/// Tells of stages and not of steps: several runs go on at the same time.
+struct StagesOnly<'a>(&'a TerminalWatcher);
+
+impl Watcher for StagesOnly<'_> {
+    fn event(&self, _: &Event, _: &RunState) {}
+
+    fn progress(&self, _: &Progress<'_>) {}
+
+    fn stage(&self, what: &str) {
+        self.0.stage(what);
+    }
+}
+
+/// A line for a run that is over, with an estimate from those of this call.
+fn tell(done: EvalDone<'_>, progress: EvalProgress, started: Instant) {
     let EvalProgress {
         n_done,
         n_new,
         n_rows,
     } = progress;
+    let said = match done {
+        EvalDone::Row(row) => format!(
+            "{} {}: {}, {} tokens, {:.0} s",
+            row.instance_id,
+            row.strategy,
+            match row.resolved {
+                true => "resolved",
+                false => "not resolved",
+            },
+            row.usage.total().spent_tokens(),
+            row.wall_ms as f64 / 1e3,
+        ),
+        EvalDone::NotRun(run) => {
+            format!("{} {}: not run: {}", run.instance_id, run.strategy, run.why)
+        }
+    };
     let run_s = started.elapsed().as_secs_f64() / n_new as f64;
     out::note(&format!(
-        "{n_done}/{n_rows} {} {}: {}, {} tokens, {:.0} s; about {:.0} min left",
-        row.instance_id,
-        row.strategy,
-        match row.resolved {
-            true => "resolved",
-            false => "not resolved",
-        },
-        row.usage.total().spent_tokens(),
-        row.wall_ms as f64 / 1e3,
+        "{n_done}/{n_rows} {said}; about {:.0} min left",
         run_s * (n_rows - n_done) as f64 / 60.0
     ));
 }

@@ -2,6 +2,7 @@
 mod bench;
 mod calibrate;
 mod common;
+mod env;
 mod eval;
 mod evaluation;
 mod generate;
@@ -35,6 +36,8 @@ enum Command {
     Solve(solve::SolveArgs),
     /// Compare strategies over tasks with hidden tests.
     Eval(eval::EvalArgs),
+    /// Environments of the code under test: build, list, check, prune.
+    Env(env::EnvArgs),
     /// Measure what a model's entropy is worth, and set its gate.
     Calibrate(calibrate::CalibrateArgs),
     /// Continue a prompt, with the entropy of every token.
@@ -73,6 +76,7 @@ impl Cli {
         match self.command {
             Command::Solve(args) => args.run(),
             Command::Eval(args) => args.run(),
+            Command::Env(args) => args.run(),
             Command::Calibrate(args) => args.run(),
             Command::Generate(args) => args.run(),
             Command::Bench(args) => args.run(),

@@ -7,11 +7,14 @@ use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect
 use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose};
 use crate::checkpoint::find_profile;
 use crate::engine::{Engine, Opened};
+use crate::lang::needs_of;
 use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
 use crate::search::{RunState, SolveRequest, Tools, Watcher, resume, solve};
 use crate::verify::OwnTests;
-use crate::workspace::{Sandbox, SandboxMode, find_python};
+use crate::workspace::{
+    Environment, EnvironmentSpec, EnvironmentStore, Sandbox, SandboxMode, find_python,
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
@@ -55,6 +58,11 @@ pub struct SolveArgs {
     /// then, not only the command's exit status.
     #[arg(long, value_name = "PATH", requires = "test_cmd")]
     junit: Option<PathBuf>,
+    /// What the code under test needs: `auto` takes what `egss env build --repo` made of the
+    /// repository, where --python does not say another interpreter; `none`; an environment's
+    /// id; an env.toml that was built.
+    #[arg(long, value_name = "ENV", default_value = "auto")]
+    env: String,
     /// One JSON object on standard output instead of the patch.
     #[arg(long)]
     json: bool,
@@ -73,12 +81,31 @@ pub struct SandboxArgs {
 }
 
 impl SandboxArgs {
-    /// The sandbox, tried out; workspaces are seen at `repo`'s path inside.
-    pub fn open(&self, repo: &Path) -> anyhow::Result<Sandbox> {
-        let mode = match self.unsafe_no_sandbox {
+    fn mode(&self) -> SandboxMode {
+        match self.unsafe_no_sandbox {
             true => SandboxMode::UnsafeNone,
             false => SandboxMode::Bubblewrap,
-        };
+        }
+    }
+
+    /// The sandbox inside an environment; without one as [`Self::open`].
+    pub fn open_in(
+        &self,
+        environment: Option<&Environment>,
+        repo: &Path,
+    ) -> anyhow::Result<Sandbox> {
+        match environment {
+            Some(environment) => {
+                let python = find_python(None, repo)?;
+                Ok(environment.sandbox(self.mode(), &python)?)
+            }
+            None => self.open(repo),
+        }
+    }
+
+    /// The sandbox, tried out; workspaces are seen at `repo`'s path inside.
+    pub fn open(&self, repo: &Path) -> anyhow::Result<Sandbox> {
+        let mode = self.mode();
         let python = find_python(self.python.as_deref(), repo)?;
         let repo = repo
             .canonicalize()
@@ -175,9 +202,12 @@ impl SolveArgs {
         };
         // Where the repository went away, what is recorded of it will do.
         let repo = Path::new(&start.repo);
-        let sandbox = self
-            .sandbox
-            .open(if repo.is_dir() { repo } else { run_dir })?;
+        let repo = if repo.is_dir() { repo } else { run_dir };
+        let environment = match &start.environment {
+            Some(id) => Some(EnvironmentStore::of_user()?.get(id)?),
+            None => None,
+        };
+        let sandbox = self.sandbox.open_in(environment.as_ref(), repo)?;
         watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, start.ctx_tokens)?;
         let strategies = std::slice::from_ref(&start.strategy);
@@ -210,7 +240,8 @@ impl SolveArgs {
         }
         let issue = read_issue(issue)?;
         let run_dir = self.run_dir()?;
-        let sandbox = self.sandbox.open(repo)?;
+        let environment = self.environment(repo)?;
+        let sandbox = self.sandbox.open_in(environment.as_ref(), repo)?;
         watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, profile.ctx_tokens)?;
         if self.budget.reasoning_tokens_max.is_none() && can_reason(&opened) {
@@ -229,6 +260,7 @@ impl SolveArgs {
             gate: self.search.gate(&self.model.model),
             profile: &profile,
             own_tests: self.own_tests()?,
+            environment: environment.as_ref(),
         };
         let tools = Tools {
             engine: &mut opened.engine,
@@ -240,6 +272,45 @@ impl SolveArgs {
         };
         let state = solve(&run_dir, &request, tools)?;
         Ok((run_dir, state))
+    }
+
+    /// What --env means for the repository.
+    fn environment(&self, repo: &Path) -> anyhow::Result<Option<Environment>> {
+        match self.env.as_str() {
+            "none" => return Ok(None),
+            "auto" => return self.own_environment(repo),
+            _ => {}
+        }
+        let store = EnvironmentStore::of_user()?;
+        let file = Path::new(&self.env);
+        let environment = match file.is_file() {
+            true => store.find(&EnvironmentSpec::read(file)?, repo)?,
+            false => store.get(&self.env)?,
+        };
+        Ok(Some(environment))
+    }
+
+    /// The environment that was built of what the repository's own files say. Whoever names an
+    /// interpreter, or has one for the repository, gets that.
+    fn own_environment(&self, repo: &Path) -> anyhow::Result<Option<Environment>> {
+        let has_venv = [".venv", "venv"].iter().any(|dir| repo.join(dir).is_dir());
+        let is_active = std::env::var_os("VIRTUAL_ENV").is_some();
+        let is_asked = self.sandbox.python.is_some() || self.sandbox.unsafe_no_sandbox;
+        if is_asked || is_active || has_venv {
+            return Ok(None);
+        }
+        // Without a store, or tools to install with, there is nothing that was built.
+        let (Ok(store), Ok(Some(needs))) = (EnvironmentStore::of_user(), needs_of(repo)) else {
+            return Ok(None);
+        };
+        let found = store.find(&needs.environment, repo).ok();
+        if let Some(environment) = &found {
+            out::note(&format!(
+                "commands run in the environment {}; --env none leaves it out",
+                environment.id
+            ));
+        }
+        Ok(found)
     }
 
     fn own_tests(&self) -> anyhow::Result<OwnTests> {

@@ -1,4 +1,5 @@
 //! A trajectory's patch as selection saw it, and whether it was right.
+use super::judge::Verdict;
 use crate::base::BranchId;
 use crate::record::{SuiteRun, Voted};
 use crate::search::RunState;
@@ -13,6 +14,9 @@ pub struct JudgedCandidate {
     pub seen: CandidatePatch,
     /// It passes every hidden test.
     pub right: bool,
+    /// The hidden tests that it does not pass, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// [`CandidatePatch::pass_rate`] over the repository's own tests: without the
     /// issue's examples, and without what anybody wrote in the run.
     pub repository_pass_rate: Option<f32>,
@@ -20,11 +24,35 @@ pub struct JudgedCandidate {
 }
 
 impl JudgedCandidate {
-    /// A run's trajectories; `is_right` judges by branch.
-    pub fn all(state: &RunState, is_right: impl Fn(BranchId) -> bool) -> Vec<Self> {
+    /// A patch that no run came to.
+    pub fn known(branch: BranchId, patch: &str, failed: Vec<String>, right: bool) -> Self {
+        Self {
+            seen: CandidatePatch {
+                branch,
+                patch: patch.to_owned(),
+                score: None,
+                pass_rate: None,
+                written_rate: None,
+                entropy_mean_nats: None,
+                code: None,
+                fault: None,
+            },
+            right,
+            failed,
+            repository_pass_rate: None,
+            votes: Vec::new(),
+        }
+    }
+
+    /// A run's trajectories; `verdict_on` judges by branch.
+    pub fn all<'a>(
+        state: &RunState,
+        verdict_on: impl Fn(BranchId) -> Option<&'a Verdict>,
+    ) -> Vec<Self> {
         let candidates = state.candidate_patches().into_iter();
         let candidates = candidates.map(|seen| Self {
-            right: is_right(seen.branch),
+            right: verdict_on(seen.branch).is_some_and(|verdict| verdict.resolved),
+            failed: verdict_on(seen.branch).map_or(Vec::new(), |verdict| verdict.failed.clone()),
             repository_pass_rate: repository_pass_rate(state, seen.branch),
             votes: votes(state, seen.branch),
             seen,

@@ -2,7 +2,6 @@
 use super::candidate::JudgedCandidate;
 use super::row::EvalRow;
 use crate::base::{BranchId, UsageByPurpose};
-use crate::select::CandidatePatch;
 
 /// A run in which some patch is right, and whose judge took 5 computed tokens.
 pub(super) fn row(task: &str, strategy: &str, seed: u64, resolved: bool, decoded: u64) -> EvalRow {
@@ -30,20 +29,12 @@ pub(super) fn row(task: &str, strategy: &str, seed: u64, resolved: bool, decoded
 /// The same run with one candidate, which is selected.
 pub(super) fn with_patch(mut row: EvalRow, patch: &str) -> EvalRow {
     row.selected = Some(BranchId(0));
-    row.candidates = vec![JudgedCandidate {
-        seen: CandidatePatch {
-            branch: BranchId(0),
-            patch: patch.to_owned(),
-            score: None,
-            pass_rate: None,
-            written_rate: None,
-            entropy_mean_nats: None,
-            code: None,
-            fault: None,
-        },
-        right: row.resolved,
-        repository_pass_rate: None,
-        votes: Vec::new(),
-    }];
+    let right = row.resolved;
+    row.candidates = vec![JudgedCandidate::known(
+        BranchId(0),
+        patch,
+        Vec::new(),
+        right,
+    )];
     row
 }

@@ -2,8 +2,8 @@
 use super::{EvalError, Task};
 use crate::lang::{RunnerLimits, list_files};
 use crate::record::{SuiteRun, TestResult};
-use crate::verify::{OwnTests, TestRunner, apply_patch, replace_file, restore_tests};
-use crate::workspace::Sandbox;
+use crate::verify::{OwnTests, TestRunner, apply_patch, restore_tests};
+use crate::workspace::{Sandbox, put_file};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -107,7 +107,7 @@ fn put_tests(before: &Path, reference: &Path, judged: &Path) -> Result<(), EvalE
     for path in &files {
         let source = reference.join(path);
         if fs::read(&source).ok() != fs::read(before.join(path)).ok() {
-            replace_file(&source, judged, path)?;
+            put_file(&source, judged, Path::new(path))?;
         }
     }
     for path in list_files(before)?

@@ -5,6 +5,7 @@ mod candidate;
 mod comparison;
 #[cfg(test)]
 mod fixtures;
+mod grader;
 mod judge;
 mod predictions;
 mod rescore;
@@ -13,18 +14,22 @@ mod row;
 mod run;
 mod statistics;
 mod summary;
+pub mod swebench;
 mod table;
 mod task;
 
 pub use candidate::JudgedCandidate;
 pub use comparison::{Comparison, compare};
+pub use grader::{CannotRun, Grader, Place};
 pub use judge::{Verdict, hidden_runner, judge};
 pub use predictions::write_predictions;
 pub use rescore::{Rescored, rescore, rescored_table};
 pub use row::EvalRow;
-pub use run::{EvalProgress, EvalRequest, EvalWorker, Prefixes, evaluate};
+pub use run::{
+    EvalDone, EvalProgress, EvalRequest, EvalWorker, Evaluated, NotRun, Prefixes, Solver, evaluate,
+};
 pub use statistics::{Estimate, auroc, bootstrap, mcnemar_p};
-pub use summary::{StrategySummary, summarise};
+pub use summary::{Compared, StrategySummary, summarise};
 pub use table::{comparison_table, markdown_table};
 pub use task::{Task, read_tasks};
 
@@ -95,6 +100,8 @@ pub enum EvalError {
         calibration::OWN_STEPS_MIN
     )]
     TooFewSteps { signal: &'static str, n: usize },
+    #[error("{0}")]
+    Grader(String),
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]

@@ -1,20 +1,23 @@
 //! Runs strategies over tasks, some tasks side by side, and judges what comes out.
 //! Whatever is on disk already is not done again.
 use super::candidate::JudgedCandidate;
-use super::judge::{hidden_runner, judge};
+use super::grader::{CannotRun, Grader, Place};
+use super::judge::Verdict;
 use super::results::{RESULTS_FILE, Results};
 use super::row::{EvalRow, run_name};
+use super::summary::Compared;
 use super::{EvalError, Task};
 use crate::agent::Dialect;
-use crate::base::{AgentProfile, BranchId, Budget, Gate, Strategy};
+use crate::base::{AgentProfile, BranchId, Budget, FixedPatch, Gate, Strategy, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::{RECORD_FILE, read_record};
 use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, end_anew, solve};
 use crate::verify::OwnTests;
 use crate::workspace::Sandbox;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::Instant;
@@ -23,6 +26,9 @@ use std::time::Instant;
 pub struct EvalRequest<'a> {
     pub tasks: &'a [Task],
     pub strategies: &'a [Strategy],
+    /// Patches to judge beside those that strategies come to, once a task.
+    pub fixed: &'a [FixedPatch],
+    pub grader: Grader<'a>,
     pub seeds: &'a [u64],
     pub model: &'a str,
     pub budget: Budget,
@@ -45,12 +51,19 @@ pub enum Prefixes {
 
 /// What works on a task at a time.
 pub struct EvalWorker<'a> {
+    /// Where commands run for a task without an environment of its own.
+    pub sandbox: &'a Sandbox,
+    pub watcher: &'a (dyn Watcher + Sync),
+    /// `None` where nothing is searched for.
+    pub solver: Option<Solver<'a>>,
+}
+
+/// What searches for a patch.
+pub struct Solver<'a> {
     pub engine: &'a mut (dyn Engine + Send),
     /// The models that strategies name as judge or voters.
     pub others: Others<'a>,
     pub dialect: &'a (dyn Dialect + Sync),
-    pub sandbox: &'a Sandbox,
-    pub watcher: &'a (dyn Watcher + Sync),
     /// Where the model runs, for the record.
     pub device: &'a str,
 }
@@ -65,16 +78,57 @@ pub struct EvalProgress {
     pub n_rows: usize,
 }
 
+/// What became of one run.
+pub enum EvalDone<'a> {
+    Row(&'a EvalRow),
+    NotRun(&'a NotRun),
+}
+
+/// A run that could not be made, and is no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotRun {
+    pub instance_id: String,
+    pub strategy: String,
+    pub seed: u64,
+    /// A sentence.
+    pub why: String,
+}
+
+/// What an evaluation came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// Every row that was asked for and is there.
+    pub rows: Vec<EvalRow>,
+    /// The rest. They are tried again by the next call.
+    pub not_run: Vec<NotRun>,
+}
+
 /// One row to be: what is run.
 struct Run<'a> {
     task: &'a Task,
-    strategy: &'a Strategy,
+    by: By<'a>,
     seed: u64,
     settings: String,
 }
 
-/// Fills in every row that is not there yet; `on_row` sees each new one. Gives all
-/// rows that were asked for.
+/// Where a run's patches come from.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    Search(&'a Strategy),
+    Fixed(FixedPatch),
+}
+
+impl By<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Search(strategy) => &strategy.name,
+            Self::Fixed(patch) => patch.name(),
+        }
+    }
+}
+
+/// Fills in every row that is not there yet; `on_done` sees each new one, and each run that
+/// could not be made. Gives all rows that were asked for.
 ///
 /// A worker takes a task and does all its runs, then the next task that nobody has
 /// taken. Finished rows are kept whatever happens. A run that was killed is begun anew:
@@ -82,12 +136,12 @@ struct Run<'a> {
 /// run of which only the stop rule or the way to pick is asked for otherwise is ended
 /// anew from its record, as far as that asks no model.
 /// After an error the other workers end the run in hand, and the first error is told.
-/// Panics if there is no worker.
+/// Panics if there is no worker, or none that can search where a strategy asks for it.
 pub fn evaluate(
     request: &EvalRequest<'_>,
     workers: Vec<EvalWorker<'_>>,
-    on_row: &mut dyn FnMut(&EvalRow, EvalProgress),
-) -> Result<Vec<EvalRow>, EvalError> {
+    on_done: &mut dyn FnMut(EvalDone<'_>, EvalProgress),
+) -> Result<Evaluated, EvalError> {
     assert!(!workers.is_empty(), "somebody has to work");
     std::fs::create_dir_all(request.out)
         .map_err(|e| EvalError::io("make the folder", request.out, e))?;
@@ -106,32 +160,41 @@ pub fn evaluate(
     let queue = Mutex::new(missing.chunk_by(|a, b| std::ptr::eq(a.task, b.task)));
     let is_over = AtomicBool::new(false);
     let (sender, done) = mpsc::channel();
-    let mut first_error = None;
+    let (mut first_error, mut not_run) = (None, Vec::new());
     std::thread::scope(|scope| {
         for mut worker in workers {
             let (sender, queue, is_over) = (sender.clone(), &queue, &is_over);
             scope.spawn(move || {
                 let next = || queue.lock().expect("nobody panics with it").next();
-                for run in std::iter::from_fn(next).flatten() {
-                    if is_over.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let row = worker.run(request, run);
-                    // Who listens no more has seen an error.
-                    if sender.send(row).is_err() {
-                        return;
+                for runs in std::iter::from_fn(next) {
+                    let mut place = None;
+                    for run in runs {
+                        if is_over.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let done = worker.done(request, run, &mut place);
+                        // The receiver is gone where there was an error.
+                        if sender.send(done).is_err() {
+                            return;
+                        }
                     }
                 }
             });
         }
         drop(sender);
-        for row in done {
-            let added = row.and_then(|row| results.add(row));
+        for done in done {
+            let added = done.and_then(|done| match done {
+                Done::Row(row) => results.add(*row).map(EvalDone::Row),
+                Done::NotRun(why) => {
+                    not_run.push(why);
+                    Ok(EvalDone::NotRun(not_run.last().expect("it was just added")))
+                }
+            });
             match added {
-                Ok(row) => {
+                Ok(done) => {
                     progress.n_done += 1;
                     progress.n_new += 1;
-                    on_row(row, progress);
+                    on_done(done, progress);
                 }
                 Err(error) => {
                     is_over.store(true, Ordering::Relaxed);
@@ -142,28 +205,53 @@ pub fn evaluate(
     });
     match first_error {
         Some(error) => Err(error),
-        None => Ok(all
-            .iter()
-            .filter_map(|run| run.row_in(&results.rows).cloned())
-            .collect()),
+        None => {
+            let rows = all.iter().filter_map(|run| run.row_in(&results.rows));
+            Ok(Evaluated {
+                rows: rows.cloned().collect(),
+                not_run,
+            })
+        }
     }
 }
 
-impl EvalRequest<'_> {
+/// What a worker gives.
+enum Done {
+    Row(Box<EvalRow>),
+    NotRun(NotRun),
+}
+
+impl<'a> EvalRequest<'a> {
     /// All runs, those of a task together.
-    fn runs(&self) -> Vec<Run<'_>> {
+    fn runs(&self) -> Vec<Run<'a>> {
         let mut all = Vec::new();
         for task in self.tasks {
+            all.extend(self.fixed.iter().map(|&patch| Run {
+                task,
+                by: By::Fixed(patch),
+                seed: 0,
+                settings: digest_of(self.grader.name().as_bytes()),
+            }));
             for &seed in self.seeds {
                 all.extend(self.strategies.iter().map(|strategy| Run {
                     task,
-                    strategy,
+                    by: By::Search(strategy),
                     seed,
                     settings: settings_digest(self, strategy),
                 }));
             }
         }
         all
+    }
+
+    /// All that rows are of, in the order of tables.
+    pub fn compared(&self) -> Vec<Compared<'a>> {
+        let fixed = self.fixed.iter().map(|patch| Compared {
+            name: patch.name(),
+            n: 1,
+        });
+        let searches = self.strategies.iter().map(Compared::from);
+        fixed.chain(searches).collect()
     }
 }
 
@@ -178,6 +266,14 @@ fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
     if *request.profile != AgentProfile::small() {
         text.extend(serde_json::to_vec(request.profile).expect("plain data serialises"));
     }
+    // As do rows from before there was another grader.
+    if !matches!(request.grader, Grader::Own) {
+        text.extend(request.grader.name().as_bytes());
+    }
+    digest_of(&text)
+}
+
+fn digest_of(text: &[u8]) -> String {
     let digest = Sha256::digest(text);
     digest[..SETTINGS_DIGITS / 2]
         .iter()
@@ -186,43 +282,88 @@ fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
 }
 
 impl EvalWorker<'_> {
-    fn run(&mut self, request: &EvalRequest<'_>, run: &Run<'_>) -> Result<EvalRow, EvalError> {
+    /// Makes one run in its task's place, which is made at the task's first.
+    fn done<'a>(
+        &mut self,
+        request: &EvalRequest<'a>,
+        run: &Run<'a>,
+        place: &mut Option<Result<Place<'a>, CannotRun>>,
+    ) -> Result<Done, EvalError> {
+        let watcher = self.watcher;
+        let on_step = &mut |step: &str| watcher.stage(&format!("{}: {step}", run.task.instance_id));
+        let place = match place {
+            Some(place) => place,
+            None => place.insert(request.grader.place(run.task, self.sandbox, on_step)?),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(CannotRun(why)) => {
+                return Ok(Done::NotRun(NotRun {
+                    instance_id: run.task.instance_id.clone(),
+                    strategy: run.by.name().to_owned(),
+                    seed: run.seed,
+                    why: why.clone(),
+                }));
+            }
+        };
+        let logs = request.out.join("grading").join(run.name());
+        let row = match run.by {
+            By::Fixed(patch) => {
+                let patch = run.task.fixed(patch);
+                fixed_row(run, patch, place.judge(patch, &log_of(&logs, 0), on_step)?)
+            }
+            By::Search(strategy) => {
+                let solver = self.solver.as_mut().expect("a strategy has a model");
+                let state = solver.state(request, run, strategy, place, watcher)?;
+                judged(run, &state, place, &logs, on_step)?
+            }
+        };
+        Ok(Done::Row(Box::new(row)))
+    }
+}
+
+impl Solver<'_> {
+    /// A run of a strategy, made now or found on disk.
+    fn state(
+        &mut self,
+        request: &EvalRequest<'_>,
+        run: &Run<'_>,
+        strategy: &Strategy,
+        place: &Place<'_>,
+        watcher: &dyn Watcher,
+    ) -> Result<RunState, EvalError> {
         let run_dir = request.out.join("runs").join(run.name());
-        let repo = tempfile::tempdir()
-            .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
         let solve_request = SolveRequest {
-            repo: repo.path(),
+            repo: place.repo(),
             issue: &run.task.problem_statement,
             model: request.model,
             device: self.device,
-            strategy: run.strategy,
+            strategy,
             seed: run.seed,
             budget: request.budget,
             gate: request.gate.clone(),
             profile: request.profile,
             own_tests: OwnTests::default(),
+            environment: place.environment(),
         };
-        let state = match ended_run(&run_dir)? {
-            Some(ended) => ended,
-            None => match self.ended_anew(request, run, &solve_request, &run_dir)? {
-                Some(ended) => ended,
-                None => {
-                    run.task.materialise(repo.path())?;
-                    self.begin(request.prefixes);
-                    solve(&run_dir, &solve_request, self.tools())?
-                }
-            },
-        };
-        judged(run, &state, self.sandbox)
+        let on = (place.sandbox(), watcher);
+        if let Some(ended) = ended_run(&run_dir)? {
+            return Ok(ended);
+        }
+        if let Some(ended) = self.ended_anew(request, run, &solve_request, &run_dir, on)? {
+            return Ok(ended);
+        }
+        self.begin(request.prefixes);
+        Ok(solve(&run_dir, &solve_request, self.tools(on))?)
     }
 
-    fn tools(&mut self) -> Tools<'_> {
+    fn tools<'b>(&'b mut self, (sandbox, watcher): Surroundings<'b>) -> Tools<'b> {
         Tools {
             engine: self.engine,
             others: self.others.reborrow(),
             dialect: self.dialect,
-            sandbox: self.sandbox,
-            watcher: self.watcher,
+            sandbox,
+            watcher,
             began: Instant::now(),
         }
     }
@@ -235,8 +376,9 @@ impl EvalWorker<'_> {
         run: &Run<'_>,
         solve_request: &SolveRequest<'_>,
         run_dir: &Path,
+        on: Surroundings<'_>,
     ) -> Result<Option<RunState>, EvalError> {
-        let (task, strategy) = (&run.task.instance_id, &run.strategy.name);
+        let (task, strategy) = (&run.task.instance_id, run.by.name());
         let alike = run_name(task, strategy, run.seed, "");
         let runs = request.out.join("runs");
         let entries = match std::fs::read_dir(&runs) {
@@ -252,7 +394,7 @@ impl EvalWorker<'_> {
                     continue;
                 }
                 self.begin(request.prefixes);
-                let ended = end_anew(&entry.path(), run_dir, solve_request, self.tools())?;
+                let ended = end_anew(&entry.path(), run_dir, solve_request, self.tools(on))?;
                 if ended.is_some() {
                     return Ok(ended);
                 }
@@ -276,14 +418,14 @@ impl EvalWorker<'_> {
 impl Run<'_> {
     /// Of its folder.
     fn name(&self) -> String {
-        let (task, strategy) = (&self.task.instance_id, &self.strategy.name);
+        let (task, strategy) = (&self.task.instance_id, self.by.name());
         run_name(task, strategy, self.seed, &self.settings)
     }
 
     fn row_in<'a>(&self, rows: &'a [EvalRow]) -> Option<&'a EvalRow> {
         rows.iter().find(|row| {
             row.instance_id == self.task.instance_id
-                && row.strategy == self.strategy.name
+                && row.strategy == self.by.name()
                 && row.seed == self.seed
                 && row.settings == self.settings
         })
@@ -305,33 +447,69 @@ fn ended_run(run_dir: &Path) -> Result<Option<RunState>, EvalError> {
     Ok(None)
 }
 
+/// The sandbox and the watcher of a run.
+type Surroundings<'a> = (&'a Sandbox, &'a dyn Watcher);
+
+/// What the hidden tests said of a patch, by its number among a run's.
+fn log_of(logs: &Path, index: usize) -> PathBuf {
+    logs.join(format!("{index}.log"))
+}
+
+/// The row of a patch that was known before.
+fn fixed_row(run: &Run<'_>, patch: &str, verdict: Verdict) -> EvalRow {
+    let branch = BranchId(0);
+    EvalRow {
+        instance_id: run.task.instance_id.clone(),
+        strategy: run.by.name().to_owned(),
+        seed: run.seed,
+        settings: run.settings.clone(),
+        resolved: verdict.resolved,
+        oracle: verdict.resolved,
+        fault: verdict.fault,
+        n_trajectories: 1,
+        n_branches: 0,
+        n_steps: 0,
+        usage: UsageByPurpose::default(),
+        wall_ms: 0,
+        selected: Some(branch),
+        candidates: vec![JudgedCandidate::known(
+            branch,
+            patch,
+            verdict.failed,
+            verdict.resolved,
+        )],
+    }
+}
+
 /// Judges the selected patch, and every other trajectory's for the oracle.
-fn judged(run: &Run<'_>, state: &RunState, sandbox: &Sandbox) -> Result<EvalRow, EvalError> {
-    let runner = hidden_runner(run.task, sandbox)?;
-    let scratch = tempfile::tempdir()
-        .map_err(|e| EvalError::io("make a folder in", &std::env::temp_dir(), e))?;
-    let mut verdicts: HashMap<&str, (bool, Option<String>)> = HashMap::new();
+fn judged(
+    run: &Run<'_>,
+    state: &RunState,
+    place: &Place<'_>,
+    logs: &Path,
+    on_step: &mut dyn FnMut(&str),
+) -> Result<EvalRow, EvalError> {
+    let mut verdicts: HashMap<&str, Verdict> = HashMap::new();
     let trajectories = state.trajectories();
     for ended in &trajectories {
         if !verdicts.contains_key(ended.patch.as_str()) {
-            let verdict = judge(run.task, &ended.patch, &runner, scratch.path())?;
-            verdicts.insert(&ended.patch, (verdict.resolved, verdict.fault));
+            let log = log_of(logs, verdicts.len());
+            verdicts.insert(&ended.patch, place.judge(&ended.patch, &log, on_step)?);
         }
     }
-    let is_right = |branch: BranchId| {
-        let mut ended = trajectories.iter().filter(|ended| ended.branch == branch);
-        ended.any(|ended| verdicts[ended.patch.as_str()].0)
+    let verdict_on = |branch: BranchId| {
+        let ended = trajectories.iter().find(|ended| ended.branch == branch)?;
+        verdicts.get(ended.patch.as_str())
     };
-    let candidates = JudgedCandidate::all(state, is_right);
+    let candidates = JudgedCandidate::all(state, verdict_on);
     let selected = state.selected.as_ref().and_then(|selected| selected.branch);
-    let (resolved, fault) = trajectories
-        .iter()
-        .find(|ended| Some(ended.branch) == selected)
-        .map(|ended| verdicts[ended.patch.as_str()].clone())
-        .unwrap_or((false, Some("the run left no patch".into())));
+    let (resolved, fault) = match selected.and_then(verdict_on) {
+        Some(verdict) => (verdict.resolved, verdict.fault.clone()),
+        None => (false, Some("the run left no patch".into())),
+    };
     Ok(EvalRow {
         instance_id: run.task.instance_id.clone(),
-        strategy: run.strategy.name.clone(),
+        strategy: run.by.name().to_owned(),
         seed: run.seed,
         settings: run.settings.clone(),
         resolved,

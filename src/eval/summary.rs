@@ -56,15 +56,33 @@ fn resolved_share(tasks: &[&TaskRuns<'_>]) -> Option<f64> {
     (n > 0).then(|| f64::from(resolved) / f64::from(n))
 }
 
-/// A summary of each strategy that has a row, in the order given.
-pub fn summarise(rows: &[EvalRow], strategies: &[Strategy]) -> Vec<StrategySummary> {
-    let has_rows = |s: &&Strategy| rows.iter().any(|row| row.strategy == s.name);
-    let named = strategies.iter().filter(has_rows);
+/// One of the things that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared<'a> {
+    /// The strategy's name.
+    pub name: &'a str,
+    /// Trajectories at most, N.
+    pub n: u32,
+}
+
+impl<'a> From<&'a Strategy> for Compared<'a> {
+    fn from(strategy: &'a Strategy) -> Self {
+        Self {
+            name: &strategy.name,
+            n: strategy.n,
+        }
+    }
+}
+
+/// A summary of each of those that have a row, in the order given.
+pub fn summarise(rows: &[EvalRow], compared: &[Compared<'_>]) -> Vec<StrategySummary> {
+    let has_rows = |s: &&Compared<'_>| rows.iter().any(|row| row.strategy == s.name);
+    let named = compared.iter().filter(has_rows);
     named.map(|s| summary(rows, s)).collect()
 }
 
-fn summary(rows: &[EvalRow], strategy: &Strategy) -> StrategySummary {
-    let tasks: Vec<TaskRuns<'_>> = by_task(rows, &strategy.name).into_values().collect();
+fn summary(rows: &[EvalRow], strategy: &Compared<'_>) -> StrategySummary {
+    let tasks: Vec<TaskRuns<'_>> = by_task(rows, strategy.name).into_values().collect();
     let own: Vec<&EvalRow> = tasks.iter().flatten().copied().collect();
     let count = |is: fn(&EvalRow) -> bool| own.iter().filter(|row| is(row)).count() as u32;
     let seeds: BTreeSet<u64> = own.iter().map(|row| row.seed).collect();
@@ -74,7 +92,7 @@ fn summary(rows: &[EvalRow], strategy: &Strategy) -> StrategySummary {
     let Estimate { low, high, .. } =
         bootstrap(&tasks, SEED, resolved_share).expect("a strategy with a row");
     StrategySummary {
-        strategy: strategy.name.clone(),
+        strategy: strategy.name.to_owned(),
         n: strategy.n,
         tasks: tasks.len() as u32,
         seeds: seeds.len() as u32,
@@ -111,7 +129,8 @@ mod tests {
             row("b", "egss", 0, false, 20),
             row("b", "egss", 1, true, 30),
         ];
-        let summaries = summarise(&rows, &strategies);
+        let compared: Vec<Compared<'_>> = strategies.iter().map(Compared::from).collect();
+        let summaries = summarise(&rows, &compared);
         let names: Vec<&str> = summaries.iter().map(|s| s.strategy.as_str()).collect();
         assert_eq!(names, ["egss", "single"], "best-of-4 has no row");
         let egss = &summaries[0];

@@ -65,7 +65,7 @@ pub fn comparison_table(comparisons: &[Comparison]) -> String {
 mod tests {
     use super::super::comparison::compare;
     use super::super::fixtures::row;
-    use super::super::summary::summarise;
+    use super::super::summary::{Compared, summarise};
     use super::*;
     use crate::base::AgentProfile;
     use crate::search::strategy_named;
@@ -80,7 +80,8 @@ mod tests {
             row("a", "egss", 0, true, 15),
             row("a", "single", 0, false, 35),
         ];
-        let table = markdown_table(&summarise(&rows, &strategies));
+        let compared: Vec<Compared<'_>> = strategies.iter().map(Compared::from).collect();
+        let table = markdown_table(&summarise(&rows, &compared));
         let line = "| egss | 1/1 | 100-100 % | 1/1 | 0 | 2 | 15 | 5 | 0 | 0 | 15 | 5 | 0 | 0 | 2 |";
         assert!(table.contains(line), "{table}");
         let table = comparison_table(&[compare(&rows, "egss", "single").unwrap()]);

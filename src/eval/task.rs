@@ -1,11 +1,12 @@
 //! Task files: SWE-bench's schema, a JSON object a line, with a small
 //! repository inline.
 use super::EvalError;
+use crate::base::FixedPatch;
 use crate::workspace::Mirror;
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// One task. An agent sees [`Task::problem_statement`] and the repository
 /// ([`Task::materialise`]), and nothing else of it. Unknown fields are let be.
@@ -15,6 +16,13 @@ pub struct Task {
     pub repo: String,
     #[serde(default)]
     pub base_commit: String,
+    /// The release line that the base commit belongs to, by which SWE-bench knows its
+    /// environment.
+    #[serde(default)]
+    pub version: String,
+    /// The commit whose requirement files that environment has; empty: the base commit.
+    #[serde(default)]
+    pub environment_setup_commit: String,
     /// The issue's text.
     pub problem_statement: String,
     #[serde(default)]
@@ -155,6 +163,30 @@ impl Task {
         Ok(())
     }
 
+    /// A patch that is known of every task, as `git apply` takes it.
+    pub fn fixed(&self, which: FixedPatch) -> &str {
+        match which {
+            FixedPatch::Gold => &self.patch,
+            FixedPatch::Empty => "",
+        }
+    }
+
+    /// The git directory of the clone that was found for it.
+    pub fn git_dir(&self) -> Option<PathBuf> {
+        Some(self.mirror.as_ref()?.git_dir().to_owned())
+    }
+
+    /// The commit whose requirement files its environment has: its own where the clone has
+    /// that, else the base's.
+    pub fn setup_commit(&self) -> &str {
+        let own = &self.environment_setup_commit;
+        let has = |mirror: &Mirror| !own.is_empty() && mirror.has(own);
+        match self.mirror.as_ref().is_some_and(has) {
+            true => own,
+            false => &self.base_commit,
+        }
+    }
+
     pub(super) fn error(&self, why: &str) -> EvalError {
         EvalError::Task {
             place: self.place.clone(),
@@ -175,7 +207,7 @@ fn is_inside(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"instance_id": "a", "repo": "a", "problem_statement": "wrong", "files": {"pkg/m.py": "x = 1\n"}, "patch": "", "test_patch": "", "FAIL_TO_PASS": ["t.py::a"], "PASS_TO_PASS": "[\"t.py::b\"]", "version": 3}"#;
+    const LINE: &str = r#"{"instance_id": "a", "repo": "a", "problem_statement": "wrong", "files": {"pkg/m.py": "x = 1\n"}, "patch": "", "test_patch": "", "FAIL_TO_PASS": ["t.py::a"], "PASS_TO_PASS": "[\"t.py::b\"]", "difficulty": 3}"#;
 
     fn read(text: &str) -> Result<Vec<Task>, EvalError> {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -47,7 +47,7 @@ pub(crate) use syntax::{LineStart, indent_width};
 pub use token::TokenKind;
 
 use crate::record::TestOutcome;
-use crate::workspace::{CommandEnd, Limits, Sandbox};
+use crate::workspace::{CommandEnd, EnvironmentSpec, Limits, Sandbox, Toolchain};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -89,6 +89,31 @@ pub fn of_repository<'a>(paths: impl Iterator<Item = &'a str>) -> &'static dyn L
     // The first of the largest: `max_by_key` would take the last.
     let most = code.reduce(|best, next| if next.1 > best.1 { next } else { best });
     most.map_or(&text::Text, |(language, _)| *language)
+}
+
+/// What a repository needs to be installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub environment: EnvironmentSpec,
+    /// The programs of the machine that its install commands call.
+    pub toolchain: Toolchain,
+}
+
+/// What the repository at `dir` asks for: as the first language says whose project it is.
+/// `None` where nothing says what it needs.
+pub fn needs_of(dir: &Path) -> Result<Option<Needs>, LangError> {
+    let files = list_files(dir)?;
+    let project = all().find(|language| language.is_project(&files));
+    let mut needs = match project {
+        Some(language) => language.environment(dir, &files)?,
+        None => None,
+    };
+    let name = dir.canonicalize().ok();
+    let name = name.as_deref().and_then(Path::file_name);
+    if let (Some(needs), Some(name)) = (&mut needs, name) {
+        needs.environment.name = name.to_string_lossy().into_owned();
+    }
+    Ok(needs)
 }
 
 /// True for a file that tests, or helps tests, by its language's own naming.
@@ -306,6 +331,12 @@ pub trait Language: Sync {
     /// True for a repository, given by its paths, whose tests this language's runner runs.
     fn is_project(&self, _files: &[String]) -> bool {
         false
+    }
+
+    /// The environment that such a repository asks for, as far as its files at `dir` say.
+    /// Errors: `NoRunner` where a tool that would install it is missing.
+    fn environment(&self, _dir: &Path, _files: &[String]) -> Result<Option<Needs>, LangError> {
+        Ok(None)
     }
 
     /// The runner of such a repository's tests. Errors: `NoRunner` with what to do.

@@ -83,6 +83,9 @@ pub struct RunStarted {
     /// Limits that kept something out of the first prompt, or out of the calls' grammar.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<LimitHit>,
+    /// The environment that was installed for the repository, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// Tree id of the base in the run's shadow git directory.
     pub base_tree: String,
     /// The context that every branch starts from, as text and as tokens.

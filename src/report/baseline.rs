@@ -156,6 +156,7 @@ mod tests {
             test_cmd: None,
             junit: None,
             tools: Vec::new(),
+            environment: None,
             base_tree: String::new(),
             prompt_text: String::new(),
             prompt_tokens: vec![0; PROMPT as usize],

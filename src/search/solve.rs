@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::lang::{self, RunnerLimits};
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
 use crate::verify::{Bench, OwnTests, Plan, Scratch, TestRunner, plan, untested};
-use crate::workspace::{Sandbox, Shadow, TreeId, repository_prefix};
+use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError, repository_prefix};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,6 +37,8 @@ pub struct SolveRequest<'a> {
     /// The abilities that are assumed of the model.
     pub profile: &'a AgentProfile,
     pub own_tests: OwnTests,
+    /// What is installed for the repository; `tools.sandbox` is a sandbox in it.
+    pub environment: Option<&'a Environment>,
 }
 
 /// What a run works with, new or resumed.
@@ -82,7 +84,13 @@ pub fn solve(
     let clock = Clock::new(wall, Deadline::after(tools.began, wall));
     let sandbox = tools.sandbox.for_one_run();
     tools.watcher.stage("reading the repository");
-    let base = shadow.snapshot(request.repo)?;
+    let mut base = shadow.snapshot(request.repo)?;
+    if let Some(environment) = request.environment {
+        tools
+            .watcher
+            .stage("putting its environment into the repository");
+        base = furnished(&shadow, &base, environment)?;
+    }
     let runner = TestRunner::for_files(
         &sandbox,
         RunnerLimits::of_run(wall),
@@ -159,6 +167,9 @@ pub fn solve(
             .collect(),
         cuts: prompt.cuts.into_iter().chain(grammar.cuts).collect(),
         profile: config.profile.clone(),
+        environment: request
+            .environment
+            .map(|environment| environment.id.clone()),
         base_tree: base.0.clone(),
         prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
         prompt_tokens: transcript.tokens().to_vec(),
@@ -175,6 +186,23 @@ pub fn solve(
     run(
         &places, recorder, strategy, &config, &bench, &view, clock, tools,
     )
+}
+
+/// The tree with what its environment's install left in it.
+fn furnished(
+    shadow: &Shadow,
+    base: &TreeId,
+    environment: &Environment,
+) -> Result<TreeId, WorkspaceError> {
+    let temp = std::env::temp_dir();
+    let dir = tempfile::tempdir().map_err(|source| WorkspaceError::Io {
+        what: "make a folder in",
+        path: temp,
+        source,
+    })?;
+    shadow.restore(base, dir.path())?;
+    environment.furnish(dir.path())?;
+    shadow.snapshot(dir.path())
 }
 
 /// The suite and its run on the base; no tests at all where those take too long.

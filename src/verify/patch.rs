@@ -1,5 +1,6 @@
 //! Applies a patch to a directory that is no checkout.
 use super::VerifyError;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -50,6 +51,22 @@ pub fn apply_patch(dir: &Path, patch: &str) -> Result<Option<String>, VerifyErro
     Ok(Some(first.trim_start_matches("error: ").to_owned()))
 }
 
+/// The files that a patch names, old and new names alike, in order of their names.
+pub fn patched_files(patch: &str) -> Vec<String> {
+    let mut files = BTreeSet::new();
+    for line in patch.lines() {
+        let rest = ["--- a/", "+++ b/", "rename from ", "rename to "]
+            .iter()
+            .find_map(|mark| line.strip_prefix(mark));
+        // A file that is made empty has this line alone.
+        let made = || line.strip_prefix("diff --git a/")?.split_once(" b/");
+        if let Some(path) = rest.or_else(|| made().map(|(_, new)| new)) {
+            files.insert(path.trim_end_matches(['\t', '\r']).to_owned());
+        }
+    }
+    files.into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +78,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("m.py"), text).unwrap();
         dir
+    }
+
+    #[test]
+    fn the_files_of_a_patch_are_those_of_before_and_after() {
+        let more = "diff --git a/old.py b/new.py\nrename from old.py\nrename to new.py\n\
+                    diff --git a/none.txt b/none.txt\nnew file mode 100644\n\
+                    --- /dev/null\n+++ b/made.py\n@@ -0,0 +1 @@\n+x = 1\n";
+        let patch = format!("{PATCH}{more}");
+        let files = ["m.py", "made.py", "new.py", "none.txt", "old.py"];
+        assert_eq!(patched_files(&patch), files);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The repository's own tests: a patch is judged by the base's version of them.
 use super::VerifyError;
 use crate::lang::{is_test_side, list_files};
+use crate::workspace::put_file;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Component, Path};
+use std::path::Path;
 
 /// Makes the test side of `to` what it is in `from`, so that a patch cannot
 /// weaken the tests that judge it: changed and removed files come back, added
@@ -20,7 +21,7 @@ pub fn restore_tests(from: &Path, to: &Path) -> Result<Vec<String>, VerifyError>
     for path in wanted {
         let (source, target) = (from.join(&path), to.join(&path));
         if !same_file(&source, &target) {
-            replace_file(&source, to, &path)?;
+            put_file(&source, to, Path::new(&path))?;
             changed.push(path);
         }
     }
@@ -39,36 +40,6 @@ fn same_file(a: &Path, b: &Path) -> bool {
         (true, true) => matches!((fs::read(a), fs::read(b)), (Ok(x), Ok(y)) if x == y),
         _ => matches!((fs::read_link(a), fs::read_link(b)), (Ok(x), Ok(y)) if x == y),
     }
-}
-
-/// Puts a copy of `source` at `root/path`. Nothing outside `root` is touched,
-/// even if the tree has a link where the path has a folder.
-pub(crate) fn replace_file(source: &Path, root: &Path, path: &str) -> Result<(), VerifyError> {
-    let mut at = root.to_owned();
-    let pieces: Vec<Component<'_>> = Path::new(path).components().collect();
-    let (_, folders) = pieces.split_last().expect("a file's path is not empty");
-    for folder in folders {
-        at.push(folder);
-        match fs::symlink_metadata(&at) {
-            Ok(meta) if meta.is_dir() => continue,
-            Ok(_) => fs::remove_file(&at).map_err(|e| VerifyError::io("remove", &at, e))?,
-            Err(_) => {}
-        }
-        fs::create_dir(&at).map_err(|e| VerifyError::io("make", &at, e))?;
-    }
-    let target = root.join(path);
-    match fs::symlink_metadata(&target) {
-        Ok(meta) if meta.is_dir() => {
-            fs::remove_dir_all(&target).map_err(|e| VerifyError::io("remove", &target, e))?;
-        }
-        Ok(_) => fs::remove_file(&target).map_err(|e| VerifyError::io("remove", &target, e))?,
-        Err(_) => {}
-    }
-    let copied = match fs::read_link(source) {
-        Ok(link) => std::os::unix::fs::symlink(link, &target),
-        Err(_) => fs::copy(source, &target).map(drop),
-    };
-    copied.map_err(|e| VerifyError::io("write", &target, e))
 }
 
 #[cfg(test)]

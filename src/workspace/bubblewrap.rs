@@ -25,6 +25,41 @@ const SYSTEM_FILES: [&str; 4] = [
     "/etc/ld.so.conf.d",
 ];
 
+/// What a command needs of `/etc` to find and trust a host.
+const NETWORK_FILES: [&str; 6] = [
+    "/etc/resolv.conf",
+    "/etc/nsswitch.conf",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/etc/pip.conf",
+];
+
+/// Whether a command reaches other machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Network {
+    /// A loopback address of its own.
+    None,
+    /// The machine's network.
+    Open,
+}
+
+/// What a command sees of the machine beside the system.
+pub(super) struct View<'a> {
+    /// The workspace: writable, seen at `seen_at` and under its own path.
+    pub dir: &'a Path,
+    pub seen_at: &'a Path,
+    /// What the interpreter and the toolchain need.
+    pub readable: &'a [PathBuf],
+    pub writable: &'a [PathBuf],
+    pub network: Network,
+    /// Ports below 1,024 may be listened to, on the command's own loopback address.
+    pub low_ports: bool,
+    /// In the place of `/etc/hosts`; else the stage's file.
+    pub hosts: Option<&'a Path>,
+    pub stage: &'a Stage,
+}
+
 /// Where the stage's programs appear.
 pub(super) const STAGE_BIN: &str = "/run/egss/bin";
 
@@ -74,16 +109,17 @@ impl Bubblewrap {
     }
 
     /// Arguments up to and without the command itself.
-    ///
-    /// `dir` is writable, and seen at `seen_at` and under its own path;
-    /// `roots` (what the interpreter needs) are readable.
-    pub fn args(
-        &self,
-        dir: &Path,
-        seen_at: &Path,
-        roots: &[PathBuf],
-        stage: &Stage,
-    ) -> Vec<OsString> {
+    pub fn args(&self, view: &View<'_>) -> Vec<OsString> {
+        let View {
+            dir,
+            seen_at,
+            readable,
+            writable,
+            network,
+            low_ports,
+            hosts,
+            stage,
+        } = *view;
         let mut args = Args::default();
         // Everything that can be unshared: network, processes, users, hosts.
         args.flag(&[
@@ -92,10 +128,17 @@ impl Bubblewrap {
             "--die-with-parent",
             "--new-session",
         ]);
+        if network == Network::Open {
+            args.flag(&["--share-net"]);
+        }
         // Root would keep its capabilities otherwise, and could make the
         // read-only mounts writable again.
         args.flag(&["--cap-drop", "ALL"]);
-        if self.has_disable_userns {
+        if low_ports {
+            // Without further user namespaces being off: that takes one of its own, from
+            // which the right does not reach the network's.
+            args.flag(&["--unshare-user", "--cap-add", "CAP_NET_BIND_SERVICE"]);
+        } else if self.has_disable_userns {
             args.flag(&["--unshare-user", "--disable-userns"]);
         }
         for system in SYSTEM_DIRS.map(Path::new) {
@@ -109,11 +152,17 @@ impl Bubblewrap {
             args.pair("--ro-bind-try", file, file);
         }
         for file in ["passwd", "group", "hosts"] {
-            args.pair(
-                "--ro-bind",
-                &stage.path("etc").join(file),
-                &Path::new("/etc").join(file),
-            );
+            let (own, at) = (stage.path("etc").join(file), Path::new("/etc").join(file));
+            match (file, hosts, network) {
+                ("hosts", Some(hosts), _) => args.pair("--ro-bind", hosts, &at),
+                ("hosts", None, Network::Open) => args.pair("--ro-bind-try", &at, &at),
+                _ => args.pair("--ro-bind", &own, &at),
+            }
+        }
+        if network == Network::Open {
+            for file in NETWORK_FILES.map(Path::new) {
+                args.pair("--ro-bind-try", file, file);
+            }
         }
         args.flag(&["--proc", "/proc", "--dev", "/dev"]);
         self.tmpfs(&mut args, "/dev/shm");
@@ -122,7 +171,15 @@ impl Bubblewrap {
         args.pair("--ro-bind", &stage.path("bin"), Path::new(STAGE_BIN));
 
         let mut binds = vec![("--bind", dir, dir), ("--bind", dir, seen_at)];
-        for root in roots {
+        binds.extend(
+            writable
+                .iter()
+                .map(|at| ("--bind", at.as_path(), at.as_path())),
+        );
+        for root in readable {
+            if writable.iter().any(|at| root.starts_with(at)) {
+                continue;
+            }
             // A workspace that has a link in an environment's place keeps it:
             // the link's target is shown under its own path.
             let inside = root

@@ -32,6 +32,11 @@ impl Mirror {
         git::run(git, &self.git_dir, "rev-parse", &[]).is_ok()
     }
 
+    /// The clone's git directory.
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
     /// Writes the files of `commit` below `dir`, an existing folder.
     pub fn check_out(&self, commit: &str, dir: &Path) -> Result<(), WorkspaceError> {
         let scratch = tempfile::tempdir().map_err(|source| {

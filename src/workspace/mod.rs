@@ -4,6 +4,8 @@
 //! A workspace is a plain directory. Forking one is [`Shadow::restore`] of its
 //! tree into another directory; going back is `restore` into the same one.
 mod bubblewrap;
+mod copy;
+mod environment;
 mod git;
 mod limits;
 mod mirror;
@@ -17,6 +19,11 @@ mod supervise;
 mod toolchain;
 mod walk;
 
+pub use copy::put_file;
+pub use environment::{
+    BuildRequest, Built, Environment, EnvironmentSpec, EnvironmentStore, Kept, Rebuild, Service,
+    build_environment, find_uv,
+};
 pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
 pub use mirror::Mirror;
 pub use python::find_python;
@@ -59,6 +66,9 @@ pub enum WorkspaceError {
     NotAWorkspace(PathBuf),
     #[error("the run's time is over; --wall-s-max gives it more")]
     DeadlinePassed,
+    /// A sentence on an environment of the code under test.
+    #[error("{0}")]
+    Environment(String),
     #[error("{0}")]
     NoPython(String),
     #[error("{0}")]

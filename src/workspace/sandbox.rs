@@ -1,7 +1,8 @@
 //! Runs commands that a model wrote: no network; reads of the workspace, the
 //! interpreter and system libraries only; writes in the workspace and a
 //! private /tmp only; everything in it dies with it.
-use super::bubblewrap::{Bubblewrap, STAGE_BIN, SYSTEM_DIRS};
+use super::bubblewrap::{Bubblewrap, Network, STAGE_BIN, SYSTEM_DIRS, View};
+use super::environment::{Environment, Service};
 use super::python::Interpreter;
 use super::stage::Stage;
 use super::supervise::{Reach, supervise};
@@ -45,6 +46,13 @@ pub struct Sandbox {
     /// What the interpreter and the toolchain need beside the system directories.
     roots: Vec<PathBuf>,
     toolchain: Toolchain,
+    /// Folders that commands may write to beside the workspace.
+    writable: Vec<PathBuf>,
+    network: Network,
+    variables: Vec<(String, String)>,
+    services: Vec<Service>,
+    /// In the place of the stage's own.
+    hosts: Option<PathBuf>,
     seen_at: PathBuf,
     home: PathBuf,
     stage: Arc<Stage>,
@@ -73,6 +81,11 @@ impl Sandbox {
             stage: Arc::new(Stage::new(&interpreter.executable)?),
             seen_at: PathBuf::from(WORKSPACE),
             toolchain: Toolchain::default(),
+            writable: Vec::new(),
+            network: Network::None,
+            variables: Vec::new(),
+            services: Vec::new(),
+            hosts: None,
             home,
             interpreter,
             nice: NICE,
@@ -106,6 +119,44 @@ impl Sandbox {
         let roots = toolchain.roots.iter().filter(|path| !is_system(path));
         self.roots.extend(roots.cloned());
         self.toolchain = toolchain;
+        self
+    }
+
+    /// The same sandbox with variables that every command sees; `PATH` and `HOME` stay.
+    #[must_use]
+    pub fn with_variables(mut self, variables: Vec<(String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    /// The same sandbox for commands that install something into `writable` folders: with the
+    /// network open, and with those of the user's variables that say which package registries
+    /// to use and hold no password. Bubblewrap only.
+    #[must_use]
+    pub(super) fn for_installs(mut self, writable: Vec<PathBuf>) -> Self {
+        let set = REGISTRY_VARIABLES.iter().filter_map(|name| {
+            let value = std::env::var(name).ok()?;
+            (!holds_password(&value)).then(|| ((*name).to_owned(), value))
+        });
+        let set: Vec<_> = set.collect();
+        // A certificate or a folder of packages.
+        let places = set.iter().map(|(_, value)| PathBuf::from(value));
+        self.roots
+            .extend(places.filter(|path| path.is_absolute() && path.exists()));
+        self.variables.splice(0..0, set);
+        self.writable = writable;
+        self.network = Network::Open;
+        self
+    }
+
+    /// The same sandbox inside an environment, whose interpreter it was made with.
+    #[must_use]
+    pub(super) fn in_environment(mut self, environment: &Environment) -> Self {
+        self.roots.push(environment.dir.clone());
+        self.variables.extend(environment.variables());
+        self.services.extend(environment.spec.services.clone());
+        self.hosts = environment.hosts_file();
+        self.seen_at.clone_from(&environment.built.seen_at);
         self
     }
 
@@ -178,11 +229,21 @@ impl Sandbox {
         };
         command.envs(ENVIRONMENT);
         command.envs(self.toolchain.env.iter().map(|(name, path)| (name, path)));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let reach = if let Some(bubblewrap) = &self.bubblewrap {
             command.env("PATH", path_with(Path::new(STAGE_BIN)));
             command.env("HOME", "/tmp");
             command.arg(&bubblewrap.program);
-            command.args(bubblewrap.args(&dir, &self.seen_at, &self.roots, &self.stage));
+            command.args(bubblewrap.args(&View {
+                dir: &dir,
+                seen_at: &self.seen_at,
+                readable: &self.roots,
+                writable: &self.writable,
+                network: self.network,
+                low_ports: self.services.iter().any(|service| service.port < 1_024),
+                hosts: self.hosts.as_deref(),
+                stage: &self.stage,
+            }));
             Reach::Namespace
         } else {
             command.env("PATH", path_with(&self.stage.path("bin")));
@@ -193,6 +254,9 @@ impl Sandbox {
                 mark: format!("{MARK}={mark}"),
             }
         };
+        if !self.services.is_empty() {
+            command.args(["/bin/bash", "-c", &with_services(&self.services), "sh"]);
+        }
         command.args(argv);
         supervise(command, &reach, limits, self.deadline(), &dir)
     }
@@ -251,6 +315,63 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("PYTHONUNBUFFERED", "1"),
     ("PYTHONNOUSERSITE", "1"),
 ];
+
+/// Say where packages come from, and how the network is reached.
+const REGISTRY_VARIABLES: [&str; 27] = [
+    "ALL_PROXY",
+    "CARGO_HTTP_CAINFO",
+    "GOPROXY",
+    "GOSUMDB",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NODE_EXTRA_CA_CERTS",
+    "NO_PROXY",
+    "PIP_CERT",
+    "PIP_DEFAULT_TIMEOUT",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_INDEX_URL",
+    "PIP_PROXY",
+    "PIP_TRUSTED_HOST",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "npm_config_cafile",
+    "npm_config_registry",
+];
+
+/// True for an address with a user in it: `https://name:password@host/`.
+fn holds_password(value: &str) -> bool {
+    value.split_whitespace().any(|address| {
+        let host = address.split("://").nth(1).unwrap_or_default();
+        host.split('/').next().unwrap_or_default().contains('@')
+    })
+}
+
+/// Seconds that services have to be ready in.
+const SERVICE_S_MAX: u32 = 30;
+
+/// A script that starts services, waits until each takes connections, and becomes the command.
+/// They end with it, as all that runs in its sandbox.
+fn with_services(services: &[Service]) -> String {
+    let mut script = String::new();
+    for Service { run, port } in services {
+        script += &format!(
+            "({run}) >/tmp/service-{port}.log 2>&1 &\n\
+             for _ in $(seq {}); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; sleep 0.1; done\n\
+             (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null || {{ echo 'the service on port {port} did not start:'; tail -n 5 /tmp/service-{port}.log; exit 1; }}\n",
+            10 * SERVICE_S_MAX
+        );
+    }
+    script + "exec \"$@\""
+}
 
 /// The variable by which unconfined descendants are found.
 const MARK: &str = "EGSS_COMMAND";

@@ -15,6 +15,15 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
+    /// Both, this one's programs first.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.roots.extend(other.roots);
+        self.bin.extend(other.bin);
+        self.env.extend(other.env);
+        self
+    }
+
     /// Rust's: rustup's toolchains, cargo's programs, its configuration and what
     /// it has fetched, by `RUSTUP_HOME` and `CARGO_HOME` or in the home folder;
     /// cargo's credentials are not among it. With it the folder of

@@ -52,6 +52,7 @@ fn run_after(
             command: test_cmd.map(str::to_owned),
             junit: None,
         },
+        environment: None,
     };
     let (dialect, sandbox, began) = (ChatMl::default(), sandbox(), Instant::now());
     let tools = Tools {

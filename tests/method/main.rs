@@ -78,6 +78,7 @@ fn asked<T>(
         gate,
         profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
+        environment: None,
     };
     let tools = Tools {
         engine,

@@ -75,6 +75,7 @@ pub fn run(
         gate: None,
         profile,
         own_tests: OwnTests::default(),
+        environment: None,
     };
     let (dialect, sandbox) = (ChatMl::default(), sandbox());
     let tools = Tools {

@@ -2,9 +2,12 @@
 use crate::judge::task;
 use crate::support::sandbox;
 use egss::agent::ChatMl;
-use egss::base::{AgentProfile, Budget, Strategy, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, FixedPatch, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
-use egss::eval::{EvalError, EvalRequest, EvalRow, EvalWorker, Prefixes, Task, evaluate, rescore};
+use egss::eval::{
+    EvalDone, EvalError, EvalRequest, EvalRow, EvalWorker, Evaluated, Grader, Prefixes, Solver,
+    Task, evaluate, rescore,
+};
 use egss::record::{RECORD_FILE, Voted, read_record};
 use egss::report::write_report;
 use egss::search::{NoWatcher, Others, RunState, strategy_named};
@@ -38,6 +41,8 @@ impl Trial<'_> {
         let request = EvalRequest {
             tasks: self.tasks,
             strategies: &strategies,
+            fixed: &[],
+            grader: Grader::Own,
             seeds: self.seeds,
             model: "scripted",
             budget: Budget::default(),
@@ -48,16 +53,22 @@ impl Trial<'_> {
         };
         let dialect = ChatMl::default();
         let workers = engines.iter_mut().map(|engine| EvalWorker {
-            engine,
-            others: Others::default(),
-            dialect: &dialect,
             sandbox: &sandbox,
             watcher: &NoWatcher,
-            device: DEVICE,
+            solver: Some(Solver {
+                engine,
+                others: Others::default(),
+                dialect: &dialect,
+                device: DEVICE,
+            }),
         });
-        evaluate(&request, workers.collect(), &mut |row, _| {
-            told.push(format!("{} {}", row.instance_id, row.strategy));
-        })
+        let evaluated = evaluate(&request, workers.collect(), &mut |done, _| {
+            if let EvalDone::Row(row) = done {
+                told.push(format!("{} {}", row.instance_id, row.strategy));
+            }
+        })?;
+        assert_eq!(evaluated.not_run, []);
+        Ok(evaluated.rows)
     }
 }
 
@@ -83,6 +94,46 @@ fn rows_of(names: &[&str], prefixes: Prefixes) -> Vec<EvalRow> {
         out: out.path(),
     };
     trial.rows(&mut Vec::new()).unwrap()
+}
+
+#[test]
+fn patches_that_are_known_are_judged_without_a_model() {
+    let out = tempfile::tempdir().unwrap();
+    let (tasks, sandbox) = (tasks(&["a", "b"]), sandbox());
+    let request = EvalRequest {
+        tasks: &tasks,
+        strategies: &[],
+        fixed: FixedPatch::ALL,
+        grader: Grader::Own,
+        seeds: &[0, 1],
+        model: "none",
+        budget: Budget::default(),
+        gate: None,
+        profile: &AgentProfile::small(),
+        prefixes: Prefixes::Charge,
+        out: out.path(),
+    };
+    let judge = || {
+        let worker = EvalWorker {
+            sandbox: &sandbox,
+            watcher: &NoWatcher,
+            solver: None,
+        };
+        let mut n_new = 0;
+        let evaluated = evaluate(&request, vec![worker], &mut |_, _| n_new += 1).unwrap();
+        (evaluated, n_new)
+    };
+    let (Evaluated { rows, not_run }, n_new) = judge();
+    assert_eq!((rows.len(), not_run.len(), n_new), (4, 0, 4));
+    for row in &rows {
+        assert_eq!(row.resolved, row.strategy == "gold", "{row:?}");
+        let failed = &row.candidates[0].failed;
+        match row.resolved {
+            true => assert_eq!(failed, &[] as &[String]),
+            false => assert_eq!(failed, &tasks[0].fail_to_pass),
+        }
+    }
+    assert_eq!(judge().1, 0, "what is judged is not judged again");
 }
 
 #[test]

@@ -10,11 +10,12 @@ pub use suite::GO_SUITE_FILE;
 
 use super::syntax::text_of;
 use super::{
-    Definition, Example, LangError, Language, Runner, RunnerLimits, SymbolKind, Syntax,
+    Definition, Example, LangError, Language, Needs, Runner, RunnerLimits, SymbolKind, Syntax,
     TestCommands, TestRole,
 };
-use crate::workspace::Sandbox;
+use crate::workspace::{EnvironmentSpec, Sandbox, Toolchain};
 use gotest::GoRunner;
+use std::path::Path;
 use tree_sitter::Node;
 
 static SYNTAX: Syntax = Syntax {
@@ -104,6 +105,21 @@ impl Language for Go {
         files
             .iter()
             .any(|path| path == "go.mod" || path == "go.work")
+    }
+
+    /// The modules that `go.mod` names, in a cache of their own.
+    fn environment(&self, _: &Path, _files: &[String]) -> Result<Option<Needs>, LangError> {
+        let cache = "{environment}/modules".to_owned();
+        // A toolchain in a sandbox fetches nothing unless it is told to.
+        let fetch = "if [ \"$GOPROXY\" = off ]; then unset GOPROXY; fi; go mod download";
+        Ok(Some(Needs {
+            environment: EnvironmentSpec {
+                install: vec![fetch.to_owned()],
+                variables: [("GOMODCACHE".to_owned(), cache)].into(),
+                ..EnvironmentSpec::default()
+            },
+            toolchain: Toolchain::go().map_err(LangError::NoRunner)?,
+        }))
     }
 
     fn runner<'a>(

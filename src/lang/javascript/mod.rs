@@ -9,12 +9,13 @@ pub use suite::JAVASCRIPT_SUITE_FILE;
 
 use super::syntax::text_of;
 use super::{
-    Definition, Example, LangError, Language, Runner, RunnerLimits, SymbolKind, Syntax,
+    Definition, Example, LangError, Language, Needs, Runner, RunnerLimits, SymbolKind, Syntax,
     TestCommands, TestRole,
 };
-use crate::workspace::Sandbox;
+use crate::workspace::{EnvironmentSpec, Sandbox, Toolchain};
 use kind::Kind;
 use runner::NodeRunner;
+use std::path::Path;
 use tree_sitter::Node;
 use tree_sitter_language::LanguageFn;
 
@@ -224,6 +225,22 @@ impl Language for JavaScript {
 
     fn is_project(&self, files: &[String]) -> bool {
         Kind::of(files).is_some()
+    }
+
+    /// npm puts the packages into the repository, as its lock file has them where there is one.
+    fn environment(&self, _: &Path, files: &[String]) -> Result<Option<Needs>, LangError> {
+        let is_locked = files.iter().any(|path| path == "package-lock.json");
+        let install = match is_locked {
+            true => "npm ci --no-audit --no-fund",
+            false => "npm install --no-save --no-package-lock --no-audit --no-fund",
+        };
+        Ok(Some(Needs {
+            environment: EnvironmentSpec {
+                install: vec![install.to_owned()],
+                ..EnvironmentSpec::default()
+            },
+            toolchain: Toolchain::node().map_err(LangError::NoRunner)?,
+        }))
     }
 
     fn runner<'a>(

@@ -5,6 +5,7 @@ mod apart;
 mod code;
 mod compile;
 mod consolidate;
+mod environment;
 mod examples;
 mod pytest;
 mod script;
@@ -18,7 +19,7 @@ pub use trace::trace;
 pub use xml::parse_junit;
 
 use super::{
-    ChangedFile, Definition, Example, LangError, Language, LineStart, Runner, RunnerLimits,
+    ChangedFile, Definition, Example, LangError, Language, LineStart, Needs, Runner, RunnerLimits,
     SymbolKind, Syntax, TestCommands, TestRole, is_skipped,
 };
 use crate::record::TestOutcome;
@@ -249,6 +250,13 @@ impl Language for Python {
         files
             .iter()
             .any(|path| is_target(path) && path != SUITE_FILE)
+    }
+
+    fn environment(&self, dir: &Path, files: &[String]) -> Result<Option<Needs>, LangError> {
+        Ok(Some(Needs {
+            environment: environment::environment(dir, files),
+            ..Needs::default()
+        }))
     }
 
     fn runner<'a>(

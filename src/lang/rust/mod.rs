@@ -6,11 +6,12 @@ mod suite;
 pub use suite::RUST_SUITE_FILE;
 
 use super::{
-    Definition, Example, LangError, Language, Runner, RunnerLimits, SymbolKind, Syntax,
+    Definition, Example, LangError, Language, Needs, Runner, RunnerLimits, SymbolKind, Syntax,
     TestCommands, TestRole,
 };
-use crate::workspace::Sandbox;
+use crate::workspace::{EnvironmentSpec, Sandbox, Toolchain};
 use nextest::{NextestRunner, integration_test};
+use std::path::Path;
 use tree_sitter::Node;
 
 /// Steers cargo-nextest.
@@ -110,6 +111,19 @@ impl Language for Rust {
 
     fn is_project(&self, files: &[String]) -> bool {
         files.iter().any(|path| path == "Cargo.toml")
+    }
+
+    /// The crates that its manifests name, in a cargo home of their own.
+    fn environment(&self, _: &Path, _files: &[String]) -> Result<Option<Needs>, LangError> {
+        let home = "{environment}/cargo".to_owned();
+        Ok(Some(Needs {
+            environment: EnvironmentSpec {
+                install: vec!["cargo fetch".to_owned()],
+                variables: [("CARGO_HOME".to_owned(), home)].into(),
+                ..EnvironmentSpec::default()
+            },
+            toolchain: Toolchain::rust(Path::new("/")).map_err(LangError::NoRunner)?,
+        }))
     }
 
     fn runner<'a>(

@@ -96,6 +96,7 @@ impl Synthetic {
             profile: AgentProfile::small(),
             cuts: Vec::new(),
             tools: Vec::new(),
+            environment: None,
             base_tree: "0".repeat(40),
             prompt_text: format!("<|im_start|>system\nYou fix bugs.<|im_end|>\n{issue}"),
             prompt_tokens: (0..1_486).collect(),

@@ -1,0 +1,154 @@
+//! What the code under test needs: an interpreter, packages, the repository installed in
+//! place. An environment is a folder that is built once, kept by its content, and shown
+//! read-only to the sandbox.
+mod artefacts;
+mod build;
+mod interpreter;
+mod spec;
+mod store;
+
+pub use build::{BuildRequest, build_environment, find_uv};
+pub use spec::{EnvironmentSpec, Rebuild, Service};
+pub use store::{EnvironmentStore, Kept};
+
+use super::{CommandEnd, Limits, Sandbox, SandboxMode, WorkspaceError};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Below an environment's folder: the spec that it was built by.
+const SPEC_FILE: &str = "env.toml";
+/// How it was built; it is there once the build has ended.
+const BUILT_FILE: &str = "built.json";
+/// The virtual environment.
+const VENV_DIR: &str = "venv";
+/// What the install left in the repository.
+const ARTEFACTS_DIR: &str = "artefacts";
+/// What stands in the place of `/etc/hosts`, where the spec names hosts.
+const HOSTS_FILE: &str = "hosts";
+/// All that the build's commands said.
+const LOG_FILE: &str = "build.log";
+
+/// How an environment was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// For people: where the repository came from.
+    pub repository: String,
+    /// What its interpreter says of itself, for example `3.9.18`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python_version: Option<String>,
+    /// Installed packages, as `pip freeze` has them.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// The path of the repository inside, to which an editable install points.
+    pub seen_at: PathBuf,
+    /// Files that the install left in the repository.
+    pub n_artefacts: usize,
+    pub bytes: u64,
+    pub wall_s: u64,
+    /// Seconds since 1970.
+    pub built_at_s: u64,
+}
+
+/// An environment that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    pub id: String,
+    pub dir: PathBuf,
+    pub spec: EnvironmentSpec,
+    pub built: Built,
+}
+
+impl Environment {
+    /// Its interpreter, if it has one.
+    pub fn python(&self) -> Option<PathBuf> {
+        let python = self.dir.join(VENV_DIR).join("bin/python");
+        self.spec.python.is_some().then_some(python)
+    }
+
+    /// Variables of every command that runs in it.
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        self.spec.variables_in(&self.dir)
+    }
+
+    /// What stands in the place of `/etc/hosts`.
+    pub(super) fn hosts_file(&self) -> Option<PathBuf> {
+        let names_hosts = !self.spec.hosts.is_empty();
+        names_hosts.then(|| self.dir.join(HOSTS_FILE))
+    }
+
+    /// A sandbox in which commands see the environment; `python` is the interpreter where it
+    /// has none. Errors: it is broken, or commands are not to be confined.
+    pub fn sandbox(&self, mode: SandboxMode, python: &Path) -> Result<Sandbox, WorkspaceError> {
+        if mode == SandboxMode::UnsafeNone {
+            return Err(WorkspaceError::Environment(format!(
+                "the environment {} is installed for the path that the sandbox shows the \
+                 repository at; leave out --unsafe-no-sandbox",
+                self.id
+            )));
+        }
+        let own = self.python();
+        let sandbox =
+            Sandbox::new(mode, own.as_deref().unwrap_or(python)).map_err(|error| match error {
+                WorkspaceError::NoPython(why) if own.is_some() => {
+                    WorkspaceError::Environment(format!(
+                        "the environment {} is broken ({}); build it anew with `egss env build \
+                         --again`",
+                        self.id,
+                        why.replace("; give another --python", "")
+                    ))
+                }
+                other => other,
+            })?;
+        Ok(sandbox.in_environment(self))
+    }
+
+    /// Puts into a copy of the repository what the install left in it.
+    pub fn furnish(&self, tree: &Path) -> Result<(), WorkspaceError> {
+        let from = self.dir.join(ARTEFACTS_DIR);
+        artefacts::copy_files(&from, tree, &artefacts::all_files(&from)?)
+    }
+
+    /// One sentence for each thing that is wrong with it; it is tried out for that.
+    pub fn faults(&self) -> Vec<String> {
+        let n = artefacts::all_files(&self.dir.join(ARTEFACTS_DIR)).map_or(0, |files| files.len());
+        let mut faults = Vec::new();
+        if n != self.built.n_artefacts {
+            faults.push(format!(
+                "{n} files of the install are kept, and it left {}",
+                self.built.n_artefacts
+            ));
+        }
+        let sandbox = match self.sandbox(SandboxMode::Bubblewrap, Path::new("python3")) {
+            Ok(sandbox) => sandbox,
+            Err(error) => return [faults, vec![error.to_string()]].concat(),
+        };
+        let Some(version) = &self.built.python_version else {
+            return faults;
+        };
+        // Packages are only looked at: what is imported from the repository is not here.
+        let script = format!(
+            "import platform; v = platform.python_version(); assert v == {version:?}, v\n\
+             try:\n from importlib.metadata import distributions\n\
+             except ImportError:\n from pkg_resources import working_set as w; n = len(list(w))\n\
+             else:\n n = len(list(distributions()))\n\
+             assert n >= {}, n",
+            self.built.packages.len()
+        );
+        let empty = std::env::temp_dir();
+        let tried = tempfile::tempdir_in(&empty)
+            .map_err(|source| WorkspaceError::io("make a folder in", &empty, source))
+            .and_then(|dir| {
+                let argv = ["python3", "-c", &script];
+                sandbox.run(dir.path(), &argv, &Limits::default())
+            });
+        match tried {
+            Ok(output) if output.end == CommandEnd::Exited(0) => {}
+            Ok(output) => faults.push(format!(
+                "its interpreter or its packages are others than were built: {}",
+                output.text.trim().lines().last().unwrap_or_default()
+            )),
+            Err(error) => faults.push(error.to_string()),
+        }
+        faults
+    }
+}
