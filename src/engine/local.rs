@@ -4,6 +4,7 @@ use super::api::{
     append_within,
 };
 use super::lane::Lane;
+use super::pace::Pace;
 use super::replay::Known;
 use super::sequence::Sequence;
 use super::step::BATCH_ROWS_MAX;
@@ -37,6 +38,8 @@ pub struct LocalEngine {
     pub(super) waits: bool,
     /// Rows of one step at most: fewer once a device was out of memory.
     pub(super) rows_max: usize,
+    /// Where the rows of a step change no result.
+    pub(super) pace: Option<Pace>,
     /// Tokens that sequences held when they were released.
     released_tokens: u64,
     context_max: usize,
@@ -71,11 +74,20 @@ impl LocalEngine {
             forwarding: Duration::ZERO,
             waits: false,
             rows_max: BATCH_ROWS_MAX,
+            pace: None,
             released_tokens: 0,
             context_max,
             deadline: Deadline::NEVER,
             next_id: 0,
         }
+    }
+
+    /// The same engine with steps of about two seconds: where a step of any number of rows
+    /// gives the same results.
+    #[must_use]
+    pub(super) fn in_short_steps(mut self) -> Self {
+        self.pace = Some(Pace::default());
+        self
     }
 
     /// How the KV pool's blocks are used.

@@ -6,6 +6,7 @@ mod lane;
 mod local;
 mod memory;
 mod open;
+mod pace;
 mod replay;
 mod score;
 pub mod scripted;

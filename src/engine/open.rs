@@ -7,7 +7,7 @@ use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
-use crate::ops::Backend;
+use crate::ops::{Backend, Operations};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -114,18 +114,25 @@ pub fn open_checkpoint(
     let grammars = Arc::new(grammar_factory(&tokenizer, &stop_tokens)?);
     let model: Box<dyn CausalLm> =
         Box::new(Decoder::load(checkpoint, settings.context_max, backend)?);
+    // There a step waits for its results, too, so that its time is known.
+    let on_cpu = backend.operations() == Operations::CpuKernels;
+    let in_short_steps = on_cpu && model.rows_are_independent();
     let n_blocks = n_engines * plan.kv_blocks;
     let storage =
         KvStorage::new(cache_shape(&config), n_blocks, backend).map_err(ModelError::from)?;
     let lanes = Lane::new_all(model, storage, n_engines, plan.kv_blocks);
     let mut engines = lanes.into_iter().map(|lane| {
-        LocalEngine::new(
+        let engine = LocalEngine::new(
             lane,
             tokenizer.clone(),
             grammars.clone(),
             BlockPool::new(plan.kv_blocks),
             settings.context_max,
-        )
+        );
+        match in_short_steps {
+            true => engine.in_short_steps(),
+            false => engine,
+        }
     });
     Ok(Opened {
         engine: engines.next().expect("at least one engine"),

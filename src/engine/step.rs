@@ -78,6 +78,12 @@ impl LocalEngine {
         }
         let mut order: Vec<usize> = (0..wants.len()).collect();
         order.sort_by_key(|&i| self.sequence(wants[i].seq).n_pending());
+        let rows_max = match (wants, self.pace) {
+            // Of several that begin alike, one would find what another computed a step
+            // before: tokens would be counted by the machine's speed.
+            ([_], Some(pace)) => self.rows_max.min(pace.rows()),
+            _ => self.rows_max,
+        };
         let mut batch = BatchStep::default();
         let mut copies = Vec::new();
         let mut full = vec![false; wants.len()];
@@ -88,8 +94,8 @@ impl LocalEngine {
         let mut row_of = Vec::new();
         for i in order {
             let want = wants[i];
-            let room = self.rows_max - batch.tokens.len();
-            let logit_room = LOGIT_ROWS_MAX.min(self.rows_max) - batch.logit_rows.len();
+            let room = rows_max - batch.tokens.len();
+            let logit_room = LOGIT_ROWS_MAX.min(rows_max) - batch.logit_rows.len();
             let sequence = self.sequence_mut(want.seq);
             let pending = sequence.n_pending();
             assert!(
@@ -173,9 +179,14 @@ impl LocalEngine {
         row_of: &[(usize, usize)],
         draws: Draws<'_>,
     ) -> Result<Vec<LogitsRow>, EngineError> {
+        let n_rows = batch.tokens.len();
         let started = Instant::now();
         let forwarded = self.lane.run(batch, copies)?;
-        self.forwarding += started.elapsed();
+        let took = started.elapsed();
+        self.forwarding += took;
+        if let Some(pace) = &mut self.pace {
+            pace.took(n_rows, took);
+        }
         let Some(logits) = forwarded else {
             return Ok(Vec::new());
         };

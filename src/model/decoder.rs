@@ -281,6 +281,11 @@ impl CausalLm for Decoder {
         head.forward(hidden, Input::Plain, None)
     }
 
+    fn rows_are_independent(&self) -> bool {
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        head.rows_are_independent() && self.layers.iter().all(Layer::rows_are_independent)
+    }
+
     fn step_bytes(&self) -> usize {
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         head.bytes() + self.layers.iter().map(Layer::step_bytes).sum::<usize>()

@@ -69,6 +69,19 @@ impl Layer {
         x.plus(&post.ffn.forward(&y)?)
     }
 
+    /// True where a row's results have the same bits whatever other rows there are. Of a
+    /// mixture and of latent attention candle's own products are a part.
+    pub(super) fn rows_are_independent(&self) -> bool {
+        match (&self.attention, &self.ffn) {
+            (Attention::Grouped { qkv, o, .. }, FeedForward::Dense { gate_up, down }) => {
+                let all = [qkv, o, gate_up, down];
+                all.iter()
+                    .all(|projection| projection.rows_are_independent())
+            }
+            _ => false,
+        }
+    }
+
     /// Bytes of its matrices that a step of one row reads.
     pub(super) fn step_bytes(&self) -> usize {
         let attention = match &self.attention {

@@ -24,6 +24,10 @@ pub trait CausalLm: Send + Sync {
     /// Raw logits of hidden rows: `[R, E]` to `[R, V]` f32.
     fn logits(&self, hidden: &Rows) -> Result<Rows>;
 
+    /// True where a row's results have the same bits whatever other rows a batch has: a step
+    /// may then be of any length.
+    fn rows_are_independent(&self) -> bool;
+
     /// Bytes of weights that a step of any number of rows reads at least.
     fn step_bytes(&self) -> usize;
 }

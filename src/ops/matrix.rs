@@ -189,6 +189,16 @@ impl Matrix {
         }
     }
 
+    /// True where a row of a product has the same bits whatever other rows there are.
+    pub fn rows_are_independent(&self) -> bool {
+        match self {
+            Self::Packed(_) | Self::Dense(_) => true,
+            #[cfg(feature = "cuda")]
+            Self::Device(_) => false,
+            Self::Composite(_) => false,
+        }
+    }
+
     /// Bytes that a product reads of it.
     pub fn bytes(&self) -> usize {
         match self {

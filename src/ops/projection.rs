@@ -100,6 +100,12 @@ impl Projection {
         &self.members[0].matrix
     }
 
+    /// [`Matrix::rows_are_independent`] of all.
+    pub fn rows_are_independent(&self) -> bool {
+        let mut members = self.members.iter();
+        members.all(|member| member.matrix.rows_are_independent())
+    }
+
     /// Bytes of the matrices.
     pub fn bytes(&self) -> usize {
         let members = self.members.iter();

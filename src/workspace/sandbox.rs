@@ -364,8 +364,9 @@ fn with_services(services: &[Service]) -> String {
     let mut script = String::new();
     for Service { run, port } in services {
         script += &format!(
-            "({run}) >/tmp/service-{port}.log 2>&1 &\n\
-             for _ in $(seq {}); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; sleep 0.1; done\n\
+            "({run}) >/tmp/service-{port}.log 2>&1 & service=$!\n\
+             for _ in $(seq {}); do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; \
+             kill -0 $service 2>/dev/null || {{ wait $service || break; }}; sleep 0.1; done\n\
              (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null || {{ echo 'the service on port {port} did not start:'; tail -n 5 /tmp/service-{port}.log; exit 1; }}\n",
             10 * SERVICE_S_MAX
         );

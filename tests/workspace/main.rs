@@ -1,5 +1,6 @@
 //! Snapshots and the sandbox with the real git, bwrap and Python.
 mod deadline;
+mod environment;
 mod sandbox;
 mod shadow;
 mod unconfined;

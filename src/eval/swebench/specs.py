@@ -23,7 +23,17 @@ from swebench.harness.constants import (
 
 # Conda's names of packages that PyPI has under another one; none for those that are no
 # Python packages.
-PYPI_NAMES = {"python": None, "pip": None, "matplotlib-base": "matplotlib", "ca-certificates": None}
+PYPI_NAMES = {
+    "cdms2": None,
+    "dask-core": "dask",
+    "hdf5": None,
+    "iris": "scitools-iris",
+    "matplotlib-base": "matplotlib",
+    "netcdf4": "netCDF4",
+    "pip": None,
+    "pytables": "tables",
+    "python": None,
+}
 # The first words of commands that prepare an image and not the repository.
 IMAGE_COMMANDS = ("apt-get", "apt", "wget", "locale-gen", "tar", "mkdir", "QHULL_")
 
@@ -86,7 +96,9 @@ def conda_packages(task, paths):
         pypi = PYPI_NAMES.get(stem, stem)
         if pypi is not None:
             # Conda's `a=1.2` is `a==1.2.*`.
-            found.append(re.sub(r"^([^=<>!~]+)=([^=].*)$", r"\1==\2.*", name.replace(stem, pypi, 1)))
+            found.append(
+                re.sub(r"^([^=<>!~]+)=([^=].*)$", r"\1==\2.*", name.replace(stem, pypi, 1))
+            )
     return found
 
 
@@ -99,10 +111,13 @@ def packages(task, spec):
     return kind.split()
 
 
+def name_of(requirement):
+    return re.split(r"[\s=<>!~\[;]", requirement)[0].lower().replace("_", "-")
+
+
 def newest_wish_wins(listed):
     """Of requirements of one name the last: `pip_packages` come behind the rest."""
-    name = lambda line: re.split(r"[\s=<>!~\[;]", line)[0].lower().replace("_", "-")
-    return list({name(line): line for line in listed}.values())
+    return list({name_of(line): line for line in listed}.values())
 
 
 def as_list(value):
@@ -141,12 +156,13 @@ def environment(task, adaptions):
         raise Unknown(
             f"the package swebench knows no version {task['version']!r} of {task['repo']}"
         ) from None
-    is_image = lambda line: line.strip().lstrip("export ").startswith(IMAGE_COMMANDS)
+    lines = spec.get("pre_install", [])
+    prepare = [line for line in lines if not line.startswith(IMAGE_COMMANDS)]
     made = {
         "name": f"{task['repo'].rpartition('/')[2]}-{task['version']}",
         "python": spec["python"],
         "packages": newest_wish_wins(SEED + packages(task, spec) + spec.get("pip_packages", [])),
-        "prepare": [line for line in spec.get("pre_install", []) if not is_image(line)],
+        "prepare": prepare,
         "install": [in_place(line) for line in as_list(spec.get("install", []))],
         "test": as_list(spec["test_cmd"])[-1],
         # A workspace has no history to tell a version by.
@@ -159,15 +175,18 @@ def environment(task, adaptions):
 
 
 def adapt(made, adaption):
-    """Lists and tables under `add` go behind what is there; all else takes its place."""
+    """Lists and tables under `add` go behind what is there, packages under `drop` are left
+    out; all else takes its place."""
     adaption = dict(adaption)
+    dropped = adaption.pop("drop", [])
     for key, more in adaption.pop("add", {}).items():
         if isinstance(more, dict):
             made.setdefault(key, {}).update(more)
         else:
             made[key] = made.get(key, []) + more
     made.update(adaption)
-    made["packages"] = newest_wish_wins(made["packages"])
+    wanted = newest_wish_wins(made["packages"])
+    made["packages"] = [line for line in wanted if name_of(line) not in dropped]
 
 
 def main(request_path, reply_path):
