@@ -128,6 +128,15 @@ impl EvalArgs {
             predictions.len(),
             self.out.display()
         ));
+        if self.grader == GraderArg::Swebench {
+            out::note(&format!(
+                "its own harness, where Docker runs, grades them by: python -m \
+                 swebench.harness.run_evaluation --run_id egss --dataset_name {} \
+                 --predictions_path {}/predictions/NAME.jsonl",
+                self.tasks.sources(),
+                self.out.display()
+            ));
+        }
         // Last, so that a reader who goes away costs no file.
         let mut shown = String::new();
         if self.json {

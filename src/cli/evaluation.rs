@@ -66,6 +66,12 @@ impl TaskArgs {
                     bail!("{} is in more than one of the --tasks", task.instance_id);
                 }
                 task.locate(self.mirrors.as_deref())?;
+                if let Some(release) = &task.stands_on {
+                    out::note(&format!(
+                        "{} stands on {release}, not on its own base commit",
+                        task.instance_id
+                    ));
+                }
                 tasks.push(task);
             }
         }

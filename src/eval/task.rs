@@ -23,6 +23,10 @@ pub struct Task {
     /// The commit whose requirement files that environment has; empty: the base commit.
     #[serde(default)]
     pub environment_setup_commit: String,
+    /// The release that stands in for the base commit, where the repository could not be
+    /// cloned; results are then not the benchmark's.
+    #[serde(default)]
+    pub stands_on: Option<String>,
     /// The text.
     pub problem_statement: String,
     #[serde(default)]
