@@ -14,7 +14,7 @@ use crate::base::{
     AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
 };
 use crate::engine::Engine;
-use crate::lang::{self, RunnerLimits};
+use crate::lang::{self, LangError, RunnerLimits};
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
 use crate::verify::{Bench, OwnTests, Plan, Scratch, TestRunner, plan, untested};
 use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError, repository_prefix};
@@ -91,19 +91,16 @@ pub fn solve(
             .stage("putting its environment into the repository");
         base = furnished(&shadow, &base, environment)?;
     }
-    let runner = TestRunner::for_files(
-        &sandbox,
-        RunnerLimits::of_run(wall),
-        request.own_tests.clone(),
-        &shadow.files(&base)?,
-    )?;
+    let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(wall));
+    let own_tests = own_tests(request, &sandbox, limits, &files);
+    let runner = TestRunner::for_files(&sandbox, limits, own_tests.clone(), &files)?;
     let bench = places.bench(&shadow, &runner, &base);
     tools.watcher.stage("running the tests on the base");
     let suite = plan_base(&bench, &sandbox, &clock, request.issue)?;
     let view = RepoView::of_tree(bench.shadow, bench.base)?;
     let profile = request.profile.clone();
     let profile = profile.in_context(tools.engine.context_max());
-    let own = request.own_tests.command.as_deref();
+    let own = own_tests.command.as_deref();
     let mut config = agent_config(request.strategy, profile, own, &bench, &view);
     config.scope = Scope::of(&view, &suite.suite);
     let prompt_for = |config: &AgentConfig| {
@@ -157,8 +154,8 @@ pub fn solve(
         repo: request.repo.display().to_string(),
         repo_prefix: repository_prefix(request.repo)?,
         issue: request.issue.into(),
-        test_cmd: request.own_tests.command.clone(),
-        junit: request.own_tests.junit.clone(),
+        test_cmd: own_tests.command,
+        junit: own_tests.junit,
         tools: config
             .tools
             .names()
@@ -203,6 +200,28 @@ fn furnished(
     shadow.restore(base, dir.path())?;
     environment.furnish(dir.path())?;
     shadow.snapshot(dir.path())
+}
+
+/// The way to run the repository's own tests: as was asked, or by its environment's test
+/// command where the language's runner is not in the environment.
+fn own_tests(
+    request: &SolveRequest<'_>,
+    sandbox: &Sandbox,
+    limits: RunnerLimits,
+    files: &[String],
+) -> OwnTests {
+    let asked = request.own_tests.clone();
+    let command = request.environment.and_then(|e| e.spec.test.clone());
+    if asked.command.is_some() || command.is_none() {
+        return asked;
+    }
+    match lang::runner_for(sandbox, limits, files) {
+        Err(LangError::NoPytest { .. } | LangError::NoRunner(_)) => OwnTests {
+            command,
+            ..OwnTests::default()
+        },
+        _ => asked,
+    }
 }
 
 /// The suite and its run on the base; no tests at all where those take too long.
