@@ -33,8 +33,12 @@ pub(super) struct PytestRunner<'a> {
 }
 
 impl<'a> PytestRunner<'a> {
-    /// Errors: `NoPytest` where the interpreter cannot import it.
+    /// Errors: `NoPytest` where the interpreter cannot import it; `NoRunner` where it is too
+    /// old for the helpers that read the suite, and there is no other.
     pub fn new(sandbox: &'a Sandbox, limits: RunnerLimits) -> Result<Self, LangError> {
+        sandbox
+            .own_python()
+            .map_err(|error| LangError::NoRunner(error.to_string()))?;
         let scratch = tempfile::tempdir()
             .map_err(|source| LangError::io("make a folder in", &std::env::temp_dir(), source))?;
         let imports = |module: &str| -> Result<bool, LangError> {
