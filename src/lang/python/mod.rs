@@ -263,9 +263,9 @@ impl Language for Python {
         &self,
         sandbox: &'a Sandbox,
         limits: RunnerLimits,
-        _files: &[String],
+        files: &[String],
     ) -> Result<Option<Box<dyn Runner + 'a>>, LangError> {
-        Ok(Some(Box::new(PytestRunner::new(sandbox, limits)?)))
+        Ok(Some(Box::new(PytestRunner::new(sandbox, limits, files)?)))
     }
 
     fn example(&self) -> Example {
