@@ -71,7 +71,7 @@ pub struct SolveArgs {
 /// Where commands run.
 #[derive(Args, Clone, Debug)]
 pub struct SandboxArgs {
-    /// Interpreter for tests; default: the active or the repository's virtual
+    /// Interpreter for tests, Python 3.6 or newer; default: the active or the repository's virtual
     /// environment, then python3.
     #[arg(long, value_name = "FILE")]
     pub python: Option<PathBuf>,

@@ -1,11 +1,20 @@
 //! The Python interpreter: which one, and which directories it needs.
 use super::WorkspaceError;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Oldest version that pytest 8 runs on.
-const VERSION_MIN: (u32, u32) = (3, 8);
+/// Oldest version under test: the helpers of `lang::python` that run with the code speak
+/// no newer Python.
+const VERSION_MIN: (u32, u32) = (3, 6);
+
+/// Oldest version for egss's own helpers: `ast.unparse` came with it.
+const OWN_VERSION_MIN: (u32, u32) = (3, 9);
+
+/// Minor versions that are looked for by name, the newest first. A newer one is found as
+/// `python3`.
+const OWN_MINORS: std::ops::RangeInclusive<u32> = 9..=14;
 
 /// Prints, separated by NUL: version, executable, then every directory that
 /// the interpreter loads from.
@@ -55,6 +64,37 @@ fn find(
         .map_err(|why| no_python(format!("{why}; install Python 3 or give --python")))
 }
 
+/// The interpreter for helpers that only read text: `under_test` where it is new enough,
+/// else the first that works of `python3.14` down to `python3.9`, then `python3`, in the
+/// folders of `path`.
+///
+/// Nothing is looked for where `under_test` will do. The error is a sentence that says what
+/// is missing and what to do.
+pub(super) fn find_own(under_test: &Interpreter, path: &OsStr) -> Result<Interpreter, String> {
+    if under_test.version >= OWN_VERSION_MIN {
+        return Ok(under_test.clone());
+    }
+    let newest_first = OWN_MINORS.rev().map(|minor| format!("python3.{minor}"));
+    newest_first
+        .chain(["python3".to_owned()])
+        .flat_map(|name| std::env::split_paths(path).map(move |dir| dir.join(&name)))
+        .filter(|program| program.is_absolute() && program.is_file())
+        .filter_map(|program| Interpreter::ask(&program).ok())
+        .find(|found| found.version >= OWN_VERSION_MIN)
+        .ok_or_else(|| {
+            let (major, minor) = under_test.version;
+            let (own_major, own_minor) = OWN_VERSION_MIN;
+            format!(
+                "{} is Python {major}.{minor}, and beside it egss needs Python \
+                 {own_major}.{own_minor} or later, which is not on the PATH; install one: it is \
+                 found as python3, or as python3.{} to python3.{}",
+                under_test.executable.display(),
+                OWN_MINORS.start(),
+                OWN_MINORS.end()
+            )
+        })
+}
+
 /// A virtual environment's folder stands for the program in it.
 fn program_in(path: &Path) -> PathBuf {
     if path.is_dir() {
@@ -73,6 +113,7 @@ fn no_python(sentence: String) -> WorkspaceError {
 pub(super) struct Interpreter {
     /// Its own path: in a virtual environment the link there, not its target.
     pub executable: PathBuf,
+    version: (u32, u32),
     /// Prefixes and library directories: what it loads from.
     dirs: BTreeSet<PathBuf>,
 }
@@ -110,6 +151,7 @@ impl Interpreter {
         }
         Ok(Self {
             executable: PathBuf::from(executable),
+            version: number,
             dirs: told.map(PathBuf::from).collect(),
         })
     }
@@ -177,6 +219,7 @@ fn normal(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     fn message(found: Result<Interpreter, WorkspaceError>) -> String {
         found.unwrap_err().to_string()
@@ -217,6 +260,77 @@ mod tests {
         }
     }
 
+    /// A folder with programs that say they are Python of some version.
+    fn pythons(said: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, version) in said {
+            let program = dir.path().join(name);
+            let text = format!("#!/bin/sh\nprintf '{version}\\0%s' \"$0\"\n");
+            fs::write(&program, text).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        dir
+    }
+
+    fn of_version(version: (u32, u32)) -> Interpreter {
+        Interpreter {
+            executable: "/code/bin/python".into(),
+            version,
+            dirs: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_version_before_3_6_is_refused_with_the_oldest_that_will_do() {
+        let dir = pythons(&[("old", "3.5"), ("new", "3.6")]);
+        let ask = |name: &str| find(Some(&dir.path().join(name)), None, Path::new("/"));
+        assert_eq!(ask("new").unwrap().version, (3, 6));
+        let text = message(ask("old"));
+        assert!(
+            text.ends_with("old is Python 3.5, at least 3.6 is needed; give another --python"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn helpers_run_by_the_interpreter_under_test_where_it_is_new_enough() {
+        let dir = pythons(&[("python3.14", "3.14")]);
+        let found = find_own(&of_version(OWN_VERSION_MIN), dir.path().as_os_str()).unwrap();
+        assert_eq!(found.executable, Path::new("/code/bin/python"));
+    }
+
+    #[test]
+    fn an_older_one_has_the_newest_that_works_beside_it() {
+        let named = [
+            ("python3.14", "this one is broken"),
+            ("python3.13", "3.13"),
+            ("python3.10", "3.10"),
+        ];
+        let (old, new) = (pythons(&[("python3", "3.8")]), pythons(&named));
+        let path = std::env::join_paths([old.path(), new.path()]).unwrap();
+        let found = find_own(&of_version((3, 8)), &path).unwrap();
+        assert_eq!(found.executable, new.path().join("python3.13"));
+
+        // A newer one than those that are looked for by name.
+        let newest = pythons(&[("python3", "3.20")]);
+        let path = std::env::join_paths([old.path(), newest.path()]).unwrap();
+        assert_eq!(
+            find_own(&of_version((3, 8)), &path).unwrap().version,
+            (3, 20)
+        );
+    }
+
+    #[test]
+    fn where_there_is_none_the_sentence_says_which_and_how_it_is_found() {
+        let old = pythons(&[("python3", "3.8"), ("python3.9", "broken")]);
+        let error = find_own(&of_version((3, 6)), old.path().as_os_str()).unwrap_err();
+        assert_eq!(
+            error,
+            "/code/bin/python is Python 3.6, and beside it egss needs Python 3.9 or later, which \
+             is not on the PATH; install one: it is found as python3, or as python3.9 to python3.14"
+        );
+    }
+
     #[test]
     fn a_prefix_that_holds_the_home_folder_is_not_shown() {
         let home = tempfile::tempdir().unwrap();
@@ -227,6 +341,7 @@ mod tests {
         fs::write(home.join("bin/python3"), "").unwrap();
         let interpreter = Interpreter {
             executable: home.join("bin/python3"),
+            version: VERSION_MIN,
             dirs: [home.clone(), home.join("lib/python3.11")].into(),
         };
         assert_eq!(
@@ -248,6 +363,7 @@ mod tests {
             .unwrap();
         let interpreter = Interpreter {
             executable: base.join("venv/bin/python"),
+            version: VERSION_MIN,
             dirs: [base.join("venv"), base.join("real")].into(),
         };
         let roots = interpreter.roots(&["/usr"], Path::new("/home/someone"));

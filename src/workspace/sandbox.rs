@@ -3,8 +3,8 @@
 //! private /tmp only; everything in it dies with it.
 use super::bubblewrap::{Bubblewrap, Network, STAGE_BIN, SYSTEM_DIRS, View};
 use super::environment::{Environment, Service};
-use super::python::Interpreter;
-use super::stage::Stage;
+use super::python::{Interpreter, find_own};
+use super::stage::{OWN_PYTHON, Stage};
 use super::supervise::{Reach, supervise};
 use super::toolchain::Toolchain;
 use super::{CommandEnd, CommandOutput, Limits, WorkspaceError, existing_dir};
@@ -43,7 +43,9 @@ pub struct Sandbox {
     /// `None` in [`SandboxMode::UnsafeNone`].
     bubblewrap: Option<Bubblewrap>,
     interpreter: Interpreter,
-    /// What the interpreter and the toolchain need beside the system directories.
+    /// Runs helpers that only read text. The error is a sentence.
+    own: Result<Interpreter, String>,
+    /// What the interpreters and the toolchain need beside the system directories.
     roots: Vec<PathBuf>,
     toolchain: Toolchain,
     /// Folders that commands may write to beside the workspace.
@@ -72,13 +74,23 @@ impl Sandbox {
         let home = home
             .and_then(|path| path.canonicalize().ok())
             .unwrap_or_default();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = find_own(&interpreter, &path);
+        let mut roots = interpreter.roots(&SYSTEM_DIRS, &home);
+        for root in own.iter().flat_map(|own| own.roots(&SYSTEM_DIRS, &home)) {
+            if !roots.contains(&root) {
+                roots.push(root);
+            }
+        }
+        let own_program = own.as_ref().ok().map(|own| own.executable.as_path());
         let sandbox = Self {
             bubblewrap: match mode {
                 SandboxMode::Bubblewrap => Some(Bubblewrap::find()?),
                 SandboxMode::UnsafeNone => None,
             },
-            roots: interpreter.roots(&SYSTEM_DIRS, &home),
-            stage: Arc::new(Stage::new(&interpreter.executable)?),
+            stage: Arc::new(Stage::new(&interpreter.executable, own_program)?),
+            roots,
+            own,
             seen_at: PathBuf::from(WORKSPACE),
             toolchain: Toolchain::default(),
             writable: Vec::new(),
@@ -182,6 +194,23 @@ impl Sandbox {
     /// The interpreter that `python3` means inside.
     pub fn python(&self) -> &Path {
         &self.interpreter.executable
+    }
+
+    /// The program, by its name inside, that runs helpers which only read text: the
+    /// interpreter under test where it is new enough, else a newer one of the machine.
+    ///
+    /// Error: `NoPython` where there is none, with what to do.
+    pub fn own_python(&self) -> Result<&'static str, WorkspaceError> {
+        match &self.own {
+            Ok(_) => Ok(OWN_PYTHON),
+            Err(why) => Err(WorkspaceError::NoPython(why.clone())),
+        }
+    }
+
+    /// True where the code under test is run by another interpreter than such helpers.
+    pub fn has_second_python(&self) -> bool {
+        let own = self.own.as_ref();
+        own.is_ok_and(|own| own.executable != self.interpreter.executable)
     }
 
     /// Runs `argv` with `dir` as the working directory and the only writable

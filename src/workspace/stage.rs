@@ -11,7 +11,10 @@ const PREFIX: &str = "egss-sandbox-";
 /// for temporary folders shared with containers, whose processes have other numbers.
 const STALE_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A temporary directory with `bin` (the interpreter by its common names),
+/// The name in the sandbox of the interpreter that runs egss's own helpers.
+pub(super) const OWN_PYTHON: &str = "egss-python";
+
+/// A temporary directory with `bin` (the interpreter by its common names, and egss's own),
 /// `etc` (stand-ins that name nobody) and an empty `home`.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -19,7 +22,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub fn new(python: &Path) -> Result<Self, WorkspaceError> {
+    /// `own` runs egss's helpers, if there is one that can.
+    pub fn new(python: &Path, own: Option<&Path>) -> Result<Self, WorkspaceError> {
         let temp = std::env::temp_dir();
         sweep(&temp);
         let dir = tempfile::Builder::new()
@@ -30,12 +34,11 @@ impl Stage {
         let owner = fs::metadata(stage.dir.path())
             .map_err(|source| WorkspaceError::io("read", stage.dir.path(), source))?;
         let (uid, gid) = (owner.uid(), owner.gid());
-        let quoted = python.to_string_lossy().replace('\'', r"'\''");
-        // A script and not a link: an interpreter finds its virtual
-        // environment by the path that it was started with.
-        let shim = format!("#!/bin/sh\nexec '{quoted}' \"$@\"\n");
-        stage.write("bin/python", &shim, 0o755)?;
-        stage.write("bin/python3", &shim, 0o755)?;
+        stage.shim("python", python)?;
+        stage.shim("python3", python)?;
+        if let Some(own) = own {
+            stage.shim(OWN_PYTHON, own)?;
+        }
         let passwd = format!("egss:x:{uid}:{gid}::/tmp:/bin/sh\n");
         stage.write("etc/passwd", &passwd, 0o644)?;
         stage.write("etc/group", &format!("egss:x:{gid}:\n"), 0o644)?;
@@ -48,6 +51,14 @@ impl Stage {
     /// A path on the stage.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.dir.path().join(relative)
+    }
+
+    /// A script and not a link: an interpreter finds its virtual environment by the path
+    /// that it was started with.
+    fn shim(&self, name: &str, program: &Path) -> Result<(), WorkspaceError> {
+        let quoted = program.to_string_lossy().replace('\'', r"'\''");
+        let shim = format!("#!/bin/sh\nexec '{quoted}' \"$@\"\n");
+        self.write(&format!("bin/{name}"), &shim, 0o755)
     }
 
     fn write(&self, relative: &str, text: &str, mode: u32) -> Result<(), WorkspaceError> {

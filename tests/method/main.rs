@@ -2,6 +2,7 @@
 //! the beam keeps, and what it all costs, against figures worked out by hand.
 mod deadline;
 mod endings;
+mod pythons;
 mod running_gate;
 
 use egss::agent::{ChatMl, Dialect, encode};

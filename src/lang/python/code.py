@@ -23,9 +23,12 @@ def digest(name):
         return None
 
 
+# Literals of a syntax tree: those before Python 3.8 had a node each.
+LITERALS = {"Constant", "Str", "Bytes", "Num", "NameConstant", "Ellipsis"}
+
+
 def is_remark(statement):
-    value = getattr(statement, "value", None)
-    return isinstance(statement, ast.Expr) and isinstance(value, ast.Constant)
+    return isinstance(statement, ast.Expr) and type(statement.value).__name__ in LITERALS
 
 
 def main():

@@ -1,5 +1,5 @@
 //! Digests of syntax trees, which Python's own `ast` makes.
-use super::script::Script;
+use super::script::{By, Script};
 use crate::lang::LangError;
 use crate::workspace::Sandbox;
 use serde::Serialize;
@@ -8,6 +8,7 @@ use std::path::Path;
 const CODE: Script = Script {
     name: "code.py",
     text: include_str!("code.py"),
+    by: By::UnderTest,
 };
 
 #[derive(Serialize)]

@@ -1,5 +1,5 @@
 //! Whether a patch left Python files that compile.
-use super::script::Script;
+use super::script::{By, Script};
 use crate::lang::LangError;
 use crate::workspace::Sandbox;
 use serde::Serialize;
@@ -8,6 +8,7 @@ use std::path::Path;
 const COMPILE: Script = Script {
     name: "compile.py",
     text: include_str!("compile.py"),
+    by: By::UnderTest,
 };
 
 #[derive(Serialize)]

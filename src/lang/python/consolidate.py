@@ -1,8 +1,9 @@
 """Consolidates test and debug sources into one test module, by parsing only.
 
-Called as `python3 -I consolidate.py REQUEST REPLY`. The request is
-`{"sources": [{"origin", "text", "prefix"}], "strict"}`, the reply
+Called as `egss-python -I consolidate.py REQUEST REPLY`. The request is
+`{"sources": [{"origin", "text", "prefix"}], "strict", "python"}`, the reply
 `{"text", "tests": [[name, origin]], "dropped": [{"origin", "why"}]}`.
+`python` is the program that will run the module, null if it is this one.
 Nothing of a source is imported or run here.
 """
 
@@ -12,6 +13,7 @@ import copy
 import io
 import json
 import re
+import subprocess
 import sys
 import tokenize
 
@@ -455,21 +457,43 @@ def fresh_test(name, taken):
 # --- writing it down --------------------------------------------------------
 
 
-def is_standard(node):
+def module_of(node):
     module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
-    return module.split(".")[0] in sys.stdlib_module_names | {"pytest"}
+    return module.split(".")[0]
+
+
+def surely_there(python):
+    """Modules whose import cannot fail. Python before 3.10 does not list its library, nor is
+    the library of another `python` known."""
+    listed = getattr(sys, "stdlib_module_names", ())
+    return {"pytest"} if python else {"pytest", *listed}
+
+
+# Compiles what it reads. A process of its own, as the grammar is another interpreter's.
+COMPILE = "import sys; compile(sys.stdin.buffer.read(), 'test_current_issue.py', 'exec')"
+
+
+def check_compiles(text, python):
+    """Raises SyntaxError where `python`, or without it this interpreter, does not compile."""
+    if python is None:
+        compile(text, "test_current_issue.py", "exec")
+        return
+    command = [python, "-I", "-c", COMPILE]
+    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise SyntaxError(f"{said[-1]} (by the interpreter under test)")
 
 
 def text_of(node):
     return ast.unparse(ast.fix_missing_locations(node))
 
 
-def render(part, strict=False):
-    """The module's text. Imports of other than the standard library are
-    guarded, unless `strict`: a name that is missing fails the tests that use it
-    only."""
+def render(part, sure, strict=False):
+    """The module's text. Imports of other than the modules `sure` are guarded,
+    unless `strict`: a name that is missing fails the tests that use it only."""
     future = [n for n in part.imports if getattr(n, "module", "") == "__future__"]
-    plain = [n for n in part.imports if n not in future and is_standard(n)]
+    plain = [n for n in part.imports if n not in future and module_of(n) in sure]
     other = [n for n in part.imports if n not in future and n not in plain]
     chunks = ['"""Tests of the current issue, consolidated."""']
     chunks.append("\n".join(text_of(n) for n in future + plain))
@@ -481,8 +505,9 @@ def render(part, strict=False):
     return "\n\n".join(chunk for chunk in chunks if chunk) + "\n"
 
 
-def consolidate(sources, strict):
+def consolidate(sources, strict, python):
     merged, dropped = Part(), []
+    sure = surely_there(python)
 
     def drop(source, why):
         dropped.append({"origin": source["origin"], "why": why})
@@ -498,12 +523,12 @@ def consolidate(sources, strict):
             continue
         try:
             candidate = merge(merged, part)
-            compile(render(candidate), "test_current_issue.py", "exec")
+            check_compiles(render(candidate, sure), python)
         except (SyntaxError, ValueError, RecursionError) as error:
             drop(source, f"does not compile once merged: {error}")
             continue
         merged = candidate
-    text = render(merged, strict) if merged.tests else ""
+    text = render(merged, sure, strict) if merged.tests else ""
     tests = [[test.name, origin] for test, origin in merged.tests]
     return {"text": text, "tests": tests, "dropped": dropped}
 
@@ -511,7 +536,7 @@ def consolidate(sources, strict):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
-    reply = consolidate(request["sources"], request["strict"])
+    reply = consolidate(request["sources"], request["strict"], request["python"])
     with open(sys.argv[2], "w", encoding="utf-8") as file:
         json.dump(reply, file)
 

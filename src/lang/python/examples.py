@@ -1,6 +1,6 @@
 """Takes executable examples out of an issue's text, by parsing only.
 
-Called in the repository's root as `python3 -I examples.py REQUEST REPLY`. The
+Called in the repository's root as `egss-python -I examples.py REQUEST REPLY`. The
 request is `{"issue"}`, the reply `{"examples": [{"kind", "text"}],
 "dropped": [[snippet, why]]}`; an example is `stated` (it says what should
 hold) or `shown` (a session that may show today's fault). Asserts and `>>>`
@@ -13,6 +13,7 @@ import ast
 import builtins
 import json
 import os
+import pkgutil
 import re
 import sys
 import textwrap
@@ -22,6 +23,13 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 FILES_MAX = 5_000
 FILE_BYTES_MAX = 1_000_000
 EXAMPLE_LINES_MAX = 40
+# Modules of the standard library of 3.6 that a later one has no more: the code under test may
+# run on an older Python than this does.
+REMOVED_MODULES = set(
+    """aifc asynchat asyncore audioop binhex cgi cgitb chunk crypt distutils dummy_threading
+    formatter imghdr imp lib2to3 macpath mailcap msilib nis nntplib ossaudiodev parser pipes
+    smtpd sndhdr spwd sunau symbol telnetlib uu xdrlib""".split()
+)
 SKIPPED_DIRS = {"node_modules", "site-packages", "build", "dist", "venv", "env"}
 
 # A list's mark before an assert.
@@ -330,6 +338,17 @@ def dotted_uses(nodes, name):
                     yield text
 
 
+def standard_modules():
+    """The standard library's modules; before 3.10 Python did not list them."""
+    listed = getattr(sys, "stdlib_module_names", None)
+    if listed is None:
+        library = os.path.dirname(os.__file__)
+        places = [library, os.path.join(library, "lib-dynload")]
+        found = {module.name for module in pkgutil.iter_modules(places)}
+        listed = found.union(sys.builtin_module_names) - {"test"}
+    return listed | REMOVED_MODULES
+
+
 def import_for(name, nodes, index, written, issue):
     """The statement that makes `name` known, or None."""
     if name in written:
@@ -349,7 +368,7 @@ def import_for(name, nodes, index, written, issue):
     for module in sorted(index.modules):
         if module.split(".")[-1] == name:
             return f"from {module.rpartition('.')[0]} import {name}"
-    if name in sys.stdlib_module_names or name == "pytest":
+    if name in standard_modules() or name == "pytest":
         return f"import {name}"
     return None
 

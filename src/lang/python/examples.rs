@@ -1,6 +1,6 @@
 //! Executable examples out of an issue's text: asserts and `>>>` lines, found
 //! and resolved mechanically, by the same rules for any repository.
-use super::script::Script;
+use super::script::{By, Script};
 use crate::lang::{Dropped, IssueExamples, LangError, SourceKind, TestSource};
 use crate::workspace::Sandbox;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use std::path::Path;
 const EXAMPLES: Script = Script {
     name: "examples.py",
     text: include_str!("examples.py"),
+    by: By::Own,
 };
 
 #[derive(Serialize)]

@@ -42,7 +42,7 @@ const ROOT_CONFIGS: [&str; 6] = [
 ];
 
 /// Prints what is wrong with a file, if it is no Python. Reads bytes, so that a file's
-/// own encoding line counts.
+/// own encoding line counts. Speaks Python 3.6, as the interpreter under test runs it.
 const SYNTAX_CHECK: &str = "import ast,sys\ntry:\n ast.parse(open(sys.argv[1],'rb').read())\nexcept SyntaxError as e:\n print(f'line {e.lineno}: {e.msg}: {(e.text or str()).strip()}')\n sys.exit(1)\nexcept ValueError as e:\n print(e)\n sys.exit(1)\n";
 /// Seconds that such a check may take.
 const SYNTAX_CHECK_S_MAX: u64 = 20;
@@ -263,9 +263,9 @@ impl Language for Python {
         &self,
         sandbox: &'a Sandbox,
         limits: RunnerLimits,
-        _files: &[String],
+        files: &[String],
     ) -> Result<Option<Box<dyn Runner + 'a>>, LangError> {
-        Ok(Some(Box::new(PytestRunner::new(sandbox, limits)?)))
+        Ok(Some(Box::new(PytestRunner::new(sandbox, limits, files)?)))
     }
 
     fn example(&self) -> Example {

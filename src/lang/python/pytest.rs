@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 const PYTEST_MAIN: &str = include_str!("pytest_main.py");
 
+/// Where pytest's repository holds it, by its layouts.
+const OWN_PYTEST: [&str; 2] = ["src/pytest.py", "src/pytest/__init__.py"];
+
 /// Lines of an error of collection that are told.
 const ERROR_LINES_MAX: usize = 4;
 
@@ -33,8 +36,18 @@ pub(super) struct PytestRunner<'a> {
 }
 
 impl<'a> PytestRunner<'a> {
-    /// Errors: `NoPytest` where the interpreter cannot import it.
-    pub fn new(sandbox: &'a Sandbox, limits: RunnerLimits) -> Result<Self, LangError> {
+    /// `files` are the repository's paths.
+    ///
+    /// Errors: `NoPytest` where the interpreter cannot import it; `NoRunner` where it is too
+    /// old for the helpers that read the suite, and there is no other.
+    pub fn new(
+        sandbox: &'a Sandbox,
+        limits: RunnerLimits,
+        files: &[String],
+    ) -> Result<Self, LangError> {
+        sandbox
+            .own_python()
+            .map_err(|error| LangError::NoRunner(error.to_string()))?;
         let scratch = tempfile::tempdir()
             .map_err(|source| LangError::io("make a folder in", &std::env::temp_dir(), source))?;
         let imports = |module: &str| -> Result<bool, LangError> {
@@ -43,7 +56,10 @@ impl<'a> PytestRunner<'a> {
             let output = sandbox.run(scratch.path(), &argv, &limits.wall(60))?;
             Ok(output.end == CommandEnd::Exited(0))
         };
-        if !imports("pytest")? {
+        // pytest's own repository, installed in editable mode: it is there only where a
+        // workspace is.
+        let is_own = files.iter().any(|path| OWN_PYTEST.contains(&path.as_str()));
+        if !is_own && !imports("pytest")? {
             return Err(LangError::NoPytest {
                 python: sandbox.python().to_owned(),
             });

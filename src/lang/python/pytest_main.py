@@ -11,6 +11,9 @@ time went; code that swallows it is killed with its process group a little
 later. Files are imported in the first process, under the alarm alone: code that
 swallows that one is stopped by the outer limit of whoever called.
 
+Runs with pytest 3.3 and later, under Python 3.6 and later: the version is the
+repository's choice.
+
 COVERAGE is empty, or the path of a JSON file `{"changed": {path: [line]}}`: the
 lines whose running is counted. The reply, `{"lines", "covered"}`, takes its
 place.
@@ -18,6 +21,7 @@ place.
 
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -29,8 +33,13 @@ ROOT = os.getcwd()
 # The directory under test must not be able to stand in for the runner.
 sys.path[:] = [entry for entry in sys.path if entry not in ("", ROOT)]
 import pytest  # noqa: E402
-from _pytest.reports import TestReport  # noqa: E402
 from _pytest.runner import runtestprotocol  # noqa: E402
+
+try:
+    from _pytest.reports import TestReport
+except ImportError:
+    # Before pytest 3.6.
+    from _pytest.runner import TestReport
 
 SECONDS = float(sys.argv[1])
 COVERAGE = sys.argv[2]
@@ -97,7 +106,9 @@ class Isolation:
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in self.reports(item):
             hook.pytest_runtest_logreport(report=report)
-        hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        # Not before pytest 3.4.
+        if hasattr(hook, "pytest_runtest_logfinish"):
+            hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
     def reports(self, item):
@@ -117,9 +128,8 @@ class Isolation:
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         reports = runtestprotocol(item, log=False, nextitem=None)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        to_data = item.config.hook.pytest_report_to_serializable
         return {
-            "reports": [to_data(config=item.config, report=r) for r in self.logged + reports],
+            "reports": [data_of(item.config, report) for report in self.logged + reports],
             "ran": self.coverage.ran() if self.coverage is not None else {},
         }
 
@@ -219,9 +229,15 @@ def run_and_exit(work, end):
 def captured(config):
     """What a test that was killed had printed; else the next would be said to have."""
     capture = config.pluginmanager.getplugin("capturemanager")
-    if capture is None or not capture.is_globally_capturing():
+    if capture is None:
         return []
-    texts = zip(("stdout", "stderr"), capture.read_global_capture())
+    if hasattr(capture, "read_global_capture"):
+        printed = capture.read_global_capture() if capture.is_globally_capturing() else ("", "")
+    else:
+        # Before pytest 3.7: what was captured is told when the capture is suspended.
+        printed = capture.suspend_global_capture() or ("", "")
+        capture.resume_global_capture()
+    texts = zip(("stdout", "stderr"), printed)
     return [(f"Captured {name} call", text) for name, text in texts if text]
 
 
@@ -241,12 +257,62 @@ def no_result(item, why, sections, started):
     )
 
 
+def data_of(config, report):
+    """A report as JSON."""
+    if hasattr(config.hook, "pytest_report_to_serializable"):
+        return config.hook.pytest_report_to_serializable(config=config, report=report)
+    # Before pytest 4.4: what its reporters read.
+    data = {name: getattr(report, name) for name in REPORT_FIELDS if hasattr(report, name)}
+    data["keywords"] = dict.fromkeys(report.keywords, 1)
+    if report.longrepr is not None and not isinstance(report.longrepr, (str, tuple)):
+        crash = getattr(report.longrepr, "reprcrash", None)
+        text = str(report.longrepr)
+        data["longrepr"] = {"text": text, "message": getattr(crash, "message", text)}
+    return data
+
+
 def report_of(config, data):
     # JSON has no tuples; pytest asks for them in these places.
     for name in ("longrepr", "location"):
         if isinstance(data.get(name), list):
             data[name] = tuple(data[name])
-    return config.hook.pytest_report_from_serializable(config=config, data=data)
+    if hasattr(config.hook, "pytest_report_from_serializable"):
+        return config.hook.pytest_report_from_serializable(config=config, data=data)
+    if isinstance(data["longrepr"], dict):
+        data["longrepr"] = Told(**data["longrepr"])
+    return TestReport(**data)
+
+
+# What reporters of pytest before 4.4 read of a report of a test.
+REPORT_FIELDS = (
+    "nodeid",
+    "location",
+    "outcome",
+    "longrepr",
+    "when",
+    "sections",
+    "duration",
+    "user_properties",
+    "wasxfail",
+)
+
+
+class Told:
+    """A failure as its text, in the place of pytest's own representation."""
+
+    def __init__(self, text, message):
+        self.text = text
+        self.message = message
+
+    @property
+    def reprcrash(self):
+        return self
+
+    def __str__(self):
+        return self.text
+
+    def toterminal(self, terminal):
+        terminal.line(self.text)
 
 
 class Coverage:
@@ -290,6 +356,12 @@ class Coverage:
             json.dump({"lines": lines, "covered": covered}, file)
 
 
+def version():
+    """Of pytest. A repository's own may have any name: it counts as a new one."""
+    found = re.match(r"(\d+)\.(\d+)", pytest.__version__)
+    return (int(found.group(1)), int(found.group(2))) if found else (99, 0)
+
+
 def main():
     coverage = Coverage(COVERAGE) if COVERAGE else None
     # What the tests import: the root, and `src` where that is a layout and not a package.
@@ -297,7 +369,12 @@ def main():
     src = os.path.join(ROOT, "src")
     if os.path.isdir(src) and not os.path.exists(os.path.join(src, "__init__.py")):
         sys.path.insert(1, src)
-    status = pytest.main(sys.argv[3:], plugins=[Limits(), Isolation(coverage)])
+    arguments = sys.argv[3:]
+    if version() < (3, 5):
+        # Without this option the root is the folder above all tests with a configuration,
+        # else the working directory.
+        arguments = [argument for argument in arguments if not argument.startswith("--rootdir")]
+    status = pytest.main(arguments, plugins=[Limits(), Isolation(coverage)])
     if coverage is not None:
         coverage.finish()
     sys.exit(status)

@@ -16,11 +16,23 @@ const HELPER: Limits = Limits {
     output_bytes_max: 4_000,
 };
 
+/// The interpreter that runs a helper.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The one under test: the helper runs the repository's code, or reads it by the very
+    /// grammar that will run it. Such a helper speaks Python 3.6.
+    UnderTest,
+    /// A newer one where the one under test is too old: the helper only reads text. It speaks
+    /// Python 3.9.
+    Own,
+}
+
 /// A helper, by file name and text.
 #[derive(Clone, Copy)]
 pub(super) struct Script {
     pub name: &'static str,
     pub text: &'static str,
+    pub by: By,
 }
 
 impl Script {
@@ -28,13 +40,18 @@ impl Script {
     ///
     /// The helper is run isolated (`-I`), so that nothing in `dir` is
     /// imported but by its own doing.
-    /// Errors: `Script` when it exits otherwise than 0 or its reply is not as expected.
+    /// Errors: `Script` when it exits otherwise than 0 or its reply is not as expected;
+    /// `NoPython` where no interpreter can run it.
     pub(super) fn run<Reply: DeserializeOwned>(
         &self,
         sandbox: &Sandbox,
         dir: &Path,
         request: &impl Serialize,
     ) -> Result<Reply, LangError> {
+        let python = match self.by {
+            By::UnderTest => "python3",
+            By::Own => sandbox.own_python()?,
+        };
         let private = private_dir(dir)?;
         let inside = private_name(private.path());
         let request = serde_json::to_vec(request).expect("requests serialise to JSON");
@@ -44,7 +61,7 @@ impl Script {
         let output = sandbox.run(
             dir,
             &[
-                "python3",
+                python,
                 "-I",
                 "-B",
                 &path_of("script.py"),

@@ -28,6 +28,12 @@ def stop(signum, frame):
     raise TooLong
 
 
+def last_line(node):
+    """The line where the last part of a node begins. Python 3.8 was the first to say where a
+    node ends; code objects begin with a part."""
+    return max(getattr(part, "lineno", 0) for part in ast.walk(node))
+
+
 def nameable(path):
     """`(first line, last line, dotted name)` of what a caller can name in a file."""
     with open(path, encoding="utf-8") as file:
@@ -38,7 +44,7 @@ def nameable(path):
         for node in body:
             if isinstance(node, DEFS):
                 lines = [node.lineno] + [d.lineno for d in node.decorator_list]
-                spans.append((min(lines), node.end_lineno, prefix + node.name))
+                spans.append((min(lines), last_line(node), prefix + node.name))
             elif isinstance(node, ast.ClassDef):
                 visit(node.body, prefix + node.name + ".")
             else:

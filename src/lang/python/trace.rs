@@ -1,6 +1,6 @@
 //! Which functions of the repository a failing example runs: where its defect
 //! must be, as far as it is in a function at all.
-use super::script::Script;
+use super::script::{By, Script};
 use crate::lang::LangError;
 use crate::record::Reached;
 use crate::workspace::Sandbox;
@@ -10,6 +10,7 @@ use std::path::Path;
 const TRACE: Script = Script {
     name: "trace.py",
     text: include_str!("trace.py"),
+    by: By::UnderTest,
 };
 
 #[derive(Serialize)]
