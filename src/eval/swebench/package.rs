@@ -81,7 +81,7 @@ struct GradeRequest<'a> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum SpecReply {
-    Known(InstanceSpec),
+    Known(Box<InstanceSpec>),
     Unknown { why: String },
 }
 
@@ -144,7 +144,7 @@ impl SwebenchPackage {
             ask(&sandbox, SPECS, temporary_dir()?.path(), &request)?;
         let known = replies.into_iter().map(|(id, reply)| {
             let spec = match reply {
-                SpecReply::Known(spec) => Ok(spec),
+                SpecReply::Known(spec) => Ok(*spec),
                 SpecReply::Unknown { why } => Err(why),
             };
             (id, spec)
