@@ -37,8 +37,7 @@ impl Controller<'_> {
             let tree = TreeId(self.recorder.state.tree(branch).to_owned());
             let budget = self.recorder.state.start.budget.tokens_max;
             let answer = self.with_room(|this| {
-                let state = &this.recorder.state;
-                let seq = this.sequences.of_branch(this.engine, state, branch, true)?;
+                let seq = this.sequence_of(branch, true)?;
                 let request = AugmentRequest {
                     settings,
                     behind: Some(seq),

@@ -175,8 +175,7 @@ impl Controller<'_> {
         let scores = self.with_room(|this| {
             let mut seqs = Vec::new();
             for &branch in &unjudged {
-                let state = &this.recorder.state;
-                seqs.push(this.sequences.of_branch(this.engine, state, branch, true)?);
+                seqs.push(this.sequence_of(branch, true)?);
             }
             this.ask_judge(JUDGE_TRAJECTORY, &seqs)
         });
@@ -249,8 +248,7 @@ impl Controller<'_> {
     ) -> Result<Vec<Voted>, SearchError> {
         let mut seqs = Vec::new();
         for &(branch, _) in ballots {
-            let state = &self.recorder.state;
-            seqs.push(self.sequences.of_branch(self.engine, state, branch, true)?);
+            seqs.push(self.sequence_of(branch, true)?);
         }
         let on = |seqs: &[SeqId]| -> Vec<Ballot> {
             let pairs = ballots.iter().zip(seqs);

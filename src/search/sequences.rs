@@ -2,7 +2,7 @@
 //! can rebuild it, at the price of a prefill.
 use super::state::RunState;
 use crate::base::{BranchId, Purpose, SeqId, StepId};
-use crate::engine::{Engine, EngineError, PrefixCache};
+use crate::engine::{Engine, EngineError, PrefixCache, Progress};
 use std::collections::HashMap;
 
 /// Sequences by what they hold.
@@ -27,6 +27,7 @@ impl Sequences {
         state: &RunState,
         branch: BranchId,
         share_prompt: bool,
+        on_step: &mut dyn FnMut(Progress<'_>),
     ) -> Result<SeqId, EngineError> {
         let tokens = state.tokens(branch);
         if let Some(&seq) = self.branches.get(&branch)
@@ -44,7 +45,7 @@ impl Sequences {
             };
             let seq = engine.new_sequence(prefix);
             engine.append(seq, &tokens, Purpose::Agent)?;
-            engine.compute(&[seq], Purpose::Agent, &mut |_| {})?;
+            engine.compute(&[seq], Purpose::Agent, on_step)?;
             if share_prompt && self.trunk.is_none() {
                 let len = state.start.prompt_tokens.len();
                 self.trunk = Some(engine.fork(seq, len, Purpose::Agent));

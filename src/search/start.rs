@@ -2,7 +2,7 @@
 use super::controller::{Controller, SearchError};
 use crate::agent::{GrammarContext, RepoView, ToolSet, grammar};
 use crate::base::{BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId};
-use crate::engine::GenerateJob;
+use crate::engine::{EngineError, GenerateJob, Progress};
 
 pub(super) struct Start {
     pub branch: BranchId,
@@ -37,9 +37,7 @@ impl Controller<'_> {
             .clone()
             .without_symbols(&self.config.scope.closed);
         let share = self.strategy.share_prompt;
-        let seq = self
-            .sequences
-            .of_branch(self.engine, &self.recorder.state, branch, share)?;
+        let seq = self.sequence_of(branch, share)?;
         Ok(Start {
             branch,
             seq,
@@ -51,6 +49,21 @@ impl Controller<'_> {
             everything,
             grammar,
         })
+    }
+
+    /// The sequence of a living branch, as [`Sequences::of_branch`]; the watcher is told how
+    /// far it is.
+    ///
+    /// [`Sequences::of_branch`]: super::sequences::Sequences::of_branch
+    pub(super) fn sequence_of(
+        &mut self,
+        branch: BranchId,
+        share_prompt: bool,
+    ) -> Result<SeqId, EngineError> {
+        let (watcher, state) = (self.watcher, &self.recorder.state);
+        let on_step = &mut |progress: Progress<'_>| watcher.progress(&progress);
+        self.sequences
+            .of_branch(self.engine, state, branch, share_prompt, on_step)
     }
 
     /// The step that the branch's next one replaces: it was forked there and
