@@ -10,7 +10,7 @@ const PATCH: &str = "diff --git a/requests/__init__.py b/requests/__init__.py\n\
     def double(x):\n-    return x + 2\n+    return x * 2\n";
 const SETUP: &str = "from setuptools import setup\n\
     setup(name='requests', version='2.3', packages=['requests'])\n";
-/// What the instance's services answer is asked by both protocols.
+/// The instance's services are asked by both protocols.
 const TESTS: &str = "import json, os, ssl, urllib.request\n\
     from requests import double\n\n\
     def test_two(): assert double(2) == 4\n\

@@ -43,7 +43,7 @@ enum EnvCommand {
     group(ArgGroup::new("source").args(["repo", "tasks", "grader"]).required(true))
 )]
 struct BuildArgs {
-    /// A repository. What it needs is read from its own files (pyproject.toml, requirement
+    /// A repository. Its needs are read from its own files (pyproject.toml, requirement
     /// files, package.json, ...), unless --spec says it.
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,

@@ -39,7 +39,7 @@ pub struct EvalArgs {
         default_value = "one-turn,single,best-of-4,egss"
     )]
     strategies: Vec<String>,
-    /// Who judges: this program by the tasks' hidden tests, or SWE-bench's own rules, in the
+    /// The judge: this program by the tasks' hidden tests, or SWE-bench's own rules, in the
     /// environments that `egss env build --tasks` made.
     #[arg(long, value_enum, default_value_t = GraderArg::Own)]
     grader: GraderArg,

@@ -58,7 +58,7 @@ pub struct SolveArgs {
     /// then, not only the command's exit status.
     #[arg(long, value_name = "PATH", requires = "test_cmd")]
     junit: Option<PathBuf>,
-    /// What the code under test needs: `auto` takes what `egss env build --repo` made of the
+    /// The environment of the code under test: `auto` takes the one that `egss env build --repo` made of the
     /// repository, where --python does not say another interpreter; `none`; an environment's
     /// id; an env.toml that was built.
     #[arg(long, value_name = "ENV", default_value = "auto")]
@@ -274,7 +274,7 @@ impl SolveArgs {
         Ok((run_dir, state))
     }
 
-    /// What --env means for the repository.
+    /// The environment that --env means for the repository.
     fn environment(&self, repo: &Path) -> anyhow::Result<Option<Environment>> {
         match self.env.as_str() {
             "none" => return Ok(None),

@@ -38,7 +38,7 @@ pub struct LocalEngine {
     pub(super) waits: bool,
     /// Rows of one step at most: fewer once a device was out of memory.
     pub(super) rows_max: usize,
-    /// Where the rows of a step change no result.
+    /// `Some` where the rows of a step change no result.
     pub(super) pace: Option<Pace>,
     /// Tokens that sequences held when they were released.
     released_tokens: u64,

@@ -1,4 +1,4 @@
-//! Who judges patches, and where a task's runs work.
+//! The judge of patches, and the place in which a task's runs work.
 use super::judge::{Verdict, hidden_runner, judge};
 use super::swebench::{InstancePlace, SwebenchGrader};
 use super::{EvalError, Task};
@@ -6,7 +6,7 @@ use crate::workspace::{Environment, Sandbox};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Who judges patches.
+/// A judge of patches.
 #[derive(Clone, Copy)]
 pub enum Grader<'a> {
     /// This program: the hidden tests by their language's runner.
@@ -19,7 +19,7 @@ pub enum Grader<'a> {
 /// A task that cannot be run here, in a sentence; others can.
 pub struct CannotRun(pub String);
 
-/// Where a task's runs work, and what judges their patches.
+/// The place in which a task's runs work, with the judge of their patches.
 pub struct Place<'a> {
     task: &'a Task,
     repo: TempDir,
@@ -76,12 +76,12 @@ impl Place<'_> {
         self.repo.path()
     }
 
-    /// Where commands run.
+    /// The sandbox that commands run in.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }
 
-    /// What is installed for the repository, where that is known.
+    /// The environment that is installed for the repository, where that is known.
     pub fn environment(&self) -> Option<&Environment> {
         self.instance.as_ref().map(InstancePlace::environment)
     }

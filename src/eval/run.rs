@@ -51,14 +51,14 @@ pub enum Prefixes {
 
 /// What works on a task at a time.
 pub struct EvalWorker<'a> {
-    /// Where commands run for a task without an environment of its own.
+    /// For commands of a task without an environment of its own.
     pub sandbox: &'a Sandbox,
     pub watcher: &'a (dyn Watcher + Sync),
     /// `None` where nothing is searched for.
     pub solver: Option<Solver<'a>>,
 }
 
-/// What searches for a patch.
+/// A model that searches for a patch, and its tools.
 pub struct Solver<'a> {
     pub engine: &'a mut (dyn Engine + Send),
     /// The models that strategies name as judge or voters.
@@ -78,7 +78,7 @@ pub struct EvalProgress {
     pub n_rows: usize,
 }
 
-/// What became of one run.
+/// The outcome of one run.
 pub enum EvalDone<'a> {
     Row(&'a EvalRow),
     NotRun(&'a NotRun),
@@ -94,7 +94,7 @@ pub struct NotRun {
     pub why: String,
 }
 
-/// What an evaluation came to.
+/// The outcome of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluated {
     /// Every row that was asked for and is there.
@@ -111,7 +111,7 @@ struct Run<'a> {
     settings: String,
 }
 
-/// Where a run's patches come from.
+/// The source of a run's patches.
 #[derive(Clone, Copy)]
 enum By<'a> {
     Search(&'a Strategy),
@@ -215,7 +215,7 @@ pub fn evaluate(
     }
 }
 
-/// What a worker gives.
+/// A worker's message.
 enum Done {
     Row(Box<EvalRow>),
     NotRun(NotRun),
@@ -450,7 +450,7 @@ fn ended_run(run_dir: &Path) -> Result<Option<RunState>, EvalError> {
 /// The sandbox and the watcher of a run.
 type Surroundings<'a> = (&'a Sandbox, &'a dyn Watcher);
 
-/// What the hidden tests said of a patch, by its number among a run's.
+/// The file for the hidden tests' output on a patch, by its number among a run's.
 fn log_of(logs: &Path, index: usize) -> PathBuf {
     logs.join(format!("{index}.log"))
 }

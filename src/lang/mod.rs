@@ -91,7 +91,7 @@ pub fn of_repository<'a>(paths: impl Iterator<Item = &'a str>) -> &'static dyn L
     most.map_or(&text::Text, |(language, _)| *language)
 }
 
-/// What a repository needs to be installed.
+/// The needs of a repository that is to be installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     pub environment: EnvironmentSpec,
@@ -99,7 +99,7 @@ pub struct Needs {
     pub toolchain: Toolchain,
 }
 
-/// What the repository at `dir` asks for: as the first language says whose project it is.
+/// The needs of the repository at `dir`: as the first language says whose project it is.
 /// `None` where nothing says what it needs.
 pub fn needs_of(dir: &Path) -> Result<Option<Needs>, LangError> {
     let files = list_files(dir)?;

@@ -37,7 +37,7 @@ pub struct SolveRequest<'a> {
     /// The abilities that are assumed of the model.
     pub profile: &'a AgentProfile,
     pub own_tests: OwnTests,
-    /// What is installed for the repository; `tools.sandbox` is a sandbox in it.
+    /// The environment that is installed for the repository; `tools.sandbox` is a sandbox in it.
     pub environment: Option<&'a Environment>,
 }
 
@@ -95,7 +95,9 @@ pub fn solve(
     let own_tests = own_tests(request, &sandbox, limits, &files);
     let runner = TestRunner::for_files(&sandbox, limits, own_tests.clone(), &files)?;
     let bench = places.bench(&shadow, &runner, &base);
-    tools.watcher.stage("running the tests on the base");
+    let base_s = clock.base().left().as_secs();
+    let stage = format!("running the tests on the base, {base_s} s at most");
+    tools.watcher.stage(&stage);
     let suite = plan_base(&bench, &sandbox, &clock, request.issue)?;
     let view = RepoView::of_tree(bench.shadow, bench.base)?;
     let profile = request.profile.clone();

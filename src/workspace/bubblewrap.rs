@@ -25,7 +25,7 @@ const SYSTEM_FILES: [&str; 4] = [
     "/etc/ld.so.conf.d",
 ];
 
-/// What a command needs of `/etc` to find and trust a host.
+/// Files of `/etc` that a command finds and trusts hosts by.
 const NETWORK_FILES: [&str; 6] = [
     "/etc/resolv.conf",
     "/etc/nsswitch.conf",
@@ -44,12 +44,12 @@ pub(super) enum Network {
     Open,
 }
 
-/// What a command sees of the machine beside the system.
+/// The part of the machine that a command sees beside the system.
 pub(super) struct View<'a> {
     /// The workspace: writable, seen at `seen_at` and under its own path.
     pub dir: &'a Path,
     pub seen_at: &'a Path,
-    /// What the interpreter and the toolchain need.
+    /// Needed by the interpreter and the toolchain.
     pub readable: &'a [PathBuf],
     pub writable: &'a [PathBuf],
     pub network: Network,

@@ -45,7 +45,7 @@ pub struct Sandbox {
     interpreter: Interpreter,
     /// Runs helpers that only read text. The error is a sentence.
     own: Result<Interpreter, String>,
-    /// What the interpreters and the toolchain need beside the system directories.
+    /// Needed by the interpreters and the toolchain beside the system directories.
     roots: Vec<PathBuf>,
     toolchain: Toolchain,
     /// Folders that commands may write to beside the workspace.

@@ -35,7 +35,7 @@ impl SwebenchGrader {
         self.package.uv()
     }
 
-    /// What a task's environment holds. Error: a sentence that says why nothing is known.
+    /// The spec of a task's environment. Error: a sentence that says why nothing is known.
     pub fn spec(&self, task: &Task) -> Result<&InstanceSpec, String> {
         match self.specs.get(&task.instance_id) {
             Some(Ok(spec)) => Ok(spec),

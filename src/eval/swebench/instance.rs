@@ -8,7 +8,7 @@ use crate::workspace::{CommandEnd, Environment, Limits, Sandbox, put_file};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What the package looks for in a log.
+/// Marks that the package looks for in a log.
 const BEGINS: &str = ">>>>> Start Test Output";
 const ENDS: &str = ">>>>> End Test Output";
 
@@ -50,7 +50,7 @@ impl InstancePlace<'_> {
         &self.environment
     }
 
-    /// Where commands run.
+    /// The sandbox that commands run in.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }
@@ -145,7 +145,7 @@ impl InstancePlace<'_> {
         })
     }
 
-    /// What the tests say before any change, if that is as the task has it.
+    /// The tests' outcome before any change, if that is as the task has it.
     fn kept(&self) -> Option<TestRun> {
         let text = std::fs::read_to_string(self.before_file("json")).ok()?;
         serde_json::from_str(&text).ok()
@@ -187,7 +187,8 @@ impl InstancePlace<'_> {
         if let Some(why) = self.rebuild(dir.path(), patch, on_step)? {
             return Ok(self.not_run(why));
         }
-        on_step("running the hidden tests");
+        let minutes = LIMITS.wall_s_max / 60;
+        on_step(&format!("running the hidden tests, {minutes} min at most"));
         let command = self.spec.environment.test.as_deref().unwrap_or_default();
         let targets = self.spec.targets.iter().map(|target| quoted(target));
         let line = [vec![command.to_owned()], targets.collect()]

@@ -30,16 +30,16 @@ pub struct SwebenchPackage {
     environment: Environment,
 }
 
-/// What the package says of an instance.
+/// The package's word on an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct InstanceSpec {
     #[serde(rename = "spec")]
     pub environment: EnvironmentSpec,
-    /// What follows the test command: the test patch's files, in the command's own form.
+    /// Arguments of the test command: the test patch's files, in the command's own form.
     pub targets: Vec<String>,
 }
 
-/// What the package says of a log.
+/// The package's word on a log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Graded {
     /// Tests were run: the log has both marks and none of a failure before them.
@@ -115,7 +115,7 @@ impl SwebenchPackage {
         python.with_file_name("uv")
     }
 
-    /// What each task's environment holds, or a sentence that says why nothing is known.
+    /// The spec of each task's environment, or a sentence that says why nothing is known.
     pub fn specs(
         &self,
         tasks: &[Task],

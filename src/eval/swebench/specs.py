@@ -1,4 +1,4 @@
-"""What instances of SWE-bench need, from the package `swebench`.
+"""Specs of the environments of SWE-bench's instances, from the package `swebench`.
 
 Called as `python3 -I -B THIS REQUEST REPLY`. REQUEST is a JSON file `{"tasks": [task],
 "adaptions": {name: adaption}}`. A task has `instance_id`, `repo`, `version`, `commit` (of
@@ -38,7 +38,7 @@ PYPI_NAMES = {
 IMAGE_COMMANDS = ("apt-get", "apt", "wget", "locale-gen", "tar", "mkdir", "QHULL_")
 
 
-# What conda puts into every environment.
+# Packages that conda puts into every environment.
 SEED = ["pip", "setuptools", "wheel"]
 
 

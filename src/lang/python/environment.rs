@@ -21,7 +21,7 @@ const REQUIREMENT_FILES: [&str; 9] = [
 /// The newest interpreter there is.
 const ANY_PYTHON: &str = "3";
 
-/// What the files of `dir` ask for: an interpreter (`.python-version`, the bound of
+/// The environment that the files of `dir` ask for: an interpreter (`.python-version`, the bound of
 /// `requires-python`), requirement files, `deps` of tox, packages of `environment.yml` by
 /// their names on PyPI, extras with tests, the repository itself in place. With pytest in any
 /// case.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const PYTEST_MAIN: &str = include_str!("pytest_main.py");
 
-/// Where pytest's repository holds it, by its layouts.
+/// Folders of pytest in its own repository, by layout.
 const OWN_PYTEST: [&str; 2] = ["src/pytest.py", "src/pytest/__init__.py"];
 
 /// Lines of an error of collection that are told.

@@ -283,7 +283,7 @@ def report_of(config, data):
     return TestReport(**data)
 
 
-# What reporters of pytest before 4.4 read of a report of a test.
+# Fields of a test's report that reporters of pytest before 4.4 read.
 REPORT_FIELDS = (
     "nodeid",
     "location",

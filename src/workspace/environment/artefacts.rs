@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where setuptools keeps objects between builds; the results are copied out of it.
+/// Setuptools keeps objects between builds here; the results are copied out of it.
 const SCRATCH_DIR: &str = "build";
 
-/// What a tree held before an install.
+/// The files of a tree before an install.
 pub(super) struct Inventory(HashMap<Vec<u8>, Stamp>);
 
 /// Differs wherever a file was written or put in another's place.

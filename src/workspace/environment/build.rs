@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits {
 /// Lines of a command's output that go into a message.
 const TAIL_LINES: usize = 3;
 
-/// What is built.
+/// A build to be.
 pub struct BuildRequest<'a> {
     pub spec: &'a EnvironmentSpec,
     /// A copy of the repository, which is written to.
@@ -207,6 +207,8 @@ impl<'a> Build<'a> {
         set("PIP_DISABLE_PIP_VERSION_CHECK", "1");
         // Links between the cache and the environment are links between two mounts.
         set("UV_LINK_MODE", "copy");
+        // As pip does: what is read-only later would be compiled at every start.
+        set("UV_COMPILE_BYTECODE", "1");
         set("UV_NO_CONFIG", "1");
         set("UV_PYTHON_DOWNLOADS", "never");
         if let Some(day) = &self.request.spec.released_before {

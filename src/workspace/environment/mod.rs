@@ -1,4 +1,4 @@
-//! What the code under test needs: an interpreter, packages, the repository installed in
+//! Environments of the code under test: an interpreter, packages, the repository installed in
 //! place. An environment is a folder that is built once, kept by its content, and shown
 //! read-only to the sandbox.
 mod artefacts;
@@ -21,9 +21,9 @@ const SPEC_FILE: &str = "env.toml";
 const BUILT_FILE: &str = "built.json";
 /// The virtual environment.
 const VENV_DIR: &str = "venv";
-/// What the install left in the repository.
+/// Files that the install left in the repository.
 const ARTEFACTS_DIR: &str = "artefacts";
-/// What stands in the place of `/etc/hosts`, where the spec names hosts.
+/// Stands in the place of `/etc/hosts`, where the spec names hosts.
 const HOSTS_FILE: &str = "hosts";
 /// All that the build's commands said.
 const LOG_FILE: &str = "build.log";
@@ -33,7 +33,7 @@ const LOG_FILE: &str = "build.log";
 pub struct Built {
     /// For people: where the repository came from.
     pub repository: String,
-    /// What its interpreter says of itself, for example `3.9.18`.
+    /// As its interpreter says, for example `3.9.18`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_version: Option<String>,
     /// Installed packages, as `pip freeze` has them.
@@ -70,7 +70,7 @@ impl Environment {
         self.spec.variables_in(&self.dir)
     }
 
-    /// What stands in the place of `/etc/hosts`.
+    /// The file in the place of `/etc/hosts`.
     pub(super) fn hosts_file(&self) -> Option<PathBuf> {
         let names_hosts = !self.spec.hosts.is_empty();
         names_hosts.then(|| self.dir.join(HOSTS_FILE))

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What the code under test needs, and how it is installed.
+/// The needs of the code under test, and how it is installed.
 ///
 /// For example:
 ///
@@ -86,7 +86,7 @@ pub struct Service {
     pub port: u16,
 }
 
-/// Files that say how a repository is installed. What else it holds may change without the
+/// Files that say how a repository is installed. Its other files may change without the
 /// environment being another one.
 const PACKAGING_FILES: [&str; 15] = [
     "setup.py",

@@ -1,10 +1,10 @@
-//! Where environments are kept: a folder each, by id.
+//! The folder that environments are kept in, by id.
 use super::super::WorkspaceError;
 use super::{BUILT_FILE, Built, Environment, EnvironmentSpec, SPEC_FILE};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What packages were downloaded for; shared by all builds.
+/// Downloads of packages, shared by all builds.
 const CACHE_DIR: &str = ".cache";
 /// Its time of change is the last use.
 const USED_FILE: &str = "used";
