@@ -283,10 +283,19 @@ impl SolveArgs {
         }
         let store = EnvironmentStore::of_user()?;
         let file = Path::new(&self.env);
-        let environment = match file.is_file() {
-            true => store.find(&EnvironmentSpec::read(file)?, repo)?,
-            false => store.get(&self.env)?,
-        };
+        if file.is_file() {
+            return Ok(Some(store.find(&EnvironmentSpec::read(file)?, repo)?));
+        }
+        let environment = store.get(&self.env)?;
+        if environment.spec.id(repo)? != environment.id {
+            bail!(
+                "the environment {} is of {}, or of other packaging files than {} has now; build \
+                 one for it by `egss env build`",
+                environment.id,
+                environment.built.repository,
+                repo.display()
+            );
+        }
         Ok(Some(environment))
     }
 

@@ -34,12 +34,21 @@ struct Screen {
     /// `None` without a terminal.
     panel: Option<Mutex<Panel>>,
     /// The newest work, and when it began.
-    doing: Mutex<(String, Instant)>,
+    doing: Mutex<(Doing, Instant)>,
     last_line: Mutex<Instant>,
     is_over: AtomicBool,
 }
 
-/// The work behind an event or an engine's step.
+/// The work that goes on.
+#[derive(Clone)]
+enum Doing {
+    /// A clause.
+    Stage(String),
+    /// Steps of an engine, whose progress is known.
+    Steps,
+}
+
+/// The work behind an event.
 const BETWEEN: &str = "a step of the model, an action, or the tests after it";
 
 impl TerminalWatcher {
@@ -72,7 +81,7 @@ impl Screen {
             started: now,
             live: Mutex::new(Live::default()),
             panel: Panel::on_terminal().map(Mutex::new),
-            doing: Mutex::new(("starting".to_owned(), now)),
+            doing: Mutex::new((Doing::Stage("starting".to_owned()), now)),
             last_line: Mutex::new(now),
             is_over: AtomicBool::new(false),
         }
@@ -82,16 +91,26 @@ impl Screen {
     fn tick(&self) {
         while !self.is_over.load(Ordering::Relaxed) {
             if lock(&self.last_line).elapsed() >= SILENCE_MAX {
-                let (what, since) = lock(&self.doing).clone();
-                let seconds = since.elapsed().as_secs();
-                self.say(&format!("{what}, for {seconds} s"));
+                let (doing, since) = lock(&self.doing).clone();
+                match doing {
+                    Doing::Stage(what) => {
+                        let seconds = since.elapsed().as_secs();
+                        self.say(&format!("{what}, for {seconds} s"));
+                    }
+                    Doing::Steps => self.say(&self.status()),
+                }
             }
             std::thread::sleep(LOOK_EVERY);
         }
     }
 
-    fn begin(&self, what: &str) {
-        *lock(&self.doing) = (what.to_owned(), Instant::now());
+    fn begin(&self, doing: Doing) {
+        *lock(&self.doing) = (doing, Instant::now());
+    }
+
+    /// How far an engine is, and the rest of the budget, in a line.
+    fn status(&self) -> String {
+        lock(&self.live).status(self.now_ms()).join(" · ")
     }
 
     fn say(&self, text: &str) {
@@ -108,17 +127,16 @@ impl Screen {
     }
 
     fn show(&self) {
-        let status = || lock(&self.live).status(self.now_ms());
         if let Some(panel) = &self.panel {
             *lock(&self.last_line) = Instant::now();
             let mut lines = lock(&self.live).rows();
-            lines.extend(status());
+            lines.extend(lock(&self.live).status(self.now_ms()));
             lock(panel).show(&lines);
             return;
         }
         let is_due = lock(&self.last_line).elapsed() >= PLAIN_EVERY;
         if is_due {
-            self.say(&status().join(" · "));
+            self.say(&self.status());
         }
     }
 }
@@ -186,14 +204,14 @@ impl Watcher for TerminalWatcher {
     }
 
     fn stage(&self, what: &str) {
-        self.screen.begin(what);
+        self.screen.begin(Doing::Stage(what.to_owned()));
         self.screen.say(what);
     }
 }
 
 impl Screen {
     fn event(&self, event: &Event, state: &RunState) {
-        self.begin(BETWEEN);
+        self.begin(Doing::Stage(BETWEEN.to_owned()));
         lock(&self.live).event(event, state, self.now_ms());
         match event {
             Event::BranchStarted(started) => {
@@ -242,7 +260,7 @@ impl Screen {
     }
 
     fn progress(&self, progress: &Progress<'_>) {
-        self.begin(BETWEEN);
+        self.begin(Doing::Steps);
         lock(&self.live).progress(progress, self.now_ms());
         self.show();
     }

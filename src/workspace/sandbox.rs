@@ -151,10 +151,12 @@ impl Sandbox {
             (!holds_password(&value)).then(|| ((*name).to_owned(), value))
         });
         let set: Vec<_> = set.collect();
-        // A certificate or a folder of packages.
+        // A certificate or a folder of packages; one that holds the home folder is not shown.
         let places = set.iter().map(|(_, value)| PathBuf::from(value));
+        let places = places.filter(|path| path.is_absolute() && path.exists());
+        let home = &self.home;
         self.roots
-            .extend(places.filter(|path| path.is_absolute() && path.exists()));
+            .extend(places.filter(|path| !home.starts_with(path)));
         self.variables.splice(0..0, set);
         self.writable = writable;
         self.network = Network::Open;
@@ -411,4 +413,24 @@ fn new_mark() -> String {
     static COMMANDS: AtomicU64 = AtomicU64::new(0);
     let n = COMMANDS.fetch_add(1, Ordering::Relaxed);
     format!("{}-{n}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_with_a_password_is_known() {
+        for (value, holds) in [
+            ("https://host/simple", false),
+            ("https://name:word@host/simple", true),
+            ("https://token@host", true),
+            ("https://a/x https://b:c@d/", true),
+            ("https://host/@scope/package", false),
+            ("/opt/wheels", false),
+            ("localhost,10.0.0.0/8", false),
+        ] {
+            assert_eq!(holds_password(value), holds, "{value}");
+        }
+    }
 }
