@@ -42,7 +42,6 @@ struct TestRun {
     graded: Graded,
     /// Why no test was run, or how the run was stopped.
     fault: Option<String>,
-    wall_ms: u64,
 }
 
 impl InstancePlace<'_> {
@@ -207,11 +206,7 @@ impl InstancePlace<'_> {
             )),
             None => None,
         };
-        Ok(TestRun {
-            graded,
-            fault,
-            wall_ms: output.wall_ms,
-        })
+        Ok(TestRun { graded, fault })
     }
 
     /// Builds compiled files anew where the patch changes their sources. The clause says why
@@ -264,7 +259,6 @@ impl InstancePlace<'_> {
                 n_tests: 0,
             },
             fault: Some(why),
-            wall_ms: 0,
         }
     }
 }
