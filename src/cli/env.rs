@@ -1,5 +1,5 @@
 //! `egss env`: environments of the code under test.
-use super::evaluation::TaskArgs;
+use super::evaluation::{ImageArg, TaskArgs, whole_name};
 use super::out;
 use super::values;
 use super::watch::TerminalWatcher;
@@ -48,10 +48,12 @@ struct BuildArgs {
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
     /// An env.toml (docs/environments.md says what it holds).
-    #[arg(long, value_name = "FILE", requires = "repo")]
+    #[arg(long, value_name = "FILE", requires = "repo", conflicts_with = "image")]
     spec: Option<PathBuf>,
     #[command(flatten)]
     tasks: TaskArgs,
+    #[command(flatten)]
+    image: ImageArg,
     /// The package that grades by a benchmark's own rules.
     #[arg(long, value_enum, value_name = "NAME")]
     grader: Option<Package>,
@@ -110,13 +112,18 @@ impl BuildArgs {
     fn run(&self, store: &EnvironmentStore) -> anyhow::Result<()> {
         let (watcher, uv) = (TerminalWatcher::new(), find_uv());
         if let Some(repo) = &self.repo {
-            let needs = match &self.spec {
-                Some(spec) => Needs {
+            let needs = match (&self.spec, &self.image.image) {
+                (_, Some(image)) => Needs {
+                    environment: EnvironmentSpec::of_image(&whole_name(image)?)
+                        .map_err(anyhow::Error::msg)?,
+                    ..Needs::default()
+                },
+                (Some(spec), _) => Needs {
                     environment: EnvironmentSpec::read(spec)?,
                     // Install commands may call what the repository's language has.
                     toolchain: needs_of(repo).ok().flatten().unwrap_or_default().toolchain,
                 },
-                None => needs_of(repo)?.with_context(|| {
+                (None, None) => needs_of(repo)?.with_context(|| {
                     format!(
                         "nothing in {} says what it needs; say it in an env.toml and name that by --spec",
                         repo.display()
@@ -152,7 +159,8 @@ impl BuildArgs {
             return self.print(&built);
         }
         let python = find_python(None, Path::new("."))?;
-        let tasks = self.tasks.read()?;
+        let mut tasks = self.tasks.read()?;
+        self.image.put_into(&mut tasks)?;
         watcher.stage("asking the package swebench what the tasks need");
         let grader = SwebenchGrader::new(store.clone(), &tasks, &python)?;
         let mut failed = 0;

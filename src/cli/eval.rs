@@ -1,6 +1,6 @@
 //! `egss eval`: the comparison.
 use super::common::ModelArgs;
-use super::evaluation::{TaskArgs, WorkArgs};
+use super::evaluation::{ImageArg, TaskArgs, WorkArgs};
 use super::out;
 use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::StrategyArgs;
@@ -30,6 +30,8 @@ pub struct EvalArgs {
     budget: BudgetArgs,
     #[command(flatten)]
     tasks: TaskArgs,
+    #[command(flatten)]
+    image: ImageArg,
     #[command(flatten)]
     work: WorkArgs,
     /// Strategies as in `egss solve`; gold takes the task's own patch, empty none.
@@ -78,7 +80,11 @@ impl EvalArgs {
                 None => strategies.push(self.search.named(name, &profile)?),
             }
         }
-        let tasks = self.tasks.read()?;
+        let mut tasks = self.tasks.read()?;
+        if self.image.image.is_some() && self.grader == GraderArg::Own {
+            bail!("tasks run in an image with --grader swebench only");
+        }
+        self.image.put_into(&mut tasks)?;
         let seeds = self.work.seeds();
         if !self.resume && self.out.join("results.jsonl").exists() {
             bail!(

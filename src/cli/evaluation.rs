@@ -11,7 +11,7 @@ use crate::eval::{
 };
 use crate::record::Event;
 use crate::search::{RunState, Watcher};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -32,6 +32,42 @@ pub struct TaskArgs {
     /// OWNER__NAME, with or without .git), for tasks without inline files.
     #[arg(long, value_name = "DIR")]
     mirrors: Option<PathBuf>,
+}
+
+/// Images in which tasks run.
+#[derive(Args)]
+pub struct ImageArg {
+    /// A container image that holds what the code under test needs: a name that Docker or Podman
+    /// knows, or an archive of an image's files. For tasks that name none themselves; `{id}`
+    /// is then a task's id as SWE-bench's images have it, in lower case and with `_1776_` for `__`.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+}
+
+impl ImageArg {
+    /// Names an image to each task that has none.
+    pub fn put_into(&self, tasks: &mut [Task]) -> anyhow::Result<()> {
+        let Some(image) = &self.image else {
+            return Ok(());
+        };
+        for task in tasks.iter_mut().filter(|task| task.image.is_none()) {
+            let id = task.instance_id.to_lowercase().replace("__", "_1776_");
+            task.image = Some(whole_name(&image.replace("{id}", &id))?);
+        }
+        Ok(())
+    }
+}
+
+/// The name by which an image is known whatever folder a command starts in: of an archive the
+/// whole path.
+pub fn whole_name(image: &str) -> anyhow::Result<String> {
+    let archive = Path::new(image);
+    if !archive.is_file() {
+        return Ok(image.to_owned());
+    }
+    let archive = archive.canonicalize();
+    let archive = archive.with_context(|| format!("cannot read {image}"))?;
+    Ok(archive.display().to_string())
 }
 
 /// How they are run.

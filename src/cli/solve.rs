@@ -1,5 +1,6 @@
 //! `egss solve`: the main job.
 use super::common::ModelArgs;
+use super::evaluation::whole_name;
 use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
 use super::{out, values};
@@ -63,6 +64,9 @@ pub struct SolveArgs {
     /// id; an env.toml that was built.
     #[arg(long, value_name = "ENV", default_value = "auto")]
     env: String,
+    /// The environment that `egss env build --repo DIR --image IMAGE` made of this image.
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["env", "python"])]
+    image: Option<String>,
     /// One JSON object on standard output instead of the patch.
     #[arg(long)]
     json: bool,
@@ -274,8 +278,13 @@ impl SolveArgs {
         Ok((run_dir, state))
     }
 
-    /// The environment that --env means for the repository.
+    /// The environment that --env or --image means for the repository.
     fn environment(&self, repo: &Path) -> anyhow::Result<Option<Environment>> {
+        if let Some(image) = &self.image {
+            let spec = EnvironmentSpec::of_image(&whole_name(image)?);
+            let spec = spec.map_err(anyhow::Error::msg)?;
+            return Ok(Some(EnvironmentStore::of_user()?.find(&spec, repo)?));
+        }
         match self.env.as_str() {
             "none" => return Ok(None),
             "auto" => return self.own_environment(repo),

@@ -27,6 +27,9 @@ pub struct Task {
     /// cloned; results are then not the benchmark's.
     #[serde(default)]
     pub stands_on: Option<String>,
+    /// The container image that holds its environment.
+    #[serde(default, alias = "image_name", alias = "docker_image")]
+    pub image: Option<String>,
     /// The text.
     pub problem_statement: String,
     #[serde(default)]

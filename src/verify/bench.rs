@@ -8,7 +8,7 @@ use super::suite::is_stated;
 use crate::base::BranchId;
 use crate::lang::ChangedLines;
 use crate::record::{Coverage, Reached, SuiteBuilt, SuiteRun};
-use crate::workspace::{Shadow, TreeId};
+use crate::workspace::{Limits, Shadow, TreeId};
 use std::path::{Path, PathBuf};
 
 /// Where evaluation happens.
@@ -21,6 +21,15 @@ pub struct Bench<'a> {
     /// Holds the copies of trees that tests run in.
     pub scratch: &'a Scratch,
 }
+
+/// Of an environment's rebuild of compiled files; compilers take much of each.
+const REBUILD: Limits = Limits {
+    wall_s_max: 600,
+    memory_bytes_max: 8 << 30,
+    processes_max: 256,
+    file_bytes_max: 1 << 30,
+    output_bytes_max: 64 << 10,
+};
 
 /// A copy of a patched tree with the base's tests and the suite in it.
 struct Patched<'a> {
@@ -143,7 +152,12 @@ impl Bench<'_> {
     fn patched(&self, tree: &TreeId, suite: &SuiteBuilt) -> Result<Patched<'_>, VerifyError> {
         let (base, dir) = (self.copy(self.base)?, self.copy(tree)?);
         let files = changed_files(base.path(), dir.path())?;
-        let faults = self.runner.runner().compile_faults(dir.path(), &files)?;
+        let mut faults = self.runner.runner().compile_faults(dir.path(), &files)?;
+        let rebuilt = self
+            .runner
+            .sandbox()
+            .rebuild(dir.path(), &files, &REBUILD)?;
+        faults.extend(rebuilt);
         let changed = changed_lines(base.path(), dir.path(), &files);
         restore_tests(base.path(), dir.path())?;
         Ok(Patched {

@@ -25,6 +25,9 @@ const SYSTEM_FILES: [&str; 4] = [
     "/etc/ld.so.conf.d",
 ];
 
+/// Folders that a sandbox has of its own, whatever an image holds there.
+const IMAGE_DIRS_NOT_SHOWN: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
+
 /// Files of `/etc` that a command finds and trusts hosts by.
 const NETWORK_FILES: [&str; 6] = [
     "/etc/resolv.conf",
@@ -49,6 +52,8 @@ pub(super) struct View<'a> {
     /// The workspace: writable, seen at `seen_at` and under its own path.
     pub dir: &'a Path,
     pub seen_at: &'a Path,
+    /// The files of an image, in the place of the system's.
+    pub image: Option<&'a Path>,
     /// Needed by the interpreter and the toolchain.
     pub readable: &'a [PathBuf],
     pub writable: &'a [PathBuf],
@@ -113,6 +118,7 @@ impl Bubblewrap {
         let View {
             dir,
             seen_at,
+            image,
             readable,
             writable,
             network,
@@ -141,15 +147,9 @@ impl Bubblewrap {
         } else if self.has_disable_userns {
             args.flag(&["--unshare-user", "--disable-userns"]);
         }
-        for system in SYSTEM_DIRS.map(Path::new) {
-            match system.read_link() {
-                Ok(target) => args.pair("--symlink", &target, system),
-                Err(_) if system.is_dir() => args.pair("--ro-bind", system, system),
-                Err(_) => {}
-            }
-        }
-        for file in SYSTEM_FILES.map(Path::new) {
-            args.pair("--ro-bind-try", file, file);
+        match image {
+            Some(image) => args.image(image, Path::new("/"), &[dir, seen_at]),
+            None => args.system(),
         }
         for file in ["passwd", "group", "hosts"] {
             let (own, at) = (stage.path("etc").join(file), Path::new("/etc").join(file));
@@ -213,6 +213,52 @@ impl Bubblewrap {
 struct Args(Vec<OsString>);
 
 impl Args {
+    /// The system's own folders.
+    fn system(&mut self) {
+        for system in SYSTEM_DIRS.map(Path::new) {
+            match system.read_link() {
+                Ok(target) => self.pair("--symlink", &target, system),
+                Err(_) if system.is_dir() => self.pair("--ro-bind", system, system),
+                Err(_) => {}
+            }
+        }
+        for file in SYSTEM_FILES.map(Path::new) {
+            self.pair("--ro-bind-try", file, file);
+        }
+    }
+
+    /// What an image has below `inside`. A folder on the way to one of `places` that it lacks
+    /// is put together of its entries: below a folder that is read-only none can be made.
+    fn image(&mut self, image: &Path, inside: &Path, places: &[&Path]) {
+        let in_image = |path: &Path| image.join(path.strip_prefix("/").unwrap_or(path));
+        let entries = std::fs::read_dir(in_image(inside)).into_iter().flatten();
+        let mut names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        for name in names {
+            let at = inside.join(&name);
+            if IMAGE_DIRS_NOT_SHOWN.iter().any(|own| Path::new(own) == at) {
+                continue;
+            }
+            let from = in_image(&at);
+            let Ok(kind) = from.symlink_metadata().map(|meta| meta.file_type()) else {
+                continue;
+            };
+            let leads_on = |place: &&&Path| {
+                place.starts_with(&at) && **place != at && !in_image(place).is_dir()
+            };
+            if kind.is_symlink() {
+                let target = from.read_link().unwrap_or_default();
+                self.pair("--symlink", &target, &at);
+            } else if kind.is_dir() && places.iter().any(|place| leads_on(&place)) {
+                self.flag(&["--dir"]);
+                self.0.push(at.clone().into());
+                self.image(image, &at, places);
+            } else if kind.is_dir() || kind.is_file() {
+                self.pair("--ro-bind", &from, &at);
+            }
+        }
+    }
+
     fn flag(&mut self, words: &[&str]) {
         self.0.extend(words.iter().map(OsString::from));
     }

@@ -21,8 +21,8 @@ mod walk;
 
 pub use copy::put_file;
 pub use environment::{
-    BuildRequest, Built, Environment, EnvironmentSpec, EnvironmentStore, Kept, Rebuild, Service,
-    build_environment, find_uv,
+    BuildRequest, Built, Environment, EnvironmentSpec, EnvironmentStore, ImageFacts, Kept, Rebuild,
+    Service, build_environment, find_uv,
 };
 pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
 pub use mirror::Mirror;

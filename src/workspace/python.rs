@@ -156,6 +156,16 @@ impl Interpreter {
         })
     }
 
+    /// One inside an image, which is shown whole. `version` is as it says itself, `3.9.18`; an
+    /// interpreter that was not asked yet counts as the oldest.
+    pub fn in_image(executable: &Path, version: Option<&str>) -> Self {
+        Self {
+            executable: executable.to_owned(),
+            version: version.and_then(parse_version).unwrap_or(VERSION_MIN),
+            dirs: BTreeSet::new(),
+        }
+    }
+
     /// Paths to show in the sandbox, each a directory or a program, so that
     /// the interpreter works there; those below `system` are left to the
     /// caller, and none holds the home folder.
@@ -197,9 +207,10 @@ impl Interpreter {
     }
 }
 
+/// Of `3.9` and of `3.9.18`.
 fn parse_version(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    let mut parts = text.trim().split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Without `.` and `..`, by name alone.

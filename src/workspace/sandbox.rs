@@ -2,13 +2,14 @@
 //! interpreter and system libraries only; writes in the workspace and a
 //! private /tmp only; everything in it dies with it.
 use super::bubblewrap::{Bubblewrap, Network, STAGE_BIN, SYSTEM_DIRS, View};
-use super::environment::{Environment, Service};
+use super::environment::{Environment, ImageFacts, Rebuild, Service};
 use super::python::{Interpreter, find_own};
 use super::stage::{OWN_PYTHON, Stage};
 use super::supervise::{Reach, supervise};
 use super::toolchain::Toolchain;
 use super::{CommandEnd, CommandOutput, Limits, WorkspaceError, existing_dir};
 use crate::base::Deadline;
+use globset::GlobSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,12 +56,25 @@ pub struct Sandbox {
     services: Vec<Service>,
     /// In the place of the stage's own.
     hosts: Option<PathBuf>,
+    image: Option<Image>,
+    /// How compiled files are made anew, and the files whose change asks for it.
+    rebuild: Option<(Rebuild, GlobSet)>,
     seen_at: PathBuf,
     home: PathBuf,
     stage: Arc<Stage>,
     nice: u8,
     /// When every command of this sandbox and its copies has to be over.
     deadline: Arc<Mutex<Deadline>>,
+}
+
+/// An image's files in the place of the system's.
+#[derive(Clone, Debug)]
+struct Image {
+    root: PathBuf,
+    /// Its own `PATH`.
+    path: String,
+    /// egss's helpers are run by the machine's interpreter, and so outside of it.
+    own_is_outside: bool,
 }
 
 impl Sandbox {
@@ -70,25 +84,73 @@ impl Sandbox {
     pub fn new(mode: SandboxMode, python: &Path) -> Result<Self, WorkspaceError> {
         let interpreter = Interpreter::ask(python)
             .map_err(|why| WorkspaceError::NoPython(format!("{why}; give another --python")))?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = find_own(&interpreter, &path);
+        let stage = Stage::new(Some(&interpreter.executable), program_of(&own))?;
+        let bubblewrap = match mode {
+            SandboxMode::Bubblewrap => Some(Bubblewrap::find()?),
+            SandboxMode::UnsafeNone => None,
+        };
+        let sandbox = Self::of(bubblewrap, interpreter, own, stage, None);
+        sandbox.try_out(&["python3", "-c", "print('works')"])?;
+        Ok(sandbox)
+    }
+
+    /// A sandbox inside the image whose files are at `root`. `python` is an interpreter of
+    /// the machine, for an image that has none.
+    ///
+    /// Errors as [`Self::new`]'s.
+    pub(super) fn in_image(
+        root: &Path,
+        image: &ImageFacts,
+        python: &Path,
+    ) -> Result<Self, WorkspaceError> {
+        let inside = image.python.as_deref();
+        let interpreter = match inside {
+            Some(inside) => Interpreter::in_image(inside, image.python_version.as_deref()),
+            None => Interpreter::ask(python)
+                .map_err(|why| WorkspaceError::NoPython(format!("{why}; give another --python")))?,
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = find_own(&interpreter, &path);
+        let stage = Stage::new(inside, program_of(&own))?;
+        let own_is_outside = inside.is_none() || program_of(&own) != inside;
+        let image_of_it = Image {
+            root: root.to_owned(),
+            path: image.path.clone(),
+            own_is_outside,
+        };
+        let bubblewrap = Some(Bubblewrap::find()?);
+        let mut sandbox = Self::of(bubblewrap, interpreter, own, stage, Some(image_of_it));
+        sandbox.variables.clone_from(&image.variables);
+        sandbox.seen_at.clone_from(&image.workdir);
+        match inside {
+            Some(_) => sandbox.try_out(&["python3", "-c", "print('works')"])?,
+            None => sandbox.try_out(&["/bin/sh", "-c", "echo works"])?,
+        }
+        Ok(sandbox)
+    }
+
+    fn of(
+        bubblewrap: Option<Bubblewrap>,
+        interpreter: Interpreter,
+        own: Result<Interpreter, String>,
+        stage: Stage,
+        image: Option<Image>,
+    ) -> Self {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let home = home
             .and_then(|path| path.canonicalize().ok())
             .unwrap_or_default();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let own = find_own(&interpreter, &path);
         let mut roots = interpreter.roots(&SYSTEM_DIRS, &home);
         for root in own.iter().flat_map(|own| own.roots(&SYSTEM_DIRS, &home)) {
             if !roots.contains(&root) {
                 roots.push(root);
             }
         }
-        let own_program = own.as_ref().ok().map(|own| own.executable.as_path());
-        let sandbox = Self {
-            bubblewrap: match mode {
-                SandboxMode::Bubblewrap => Some(Bubblewrap::find()?),
-                SandboxMode::UnsafeNone => None,
-            },
-            stage: Arc::new(Stage::new(&interpreter.executable, own_program)?),
+        Self {
+            bubblewrap,
+            stage: Arc::new(stage),
             roots,
             own,
             seen_at: PathBuf::from(WORKSPACE),
@@ -98,13 +160,13 @@ impl Sandbox {
             variables: Vec::new(),
             services: Vec::new(),
             hosts: None,
+            image,
+            rebuild: None,
             home,
             interpreter,
             nice: NICE,
             deadline: Arc::default(),
-        };
-        sandbox.try_out()?;
-        Ok(sandbox)
+        }
     }
 
     /// The same sandbox with workspaces seen at `path` inside, for example the
@@ -132,6 +194,18 @@ impl Sandbox {
         self.roots.extend(roots.cloned());
         self.toolchain = toolchain;
         self
+    }
+
+    /// The same sandbox with a toolchain of the machine, which `find` looks for; an image has
+    /// its own. Error: `find`'s.
+    pub fn with_found(
+        self,
+        find: impl FnOnce() -> Result<Toolchain, String>,
+    ) -> Result<Self, String> {
+        match self.image {
+            Some(_) => Ok(self),
+            None => Ok(self.with_toolchain(find()?)),
+        }
     }
 
     /// The same sandbox with variables that every command sees; `PATH` and `HOME` stay.
@@ -170,6 +244,9 @@ impl Sandbox {
         self.variables.extend(environment.variables());
         self.services.extend(environment.spec.services.clone());
         self.hosts = environment.hosts_file();
+        let spec = &environment.spec;
+        let rebuild = spec.rebuild.clone();
+        self.rebuild = rebuild.map(|rebuild| (rebuild, spec.compiled()));
         self.seen_at.clone_from(&environment.built.seen_at);
         self
     }
@@ -191,6 +268,29 @@ impl Sandbox {
 
     fn deadline(&self) -> Deadline {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True where [`Self::rebuild`] has to be called after a change of these files.
+    pub fn has_to_rebuild(&self, changed: &[String]) -> bool {
+        let compiled = self.rebuild.as_ref().map(|(_, compiled)| compiled);
+        compiled.is_some_and(|compiled| changed.iter().any(|file| compiled.is_match(file)))
+    }
+
+    /// Makes the compiled files of the copy at `dir` anew, where one of `changed` (paths
+    /// relative to it) is a source of them. The clause says why that failed.
+    pub fn rebuild(
+        &self,
+        dir: &Path,
+        changed: &[String],
+        limits: &Limits,
+    ) -> Result<Option<String>, WorkspaceError> {
+        let rebuild = self.rebuild.as_ref().map(|(rebuild, _)| rebuild);
+        let Some(rebuild) = rebuild.filter(|_| self.has_to_rebuild(changed)) else {
+            return Ok(None);
+        };
+        let output = self.run(dir, &["/bin/bash", "-c", &rebuild.run], limits)?;
+        let failed = output.end != CommandEnd::Exited(0);
+        Ok(failed.then(|| format!("`{}` fails: {}", rebuild.run, last_line(&output.text))))
     }
 
     /// The interpreter that `python3` means inside.
@@ -246,6 +346,9 @@ impl Sandbox {
             .arg(self.nice.to_string())
             .current_dir(&dir)
             .env_clear();
+        let image = self.image.as_ref();
+        let image =
+            image.filter(|image| !(image.own_is_outside && argv.first() == Some(&OWN_PYTHON)));
         let bin = self
             .interpreter
             .executable
@@ -256,7 +359,7 @@ impl Sandbox {
             for folder in &self.toolchain.bin {
                 path += &format!(":{}", folder.display());
             }
-            path + ":/usr/local/bin:/usr/bin:/bin"
+            path + ":" + image.map_or(SYSTEM_PATH, |image| &image.path)
         };
         command.envs(ENVIRONMENT);
         command.envs(self.toolchain.env.iter().map(|(name, path)| (name, path)));
@@ -268,7 +371,11 @@ impl Sandbox {
             command.args(bubblewrap.args(&View {
                 dir: &dir,
                 seen_at: &self.seen_at,
-                readable: &self.roots,
+                image: image.map(|image| image.root.as_path()),
+                readable: match image {
+                    Some(_) => &[],
+                    None => &self.roots,
+                },
                 writable: &self.writable,
                 network: self.network,
                 low_ports: self.services.iter().any(|service| service.port < 1_024),
@@ -302,11 +409,11 @@ impl Sandbox {
         self.run(dir, &["/bin/sh", "-c", command], limits)
     }
 
-    /// Runs the interpreter inside once, and if that fails says whose fault it is.
-    fn try_out(&self) -> Result<(), WorkspaceError> {
+    /// Runs `says_works` inside once, and if that fails says whose fault it is.
+    fn try_out(&self, says_works: &[&str]) -> Result<(), WorkspaceError> {
         let empty = self.stage.path("home");
         let limits = Limits::default();
-        let python = self.run(&empty, &["python3", "-c", "print('works')"], &limits)?;
+        let python = self.run(&empty, says_works, &limits)?;
         if python.end == CommandEnd::Exited(0) && python.text == "works\n" {
             return Ok(());
         }
@@ -326,6 +433,14 @@ impl Sandbox {
             last_line(&plain.text)
         )))
     }
+}
+
+/// Where programs of the system are.
+const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+fn program_of(interpreter: &Result<Interpreter, String>) -> Option<&Path> {
+    let interpreter = interpreter.as_ref().ok();
+    interpreter.map(|interpreter| interpreter.executable.as_path())
 }
 
 fn last_line(text: &str) -> &str {

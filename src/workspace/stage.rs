@@ -22,8 +22,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// `own` runs egss's helpers, if there is one that can.
-    pub fn new(python: &Path, own: Option<&Path>) -> Result<Self, WorkspaceError> {
+    /// `python` runs the code under test, `own` egss's helpers, where there is one that can.
+    pub fn new(python: Option<&Path>, own: Option<&Path>) -> Result<Self, WorkspaceError> {
         let temp = std::env::temp_dir();
         sweep(&temp);
         let dir = tempfile::Builder::new()
@@ -34,10 +34,13 @@ impl Stage {
         let owner = fs::metadata(stage.dir.path())
             .map_err(|source| WorkspaceError::io("read", stage.dir.path(), source))?;
         let (uid, gid) = (owner.uid(), owner.gid());
-        stage.shim("python", python)?;
-        stage.shim("python3", python)?;
-        if let Some(own) = own {
-            stage.shim(OWN_PYTHON, own)?;
+        fs::create_dir(stage.path("bin"))
+            .map_err(|source| WorkspaceError::io("create", &stage.path("bin"), source))?;
+        let shims = [("python", python), ("python3", python), (OWN_PYTHON, own)];
+        for (name, program) in shims {
+            if let Some(program) = program {
+                stage.shim(name, program)?;
+            }
         }
         let passwd = format!("egss:x:{uid}:{gid}::/tmp:/bin/sh\n");
         stage.write("etc/passwd", &passwd, 0o644)?;

@@ -1,13 +1,16 @@
 //! Plans and evaluations over planted tests and patches.
 use crate::support::{
-    FAULTY, FIXED, Repository, evaluated, limits, python_runner, results, sandbox, source,
+    FAULTY, FIXED, Repository, evaluated, folder, limits, python_runner, results, sandbox, source,
 };
 use egss::base::{BranchId, Deadline, RngKey, SelectBy};
 use egss::lang::SUITE_FILE;
-use egss::record::{Coverage, SuiteCounts, TestClass, TestResult};
+use egss::record::{Coverage, SuiteBuilt, SuiteCounts, TestClass, TestResult};
 use egss::select::{CandidatePatch, select};
 use egss::verify::{Evaluation, evaluate, gate, pass_rate, plan, written_rate};
-use egss::workspace::Toolchain;
+use egss::workspace::{
+    BuildRequest, EnvironmentSpec, EnvironmentStore, Rebuild, SandboxMode, Toolchain,
+    build_environment,
+};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -364,4 +367,54 @@ fn patches_that_were_not_tested_in_time_have_no_run() {
     sandbox.set_deadline(Deadline::within(Duration::ZERO));
     let evaluation = evaluate(&bench, &plan.suite, &plan.base, &[(BranchId(0), tree)]).unwrap();
     assert!(evaluation.patches.is_empty());
+}
+
+#[test]
+fn a_patch_of_a_compiled_source_is_tested_as_it_was_built() {
+    let generated = [("table.src", "x = 1\n"), ("table.py", "x = 1\n")];
+    let tests = [(
+        "test_a.py",
+        "from table import x\ndef test_a(): assert x == 2\n",
+    )];
+    let repository = Repository::new(&[&generated[..], &tests].concat());
+    let kept = tempfile::tempdir().unwrap();
+    let copy = folder(&generated);
+    let plain = sandbox();
+    let spec = EnvironmentSpec {
+        rebuild: Some(Rebuild {
+            run: "grep -q x table.src && cp table.src table.py".into(),
+            when: vec!["*.src".into()],
+        }),
+        ..EnvironmentSpec::default()
+    };
+    let request = BuildRequest {
+        spec: &spec,
+        tree: copy.path(),
+        repository: "generated",
+        python: plain.python(),
+        toolchain: &Toolchain::default(),
+        uv: None,
+        again: false,
+    };
+    let store = EnvironmentStore::at(kept.path());
+    let environment = build_environment(&store, &request, &mut |_| {}).unwrap();
+    let sandbox = environment.sandbox(SandboxMode::Bubblewrap, plain.python());
+    let sandbox = sandbox.unwrap();
+    let runner = python_runner(&sandbox, limits());
+    let bench = repository.bench(&runner);
+    let suite = SuiteBuilt {
+        repository_tests: vec!["test_a.py".into()],
+        ..SuiteBuilt::default()
+    };
+    let run = |text: &str| {
+        let tree = repository.tree(&[("table.src", text)]);
+        bench.run_patch(BranchId(1), &tree, &suite).unwrap()
+    };
+    let (right, fault) = run("x = 2\n");
+    assert_eq!((right.counts.passed, fault), (1, None));
+    let (_, fault) = run("y = 2\n");
+    assert!(
+        fault.unwrap().contains("fails"),
+        "the build's failure is the patch's"
+    );
 }

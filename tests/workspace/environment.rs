@@ -2,8 +2,8 @@
 //! is its own.
 use crate::sandbox::sandbox;
 use egss::workspace::{
-    BuildRequest, Environment, EnvironmentSpec, EnvironmentStore, Limits, Sandbox, SandboxMode,
-    Service, Toolchain, WorkspaceError, build_environment,
+    BuildRequest, Environment, EnvironmentSpec, EnvironmentStore, Limits, Rebuild, Sandbox,
+    SandboxMode, Service, Toolchain, WorkspaceError, build_environment,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -228,4 +228,147 @@ fn commands_in_an_environment_are_always_confined() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("leave out --unsafe-no-sandbox"), "{error}");
+}
+
+/// An archive as `docker export` writes it: a shell with its libraries, a file that only the
+/// image has, and an older checkout of the repository with what an install left in it.
+fn archive_of_an_image(at: &Path) {
+    let root = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let file = root.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    let libraries = std::process::Command::new("ldd").arg("/bin/sh").output();
+    let libraries = String::from_utf8(libraries.unwrap().stdout).unwrap();
+    let libraries = libraries
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'));
+    for file in libraries.chain(["/bin/sh"]) {
+        let copy = root.path().join(file.trim_start_matches('/'));
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(file, copy).unwrap();
+    }
+    put("etc/release", "the image\n");
+    put("testbed/mod.py", "x = 0\n");
+    put("testbed/pkg/fast.so", "built\n");
+    put("dev/console", "not unpacked\n");
+    // Nobody but their owner could read them, and nothing could be put below.
+    let private = root.path().join("home/app");
+    fs::create_dir_all(&private).unwrap();
+    for (path, mode) in [("home/app", 0o500), ("etc/release", 0o200)] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(root.path().join(path), mode).unwrap();
+    }
+    let tar = std::process::Command::new("tar")
+        .arg("-cf")
+        .arg(at)
+        .args(["--mode=u+r", "-C"])
+        .arg(root.path())
+        .arg(".")
+        .status();
+    assert!(tar.unwrap().success());
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(private, mode).unwrap();
+}
+
+#[test]
+fn an_image_stands_in_the_place_of_the_machine() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("image.tar");
+    archive_of_an_image(&archive);
+    let spec = EnvironmentSpec {
+        workdir: Some("/testbed".into()),
+        ..EnvironmentSpec::of_image(&archive.display().to_string()).unwrap()
+    };
+    let environment = bench.build(&spec).unwrap();
+    assert!(
+        environment.id.starts_with("image.tar-"),
+        "{}",
+        environment.id
+    );
+    // The repository's own version of a file stays.
+    let workspace = bench.copy();
+    environment.furnish(workspace.path()).unwrap();
+    let text = |path: &str| fs::read_to_string(workspace.path().join(path)).unwrap();
+    assert_eq!(text("mod.py"), "x = 1\n");
+    assert_eq!(text("pkg/fast.so"), "built\n");
+
+    let sandbox = bench.sandbox(&environment);
+    let shell = |line: &str| {
+        let output = sandbox.shell(workspace.path(), line, &Limits::default());
+        output.unwrap().text
+    };
+    assert_eq!(
+        shell("read line < /etc/release; echo $line; pwd"),
+        "the image\n/testbed\n"
+    );
+    let of_machine = "for place in /usr/bin/env /dev/console $HOME/.. /home/app; do \
+                      test -s $place && echo $place; done; test -e /bin/ls || echo none";
+    assert!(
+        shell(of_machine).ends_with("none\n"),
+        "{}",
+        shell(of_machine)
+    );
+    assert!(!shell(of_machine).contains("/usr/bin/env"));
+    for place in ["/etc/release", "/home/app/x", "/x"] {
+        let refused = shell(&format!("echo x > {place}"));
+        assert!(!refused.is_empty(), "{place} could be written");
+    }
+    shell("echo written > here.txt");
+    assert_eq!(text("here.txt"), "written\n");
+
+    // The image has no Python: what only reads text is read by the machine's.
+    let own = sandbox.own_python().unwrap();
+    let argv = [
+        own,
+        "-c",
+        "import os; print(os.getcwd(), open('mod.py').read())",
+    ];
+    let output = sandbox.run(workspace.path(), &argv, &Limits::default());
+    assert_eq!(output.unwrap().text, "/testbed x = 1\n\n");
+    assert_eq!(environment.faults(), [] as [String; 0]);
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_told_in_one_sentence() {
+    let bench = Bench::new();
+    let spec = EnvironmentSpec::of_image("no.example/egss/no-such-image:1").unwrap();
+    let error = bench.build(&spec).unwrap_err().to_string();
+    assert!(
+        !error.contains('\n') && error.contains("no-such-image"),
+        "{error}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("image.tar");
+    fs::write(&archive, "no archive").unwrap();
+    let spec = EnvironmentSpec::of_image(&archive.display().to_string()).unwrap();
+    let error = bench.build(&spec).unwrap_err().to_string();
+    assert!(error.contains("`tar -x` failed"), "{error}");
+}
+
+#[test]
+fn compiled_files_are_made_anew_where_a_source_of_theirs_changed() {
+    let bench = Bench::new();
+    let mut spec = bench.spec("true");
+    spec.rebuild = Some(Rebuild {
+        run: "test ! -e broken.pyx || { echo 'broken.pyx: no'; exit 1; }; echo built > fast.so"
+            .into(),
+        when: vec!["*.pyx".into()],
+    });
+    let environment = bench.build(&spec).unwrap();
+    let sandbox = bench.sandbox(&environment);
+    let workspace = bench.copy();
+    let rebuild = |changed: &[&str]| {
+        let changed: Vec<String> = changed.iter().map(|path| (*path).to_owned()).collect();
+        let built = sandbox.rebuild(workspace.path(), &changed, &Limits::default());
+        (built.unwrap(), workspace.path().join("fast.so").exists())
+    };
+    assert_eq!(rebuild(&["mod.py"]), (None, false));
+    assert_eq!(rebuild(&["mod.py", "pkg/fast.pyx"]), (None, true));
+    fs::write(workspace.path().join("broken.pyx"), "").unwrap();
+    let why = rebuild(&["broken.pyx"]).0.unwrap();
+    assert!(why.ends_with("fails: broken.pyx: no"), "{why}");
 }

@@ -4,7 +4,7 @@ use super::package::{Graded, InstanceSpec, temporary_dir};
 use crate::eval::{EvalError, Task, Verdict};
 use crate::lang::list_files;
 use crate::verify::{apply_patch, patched_files};
-use crate::workspace::{CommandEnd, Environment, Limits, Sandbox, put_file};
+use crate::workspace::{Environment, Limits, Sandbox, put_file};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -183,8 +183,12 @@ impl InstancePlace<'_> {
         if let Some(why) = apply_patch(dir.path(), &self.task.test_patch)? {
             return Ok(self.not_run(format!("its test_patch does not apply: {why}")));
         }
-        if let Some(why) = self.rebuild(dir.path(), patch, on_step)? {
-            return Ok(self.not_run(why));
+        let changed = patched_files(patch);
+        if self.sandbox.has_to_rebuild(&changed) {
+            on_step("building the changed sources");
+            if let Some(why) = self.sandbox.rebuild(dir.path(), &changed, &LIMITS)? {
+                return Ok(self.not_run(format!("with the patch {why}")));
+            }
         }
         let minutes = LIMITS.wall_s_max / 60;
         on_step(&format!("running the hidden tests, {minutes} min at most"));
@@ -207,41 +211,6 @@ impl InstancePlace<'_> {
             None => None,
         };
         Ok(TestRun { graded, fault })
-    }
-
-    /// Builds compiled files anew where the patch changes their sources. The clause says why
-    /// that failed.
-    fn rebuild(
-        &self,
-        dir: &Path,
-        patch: &str,
-        on_step: &mut dyn FnMut(&str),
-    ) -> Result<Option<String>, EvalError> {
-        let Some(rebuild) = &self.spec.environment.rebuild else {
-            return Ok(None);
-        };
-        let compiled = self.spec.environment.compiled();
-        if !patched_files(patch)
-            .iter()
-            .any(|file| compiled.is_match(file))
-        {
-            return Ok(None);
-        }
-        on_step("building the changed sources");
-        let argv = ["/bin/bash", "-c", &rebuild.run];
-        let output = self.sandbox.run(dir, &argv, &LIMITS)?;
-        Ok((output.end != CommandEnd::Exited(0)).then(|| {
-            format!(
-                "`{}` fails with the patch: {}",
-                rebuild.run,
-                output
-                    .text
-                    .trim()
-                    .lines()
-                    .last()
-                    .unwrap_or("it said nothing")
-            )
-        }))
     }
 
     /// A run in which every test counts as failed.

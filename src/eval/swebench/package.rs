@@ -25,6 +25,10 @@ const LIMITS: Limits = Limits {
     output_bytes_max: 16 << 10,
 };
 
+/// Paths in the images that SWE-bench publishes.
+const IMAGE_PYTHON: &str = "/opt/miniconda3/envs/testbed/bin/python";
+const IMAGE_WORKDIR: &str = "/testbed";
+
 /// The package in an environment of its own.
 pub struct SwebenchPackage {
     environment: Environment,
@@ -66,6 +70,7 @@ struct TaskRequest<'a> {
     commit: &'a str,
     git_dir: Option<&'a Path>,
     test_patch: &'a str,
+    has_image: bool,
 }
 
 #[derive(Serialize)]
@@ -131,6 +136,7 @@ impl SwebenchPackage {
                 commit: task.setup_commit(),
                 git_dir: git_dir.as_deref(),
                 test_patch: &task.test_patch,
+                has_image: task.image.is_some(),
             });
         let request = serde_json::json!({
             "tasks": asked.collect::<Vec<_>>(),
@@ -144,7 +150,10 @@ impl SwebenchPackage {
             ask(&sandbox, SPECS, temporary_dir()?.path(), &request)?;
         let known = replies.into_iter().map(|(id, reply)| {
             let spec = match reply {
-                SpecReply::Known(spec) => Ok(*spec),
+                SpecReply::Known(spec) => {
+                    let task = tasks.iter().find(|task| task.instance_id == id);
+                    in_image(*spec, task.and_then(|task| task.image.as_deref()))
+                }
                 SpecReply::Unknown { why } => Err(why),
             };
             (id, spec)
@@ -172,6 +181,25 @@ impl SwebenchPackage {
         let python = Path::new("python3");
         Ok(self.environment.sandbox(SandboxMode::Bubblewrap, python)?)
     }
+}
+
+/// The same in an image, which holds what else would be installed.
+fn in_image(spec: InstanceSpec, image: Option<&str>) -> Result<InstanceSpec, String> {
+    let Some(image) = image else {
+        return Ok(spec);
+    };
+    let environment = EnvironmentSpec {
+        python: Some(IMAGE_PYTHON.to_owned()),
+        workdir: Some(PathBuf::from(IMAGE_WORKDIR)),
+        test: spec.environment.test,
+        rebuild: spec.environment.rebuild,
+        variables: spec.environment.variables,
+        ..EnvironmentSpec::of_image(image)?
+    };
+    Ok(InstanceSpec {
+        environment,
+        ..spec
+    })
 }
 
 /// Runs a helper in `dir`: JSON in, JSON out.

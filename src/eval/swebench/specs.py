@@ -2,7 +2,8 @@
 
 Called as `python3 -I -B THIS REQUEST REPLY`. REQUEST is a JSON file `{"tasks": [task],
 "adaptions": {name: adaption}}`. A task has `instance_id`, `repo`, `version`, `commit` (of
-which requirement files are read), `git_dir` (a clone, or null) and `test_patch`. REPLY gets
+which requirement files are read), `git_dir` (a clone, or null), `test_patch` and `has_image`
+(everything is installed in it). REPLY gets
 `{instance_id: {"spec": environment, "targets": [test target]} or {"why": sentence}}`.
 
 An adaption changes what the package says where its images hold something else by now, or
@@ -170,7 +171,10 @@ def environment(task, adaptions):
     }
     # The general ones first.
     for name in ("", task["repo"], f"{task['repo']}@{task['version']}"):
-        adapt(made, adaptions.get(name, {}))
+        adaption = adaptions.get(name, {})
+        if task["has_image"]:
+            adaption = {key: adaption[key] for key in adaption if key == "rebuild"}
+        adapt(made, adaption)
     return made
 
 

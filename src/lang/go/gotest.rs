@@ -40,7 +40,7 @@ pub(super) struct GoRunner {
 impl GoRunner {
     /// Errors: `NoRunner`.
     pub fn new(sandbox: &Sandbox, limits: RunnerLimits) -> Result<Self, LangError> {
-        let toolchain = Toolchain::go().map_err(LangError::NoRunner)?;
+        let sandbox = sandbox.clone().with_found(Toolchain::go);
         let command = Limits {
             memory_bytes_max: limits.command.memory_bytes_max.max(MEMORY_BYTES_MAX),
             processes_max: limits.command.processes_max.max(PROCESSES_MAX),
@@ -48,7 +48,7 @@ impl GoRunner {
             ..limits.command
         };
         Ok(Self {
-            sandbox: sandbox.clone().with_toolchain(toolchain),
+            sandbox: sandbox.map_err(LangError::NoRunner)?,
             limits: RunnerLimits { command, ..limits },
             seed: Seed::default(),
         })

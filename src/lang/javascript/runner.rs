@@ -38,14 +38,14 @@ pub(super) struct NodeRunner {
 impl NodeRunner {
     /// Errors: `NoRunner`.
     pub fn new(sandbox: &Sandbox, limits: RunnerLimits, kind: Kind) -> Result<Self, LangError> {
-        let toolchain = Toolchain::node().map_err(LangError::NoRunner)?;
+        let sandbox = sandbox.clone().with_found(Toolchain::node);
         let command = Limits {
             memory_bytes_max: limits.command.memory_bytes_max.max(MEMORY_BYTES_MAX),
             processes_max: limits.command.processes_max.max(PROCESSES_MAX),
             ..limits.command
         };
         Ok(Self {
-            sandbox: sandbox.clone().with_toolchain(toolchain),
+            sandbox: sandbox.map_err(LangError::NoRunner)?,
             limits: RunnerLimits { command, ..limits },
             kind,
         })

@@ -63,7 +63,7 @@ impl NextestRunner {
     /// Errors: `NoRunner`.
     pub fn new(sandbox: &Sandbox, limits: RunnerLimits) -> Result<Self, LangError> {
         let beside = sandbox.python().parent().unwrap_or(Path::new("/"));
-        let toolchain = Toolchain::rust(beside).map_err(LangError::NoRunner)?;
+        let found = sandbox.clone().with_found(|| Toolchain::rust(beside));
         let command = Limits {
             memory_bytes_max: limits.command.memory_bytes_max.max(MEMORY_BYTES_MAX),
             processes_max: limits.command.processes_max.max(PROCESSES_MAX),
@@ -71,7 +71,7 @@ impl NextestRunner {
             ..limits.command
         };
         Ok(Self {
-            sandbox: sandbox.clone().with_toolchain(toolchain),
+            sandbox: found.map_err(LangError::NoRunner)?,
             limits: RunnerLimits { command, ..limits },
             seed: Seed::default(),
         })

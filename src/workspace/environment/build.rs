@@ -1,10 +1,10 @@
 //! Building an environment: the one place where commands see a network.
 use super::super::{CommandEnd, Limits, Sandbox, SandboxMode, Toolchain, WorkspaceError};
-use super::artefacts::{Inventory, copy_files};
+use super::artefacts::{Inventory, all_files, copy_files};
 use super::interpreter::find_interpreter;
 use super::{
     ARTEFACTS_DIR, BUILT_FILE, Built, Environment, EnvironmentSpec, EnvironmentStore, HOSTS_FILE,
-    LOG_FILE, SPEC_FILE, VENV_DIR,
+    IMAGE_DIR, ImageFacts, LOG_FILE, SPEC_FILE, VENV_DIR, image,
 };
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -22,6 +22,9 @@ const LIMITS: Limits = Limits {
     file_bytes_max: 8 << 30,
     output_bytes_max: 4 << 20,
 };
+
+/// Below an environment's folder: bounds of the packages that others are built by.
+const BUILD_CONSTRAINTS_FILE: &str = "build-constraints.txt";
 
 /// Lines of a command's output that go into a message.
 const TAIL_LINES: usize = 3;
@@ -64,8 +67,9 @@ pub fn build_environment(
         return Ok(environment);
     }
     let python = match &request.spec.python {
-        Some(asked) => find_interpreter(asked)?,
-        None => request.python.to_owned(),
+        // An image's is inside.
+        Some(asked) if request.spec.image.is_none() => find_interpreter(asked)?,
+        _ => request.python.to_owned(),
     };
     if request.spec.released_before.is_some() && request.uv.is_none() {
         return Err(WorkspaceError::Environment(format!(
@@ -105,6 +109,8 @@ impl<'a> Build<'a> {
                 .map_err(|e| WorkspaceError::io("make the folder", folder, e))?;
         }
         write(&dir.join(SPEC_FILE), &request.spec.to_toml())?;
+        let constraints = request.spec.build_constraints.join("\n") + "\n";
+        write(&dir.join(BUILD_CONSTRAINTS_FILE), &constraints)?;
         let names = request
             .spec
             .hosts
@@ -126,6 +132,37 @@ impl<'a> Build<'a> {
     }
 
     fn run(&self, python: &Path, on_step: &mut dyn FnMut(&str)) -> Result<(), WorkspaceError> {
+        let (made, artefacts) = match &self.request.spec.image {
+            Some(image) => self.unpack(image, on_step)?,
+            None => self.install(python, on_step)?,
+        };
+        let tmp = self.dir.join("tmp");
+        fs::remove_dir_all(&tmp).map_err(|e| WorkspaceError::io("remove", &tmp, e))?;
+        let built = Built {
+            repository: self.request.repository.to_owned(),
+            n_artefacts: artefacts.len(),
+            bytes: bytes_below(&self.dir),
+            wall_s: self.started.elapsed().as_secs(),
+            built_at_s: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+            ..made
+        };
+        let text = serde_json::to_string_pretty(&built).expect("plain data serialises");
+        // Under its name it is there whole.
+        let begun = self.dir.join(".built");
+        write(&begun, &text)?;
+        let done = self.dir.join(BUILT_FILE);
+        fs::rename(&begun, &done).map_err(|e| WorkspaceError::io("write", &done, e))
+    }
+
+    /// Installs packages and the repository; the second value is the files that this left in
+    /// the repository, kept below the environment's folder.
+    fn install(
+        &self,
+        python: &Path,
+        on_step: &mut dyn FnMut(&str),
+    ) -> Result<(Built, Vec<PathBuf>), WorkspaceError> {
         let (spec, tree) = (self.request.spec, self.request.tree);
         let mut sandbox = self.opened(&self.base);
         if spec.python.is_some() {
@@ -164,30 +201,63 @@ impl<'a> Build<'a> {
         let artefacts = before.changed_in(tree)?;
         on_step(&format!("keeping {} files of the install", artefacts.len()));
         copy_files(tree, &self.dir.join(ARTEFACTS_DIR), &artefacts)?;
-        let (python_version, packages) = match spec.python {
-            Some(_) => self.frozen(&sandbox)?,
-            None => (None, Vec::new()),
-        };
-        let tmp = self.dir.join("tmp");
-        fs::remove_dir_all(&tmp).map_err(|e| WorkspaceError::io("remove", &tmp, e))?;
-        let built = Built {
-            repository: self.request.repository.to_owned(),
-            python_version,
-            packages,
+        let mut made = Built {
             seen_at: PathBuf::from(SEEN_AT),
-            n_artefacts: artefacts.len(),
-            bytes: bytes_below(&self.dir),
-            wall_s: self.started.elapsed().as_secs(),
-            built_at_s: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
+            ..Built::default()
         };
-        let text = serde_json::to_string_pretty(&built).expect("plain data serialises");
-        // Under its name it is there whole.
-        let begun = self.dir.join(".built");
-        write(&begun, &text)?;
-        let done = self.dir.join(BUILT_FILE);
-        fs::rename(&begun, &done).map_err(|e| WorkspaceError::io("write", &done, e))
+        if spec.python.is_some() {
+            made.python_version = Some(self.version(&sandbox)?);
+            let freeze = [self.installer(), &["freeze", "--exclude-editable"]].concat();
+            made.packages = packages_of(&self.command(&sandbox, &freeze)?);
+        }
+        Ok((made, artefacts))
+    }
+
+    /// Unpacks an image; the second value is the files that it has in the repository's place
+    /// and the repository has not, kept below the environment's folder.
+    fn unpack(
+        &self,
+        name: &str,
+        on_step: &mut dyn FnMut(&str),
+    ) -> Result<(Built, Vec<PathBuf>), WorkspaceError> {
+        let spec = self.request.spec;
+        let root = self.dir.join(IMAGE_DIR);
+        let mut facts: ImageFacts = image::unpack(name, &root, on_step)?;
+        if let Some(workdir) = &spec.workdir {
+            facts.workdir.clone_from(workdir);
+        }
+        if let Some(python) = &spec.python {
+            facts.python = Some(PathBuf::from(python));
+        }
+        image::make_places(&root, &facts.workdir)?;
+        on_step("trying it out");
+        let open = |facts: &ImageFacts| Sandbox::in_image(&root, facts, self.request.python);
+        let sandbox = open(&facts)?;
+        let mut packages = Vec::new();
+        if facts.python.is_some() {
+            facts.python_version = Some(self.version(&sandbox)?);
+            // pip may not be there.
+            let freeze = ["python3", "-m", "pip", "freeze", "--exclude-editable"];
+            let frozen = self.command(&sandbox, &freeze);
+            packages = frozen.map_or_else(|_| Vec::new(), |said| packages_of(&said));
+        }
+        let inside = facts.workdir.strip_prefix("/").unwrap_or(&facts.workdir);
+        let place = root.join(inside);
+        let mut artefacts = all_files(&place)?;
+        artefacts.retain(|file| self.request.tree.join(file).symlink_metadata().is_err());
+        on_step(&format!(
+            "keeping {} files beside the repository's",
+            artefacts.len()
+        ));
+        copy_files(&place, &self.dir.join(ARTEFACTS_DIR), &artefacts)?;
+        let made = Built {
+            python_version: facts.python_version.clone(),
+            packages,
+            seen_at: facts.workdir.clone(),
+            image: Some(facts),
+            ..Built::default()
+        };
+        Ok((made, artefacts))
     }
 
     /// The sandbox of a build's commands.
@@ -213,6 +283,11 @@ impl<'a> Build<'a> {
         set("UV_PYTHON_DOWNLOADS", "never");
         if let Some(day) = &self.request.spec.released_before {
             set("UV_EXCLUDE_NEWER", day);
+        }
+        if !self.request.spec.build_constraints.is_empty() {
+            let file = text(&self.dir.join(BUILD_CONSTRAINTS_FILE));
+            set("UV_BUILD_CONSTRAINT", &file);
+            set("PIP_BUILD_CONSTRAINT", &file);
         }
         variables.extend(self.request.spec.variables_in(&self.dir));
         let uv = self.request.uv.map(|uv| Toolchain {
@@ -262,16 +337,19 @@ impl<'a> Build<'a> {
         )))
     }
 
-    /// The interpreter's version, and the packages that were installed, editable ones left out.
-    fn frozen(&self, sandbox: &Sandbox) -> Result<(Option<String>, Vec<String>), WorkspaceError> {
-        let version = "import platform; print(platform.python_version())";
-        let version = self.command(sandbox, &["python3", "-c", version])?;
-        let freeze = [self.installer(), &["freeze", "--exclude-editable"]].concat();
-        let packages = self.command(sandbox, &freeze)?;
-        let is_package = |line: &&str| !line.is_empty() && !line.starts_with(['#', '-', ' ']);
-        let packages = packages.lines().filter(is_package).map(str::to_owned);
-        Ok((Some(version.trim().to_owned()), packages.collect()))
+    /// The interpreter's version.
+    fn version(&self, sandbox: &Sandbox) -> Result<String, WorkspaceError> {
+        let script = "import platform; print(platform.python_version())";
+        let version = self.command(sandbox, &["python3", "-c", script])?;
+        Ok(version.trim().to_owned())
     }
+}
+
+/// Of a `pip freeze`, editable packages left out.
+fn packages_of(frozen: &str) -> Vec<String> {
+    let is_package = |line: &&str| !line.is_empty() && !line.starts_with(['#', '-', ' ']);
+    let lines = frozen.lines().filter(is_package);
+    lines.map(str::to_owned).collect()
 }
 
 /// `uv` on the `PATH`, by its real path.

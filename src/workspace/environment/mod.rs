@@ -3,11 +3,13 @@
 //! read-only to the sandbox.
 mod artefacts;
 mod build;
+mod image;
 mod interpreter;
 mod spec;
 mod store;
 
 pub use build::{BuildRequest, build_environment, find_uv};
+pub use image::ImageFacts;
 pub use spec::{EnvironmentSpec, Rebuild, Service};
 pub use store::{EnvironmentStore, Kept};
 
@@ -21,6 +23,8 @@ const SPEC_FILE: &str = "env.toml";
 const BUILT_FILE: &str = "built.json";
 /// The virtual environment.
 const VENV_DIR: &str = "venv";
+/// The files of an image.
+const IMAGE_DIR: &str = "image";
 /// Files that the install left in the repository.
 const ARTEFACTS_DIR: &str = "artefacts";
 /// Stands in the place of `/etc/hosts`, where the spec names hosts.
@@ -29,7 +33,7 @@ const HOSTS_FILE: &str = "hosts";
 const LOG_FILE: &str = "build.log";
 
 /// How an environment was built.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     /// For people: where the repository came from.
     pub repository: String,
@@ -41,6 +45,9 @@ pub struct Built {
     pub packages: Vec<String>,
     /// The path of the repository inside, to which an editable install points.
     pub seen_at: PathBuf,
+    /// Of an environment that an image is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageFacts>,
     /// Files that the install left in the repository.
     pub n_artefacts: usize,
     pub bytes: u64,
@@ -59,10 +66,10 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Its interpreter, if it has one.
+    /// The interpreter of its virtual environment, if it has one.
     pub fn python(&self) -> Option<PathBuf> {
-        let python = self.dir.join(VENV_DIR).join("bin/python");
-        self.spec.python.is_some().then_some(python)
+        let has_venv = self.spec.python.is_some() && self.spec.image.is_none();
+        has_venv.then(|| self.dir.join(VENV_DIR).join("bin/python"))
     }
 
     /// Variables of every command that runs in it.
@@ -87,18 +94,19 @@ impl Environment {
             )));
         }
         let own = self.python();
-        let sandbox =
-            Sandbox::new(mode, own.as_deref().unwrap_or(python)).map_err(|error| match error {
-                WorkspaceError::NoPython(why) if own.is_some() => {
-                    WorkspaceError::Environment(format!(
-                        "the environment {} is broken ({}); build it anew with `egss env build \
-                         --again`",
-                        self.id,
-                        why.replace("; give another --python", "")
-                    ))
-                }
-                other => other,
-            })?;
+        let opened = match &self.built.image {
+            Some(image) => Sandbox::in_image(&self.dir.join(IMAGE_DIR), image, python),
+            None => Sandbox::new(mode, own.as_deref().unwrap_or(python)),
+        };
+        let has_own = own.is_some() || self.spec.image.is_some();
+        let sandbox = opened.map_err(|error| match error {
+            WorkspaceError::NoPython(why) if has_own => WorkspaceError::Environment(format!(
+                "the environment {} is broken ({}); build it anew with `egss env build --again`",
+                self.id,
+                why.replace("; give another --python", "")
+            )),
+            other => other,
+        })?;
         Ok(sandbox.in_environment(self))
     }
 

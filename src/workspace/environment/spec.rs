@@ -29,8 +29,17 @@ use std::path::{Path, PathBuf};
 pub struct EnvironmentSpec {
     /// For people, and the start of the folder's name.
     pub name: String,
+    /// A container image, whose files stand in the place of the machine's: a name that Docker
+    /// or Podman knows, or the path of an archive of its files (`docker export`). It comes with
+    /// everything installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The repository's path in the image; without one, where the image's commands run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<PathBuf>,
     /// The interpreter: a version (`3.9`) or a program's path. Without one there is no virtual
-    /// environment, and packages are left to `install`.
+    /// environment, and packages are left to `install`. In an image: a path there, without
+    /// one the `python3` of its `PATH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<String>,
     /// Requirements as pip takes them, installed in one call.
@@ -39,6 +48,10 @@ pub struct EnvironmentSpec {
     /// Requirement files of the repository, installed in the same call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<PathBuf>,
+    /// Bounds of the packages that other packages are built by, for example `setuptools<46`.
+    /// pip knows them since its release 25.3, uv always.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub build_constraints: Vec<String>,
     /// A day (`2024-08-01`): packages that were released since are as if they were not there.
     /// Needs uv.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +148,13 @@ impl EnvironmentSpec {
                 path.display()
             ));
         }
+        match &self.image {
+            Some(image) => self.check_image(image)?,
+            None if self.workdir.is_some() => {
+                return Err("it names a `workdir` and no `image` that has it".to_owned());
+            }
+            None => {}
+        }
         if self.python.is_none() && !(self.packages.is_empty() && self.requirements.is_empty()) {
             return Err("it names packages and no `python` to install them for".to_owned());
         }
@@ -153,6 +173,48 @@ impl EnvironmentSpec {
             Some(rebuild) => globs(&rebuild.when).map(drop),
             None => Ok(()),
         }
+    }
+
+    fn check_image(&self, image: &str) -> Result<(), String> {
+        // An engine would take it for an option.
+        if image.is_empty() || image.starts_with('-') || image.contains(char::is_whitespace) {
+            return Err(format!("{image:?} is no name of an image"));
+        }
+        let installs = [
+            ("packages", !self.packages.is_empty()),
+            ("requirements", !self.requirements.is_empty()),
+            ("build_constraints", !self.build_constraints.is_empty()),
+            ("released_before", self.released_before.is_some()),
+            ("prepare", !self.prepare.is_empty()),
+            ("install", !self.install.is_empty()),
+        ];
+        if let Some((name, _)) = installs.iter().find(|(_, is_set)| *is_set) {
+            return Err(format!(
+                "an image comes with everything installed; leave out `{name}`, or `image`"
+            ));
+        }
+        let python = self.python.as_deref().map(Path::new);
+        let places = [("python", python), ("workdir", self.workdir.as_deref())];
+        let is_relative = |path: &Option<&Path>| path.is_some_and(|path| !path.is_absolute());
+        match places.iter().find(|(_, path)| is_relative(path)) {
+            Some((name, _)) => Err(format!("`{name}` must be a whole path in the image")),
+            None => Ok(()),
+        }
+    }
+
+    /// The environment that an image is.
+    ///
+    /// Error: a clause on the name.
+    pub fn of_image(image: &str) -> Result<Self, String> {
+        // `registry/owner/name:tag` and `folder/name.tar` alike.
+        let name = image.rsplit('/').next().unwrap_or(image);
+        let spec = Self {
+            name: name.split([':', '@']).next().unwrap_or(name).to_owned(),
+            image: Some(image.to_owned()),
+            ..Self::default()
+        };
+        spec.check()?;
+        Ok(spec)
     }
 
     /// Variables of every command that runs in the environment at `dir`.
@@ -303,6 +365,16 @@ mod tests {
                 "relative to the repository's root",
             ),
             ("[variables]\n\"a b\" = \"1\"", "is no name of a variable"),
+            ("image = \"--privileged\"", "is no name of an image"),
+            (
+                "image = \"a:1\"\ninstall = [\"make\"]",
+                "comes with everything installed; leave out `install`",
+            ),
+            (
+                "image = \"a\"\npython = \"3.9\"",
+                "a whole path in the image",
+            ),
+            ("workdir = \"/testbed\"", "no `image` that has it"),
             ("[rebuild]\nrun = \"make\"\nwhen = [\"[\"]", "is no glob"),
         ] {
             std::fs::write(&file, text).unwrap();
