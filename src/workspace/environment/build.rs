@@ -198,6 +198,22 @@ impl<'a> Build<'a> {
             on_step(line);
             self.command(&sandbox, &["/bin/bash", "-c", line])?;
         }
+        if spec.python.is_some() && self.request.uv.is_some() {
+            // As pip does: files that are read-only later would be compiled at every start. uv's
+            // own way to it needs Python 3.7. A package may hold files of another Python.
+            on_step("compiling the packages");
+            let venv = self.dir.join(VENV_DIR).join("lib");
+            let compile = [
+                "python3",
+                "-m",
+                "compileall",
+                "-q",
+                "-j",
+                "0",
+                path_text(&venv)?,
+            ];
+            let _ = self.command(&sandbox, &compile);
+        }
         let artefacts = before.changed_in(tree)?;
         on_step(&format!("keeping {} files of the install", artefacts.len()));
         copy_files(tree, &self.dir.join(ARTEFACTS_DIR), &artefacts)?;
@@ -277,8 +293,6 @@ impl<'a> Build<'a> {
         set("PIP_DISABLE_PIP_VERSION_CHECK", "1");
         // Links between the cache and the environment are links between two mounts.
         set("UV_LINK_MODE", "copy");
-        // As pip does: what is read-only later would be compiled at every start.
-        set("UV_COMPILE_BYTECODE", "1");
         set("UV_NO_CONFIG", "1");
         set("UV_PYTHON_DOWNLOADS", "never");
         if let Some(day) = &self.request.spec.released_before {
