@@ -12,8 +12,8 @@ use egss::eval::calibration::{
     Outcomes, Score, TaskSamples, add_run, known_outcomes, trajectories,
 };
 use egss::record::{
-    BranchEnded, BranchStarted, BranchStatus, Candidate, Event, ForkPoint, RECORD_FILE,
-    RECORD_VERSION, RecordLine, RunStarted, Selected, StepFinished, StepOutcome,
+    BranchEnded, BranchStarted, BranchStatus, Candidate, Event, ForkPoint, GitSettings,
+    RECORD_FILE, RECORD_VERSION, RecordLine, RunStarted, Selected, StepFinished, StepOutcome,
 };
 use egss::search::{RunState, strategy_named};
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ fn start(gate: Option<Gate>) -> RunStarted {
         gate,
         repo: "demo".into(),
         repo_prefix: String::new(),
+        python: None,
+        git: GitSettings::default(),
         issue: "It fails.".into(),
         test_cmd: None,
         junit: None,
@@ -126,6 +128,7 @@ fn ended(branch: u32, status: BranchStatus, patch: &str) -> Event {
         branch: BranchId(branch),
         status,
         patch: patch.into(),
+        ignored: Vec::new(),
         score: None,
         entropy_mean_nats: None,
         code: None,

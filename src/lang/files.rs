@@ -12,6 +12,20 @@ pub fn is_skipped(folder: &str) -> bool {
         || all().any(|language| language.skipped_dirs().contains(&folder))
 }
 
+/// True for the name of a file or a folder that tests and tools leave behind.
+pub fn is_leftover(name: &str) -> bool {
+    let is_named = |pattern: &&str| match pattern.strip_prefix('*') {
+        Some(end) => name.ends_with(end),
+        None => name == *pattern,
+    };
+    all().any(|language| {
+        language
+            .leftovers()
+            .iter()
+            .any(|pattern| is_named(&pattern))
+    })
+}
+
 /// Paths of all files below `dir`, links included and not followed, relative to it with
 /// `/`, sorted; a `.git` at any depth is left out. A name that is not UTF-8 is left out:
 /// no test has one.

@@ -28,7 +28,7 @@ mod token;
 
 pub(crate) use block::{dedent, indented, line_starts};
 pub use error::LangError;
-pub use files::{is_skipped, list_files};
+pub use files::{is_leftover, is_skipped, list_files};
 pub use go::GO_SUITE_FILE;
 pub use javascript::JAVASCRIPT_SUITE_FILE;
 pub use junit::{count, parse_generic};
@@ -309,6 +309,12 @@ pub trait Language: Sync {
 
     /// Folders that hold no source: caches, environments, dependencies, products.
     fn skipped_dirs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Names of files and folders that its tests and tools leave behind; `*` may stand at the
+    /// start.
+    fn leftovers(&self) -> &'static [&'static str] {
         &[]
     }
 

@@ -1,4 +1,5 @@
 //! Event types. Every figure that a report shows or a decision rested on is here.
+use super::GitSettings;
 use crate::base::{
     ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, LimitHit, StepId,
     Strategy, TokenEntropy, UsageByPurpose,
@@ -61,12 +62,18 @@ pub struct RunStarted {
     pub ctx_tokens: usize,
     pub budget: Budget,
     pub gate: Option<Gate>,
-    /// The repository as the user named it, for display.
+    /// The repository's whole path; relative to anywhere in older records.
     pub repo: String,
+    /// The interpreter that ran the tests, where no environment has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<PathBuf>,
     /// Where the repository lies in a git repository around it, with a slash at
     /// the end; empty at the top. Paths in patches begin with it.
     #[serde(default)]
     pub repo_prefix: String,
+    /// How git stores the files of the checkout around the repository.
+    #[serde(default, skip_serializing_if = "GitSettings::is_plain")]
+    pub git: GitSettings,
     pub issue: String,
     /// Command that runs the repository's tests, if the user named one.
     pub test_cmd: Option<String>,
@@ -342,6 +349,9 @@ pub struct BranchEnded {
     pub status: BranchStatus,
     /// Unified diff against the base, as `git apply` takes it; empty if nothing changed.
     pub patch: String,
+    /// New files that are not in the patch, because git ignores them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
     /// Mean judge score over judged steps, in `0..=1`; `None` if never judged.
     pub score: Option<f32>,
     /// Mean of the steps' gate signal, nats.
@@ -530,6 +540,9 @@ pub struct Selected {
 pub struct RunEnded {
     /// The selected patch; empty if there is none.
     pub patch: String,
+    /// Why the repository, as it stands at the end, does not take the patch; a clause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applying: Option<String>,
     /// Everything that the run spent, resumed parts included.
     pub usage: UsageByPurpose,
     pub wall_ms: u64,

@@ -3,11 +3,13 @@
 //! One JSON object a line. A run is a fold over its events, so a killed run
 //! resumes by reading them again, and a report needs nothing else.
 mod event;
+mod git_settings;
 mod pieces;
 mod reader;
 mod writer;
 
 pub use event::*;
+pub use git_settings::GitSettings;
 pub use pieces::token_pieces;
 pub use reader::{RecordLine, read_record};
 pub use writer::RecordWriter;

@@ -150,6 +150,8 @@ mod tests {
             gate: None,
             repo: String::new(),
             repo_prefix: String::new(),
+            python: None,
+            git: GitSettings::default(),
             issue: String::new(),
             profile: AgentProfile::small(),
             cuts: Vec::new(),

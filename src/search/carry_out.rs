@@ -8,7 +8,7 @@ use crate::agent::{
 use crate::base::{BranchId, Purpose, Recovery, StepId, ToolName};
 use crate::engine::{EngineError, Finish};
 use crate::record::{BranchEnded, BranchStatus, Event, StepFinished, StepOutcome};
-use crate::workspace::TreeId;
+use crate::workspace::{StoredPatch, TreeId};
 use std::path::Path;
 
 impl Controller<'_> {
@@ -204,7 +204,10 @@ impl Controller<'_> {
     ) -> Result<(), SearchError> {
         let usage = self.take_usage();
         let state = &self.recorder.state;
-        let patch = patch_of(self.bench, &state.start.repo_prefix, state.tree(branch))?;
+        let StoredPatch {
+            text: patch,
+            ignored,
+        } = patch_of(self.bench, &state.start, state.tree(branch))?;
         // Of one trajectory there is nothing to compare it with.
         let code = match patch.is_empty() || self.strategy.n == 1 {
             true => None,
@@ -219,6 +222,7 @@ impl Controller<'_> {
             branch,
             status,
             patch,
+            ignored,
             score: state.judge_mean(branch),
             entropy_mean_nats: signal.and_then(|signal| state.signal_mean(branch, signal)),
             code,

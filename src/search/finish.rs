@@ -7,7 +7,8 @@ use crate::lang::{SourceKind, TestSource};
 use crate::record::{BranchEnded, Event, RunEnded, SuiteRun, TrajectoryJudged, Voted};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
 use crate::verify::{evaluate, gate, plan};
-use crate::workspace::TreeId;
+use crate::workspace::{TreeId, apply_fault};
+use std::path::Path;
 
 /// What the suite says of the patches.
 #[derive(Default)]
@@ -55,11 +56,30 @@ impl Controller<'_> {
         let patch = trajectories
             .into_iter()
             .find(|ended| Some(ended.branch) == winner);
+        let patch = patch.map(|ended| ended.patch).unwrap_or_default();
         self.emit(Event::RunEnded(RunEnded {
-            patch: patch.map(|ended| ended.patch).unwrap_or_default(),
+            not_applying: self.not_applying(&patch)?,
+            patch,
             usage: self.recorder.state.usage,
             wall_ms: self.recorder.elapsed_ms(),
         }))
+    }
+
+    /// Why the user's repository does not take the patch; it may have changed since the start.
+    fn not_applying(&self, patch: &str) -> Result<Option<String>, SearchError> {
+        let start = &self.recorder.state.start;
+        let repo = Path::new(&start.repo);
+        if patch.is_empty() || !repo.is_dir() {
+            return Ok(None);
+        }
+        let fault = apply_fault(repo, patch, &start.git)?;
+        if let Some(why) = &fault {
+            self.watcher.stage(&format!(
+                "the patch does not apply to {} as it is now: {why}",
+                repo.display()
+            ));
+        }
+        Ok(fault)
     }
 
     /// The result of a stage of the end; an empty one where the run's time was over first.

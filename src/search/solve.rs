@@ -17,7 +17,9 @@ use crate::engine::Engine;
 use crate::lang::{self, LangError, RunnerLimits};
 use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
 use crate::verify::{Bench, OwnTests, Plan, Scratch, TestRunner, plan, untested};
-use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError, repository_prefix};
+use crate::workspace::{
+    Environment, Sandbox, Shadow, TreeId, WorkspaceError, git_settings, repository_prefix,
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -153,8 +155,13 @@ pub fn solve(
         ctx_tokens: tools.engine.context_max(),
         budget: request.budget,
         gate: request.gate.clone(),
-        repo: request.repo.display().to_string(),
+        repo: whole_path(request.repo)?.display().to_string(),
+        python: match request.environment {
+            Some(_) => None,
+            None => Some(sandbox.python().to_owned()),
+        },
         repo_prefix: repository_prefix(request.repo)?,
+        git: git_settings(request.repo)?,
         issue: request.issue.into(),
         test_cmd: own_tests.command,
         junit: own_tests.junit,
@@ -185,6 +192,14 @@ pub fn solve(
     run(
         &places, recorder, strategy, &config, &bench, &view, clock, tools,
     )
+}
+
+fn whole_path(repo: &Path) -> Result<PathBuf, WorkspaceError> {
+    repo.canonicalize().map_err(|source| WorkspaceError::Io {
+        what: "read",
+        path: repo.to_owned(),
+        source,
+    })
 }
 
 /// The tree with what its environment's install left in it.

@@ -1,6 +1,7 @@
 //! Runs git on the shadow directory and on nothing else: no configuration,
 //! attributes, hooks or environment of the user's reach it.
 use super::WorkspaceError;
+use crate::record::GitSettings;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -52,14 +53,45 @@ const BINARY_ATTRIBUTES: &str = "* -diff\n";
 /// Makes the directory `git_dir` (an absolute path) a bare git directory with
 /// the settings above; whatever is there already is kept.
 pub(super) fn init(git_dir: &Path) -> Result<(), WorkspaceError> {
+    init_with(git_dir, "", ATTRIBUTES, "")
+}
+
+/// The same for a directory that converts files as a user's does: line ends, `$Id$` and
+/// encodings, by the user's settings and by every `.gitattributes`. No filter is known to it.
+pub(super) fn init_converting(
+    git_dir: &Path,
+    settings: &GitSettings,
+) -> Result<(), WorkspaceError> {
+    let of_user = [
+        ("autocrlf", settings.autocrlf.as_ref()),
+        ("eol", settings.eol.as_ref()),
+    ];
+    let mut config = String::new();
+    for (name, value) in of_user {
+        // One of git's own words: anything else could add another setting.
+        let value = value.filter(|value| value.chars().all(|c| c.is_ascii_alphanumeric()));
+        if let Some(value) = value {
+            config += &format!("[core]\n\t{name} = {value}\n");
+        }
+    }
+    init_with(git_dir, &config, &settings.attributes, &settings.excludes)
+}
+
+fn init_with(
+    git_dir: &Path,
+    more_config: &str,
+    attributes: &str,
+    excludes: &str,
+) -> Result<(), WorkspaceError> {
     let mut git = bare(git_dir);
     // An empty template: none of the system's sample hooks.
     git.args(["init", "--bare", "--quiet", "--template="]);
     run(git, git_dir, "init", &[])?;
-    write(&git_dir.join("config"), CONFIG)?;
+    write(&git_dir.join("config"), &format!("{CONFIG}{more_config}"))?;
     let info = git_dir.join("info");
     std::fs::create_dir_all(&info).map_err(|source| WorkspaceError::io("create", &info, source))?;
-    write(&info.join("attributes"), ATTRIBUTES)?;
+    write(&info.join("attributes"), attributes)?;
+    write(&info.join("exclude"), excludes)?;
     write(&info.join("binary-attributes"), BINARY_ATTRIBUTES)
 }
 

@@ -15,6 +15,7 @@ mod python;
 mod sandbox;
 mod shadow;
 mod stage;
+mod stored;
 mod supervise;
 mod toolchain;
 mod walk;
@@ -29,6 +30,7 @@ pub use mirror::Mirror;
 pub use python::find_python;
 pub use sandbox::{Sandbox, SandboxMode};
 pub use shadow::{Shadow, TreeFile, TreeId, repository_prefix};
+pub use stored::{StoredPatch, apply_fault, git_settings};
 pub use toolchain::Toolchain;
 
 use std::path::{Path, PathBuf};

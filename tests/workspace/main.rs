@@ -3,4 +3,5 @@ mod deadline;
 mod environment;
 mod sandbox;
 mod shadow;
+mod stored;
 mod unconfined;

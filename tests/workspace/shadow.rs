@@ -39,13 +39,13 @@ impl Bench {
     }
 }
 
-fn put(dir: &Path, path: &str, bytes: impl AsRef<[u8]>) {
+pub fn put(dir: &Path, path: &str, bytes: impl AsRef<[u8]>) {
     let path = dir.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
-fn git(dir: &Path, args: &[&str]) -> String {
+pub fn git(dir: &Path, args: &[&str]) -> String {
     let output = Command::new("git")
         .args([
             "-c",

@@ -93,6 +93,10 @@ impl Language for Go {
         &["vendor"]
     }
 
+    fn leftovers(&self) -> &'static [&'static str] {
+        &["*.test", "*.prof"]
+    }
+
     fn test_commands(&self) -> TestCommands {
         TestCommands {
             phrases: &["go test"],

@@ -207,6 +207,10 @@ impl Language for JavaScript {
         &["node_modules"]
     }
 
+    fn leftovers(&self) -> &'static [&'static str] {
+        &[".nyc_output"]
+    }
+
     fn test_commands(&self) -> TestCommands {
         TestCommands {
             phrases: &[

@@ -224,6 +224,10 @@ impl Language for Python {
         ]
     }
 
+    fn leftovers(&self) -> &'static [&'static str] {
+        &[".coverage", ".hypothesis", "*.egg-info", "*.pyc", "htmlcov"]
+    }
+
     fn test_commands(&self) -> TestCommands {
         TestCommands {
             phrases: &["pytest", "py.test", "unittest"],

@@ -75,6 +75,8 @@ impl Synthetic {
         };
         record.push(Event::RunStarted(RunStarted {
             repo_prefix: String::new(),
+            python: None,
+            git: GitSettings::default(),
             record_version: RECORD_VERSION,
             egss_version: "0.0.0-synthetic".into(),
             model: "synthetic-model".into(),
@@ -272,6 +274,7 @@ impl Synthetic {
             branch: BranchId(branch),
             status,
             patch: patch.into(),
+            ignored: Vec::new(),
             score: Some(score),
             entropy_mean_nats: Some(0.84),
         }));
@@ -322,6 +325,7 @@ impl Synthetic {
         };
         self.push(Event::RunEnded(RunEnded {
             patch: patch.into(),
+            not_applying: None,
             usage,
             wall_ms: self.elapsed_ms,
         }));
