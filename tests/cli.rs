@@ -247,3 +247,112 @@ fn colours_are_not_forced_on_anybody() {
     assert!(coloured(&[("CLICOLOR_FORCE", "1")]));
     assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
 }
+
+/// A repository, an issue, and a folder for temporary files and runs.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let file = dir.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        write("repo/notes.py", "notes = []\n");
+        write("issue.md", "Notes are missing.\n");
+        std::fs::create_dir(dir.path().join("tmp")).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, path: &str) -> String {
+        self.dir.path().join(path).display().to_string()
+    }
+
+    /// `solve` with random weights, which goes on until it is stopped or its time is over.
+    fn solve(&self, options: &[&str]) -> Command {
+        let (repo, issue) = (self.path("repo"), self.path("issue.md"));
+        let python = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python");
+        let asked = [
+            "solve", "--repo", &repo, "--issue", &issue, "--python", python,
+        ];
+        let mut command = egss(&[&asked[..], &["--kv-mem", "256"], options].concat());
+        command
+            .env("TMPDIR", self.path("tmp"))
+            .env("EGSS_RUNS_DIR", self.path("runs"));
+        command
+    }
+}
+
+/// goose#3052, codex#4791: what a stopped run leaves.
+#[test]
+fn a_run_that_is_stopped_leaves_its_record_and_no_workspace() {
+    let place = Place::new();
+    let mut solve = place.solve(&["--model", "random:tiny", "--wall-s-max", "300"]);
+    let mut child = solve
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let runs = Path::new(&place.path("runs")).to_owned();
+    let run = || {
+        std::fs::read_dir(&runs)
+            .ok()?
+            .flatten()
+            .next()
+            .map(|entry| entry.path())
+    };
+    let began = std::time::Instant::now();
+    while !run().is_some_and(|run| run.join("record.jsonl").exists()) {
+        assert!(began.elapsed().as_secs() < 240, "the run did not begin");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "{:?}",
+            child.wait_with_output()
+        );
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let run = run().unwrap();
+    let go_on = format!("stopped; go on by egss solve --resume {}", run.display());
+    assert!(stderr(&output).contains(&go_on), "{}", stderr(&output));
+    assert!(!run.join("work").exists());
+    assert_eq!(std::fs::read_dir(place.path("tmp")).unwrap().count(), 0);
+
+    let mut list = egss(&["runs", "--dir", &place.path("runs")]);
+    let listed = String::from_utf8(list.output().unwrap().stdout).unwrap();
+    assert!(
+        listed.contains("not finished: Notes are missing."),
+        "{listed}"
+    );
+    assert_eq!(listed.lines().count(), 1);
+}
+
+#[test]
+fn what_can_be_known_before_the_model_is_opened_is_said_before() {
+    let place = Place::new();
+    let repo = place.path("repo");
+    for (out, says) in [
+        (repo.as_str(), "is the repository itself"),
+        (
+            "/dev/null/run",
+            "cannot make the run's folder /dev/null/run",
+        ),
+    ] {
+        let mut solve = place.solve(&["--model", "/no/such/model.gguf", "--out", out]);
+        let output = solve.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+}

@@ -2,6 +2,7 @@
 use super::call::CallFormat;
 use super::config::{AgentConfig, Role};
 use super::dialect::{Dialect, encode};
+use super::issue::shown_issue;
 use super::map::map;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::prompt::{SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill};
@@ -16,6 +17,9 @@ use crate::lang::Example;
 /// Of the files' tokens, what one file may take before only the functions that
 /// the issue names are shown of it.
 const ONE_FILE_SHARE: f32 = 0.75;
+
+/// Tokens of an issue below which nobody could tell from it what is wrong.
+const ISSUE_TOKENS_MIN: usize = 128;
 
 /// What a run starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +74,8 @@ fn example_edit(tools: &ToolSet, example: &Example, calls: CallFormat) -> (Strin
 /// files take at most [`AgentLimits::files_tokens_max`](crate::base::AgentLimits) and half
 /// of it. Of files those are shown that [the scope](super::Scope::shows) names.
 ///
-/// Errors: an empty issue, an issue that fills the context by itself.
+/// Of an issue that is too long for half of the context a part is shown. Errors: an empty
+/// issue, a context that has no room for the rules and a part of the issue.
 pub fn first_prompt(
     config: &AgentConfig,
     view: &RepoView,
@@ -113,13 +118,20 @@ pub fn first_prompt(
         Role::OneTurn => "Make the call.".to_string(),
     };
     let n_tokens = |text: &str| vocabulary.encode(text).len();
-    let fixed = n_tokens(&system) + n_tokens(issue) + n_tokens(&closing);
-    if fixed * 2 > ctx_tokens {
+    let rules = n_tokens(&system) + n_tokens(&closing);
+    let room = (ctx_tokens / 2).saturating_sub(rules);
+    let n_issue = n_tokens(issue);
+    if room < ISSUE_TOKENS_MIN.min(n_issue) {
         return Err(AgentError::PromptTooLong {
-            tokens: fixed,
+            tokens: rules + n_issue,
+            tokens_max: ctx_tokens / 2,
             ctx_tokens,
         });
     }
+    let shown = shown_issue(issue, room, &n_tokens);
+    let is_cut = n_issue > room;
+    let issue_cut = is_cut.then(|| LimitHit::new("issue_tokens_max", room, n_issue));
+    let fixed = rules + n_issue.min(room);
     let limits = config.limits();
     let budget = limits.files_tokens_max.min(ctx_tokens / 2 - fixed / 2);
     let chosen = match style {
@@ -140,14 +152,19 @@ pub fn first_prompt(
             &[
                 ("listing", &listing),
                 ("files", files),
-                ("issue", issue),
+                ("issue", &shown),
                 ("closing", &closing),
             ],
         ),
         system,
         shown: chosen.whole,
         excerpted: chosen.part,
-        cuts: chosen.cuts.into_iter().chain(cut).collect(),
+        cuts: chosen
+            .cuts
+            .into_iter()
+            .chain(cut)
+            .chain(issue_cut)
+            .collect(),
     })
 }
 

@@ -16,6 +16,7 @@ mod context;
 mod dialect;
 mod edit;
 pub mod grammar;
+mod issue;
 mod listing;
 mod map;
 mod observation;
@@ -76,7 +77,11 @@ pub enum AgentError {
     #[error("the issue is empty; say what is wrong in a sentence or two")]
     EmptyIssue,
     #[error(
-        "the first prompt alone takes {tokens} tokens of a context of {ctx_tokens}; raise --ctx or shorten the issue"
+        "the rules and the issue take {tokens} tokens, and they may take half of the context ({tokens_max} of {ctx_tokens}); raise --ctx or shorten the issue"
     )]
-    PromptTooLong { tokens: usize, ctx_tokens: usize },
+    PromptTooLong {
+        tokens: usize,
+        tokens_max: usize,
+        ctx_tokens: usize,
+    },
 }

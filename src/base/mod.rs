@@ -1,4 +1,5 @@
 //! Ids, units, randomness, and the plain data that later modules hand over.
+mod date;
 mod deadline;
 mod decision;
 mod entropy;
@@ -17,6 +18,7 @@ mod tool;
 mod usage;
 mod utf8;
 
+pub use date::{day, second};
 pub use deadline::Deadline;
 pub use decision::{
     BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,

@@ -6,12 +6,15 @@ mod env;
 mod eval;
 mod evaluation;
 mod generate;
+mod issue;
 mod live;
 mod models;
 mod out;
 mod plot;
 mod report;
+mod runs;
 mod solve;
+mod stop;
 mod strategy;
 mod values;
 mod watch;
@@ -48,6 +51,8 @@ enum Command {
     Models(models::ModelsArgs),
     /// Show a run again from its record.
     Report(report::ReportArgs),
+    /// List the runs that were made.
+    Runs(runs::RunsArgs),
 }
 
 /// Parses the arguments and runs the command; an error is one sentence on standard error.
@@ -68,7 +73,10 @@ pub fn run() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     out::note(&format!("egss: {}", sentence(&error)));
-    ExitCode::FAILURE
+    match error.downcast_ref() {
+        Some(solve::NotTested { .. }) => ExitCode::from(solve::NotTested::STATUS),
+        None => ExitCode::FAILURE,
+    }
 }
 
 impl Cli {
@@ -82,6 +90,7 @@ impl Cli {
             Command::Bench(args) => args.run(),
             Command::Models(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Runs(args) => args.run(),
         }
     }
 }

@@ -1,27 +1,30 @@
 //! `egss solve`: the main job.
 use super::common::ModelArgs;
 use super::evaluation::whole_name;
+use super::issue::read_issue;
+use super::runs::new_run_dir;
 use super::strategy::{OpenedOthers, StrategyArgs};
 use super::watch::TerminalWatcher;
-use super::{out, values};
+use super::{out, stop, values};
 use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
 use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose};
 use crate::checkpoint::find_profile;
 use crate::engine::{Engine, Opened};
-use crate::lang::needs_of;
-use crate::record::{Event, RECORD_FILE, read_record};
+use crate::lang::{RunnerLimits, needs_of, usual_test_command};
+use crate::record::{Event, RECORD_FILE, RunStarted, read_record};
 use crate::report::write_report;
-use crate::search::{RunState, SolveRequest, Tools, Watcher, resume, solve};
+use crate::search::{RunState, SolveRequest, Tools, WORK_DIR, Watcher, resume, solve, test_runner};
 use crate::verify::OwnTests;
 use crate::workspace::{
     Environment, EnvironmentSpec, EnvironmentStore, Sandbox, SandboxMode, find_python,
+    repository_files,
 };
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Works on an issue in a repository; one tested patch comes out.
 #[derive(Args)]
@@ -49,7 +52,7 @@ pub struct SolveArgs {
     strategy: String,
     #[arg(long, default_value_t = 0, value_parser = values::seed)]
     seed: u64,
-    /// The run's folder; made if it is not there. Default: egss-run-TIME.
+    /// The run's folder; made if it is not there. Default: a new one where `egss runs` lists them.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// How the repository's tests are run; default: by its language's runner.
@@ -105,6 +108,15 @@ impl SandboxArgs {
             }
             None => self.open(repo),
         }
+    }
+
+    /// The sandbox of a run that is gone on with: by the interpreter that it had, unless
+    /// --python names another, and with the repository where it was, whether it is there or not.
+    fn open_again(&self, start: &RunStarted) -> anyhow::Result<Sandbox> {
+        let repo = Path::new(&start.repo);
+        let python = self.python.as_deref().or(start.python.as_deref());
+        let python = find_python(python, repo)?;
+        Ok(Sandbox::new(self.mode(), &python)?.seen_at(repo))
     }
 
     /// The sandbox, tried out; workspaces are seen at `repo`'s path inside.
@@ -190,11 +202,21 @@ impl BudgetArgs {
 
 impl SolveArgs {
     pub fn run(self) -> anyhow::Result<()> {
-        let watcher = TerminalWatcher::new();
-        let (run_dir, state) = match &self.resume {
-            Some(run_dir) => (run_dir.clone(), self.go_on(run_dir, &watcher)?),
-            None => self.start(&watcher)?,
+        let run_dir = match &self.resume {
+            Some(run_dir) => run_dir.clone(),
+            None => self.run_dir()?,
         };
+        let say = format!(
+            "egss: stopped; go on by egss solve --resume {}",
+            run_dir.display()
+        );
+        let _scratch = stop::guard(Some(run_dir.join(WORK_DIR)), say)?;
+        let watcher = TerminalWatcher::new();
+        let state = match &self.resume {
+            Some(_) => self.go_on(&run_dir, &watcher)?,
+            None => self.start(&run_dir, &watcher)?,
+        };
+        drop(watcher);
         self.print(&run_dir, &state)
     }
 
@@ -204,14 +226,16 @@ impl SolveArgs {
         let Some(Event::RunStarted(start)) = lines.into_iter().next().map(|line| line.event) else {
             bail!("{} holds no run", run_dir.display());
         };
-        // Where the repository went away, what is recorded of it will do.
-        let repo = Path::new(&start.repo);
-        let repo = if repo.is_dir() { repo } else { run_dir };
-        let environment = match &start.environment {
-            Some(id) => Some(EnvironmentStore::of_user()?.get(id)?),
-            None => None,
+        let sandbox = match &start.environment {
+            Some(id) => {
+                let environment = EnvironmentStore::of_user()?.get(id)?;
+                self.sandbox
+                    .open_in(Some(&environment), Path::new(&start.repo))?
+            }
+            // Older records do not say where the repository was.
+            None if !Path::new(&start.repo).is_absolute() => self.sandbox.open(run_dir)?,
+            None => self.sandbox.open_again(&start)?,
         };
-        let sandbox = self.sandbox.open_in(environment.as_ref(), repo)?;
         watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, start.ctx_tokens)?;
         let strategies = std::slice::from_ref(&start.strategy);
@@ -228,7 +252,7 @@ impl SolveArgs {
         Ok(resume(run_dir, tools)?)
     }
 
-    fn start(&self, watcher: &TerminalWatcher) -> anyhow::Result<(PathBuf, RunState)> {
+    fn start(&self, run_dir: &Path, watcher: &TerminalWatcher) -> anyhow::Result<RunState> {
         let began = Instant::now();
         let (Some(repo), Some(issue)) = (&self.repo, &self.issue) else {
             bail!("--repo and --issue are needed");
@@ -243,9 +267,13 @@ impl SolveArgs {
             );
         }
         let issue = read_issue(issue)?;
-        let run_dir = self.run_dir()?;
         let environment = self.environment(repo)?;
         let sandbox = self.sandbox.open_in(environment.as_ref(), repo)?;
+        let own_tests = self.own_tests()?;
+        // Whatever is missing is told before the model is opened.
+        check_tests(repo, &sandbox, &own_tests, environment.as_ref(), watcher)?;
+        std::fs::create_dir_all(run_dir)
+            .with_context(|| format!("cannot make the run's folder {}", run_dir.display()))?;
         watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, profile.ctx_tokens)?;
         if self.budget.reasoning_tokens_max.is_none() && can_reason(&opened) {
@@ -263,7 +291,7 @@ impl SolveArgs {
             budget,
             gate: self.search.gate(&self.model.model),
             profile: &profile,
-            own_tests: self.own_tests()?,
+            own_tests,
             environment: environment.as_ref(),
         };
         let tools = Tools {
@@ -274,8 +302,7 @@ impl SolveArgs {
             watcher,
             began,
         };
-        let state = solve(&run_dir, &request, tools)?;
-        Ok((run_dir, state))
+        Ok(solve(run_dir, &request, tools)?)
     }
 
     /// The environment that --env or --image means for the repository.
@@ -350,12 +377,21 @@ impl SolveArgs {
 
     /// A new run's folder: it must not hold a run already.
     fn run_dir(&self) -> anyhow::Result<PathBuf> {
-        let dir = self.out.clone().unwrap_or_else(|| {
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs());
-            PathBuf::from(format!("egss-run-{now}"))
+        let repo = self.repo.as_deref().unwrap_or(Path::new("."));
+        let dir = match &self.out {
+            Some(dir) => dir.clone(),
+            None => new_run_dir(repo)?,
+        };
+        let is_repo = dir.canonicalize().is_ok_and(|dir| {
+            let repo = repo.canonicalize();
+            repo.is_ok_and(|repo| repo == dir)
         });
+        if is_repo {
+            bail!(
+                "--out {} is the repository itself; name another folder, or leave it out",
+                dir.display()
+            );
+        }
         if dir.join(RECORD_FILE).exists() {
             bail!(
                 "{0} holds a run already; name another --out, or go on with --resume {0}",
@@ -378,6 +414,9 @@ impl SolveArgs {
                 "run": run_dir,
                 "patch": run_dir.join("patch.diff"),
                 "report": run_dir.join("report.html"),
+                "tested": written.view.is_tested(),
+                "ignored_files": written.view.ignored(),
+                "does_not_apply": written.view.not_applying(),
                 "selected_branch": selected.and_then(|s| s.branch),
                 "reason": selected.map(|s| s.reason.as_str()),
                 "unmet_examples": written.view.unmet(),
@@ -390,6 +429,13 @@ impl SolveArgs {
             out::note(&format!("patch   {}", place("patch.diff")));
             out::note(&format!("report  {}", place("report.html")));
             out::print(patch)?;
+        }
+        let ignored = written.view.ignored();
+        if !ignored.is_empty() {
+            out::note(&format!(
+                "not in the patch, because git ignores them: {}",
+                ignored.join(", ")
+            ));
         }
         if patch.is_empty() {
             let ends: BTreeSet<&str> = state
@@ -416,8 +462,74 @@ impl SolveArgs {
                 unmet.join(", ")
             );
         }
+        if let Some(why) = written.view.not_applying() {
+            bail!(
+                "the patch does not apply to {} as it is now: {why}",
+                written.view.start.repo
+            );
+        }
+        if !written.view.is_tested() {
+            let why = written.view.untested_because().map(str::to_owned);
+            let repo = Path::new(&written.view.start.repo);
+            let files = repository_files(repo).map(|(files, _)| files);
+            let usual = usual_test_command(&files.unwrap_or_default());
+            return Err(NotTested { why, usual }.into());
+        }
         Ok(())
     }
+}
+
+/// A patch was found, and no test ran on it.
+#[derive(Debug)]
+pub struct NotTested {
+    /// A sentence, where there is a reason.
+    why: Option<String>,
+    /// A command that such repositories are usually tested by.
+    usual: Option<&'static str>,
+}
+
+impl NotTested {
+    /// The program's exit status, for scripts.
+    pub const STATUS: u8 = 3;
+}
+
+impl std::error::Error for NotTested {}
+
+impl std::fmt::Display for NotTested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = self
+            .why
+            .as_deref()
+            .unwrap_or("no test was found that egss can run");
+        write!(f, "the patch is not tested: {why}; ")?;
+        match self.usual {
+            Some(usual) => write!(f, "name the tests' command, likely --test-cmd '{usual}'"),
+            None => write!(f, "name the tests' command by --test-cmd"),
+        }
+    }
+}
+
+/// Finds the runner of a repository's tests, and says where there is none. Errors: what it
+/// needs is missing.
+fn check_tests(
+    repo: &Path,
+    sandbox: &Sandbox,
+    own_tests: &OwnTests,
+    environment: Option<&Environment>,
+    watcher: &TerminalWatcher,
+) -> anyhow::Result<()> {
+    let files = repository_files(repo)?.0;
+    let limits = RunnerLimits::default();
+    let (own, runner) = test_runner(sandbox, limits, own_tests, environment, &files)?;
+    if own.command.is_none() && runner.runner().targets(&files).is_empty() {
+        let usual = usual_test_command(&files);
+        let advice = usual.map_or_else(
+            || "--test-cmd names a command that runs them".to_owned(),
+            |usual| format!("--test-cmd names a command that runs them, likely '{usual}'"),
+        );
+        watcher.stage(&format!("no test was found that egss can run: {advice}"));
+    }
+    Ok(())
 }
 
 /// True for a model whose vocabulary has the marks of reasoning.
@@ -449,19 +561,6 @@ pub fn dialect(
         .collect();
     SplicedDialect::of(&opened.template, stops, reasons)
         .context("this model's chat template cannot carry an agent")
-}
-
-fn read_issue(path: &Path) -> anyhow::Result<String> {
-    let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).context("standard input is not text")?
-    } else {
-        std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the issue {}", path.display()))?
-    };
-    if text.trim().is_empty() {
-        bail!("the issue is empty; say in a sentence or two what is wrong");
-    }
-    Ok(text)
 }
 
 /// Tokens by purpose, a line each.

@@ -283,10 +283,14 @@ fn step_line(step: &StepFinished, state: &RunState) -> String {
                 .map_or("-".to_owned(), |judge| format!("{:.2}", judge.score))
         };
         let scores: Vec<String> = step.candidates.iter().map(score).collect();
+        let is_judged = step.candidates.iter().any(|c| c.judge.is_some());
+        let judged = match is_judged {
+            true => format!(", judged {}", scores.join(" ")),
+            false => String::new(),
+        };
         line += &format!(
-            "; {} candidates, judged {}, took {}",
+            "; {} candidates{judged}, took {}",
             scores.len(),
-            scores.join(" "),
             step.chosen + 1
         );
     }

@@ -12,6 +12,11 @@ pub fn is_skipped(folder: &str) -> bool {
         || all().any(|language| language.skipped_dirs().contains(&folder))
 }
 
+/// The command by which a repository of these files is usually tested.
+pub fn usual_test_command(files: &[String]) -> Option<&'static str> {
+    all().find_map(|language| language.usual_test_command(files))
+}
+
 /// True for the name of a file or a folder that tests and tools leave behind.
 pub fn is_leftover(name: &str) -> bool {
     let is_named = |pattern: &&str| match pattern.strip_prefix('*') {

@@ -80,6 +80,15 @@ impl Language for Java {
         }
     }
 
+    fn usual_test_command(&self, files: &[String]) -> Option<&'static str> {
+        let has = |name: &str| files.iter().any(|path| path == name);
+        if has("gradlew") {
+            Some("./gradlew test")
+        } else {
+            has("pom.xml").then_some("mvn test")
+        }
+    }
+
     fn example(&self) -> Example {
         Example {
             path: "Shapes.java",

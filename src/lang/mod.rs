@@ -28,7 +28,7 @@ mod token;
 
 pub(crate) use block::{dedent, indented, line_starts};
 pub use error::LangError;
-pub use files::{is_leftover, is_skipped, list_files};
+pub use files::{is_leftover, is_skipped, list_files, usual_test_command};
 pub use go::GO_SUITE_FILE;
 pub use javascript::JAVASCRIPT_SUITE_FILE;
 pub use junit::{count, parse_generic};
@@ -337,6 +337,11 @@ pub trait Language: Sync {
     /// True for a repository, given by its paths, whose tests this language's runner runs.
     fn is_project(&self, _files: &[String]) -> bool {
         false
+    }
+
+    /// The command by which such a repository is usually tested, as far as its files say.
+    fn usual_test_command(&self, _files: &[String]) -> Option<&'static str> {
+        None
     }
 
     /// The environment that such a repository asks for, as far as its files at `dir` say.

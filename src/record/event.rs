@@ -71,6 +71,9 @@ pub struct RunStarted {
     /// the end; empty at the top. Paths in patches begin with it.
     #[serde(default)]
     pub repo_prefix: String,
+    /// The repository is the top of a git checkout: workspaces have a git repository, too.
+    #[serde(default)]
+    pub has_git: bool,
     /// How git stores the files of the checkout around the repository.
     #[serde(default, skip_serializing_if = "GitSettings::is_plain")]
     pub git: GitSettings,
@@ -93,6 +96,9 @@ pub struct RunStarted {
     /// The environment that was installed for the repository, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// Files and folders of the repository that are not in the base, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Tree id of the base in the run's shadow git directory.
     pub base_tree: String,
     /// The context that every branch starts from, as text and as tokens.
@@ -376,6 +382,10 @@ pub struct SuiteBuilt {
     pub repository_tests: Vec<String>,
     /// Where each consolidated test came from, one clause each.
     pub sources: Vec<String>,
+    /// Ids of other tests that fail on the base and that a patch is to make pass: the user's
+    /// command, and tests of the repository that the issue names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goals: Vec<String>,
     /// What the issue's own examples run that fail on the base; empty where
     /// there is none, or where it could not be seen.
     #[serde(default)]

@@ -231,6 +231,31 @@ impl RunView {
         run.map_or(Vec::new(), |(suite, run)| suite.unmet(run))
     }
 
+    /// True where a test ran on the winner's patch.
+    pub fn is_tested(&self) -> bool {
+        let run = self.suite().zip(self.winner());
+        let run = run.and_then(|(suite, winner)| suite.run_on(Some(winner.id)));
+        let ran = |test: &TestOutcome| test.result != TestResult::Skipped;
+        run.is_some_and(|run| run.tests.iter().any(ran))
+    }
+
+    /// Why nothing is tested, where the tests on the base say so.
+    pub fn untested_because(&self) -> Option<&str> {
+        let base = self.suite()?.run_on(None)?;
+        base.fault.as_deref().filter(|_| base.tests.is_empty())
+    }
+
+    /// New files that the winner's patch lacks, because git ignores them.
+    pub fn ignored(&self) -> &[String] {
+        let ended = self.winner().and_then(|winner| winner.ended.as_ref());
+        ended.map_or(&[], |ended| &ended.ignored)
+    }
+
+    /// Why the repository did not take the patch at the end; a clause.
+    pub fn not_applying(&self) -> Option<&str> {
+        self.ended.as_ref()?.not_applying.as_deref()
+    }
+
     /// What was spent: the run's own total, or the sum over the events so far.
     pub fn usage(&self) -> UsageByPurpose {
         self.ended.as_ref().map_or(self.spent, |ended| ended.usage)

@@ -40,6 +40,16 @@ pub enum SearchError {
     Crowded,
     #[error("an entropy signal cannot be read: {0}")]
     Signal(String),
+    #[error(
+        "{} is being worked on by process {pid}; wait for its end, or stop it",
+        run_dir.display()
+    )]
+    Held { run_dir: PathBuf, pid: String },
+    #[error(
+        "tests that passed on the base when the run began fail there now, twice ({n}: {}); give the run the interpreter and the environment that it had, or start a new one",
+        names.join(", ")
+    )]
+    BaseChanged { n: usize, names: Vec<String> },
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,

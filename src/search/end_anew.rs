@@ -26,7 +26,7 @@ pub fn end_anew(
         return Ok(None);
     }
     copy(old_dir, run_dir)?;
-    let n_branches = with_bench(run_dir, &old.start, tools.sandbox, |_, bench| {
+    let n_branches = with_bench(run_dir, &old.start, tools.sandbox, |_, bench, _| {
         for line in &mut lines {
             match &mut line.event {
                 Event::RunStarted(start) => start.strategy = request.strategy.clone(),

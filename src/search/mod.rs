@@ -31,7 +31,7 @@ pub use end_anew::end_anew;
 pub use judge::{JUDGE_CALL, judge};
 pub use others::{OtherModel, Others};
 pub use recorder::Recorder;
-pub use solve::{SolveRequest, Tools, resume, solve};
+pub use solve::{SolveRequest, Tools, WORK_DIR, resume, solve, test_runner};
 pub use state::{BranchState, RunState};
 pub use strategy::{STRATEGY_NAMES, default_voters, strategy_named};
 pub use watch::{NoWatcher, Watcher};

@@ -15,11 +15,15 @@ use crate::base::{
 };
 use crate::engine::Engine;
 use crate::lang::{self, LangError, RunnerLimits};
-use crate::record::{Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun};
-use crate::verify::{Bench, OwnTests, Plan, Scratch, TestRunner, plan, untested};
-use crate::workspace::{
-    Environment, Sandbox, Shadow, TreeId, WorkspaceError, git_settings, repository_prefix,
+use crate::record::{
+    Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
 };
+use crate::verify::{Bench, OwnTests, Plan, Scratch, TestRunner, VerifyError, plan, untested};
+use crate::workspace::{
+    Environment, LeftOut, Lock, Locked, OwnRepository, SHADOW_DIR, Sandbox, Shadow, TreeId,
+    WorkspaceError, git_settings, repository_prefix,
+};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -86,16 +90,22 @@ pub fn solve(
     let clock = Clock::new(wall, Deadline::after(tools.began, wall));
     let sandbox = tools.sandbox.for_one_run();
     tools.watcher.stage("reading the repository");
-    let mut base = shadow.snapshot(request.repo)?;
+    let (mut base, left_out) = shadow.snapshot_and_rest(request.repo)?;
+    for LeftOut { path, why } in &left_out {
+        let line = format!("{} is left out: {why}", path.display());
+        tools.watcher.stage(&line);
+    }
     if let Some(environment) = request.environment {
         tools
             .watcher
             .stage("putting its environment into the repository");
         base = furnished(&shadow, &base, environment)?;
     }
+    let has_git = request.repo.join(".git").exists();
+    let sandbox = places.with_repository(sandbox, has_git, &shadow, &base)?;
     let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(wall));
-    let own_tests = own_tests(request, &sandbox, limits, &files);
-    let runner = TestRunner::for_files(&sandbox, limits, own_tests.clone(), &files)?;
+    let (asked, environment) = (&request.own_tests, request.environment);
+    let (own_tests, runner) = test_runner(&sandbox, limits, asked, environment, &files)?;
     let bench = places.bench(&shadow, &runner, &base);
     let base_s = clock.base().left().as_secs();
     let stage = format!("running the tests on the base, {base_s} s at most");
@@ -162,6 +172,7 @@ pub fn solve(
         },
         repo_prefix: repository_prefix(request.repo)?,
         git: git_settings(request.repo)?,
+        has_git,
         issue: request.issue.into(),
         test_cmd: own_tests.command,
         junit: own_tests.junit,
@@ -176,6 +187,10 @@ pub fn solve(
         environment: request
             .environment
             .map(|environment| environment.id.clone()),
+        left_out: left_out
+            .into_iter()
+            .map(|left| format!("{}: {}", left.path.display(), left.why))
+            .collect(),
         base_tree: base.0.clone(),
         prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
         prompt_tokens: transcript.tokens().to_vec(),
@@ -219,26 +234,30 @@ fn furnished(
     shadow.snapshot(dir.path())
 }
 
-/// The way to run the repository's own tests: as was asked, or by its environment's test
-/// command where the language's runner is not in the environment.
-fn own_tests(
-    request: &SolveRequest<'_>,
-    sandbox: &Sandbox,
+/// The runner of a repository's tests, and the user's way to run them: as was asked, or by its
+/// environment's test command where the language's runner is not in the environment.
+///
+/// Errors as [`TestRunner::for_files`]'s.
+pub fn test_runner<'a>(
+    sandbox: &'a Sandbox,
     limits: RunnerLimits,
+    asked: &OwnTests,
+    environment: Option<&Environment>,
     files: &[String],
-) -> OwnTests {
-    let asked = request.own_tests.clone();
-    let command = request.environment.and_then(|e| e.spec.test.clone());
-    if asked.command.is_some() || command.is_none() {
-        return asked;
+) -> Result<(OwnTests, TestRunner<'a>), VerifyError> {
+    let command = environment.and_then(|e| e.spec.test.clone());
+    let mut own = asked.clone();
+    if own.command.is_none() && command.is_some() {
+        let found = lang::runner_for(sandbox, limits, files);
+        if let Err(LangError::NoPytest { .. } | LangError::NoRunner(_)) = found {
+            own = OwnTests {
+                command,
+                ..OwnTests::default()
+            };
+        }
     }
-    match lang::runner_for(sandbox, limits, files) {
-        Err(LangError::NoPytest { .. } | LangError::NoRunner(_)) => OwnTests {
-            command,
-            ..OwnTests::default()
-        },
-        _ => asked,
-    }
+    let runner = TestRunner::for_files(sandbox, limits, own.clone(), files)?;
+    Ok((own, runner))
 }
 
 /// The suite and its run on the base; no tests at all where those take too long.
@@ -285,24 +304,26 @@ pub(super) fn resume_by(
     let end = Deadline::after(tools.began, wall.saturating_sub(before));
     let clock = clock(Clock::new(wall, end));
     let sandbox = tools.sandbox.for_one_run();
-    with_bench(run_dir, &start, &sandbox, |places, bench| {
-        let tools = tools.in_sandbox(&sandbox);
+    with_bench(run_dir, &start, &sandbox, |places, bench, sandbox| {
+        let tools = tools.in_sandbox(sandbox);
         go_on(places, bench, recorder, &start, clock, tools)
     })
 }
 
-/// Does `work` with the run's folder and its base, as they are on disk.
+/// Does `work` with the run's folder and its base, as they are on disk, and the sandbox as
+/// its workspaces need it.
 pub(super) fn with_bench<T>(
     run_dir: &Path,
     start: &RunStarted,
     sandbox: &Sandbox,
-    work: impl FnOnce(&Places, &Bench<'_>) -> Result<T, SearchError>,
+    work: impl FnOnce(&Places, &Bench<'_>, &Sandbox) -> Result<T, SearchError>,
 ) -> Result<T, SearchError> {
     let places = Places::make(run_dir)?;
     let shadow = Shadow::open(&places.shadow)?;
     let base = TreeId(start.base_tree.clone());
+    let sandbox = places.with_repository(sandbox.clone(), start.has_git, &shadow, &base)?;
     let runner = TestRunner::for_files(
-        sandbox,
+        &sandbox,
         RunnerLimits::of_run(Duration::from_secs(start.budget.wall_s_max)),
         OwnTests {
             command: start.test_cmd.clone(),
@@ -310,7 +331,7 @@ pub(super) fn with_bench<T>(
         },
         &shadow.files(&base)?,
     )?;
-    work(&places, &places.bench(&shadow, &runner, &base))
+    work(&places, &places.bench(&shadow, &runner, &base), &sandbox)
 }
 
 fn go_on(
@@ -328,6 +349,12 @@ fn go_on(
     if !start.tools.is_empty() {
         let is_open = |tool: ToolName| start.tools.iter().any(|name| name == tool.name());
         config.tools = config.tools.only(is_open);
+    }
+    if !recorder.state.ended {
+        tools
+            .watcher
+            .stage("running the tests on the base, as the run began with them");
+        check_base(bench, &recorder, &clock)?;
     }
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
         let suite = plan_base(bench, tools.sandbox, &clock, &start.issue)?;
@@ -418,6 +445,56 @@ fn agent_config(
     }
 }
 
+/// Below a run's directory: workspaces of living branches. What a stopped run leaves there is
+/// of no use to anybody.
+pub const WORK_DIR: &str = "work";
+/// Below a run's directory: held by the process that works on it.
+const LOCK_FILE: &str = "lock";
+
+/// Below the work folder: the git repository that workspaces get.
+const REPOSITORY_DIR: &str = "repository";
+
+/// Names of tests in a sentence.
+const NAMES_MAX: usize = 3;
+
+/// Refuses to go on where tests that passed on the base fail there now, and do so again:
+/// patches would be judged by something else than the code.
+fn check_base(bench: &Bench<'_>, recorder: &Recorder, clock: &Clock) -> Result<(), SearchError> {
+    let (Some(suite), Some(before)) = (&recorder.state.suite, recorder.state.base_run()) else {
+        return Ok(());
+    };
+    let passed_of = |run: &SuiteRun| -> HashSet<String> {
+        let passed = run
+            .tests
+            .iter()
+            .filter(|test| test.result == TestResult::Passed);
+        passed.map(|test| test.id.clone()).collect()
+    };
+    let mut lost = passed_of(before);
+    bench.runner.sandbox().set_deadline(clock.base());
+    for _ in 0..2 {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let now = match bench.run_base_again(suite) {
+            Err(_) if clock.base().is_over() => return Ok(()),
+            now => now?,
+        };
+        // A test that did not come to run says nothing.
+        let ran: HashSet<&str> = now.tests.iter().map(|test| test.id.as_str()).collect();
+        let passes = passed_of(&now);
+        lost.retain(|id| !passes.contains(id) && ran.contains(id.as_str()));
+    }
+    let mut names: Vec<String> = lost.into_iter().collect();
+    names.sort();
+    let n = names.len();
+    names.truncate(NAMES_MAX);
+    match n {
+        0 => Ok(()),
+        n => Err(SearchError::BaseChanged { n, names }),
+    }
+}
+
 /// Where things lie in a run's directory.
 pub(super) struct Places {
     record: PathBuf,
@@ -425,16 +502,18 @@ pub(super) struct Places {
     /// Workspaces of living branches; gone when the run has ended.
     work: PathBuf,
     scratch: Scratch,
+    _lock: Lock,
 }
 
 impl Places {
-    fn at(run_dir: &Path) -> Self {
-        let work = run_dir.join("work");
+    fn at(run_dir: &Path, lock: Lock) -> Self {
+        let work = run_dir.join(WORK_DIR);
         Self {
             record: run_dir.join(RECORD_FILE),
-            shadow: run_dir.join("shadow.git"),
+            shadow: run_dir.join(SHADOW_DIR),
             scratch: Scratch::new(&work.join("scratch")),
             work,
+            _lock: lock,
         }
     }
 
@@ -452,6 +531,21 @@ impl Places {
         }
     }
 
+    /// The sandbox with a git repository of its own in each workspace, where the user's has one.
+    fn with_repository(
+        &self,
+        sandbox: Sandbox,
+        has_git: bool,
+        shadow: &Shadow,
+        base: &TreeId,
+    ) -> Result<Sandbox, WorkspaceError> {
+        if !has_git {
+            return Ok(sandbox);
+        }
+        let own = OwnRepository::make(shadow, base, &self.work.join(REPOSITORY_DIR))?;
+        Ok(sandbox.with_repository(own))
+    }
+
     fn make(run_dir: &Path) -> Result<Self, SearchError> {
         let io = |source| SearchError::Io {
             what: "make the run's folder",
@@ -460,7 +554,15 @@ impl Places {
         };
         std::fs::create_dir_all(run_dir).map_err(io)?;
         // The sandbox and git want absolute paths.
-        let places = Self::at(&run_dir.canonicalize().map_err(io)?);
+        let run_dir = run_dir.canonicalize().map_err(io)?;
+        let lock = match Lock::take(&run_dir.join(LOCK_FILE))? {
+            Locked::Taken(lock) => lock,
+            Locked::Held(pid) => {
+                let pid = pid.map_or_else(|| "another".to_owned(), |pid| pid.to_string());
+                return Err(SearchError::Held { run_dir, pid });
+            }
+        };
+        let places = Self::at(&run_dir, lock);
         std::fs::create_dir_all(places.work.join("scratch")).map_err(io)?;
         Ok(places)
     }

@@ -4,7 +4,7 @@ use super::changed::{changed_files, changed_lines};
 use super::repository::restore_tests;
 use super::runner::TestRunner;
 use super::scratch::{Scratch, TreeCopy};
-use super::suite::is_stated;
+use super::suite::{is_of_suite, is_stated};
 use crate::base::BranchId;
 use crate::lang::ChangedLines;
 use crate::record::{Coverage, Reached, SuiteBuilt, SuiteRun};
@@ -48,7 +48,10 @@ impl Bench<'_> {
         suite: &SuiteBuilt,
         base: &SuiteRun,
     ) -> Result<Vec<Reached>, VerifyError> {
-        let failing = base.tests.iter().filter(|test| is_stated(suite, test));
+        let failing = base
+            .tests
+            .iter()
+            .filter(|test| is_stated(suite, test) && is_of_suite(suite, &test.id));
         let names: Vec<&str> = failing
             .filter_map(|test| test.id.rsplit("::").next())
             .collect();
@@ -120,6 +123,11 @@ impl Bench<'_> {
     ) -> Result<SuiteRun, VerifyError> {
         let targets = self.put_suite(dir, text)?;
         self.runner.run_all(None, dir, &targets, repository)
+    }
+
+    /// Runs a suite that was built and run before, and the repository's own tests, on the base.
+    pub fn run_base_again(&self, suite: &SuiteBuilt) -> Result<SuiteRun, VerifyError> {
+        self.run_base(&suite.text, &suite.repository_tests)
     }
 
     /// Runs a suite of this text alone on a tree.

@@ -1,6 +1,7 @@
 //! From sources to a suite that can be collected on the base.
 use super::VerifyError;
 use super::bench::Bench;
+use super::suite::goals;
 use crate::lang::{Consolidated, Dropped, TestSource};
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome};
 
@@ -53,6 +54,7 @@ pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Pl
             .map(|(name, origin)| format!("{name}: {origin}"))
             .collect(),
         dropped: dropped.iter().map(ToString::to_string).collect(),
+        goals: goals(&base, issue),
         ..SuiteBuilt::default()
     };
     Ok(Plan {

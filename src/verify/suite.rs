@@ -1,6 +1,7 @@
 //! What the tests of the consolidated suite are to a patch.
-use crate::lang::SourceKind;
+use crate::lang::{SourceKind, TEST_CMD_ID};
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
+use std::collections::HashSet;
 
 /// A test that a patch has to pass: one that passes on the base, or an example
 /// that the issue says should hold.
@@ -22,11 +23,30 @@ pub fn unmet<'a>(suite: &SuiteBuilt, base: &'a SuiteRun, run: &SuiteRun) -> Vec<
         .collect()
 }
 
-/// An example that the issue says should hold, and does not on the base.
+/// An example that the issue says should hold, or another goal, and does not on the base.
 pub fn is_stated(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
     let name = suite_function(suite, &base.id);
-    base.result != TestResult::Passed
-        && name.is_some_and(|name| name.starts_with(SourceKind::ISSUE_STATED_PREFIX))
+    let is_example = name.is_some_and(|name| name.starts_with(SourceKind::ISSUE_STATED_PREFIX));
+    base.result != TestResult::Passed && (is_example || suite.goals.contains(&base.id))
+}
+
+/// Tests that fail on the base and are goals beside the issue's examples: the user's command,
+/// and tests of the repository whose names the issue holds.
+pub(super) fn goals(base: &SuiteRun, issue: &str) -> Vec<String> {
+    let words: HashSet<&str> = issue
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .collect();
+    // A test called `test` or `works` is named by many a sentence.
+    let is_telling = |name: &str| name.len() > 4 && name.contains('_');
+    let is_goal = |test: &&TestOutcome| {
+        let name = test.id.rsplit("::").next().unwrap_or(&test.id);
+        let name = name.split('[').next().unwrap_or(name);
+        let fails = matches!(test.result, TestResult::Failed | TestResult::Error);
+        let is_named = is_telling(name) && words.contains(name);
+        fails && (test.id == TEST_CMD_ID || is_named)
+    };
+    let found = base.tests.iter().filter(is_goal);
+    found.map(|test| test.id.clone()).collect()
 }
 
 /// An example of the issue, stated or shown.

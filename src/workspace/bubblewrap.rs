@@ -60,6 +60,8 @@ pub(super) struct View<'a> {
     pub network: Network,
     /// Ports below 1,024 may be listened to, on the command's own loopback address.
     pub low_ports: bool,
+    /// A git directory in the workspace, and the objects that it shares with others.
+    pub repository: Option<(&'a Path, &'a Path)>,
     /// In the place of `/etc/hosts`; else the stage's file.
     pub hosts: Option<&'a Path>,
     pub stage: &'a Stage,
@@ -123,6 +125,7 @@ impl Bubblewrap {
             writable,
             network,
             low_ports,
+            repository,
             hosts,
             stage,
         } = *view;
@@ -176,6 +179,11 @@ impl Bubblewrap {
                 .iter()
                 .map(|at| ("--bind", at.as_path(), at.as_path())),
         );
+        let git_dir = seen_at.join(".git");
+        if let Some((copy, objects)) = repository {
+            binds.push(("--bind", copy, &git_dir));
+            binds.push(("--ro-bind", objects, objects));
+        }
         for root in readable {
             if writable.iter().any(|at| root.starts_with(at)) {
                 continue;

@@ -8,10 +8,12 @@ mod copy;
 mod environment;
 mod git;
 mod limits;
+mod lock;
 mod mirror;
 mod output;
 mod processes;
 mod python;
+mod repository;
 mod sandbox;
 mod shadow;
 mod stage;
@@ -26,12 +28,15 @@ pub use environment::{
     Service, build_environment, find_uv,
 };
 pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
+pub use lock::{Lock, Locked};
 pub use mirror::Mirror;
 pub use python::find_python;
+pub use repository::OwnRepository;
 pub use sandbox::{Sandbox, SandboxMode};
-pub use shadow::{Shadow, TreeFile, TreeId, repository_prefix};
+pub use shadow::{SHADOW_DIR, Shadow, TreeFile, TreeId, repository_prefix};
 pub use stored::{StoredPatch, apply_fault, git_settings};
 pub use toolchain::Toolchain;
+pub use walk::{LeftOut, repository_files};
 
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@
 use super::bubblewrap::{Bubblewrap, Network, STAGE_BIN, SYSTEM_DIRS, View};
 use super::environment::{Environment, ImageFacts, Rebuild, Service};
 use super::python::{Interpreter, find_own};
+use super::repository::OwnRepository;
 use super::stage::{OWN_PYTHON, Stage};
 use super::supervise::{Reach, supervise};
 use super::toolchain::Toolchain;
@@ -57,6 +58,7 @@ pub struct Sandbox {
     /// In the place of the stage's own.
     hosts: Option<PathBuf>,
     image: Option<Image>,
+    repository: Option<OwnRepository>,
     /// How compiled files are made anew, and the files whose change asks for it.
     rebuild: Option<(Rebuild, GlobSet)>,
     seen_at: PathBuf,
@@ -161,6 +163,7 @@ impl Sandbox {
             services: Vec::new(),
             hosts: None,
             image,
+            repository: None,
             rebuild: None,
             home,
             interpreter,
@@ -234,6 +237,14 @@ impl Sandbox {
         self.variables.splice(0..0, set);
         self.writable = writable;
         self.network = Network::Open;
+        self
+    }
+
+    /// The same sandbox with a git repository in each workspace, a copy for each command.
+    /// Bubblewrap only.
+    #[must_use]
+    pub fn with_repository(mut self, repository: OwnRepository) -> Self {
+        self.repository = Some(repository);
         self
     }
 
@@ -364,24 +375,35 @@ impl Sandbox {
         command.envs(ENVIRONMENT);
         command.envs(self.toolchain.env.iter().map(|(name, path)| (name, path)));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let repository = self
+            .repository
+            .as_ref()
+            .filter(|_| self.bubblewrap.is_some());
+        let copy = repository.map(OwnRepository::copy).transpose()?;
         let reach = if let Some(bubblewrap) = &self.bubblewrap {
             command.env("PATH", path_with(Path::new(STAGE_BIN)));
             command.env("HOME", "/tmp");
             command.arg(&bubblewrap.program);
-            command.args(bubblewrap.args(&View {
-                dir: &dir,
-                seen_at: &self.seen_at,
-                image: image.map(|image| image.root.as_path()),
-                readable: match image {
-                    Some(_) => &[],
-                    None => &self.roots,
-                },
-                writable: &self.writable,
-                network: self.network,
-                low_ports: self.services.iter().any(|service| service.port < 1_024),
-                hosts: self.hosts.as_deref(),
-                stage: &self.stage,
-            }));
+            command.args(
+                bubblewrap.args(&View {
+                    dir: &dir,
+                    seen_at: &self.seen_at,
+                    image: image.map(|image| image.root.as_path()),
+                    readable: match image {
+                        Some(_) => &[],
+                        None => &self.roots,
+                    },
+                    writable: &self.writable,
+                    network: self.network,
+                    low_ports: self.services.iter().any(|service| service.port < 1_024),
+                    repository: copy
+                        .as_ref()
+                        .zip(repository)
+                        .map(|(copy, own)| (copy.path(), own.objects.as_path())),
+                    hosts: self.hosts.as_deref(),
+                    stage: &self.stage,
+                }),
+            );
             Reach::Namespace
         } else {
             command.env("PATH", path_with(&self.stage.path("bin")));

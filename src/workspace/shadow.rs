@@ -1,10 +1,13 @@
 //! The shadow git directory: a tree id a step gives fork, diff and restore.
-use super::{WorkspaceError, existing_dir, git, walk};
+use super::{LeftOut, WorkspaceError, existing_dir, git, walk};
 use sha2::{Digest, Sha256};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The name of a shadow directory in a run's folder, by which such a folder is known.
+pub const SHADOW_DIR: &str = "shadow.git";
 
 /// A git tree that holds a workspace's files, ignored and untracked ones too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +60,10 @@ impl Shadow {
         Ok(Self { git_dir })
     }
 
+    pub(super) fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
     /// The tree of `dir` as it stands: tracked, untracked and ignored files
     /// alike; the repository's own `.git` and caches (`__pycache__`, ...) left
     /// out, virtual environments too. Only reads `dir`.
@@ -64,8 +71,13 @@ impl Shadow {
     /// Cost: one `lstat` a file and four git processes; only files that
     /// changed since the last call on the same `dir` are read.
     pub fn snapshot(&self, dir: &Path) -> Result<TreeId, WorkspaceError> {
+        Ok(self.snapshot_and_rest(dir)?.0)
+    }
+
+    /// [`Self::snapshot`], with what was passed over because it may not be read.
+    pub fn snapshot_and_rest(&self, dir: &Path) -> Result<(TreeId, Vec<LeftOut>), WorkspaceError> {
         let dir = existing_dir(dir)?;
-        let files = walk::files(&dir)?;
+        let (files, left_out) = walk::files_and_rest(&dir)?;
         let index = Index::take(self, &dir)?;
         let index = match self.stage(&dir, &files, &index) {
             Ok(()) => index,
@@ -79,7 +91,8 @@ impl Shadow {
         };
         let tree = self.run(index.git(&["write-tree"]), "write-tree", &[])?;
         index.keep()?;
-        Ok(TreeId(String::from_utf8_lossy(&tree).trim().to_owned()))
+        let tree = TreeId(String::from_utf8_lossy(&tree).trim().to_owned());
+        Ok((tree, left_out))
     }
 
     /// Makes the index hold exactly `files` as they are on disk.

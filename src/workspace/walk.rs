@@ -3,7 +3,9 @@
 //! Git's own walk is not used: it would turn a nested repository into a link
 //! to a commit and lose the files in it.
 use super::WorkspaceError;
+use super::shadow::SHADOW_DIR;
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{FileType, Permissions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -18,37 +20,97 @@ const CACHE_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 /// none: a `.pyc` is trusted by time and size alone.
 const CACHE_DIRS: [&str; 3] = ["__pycache__", ".pytest_cache", ".mypy_cache"];
 
+/// A folder or a file that a snapshot passes over although it might be wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Relative to the directory.
+    pub path: PathBuf,
+    /// A clause.
+    pub why: String,
+}
+
 /// Paths relative to `dir` of every file and link that a snapshot takes,
 /// sorted by byte.
 ///
 /// Left out: anything called `.git` (history is not the workspace's, and git
 /// refuses the name), caches (they can be made again), and virtual
 /// environments (they hold absolute paths and do not work from a copy; the
-/// sandbox shows the original). `node_modules` is taken: it works from a copy
-/// and cannot be made again offline. Sockets, pipes and devices cannot be kept.
-/// Links are taken as links and never followed.
+/// sandbox shows the original), and the folders of egss's own runs.
+/// `node_modules` is taken: it works from a copy and cannot be made again
+/// offline. Sockets, pipes and devices cannot be kept. Links are taken as
+/// links and never followed.
+///
+/// A folder or a file that may not be read is passed over; `dir` itself has to
+/// be readable.
 pub(super) fn files(dir: &Path) -> Result<Vec<Vec<u8>>, WorkspaceError> {
-    let mut files = Vec::new();
-    collect(dir, b"", &mut files)?;
-    files.sort_unstable();
-    Ok(files)
+    Ok(files_and_rest(dir)?.0)
 }
 
-fn collect(dir: &Path, prefix: &[u8], files: &mut Vec<Vec<u8>>) -> Result<(), WorkspaceError> {
-    for (name, path, kind) in entries(dir)? {
-        if name.eq_ignore_ascii_case(b".git") {
-            continue;
-        }
-        let relative = [prefix, &name].concat();
-        if kind.is_dir() {
-            if !is_left_out(&name, &path) {
-                collect(&path, &[&relative, b"/".as_slice()].concat(), files)?;
+/// Paths of a repository's files, as a snapshot of it would take them, and what it would pass
+/// over. Bytes of a name that are not UTF-8 become U+FFFD.
+pub fn repository_files(dir: &Path) -> Result<(Vec<String>, Vec<LeftOut>), WorkspaceError> {
+    let (files, left_out) = files_and_rest(dir)?;
+    let names = files
+        .iter()
+        .map(|path| String::from_utf8_lossy(path).into_owned());
+    Ok((names.collect(), left_out))
+}
+
+/// [`files`], with what was passed over because it may not be read.
+pub(super) fn files_and_rest(dir: &Path) -> Result<(Vec<Vec<u8>>, Vec<LeftOut>), WorkspaceError> {
+    let mut walk = Walk::default();
+    walk.collect(entries(dir)?, b"");
+    walk.files.sort_unstable();
+    walk.left_out.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok((walk.files, walk.left_out))
+}
+
+#[derive(Default)]
+struct Walk {
+    files: Vec<Vec<u8>>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Walk {
+    fn collect(&mut self, listed: Vec<Entry>, prefix: &[u8]) {
+        for (name, path, kind) in listed {
+            if name.eq_ignore_ascii_case(b".git") {
+                continue;
             }
-        } else if (kind.is_file() || kind.is_symlink()) && !is_bytecode(&name) {
-            files.push(relative);
+            let relative = [prefix, &name].concat();
+            if kind.is_dir() {
+                if is_left_out(&name, &path) {
+                    continue;
+                }
+                match entries(&path) {
+                    Ok(below) => {
+                        self.collect(below, &[&relative, b"/".as_slice()].concat());
+                    }
+                    Err(error) => self.leave_out(&relative, &error.to_string()),
+                }
+            } else if (kind.is_file() || kind.is_symlink()) && !is_bytecode(&name) {
+                match kind.is_file() && !is_readable(&path) {
+                    true => self.leave_out(&relative, "it may not be read"),
+                    false => self.files.push(relative),
+                }
+            }
         }
     }
-    Ok(())
+
+    fn leave_out(&mut self, relative: &[u8], why: &str) {
+        self.left_out.push(LeftOut {
+            path: PathBuf::from(OsStr::from_bytes(relative)),
+            why: why.to_owned(),
+        });
+    }
+}
+
+/// Asked of the system, which knows of lists and capabilities beside the mode.
+fn is_readable(path: &Path) -> bool {
+    match std::fs::File::open(path) {
+        Err(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
+        Ok(_) => true,
+    }
 }
 
 fn is_bytecode(name: &[u8]) -> bool {
@@ -58,6 +120,7 @@ fn is_bytecode(name: &[u8]) -> bool {
 fn is_left_out(name: &[u8], path: &Path) -> bool {
     CACHE_DIRS.iter().any(|cache| cache.as_bytes() == name)
         || path.join("pyvenv.cfg").is_file()
+        || path.join(SHADOW_DIR).is_dir()
         || is_tagged_cache(path)
 }
 
@@ -135,9 +198,12 @@ fn make_accessible(dir: &Path) -> Result<(), WorkspaceError> {
     Ok(())
 }
 
+/// Name, path and kind.
+type Entry = (Vec<u8>, PathBuf, FileType);
+
 /// Name, path and metadata (of links themselves) of what is in a directory.
 /// What vanishes in the meantime is passed over.
-fn entries(dir: &Path) -> Result<Vec<(Vec<u8>, PathBuf, FileType)>, WorkspaceError> {
+fn entries(dir: &Path) -> Result<Vec<Entry>, WorkspaceError> {
     let fail = |source| WorkspaceError::io("list", dir, source);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(fail)? {

@@ -1,5 +1,6 @@
 //! The method on a known distribution: what is measured, what is decided, what
 //! the beam keeps, and what it all costs, against figures worked out by hand.
+mod again;
 mod deadline;
 mod endings;
 mod pythons;

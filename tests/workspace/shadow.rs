@@ -577,3 +577,56 @@ fn a_snapshot_does_not_read_what_did_not_change() {
     // One file, its folder and the root; each perhaps in a folder of its own.
     assert!(grown.len() - objects <= 6, "{objects} -> {}", grown.len());
 }
+
+/// The test that runs again in a process without root's right to read everything.
+const UNREADABLE: &str = "shadow::what_may_not_be_read_is_passed_over_and_named";
+
+/// cline#2354, #1311: a folder that nobody may read ended the run, after the model was loaded.
+#[test]
+fn what_may_not_be_read_is_passed_over_and_named() {
+    const AGAIN: &str = "EGSS_TEST_WITHOUT_CAPABILITIES";
+    if std::env::var_os(AGAIN).is_none() {
+        let program = std::env::current_exe().unwrap();
+        let again = Command::new("bwrap")
+            .args([
+                "--dev-bind",
+                "/",
+                "/",
+                "--unshare-user",
+                "--cap-drop",
+                "ALL",
+                "--",
+            ])
+            .arg(program)
+            .args(["--exact", UNREADABLE])
+            .env(AGAIN, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert!(
+            again.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        return;
+    }
+    let bench = Bench::new();
+    put(&bench.src(), "a.py", "x = 1\n");
+    put(&bench.src(), "data/private/b.txt", "b\n");
+    put(&bench.src(), "c.key", "c\n");
+    for path in ["data/private", "c.key"] {
+        let mode = fs::Permissions::from_mode(0);
+        fs::set_permissions(bench.src().join(path), mode).unwrap();
+    }
+    let (tree, left_out) = bench.shadow.snapshot_and_rest(&bench.src()).unwrap();
+    assert_eq!(bench.shadow.files(&tree).unwrap(), ["a.py"]);
+    let named: Vec<String> = left_out
+        .iter()
+        .map(|left| format!("{}: {}", left.path.display(), left.why))
+        .collect();
+    assert_eq!(named.len(), 2, "{named:?}");
+    assert_eq!(named[0], "c.key: it may not be read");
+    assert!(named[1].starts_with("data/private: "), "{named:?}");
+    assert!(named[1].contains("denied"), "{named:?}");
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(bench.src().join("data/private"), mode).unwrap();
+}

@@ -1,7 +1,9 @@
 //! Patches for a user's checkout, with the real git.
 use crate::shadow::{git, put};
 use egss::record::GitSettings;
-use egss::workspace::{Shadow, StoredPatch, apply_fault, git_settings, repository_prefix};
+use egss::workspace::{
+    Limits, OwnRepository, Shadow, StoredPatch, apply_fault, git_settings, repository_prefix,
+};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -228,4 +230,46 @@ fn a_checkout_that_changed_meanwhile_is_told() {
             .unwrap()
             .is_some()
     );
+}
+
+/// gjoa#43: tests that call git found no repository, or the user's.
+#[test]
+fn commands_find_a_repository_of_one_commit_and_none_of_the_users_settings() {
+    let checkout = Checkout::new(&[("a.py", "x = 1\n"), ("pkg/b.py", "y = 1\n")]);
+    let dir = checkout.dir();
+    git(&dir, &["config", "alias.own", "!echo the user's"]);
+    git(
+        &dir,
+        &["remote", "add", "origin", "https://example.org/x.git"],
+    );
+    let base = checkout.shadow.snapshot(&dir).unwrap();
+    let template = checkout.temp.path().join("template");
+    let own = OwnRepository::make(&checkout.shadow, &base, &template).unwrap();
+    let sandbox = crate::sandbox::sandbox().with_repository(own);
+    let workspace = checkout.temp.path().join("workspace");
+    checkout.shadow.restore(&base, &workspace).unwrap();
+    let shell = |line: &str| {
+        let output = sandbox.shell(&workspace, line, &Limits::default()).unwrap();
+        output.text
+    };
+    assert_eq!(
+        shell("git log --format=%s; git status --short; git remote"),
+        "The repository as it was found\n"
+    );
+    fs::write(workspace.join("a.py"), "x = 2\n").unwrap();
+    assert_eq!(
+        shell("git status --short; git own 2>&1 | head -c 4"),
+        " M a.py\ngit:"
+    );
+    assert!(shell("git diff").contains("+x = 2"));
+    // A command's own commits work, and end with it.
+    assert!(shell("git commit -qam two && git log --format=%s | head -1").starts_with("two"));
+    assert_eq!(
+        shell("git log --format=%s"),
+        "The repository as it was found\n"
+    );
+    let after = checkout.shadow.snapshot(&workspace).unwrap();
+    assert_eq!(checkout.shadow.files(&after).unwrap(), ["a.py", "pkg/b.py"]);
+    checkout.shadow.restore(&base, &workspace).unwrap();
+    assert_eq!(shell("git status --short"), "");
 }

@@ -6,7 +6,6 @@ mod analysis;
 mod choice;
 mod content;
 mod controlled;
-mod date;
 mod discrimination;
 mod distribution;
 mod halves;
@@ -38,7 +37,7 @@ pub use table::calibration_tables;
 
 use super::EvalError;
 use super::summary::SEED;
-use crate::base::{Gate, GateSignal};
+use crate::base::{Gate, GateSignal, day};
 use halves::halves;
 use serde::Serialize;
 
@@ -142,7 +141,7 @@ pub fn calibrate(
     let choice = choice::choose([&first, &second], request.signal, request.present, SEED);
     let (threshold, stability) =
         choice::thresholds([&first, &second], choice.signal, request.quantile)?;
-    let date = date::day(request.measured_at_s);
+    let date = day(request.measured_at_s);
     let n_tasks = first.len() + second.len();
     let n_gated = stability.iter().map(|half| half.n_fitted).sum();
     let gate = Gate {

@@ -1,12 +1,11 @@
 //! A gate from the user's own runs: how each signal spreads over their steps. No outcome
 //! is known of them, so nothing is said of what a signal is worth.
-use super::date;
 use super::distribution::{Distribution, gated_nats};
 use super::sample::{Outcomes, TaskSamples, add_run};
 use super::score::Score;
 use super::stored::started;
 use super::table::quantile_table;
-use crate::base::{Gate, GateSignal, quantile};
+use crate::base::{Gate, GateSignal, day, quantile};
 use crate::eval::EvalError;
 use crate::record::{RECORD_FILE, RecordError, read_record};
 use crate::search::RunState;
@@ -106,7 +105,7 @@ impl OwnRuns {
                 n: nats.len(),
             });
         }
-        let date = date::day(self.latest_s);
+        let date = day(self.latest_s);
         let first = self.samples.iter().map(|run| {
             let looked = run.steps.iter().filter(|step| step.first.is_some());
             looked.count()

@@ -231,6 +231,11 @@ impl Language for JavaScript {
         Kind::of(files).is_some()
     }
 
+    fn usual_test_command(&self, files: &[String]) -> Option<&'static str> {
+        let has_manifest = files.iter().any(|path| path == "package.json");
+        has_manifest.then_some("npm test")
+    }
+
     /// npm puts the packages into the repository, as its lock file has them where there is one.
     fn environment(&self, _: &Path, files: &[String]) -> Result<Option<Needs>, LangError> {
         let is_locked = files.iter().any(|path| path == "package-lock.json");

@@ -256,6 +256,19 @@ impl Language for Python {
             .any(|path| is_target(path) && path != SUITE_FILE)
     }
 
+    fn usual_test_command(&self, files: &[String]) -> Option<&'static str> {
+        let has = |name: &str| files.iter().any(|path| path == name);
+        if has("manage.py") {
+            Some("python manage.py test")
+        } else if has("tests/runtests.py") {
+            Some("python tests/runtests.py")
+        } else if has("tox.ini") {
+            Some("tox")
+        } else {
+            has("setup.py").then_some("python -m unittest")
+        }
+    }
+
     fn environment(&self, dir: &Path, files: &[String]) -> Result<Option<Needs>, LangError> {
         Ok(Some(Needs {
             environment: environment::environment(dir, files),

@@ -1,5 +1,5 @@
 //! The folder that environments are kept in, by id.
-use super::super::WorkspaceError;
+use super::super::{Lock, Locked, WorkspaceError};
 use super::{BUILT_FILE, Built, Environment, EnvironmentSpec, SPEC_FILE};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -123,18 +123,18 @@ impl EnvironmentStore {
     }
 
     /// Held while an environment is built or removed. Error: somebody else has it.
-    pub(super) fn lock(&self, id: &str) -> Result<std::fs::File, WorkspaceError> {
+    pub(super) fn lock(&self, id: &str) -> Result<Lock, WorkspaceError> {
         std::fs::create_dir_all(&self.dir)
             .map_err(|e| WorkspaceError::io("make the folder", &self.dir, e))?;
-        let path = self.dir.join(format!(".{id}.lock"));
-        let file =
-            std::fs::File::create(&path).map_err(|e| WorkspaceError::io("write", &path, e))?;
-        file.try_lock().map_err(|_| {
-            WorkspaceError::Environment(format!(
-                "the environment {id} is being built or removed by another process"
-            ))
-        })?;
-        Ok(file)
+        match Lock::take(&self.dir.join(format!(".{id}.lock")))? {
+            Locked::Taken(lock) => Ok(lock),
+            Locked::Held(pid) => {
+                let pid = pid.map_or_else(String::new, |pid| format!(" {pid}"));
+                Err(WorkspaceError::Environment(format!(
+                    "the environment {id} is being built or removed by process{pid}"
+                )))
+            }
+        }
     }
 }
 

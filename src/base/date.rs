@@ -1,4 +1,4 @@
-//! The day of a measurement.
+//! Days and times of the calendar.
 
 const DAY_S: u64 = 86_400;
 
@@ -6,7 +6,7 @@ const DAY_S: u64 = 86_400;
 ///
 /// Counts in years that begin in March, so that the leap day is a year's last, and in
 /// eras of 400 years, which are all of one length.
-pub(super) fn day(seconds: u64) -> String {
+pub fn day(seconds: u64) -> String {
     const ERA_DAYS: u64 = 146_097;
     // From 1 March of the year 0 to the epoch.
     let days = seconds / DAY_S + 719_468;
@@ -22,6 +22,13 @@ pub(super) fn day(seconds: u64) -> String {
         false => (era * 400 + year + 1, month - 9),
     };
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The second in UTC, as `20261127-100940`, for the name of a folder.
+pub fn second(seconds: u64) -> String {
+    let (day, of_day) = (day(seconds).replace('-', ""), seconds % DAY_S);
+    let (hour, minute) = (of_day / 3_600, of_day / 60 % 60);
+    format!("{day}-{hour:02}{minute:02}{:02}", of_day % 60)
 }
 
 #[cfg(test)]
@@ -41,5 +48,6 @@ mod tests {
         ] {
             assert_eq!(day(seconds), expected);
         }
+        assert_eq!(second(951_782_399), "20000228-235959");
     }
 }
