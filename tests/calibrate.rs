@@ -126,6 +126,7 @@ fn ended(branch: u32, status: BranchStatus, patch: &str) -> Event {
         branch: BranchId(branch),
         status,
         patch: patch.into(),
+        parts: Vec::new(),
         score: None,
         entropy_mean_nats: None,
         code: None,

@@ -204,7 +204,7 @@ impl Controller<'_> {
     ) -> Result<(), SearchError> {
         let usage = self.take_usage();
         let state = &self.recorder.state;
-        let patch = patch_of(self.bench, &state.start.repo_prefix, state.tree(branch))?;
+        let (patch, parts) = patch_of(self.bench, &state.start.repo_prefix, state.tree(branch))?;
         // Of one trajectory there is nothing to compare it with.
         let code = match patch.is_empty() || self.strategy.n == 1 {
             true => None,
@@ -219,6 +219,7 @@ impl Controller<'_> {
             branch,
             status,
             patch,
+            parts,
             score: state.judge_mean(branch),
             entropy_mean_nats: signal.and_then(|signal| state.signal_mean(branch, signal)),
             code,

@@ -28,7 +28,7 @@ pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
 pub use mirror::Mirror;
 pub use python::find_python;
 pub use sandbox::{Sandbox, SandboxMode};
-pub use shadow::{Shadow, TreeFile, TreeId, repository_prefix};
+pub use shadow::{FileDiff, Shadow, TreeFile, TreeId, repository_prefix};
 pub use toolchain::Toolchain;
 
 use std::path::{Path, PathBuf};

@@ -272,6 +272,7 @@ impl Synthetic {
             branch: BranchId(branch),
             status,
             patch: patch.into(),
+            parts: Vec::new(),
             score: Some(score),
             entropy_mean_nats: Some(0.84),
         }));
