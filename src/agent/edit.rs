@@ -342,7 +342,10 @@ mod tests {
         assert!(!same(
             "def g():\n    \"\"\"\n    # 2\n    \"\"\"\n    return 2\n"
         ));
-        assert!(!same("def g():\n        return 2\n"));
+        // In another unit of indentation, or of another one.
+        assert!(same("def g():\n        return 2\n"));
+        let nested = "def f(x):\n    if x:\n        return 1\n        return 2\n";
+        assert!(!same(nested));
     }
 
     #[test]

@@ -26,8 +26,10 @@ impl Merged {
 
     /// `new` in the place of all of `old`; lines that both have stay. Cost: a line diff.
     pub fn rewritten(old: &str, new: String) -> Self {
+        let (before, after): (Vec<&str>, Vec<&str>) =
+            (old.lines().collect(), new.lines().collect());
         Self {
-            origins: origins(old, &new),
+            origins: kept_to_the_end(&before, &after),
             text: new,
             notes: Vec::new(),
         }
@@ -36,7 +38,11 @@ impl Merged {
     /// Puts `new` in the place of a range of lines; of these, lines that `new` has too stay.
     pub fn splice(&mut self, range: Range<usize>, new: &[&str]) {
         let mut lines: Vec<&str> = self.text.lines().collect();
-        let kept = kept(&lines[range.clone()], new);
+        let replaced = &lines[range.clone()];
+        let kept = match range.end == lines.len() {
+            true => kept_to_the_end(replaced, new),
+            false => kept(replaced, new),
+        };
         let known = &self.origins[range.clone()];
         let origins: Vec<Option<usize>> = kept.into_iter().map(|at| known[at?]).collect();
         self.origins.splice(range.clone(), origins);
@@ -56,6 +62,20 @@ impl Merged {
 pub fn origins(old: &str, new: &str) -> Vec<Option<usize>> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     kept(&old, &new)
+}
+
+/// [`kept`] up to a file's end. A last line that is not the old last one is new, though it may
+/// read like another: it ends the file as the old one did.
+fn kept_to_the_end(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {
+    let mut kept = kept(old, new);
+    let is_start = new.len() < old.len() && old.starts_with(new);
+    if let Some(last) = kept.last_mut()
+        && new.last() != old.last()
+        && !is_start
+    {
+        *last = None;
+    }
+    kept
 }
 
 fn kept(old: &[&str], new: &[&str]) -> Vec<Option<usize>> {

@@ -326,6 +326,7 @@ mod tests {
             ("a\nb", 1..2, &[], "a\n"),
             ("a\r\nb", 2..2, &["x"], "a\r\nb\r\nx"),
             ("a", 0..1, &["x", "y"], "x\ny"),
+            ("a\nb\nc", 0..3, &["x", "b"], "x\nb"),
             // Half of a file on Windows.
             ("a\r\nb\r\nc\nd\n", 1..1, &["x"], "a\r\nx\r\nb\r\nc\nd\n"),
             // Lines of an old Mac, and carriage returns within lines.
@@ -389,7 +390,7 @@ mod tests {
         let old = units("\u{feff}ü ਊ\r\nb\nc");
         assert_eq!(file("a.txt", &old).text(), "ü ਊ\nb\nc");
         let seen = changed("a.txt", &old, 1..2, &["😀"]);
-        assert_eq!(seen, units("\u{feff}ü ਊ\r\n😀\nc"));
+        assert_eq!(seen, units("\u{feff}ü ਊ\r\n😀\r\nc"));
         for binary in [&b"a\0b"[..], b"\xff\xfe\0\0a\0\0\0", b"\xff\xfea\0\0\0"] {
             let error = TextFile::decode("a.txt", binary.to_vec()).unwrap_err();
             assert!(error.contains("binary"), "{error}");

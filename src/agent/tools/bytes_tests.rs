@@ -364,7 +364,7 @@ const FORMS: [&str; 6] = [
 
 proptest! {
     // A case of Python starts an interpreter, of about 30 ms.
-    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     /// openclaw#115943, opencode#45926, cline#13512, cline#8883, aider#305.
     #[test]
@@ -398,11 +398,7 @@ proptest! {
         let full = dir.path().join(file.path);
         let (before, behind) = (file.bytes_of(0..range.start), file.bytes_of(range.end..file.lines.len()));
         let whole = [file.mark(), file.bytes_of(0..file.lines.len())].concat();
-        std::fs::write(&full, &whole).unwrap();
-        let shadow_dir = tempfile::tempdir().unwrap();
-        let shadow = crate::workspace::Shadow::open(&shadow_dir.path().join("git")).unwrap();
-        let tree = shadow.snapshot(dir.path()).unwrap();
-
+        std::fs::write(&full, whole).unwrap();
         let seen = execute(dir.path(), profile, &action);
         prop_assert_eq!(seen.outcome, StepOutcome::Ok, "{} {:?}", seen.text, action);
         let bytes = std::fs::read(&full).unwrap();
@@ -427,9 +423,5 @@ proptest! {
             left = &left[end.unwrap().len()..];
         }
         prop_assert_eq!(left, "");
-
-        // Undo: a workspace goes back to its tree.
-        shadow.restore(&tree, dir.path()).unwrap();
-        prop_assert_eq!(std::fs::read(&full).unwrap(), whole);
     }
 }
