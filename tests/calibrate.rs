@@ -131,6 +131,7 @@ fn ended(branch: u32, status: BranchStatus, patch: &str) -> Event {
         status,
         patch: patch.into(),
         ignored: Vec::new(),
+        parts: Vec::new(),
         score: None,
         entropy_mean_nats: None,
         code: None,

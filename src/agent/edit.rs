@@ -2,8 +2,8 @@
 use super::action::{Action, Change, Hunk};
 use super::repo::RepoView;
 use crate::lang::{
-    self, Language, LineStart, Merged, dedent, indent_width, indented, line_starts, nearest_place,
-    replace_symbol,
+    self, Language, LineStart, Merged, TAB_WIDTH, dedent, in_unit, in_unit_of, indent_width,
+    indented, line_starts, nearest_place, replace_symbol, unit,
 };
 
 /// True for an edit that gives back the code that the file already holds;
@@ -28,7 +28,7 @@ pub fn changes_nothing(view: &RepoView, action: &Action) -> bool {
 fn same_code(path: &str, a: &str, b: &str) -> bool {
     let language = lang::of_path(path);
     if !language.is_code() {
-        return a == b;
+        return a.lines().eq(b.lines());
     }
     code(language, a) == code(language, b)
 }
@@ -66,17 +66,14 @@ pub(crate) fn candidates(path: &str, text: &str, change: &Change) -> Result<Vec<
             replace_lines(path, text, *start, *end, &without_line_numbers(code))
         }
         Change::Hunks(hunks) => {
-            let mut text = text.to_string();
+            let mut merged = Merged::unchanged(text);
             for (index, hunk) in hunks.iter().enumerate() {
-                text = replace_hunk(path, &text, hunk).map_err(|e| match hunks.len() {
+                replace_hunk(path, &mut merged, hunk).map_err(|e| match hunks.len() {
                     1 => e,
                     n => format!("Change {} of {n}: {e}", index + 1),
                 })?;
             }
-            Ok(vec![Merged {
-                text,
-                notes: Vec::new(),
-            }])
+            Ok(vec![merged])
         }
     }
 }
@@ -88,10 +85,7 @@ pub(crate) fn candidates(path: &str, text: &str, change: &Change) -> Result<Vec<
 /// all of it, it would leave its own names undefined.
 pub(crate) fn rewritten(path: &str, old: &str, code: &str) -> Merged {
     let code = without_line_numbers(code);
-    part_of_file(path, old, &code).unwrap_or(Merged {
-        text: code,
-        notes: Vec::new(),
-    })
+    part_of_file(path, old, &code).unwrap_or_else(|| Merged::rewritten(old, code))
 }
 
 fn part_of_file(path: &str, old: &str, code: &str) -> Option<Merged> {
@@ -139,12 +133,10 @@ fn replace_lines(
     }
     let range = start - 1..end.min(lines.len());
     let spliced = |block: &str| {
-        let mut lines = lines.clone();
-        lines.splice(range.clone(), block.lines());
-        Merged {
-            text: lines.join("\n") + "\n",
-            notes: Vec::new(),
-        }
+        let mut merged = Merged::unchanged(text);
+        let block: Vec<&str> = block.lines().collect();
+        merged.splice(range.clone(), &block);
+        merged
     };
     let mut candidates = Vec::new();
     // A whole function given for some of its lines means the function: as
@@ -183,15 +175,17 @@ fn replace_lines(
             .filter(|line| !line.trim().is_empty())
             .min_by_key(|line| indent_width(line))
             .map_or("", |line| &line[..line.len() - line.trim_start().len()]);
-        candidates.push(spliced(&indented(language, &dedent(language, code), depth)));
+        let code = in_unit_of(language, text, &dedent(language, code));
+        candidates.push(spliced(&indented(language, &code, depth)));
     }
     candidates.push(spliced(code));
     Ok(candidates)
 }
 
-/// The text with one hunk's old lines replaced. Exact lines first; then with
-/// whitespace at line ends left out; then shifted in indentation as a whole.
-fn replace_hunk(path: &str, text: &str, hunk: &Hunk) -> Result<String, String> {
+/// Replaces one hunk's old lines. Exact lines first; then with whitespace at line ends left
+/// out; then shifted in indentation as a whole.
+fn replace_hunk(path: &str, merged: &mut Merged, hunk: &Hunk) -> Result<(), String> {
+    let text = merged.text.as_str();
     let lines: Vec<&str> = text.lines().collect();
     let old: Vec<&str> = hunk.old.lines().collect();
     let places = |same: &dyn Fn(&str, &str) -> bool| -> Vec<usize> {
@@ -212,15 +206,15 @@ fn replace_hunk(path: &str, text: &str, hunk: &Hunk) -> Result<String, String> {
                 .zip(&lines[at..])
                 .find(|(a, _)| !a.trim().is_empty());
             if let Some((a, b)) = first {
-                new = reindented(&hunk.new, a, b);
+                new = reindented(lang::of_path(path), text, hunk, a, b);
             }
         }
     }
     match found[..] {
         [at] => {
-            let mut lines = lines.clone();
-            lines.splice(at..at + old.len(), new.lines());
-            Ok(lines.join("\n") + "\n")
+            let new: Vec<&str> = new.lines().collect();
+            merged.splice(at..at + old.len(), &new);
+            Ok(())
         }
         [] => Err(match nearest_place(text, &hunk.old) {
             Some(place) => format!(
@@ -243,17 +237,32 @@ fn replace_hunk(path: &str, text: &str, hunk: &Hunk) -> Result<String, String> {
     }
 }
 
-/// `new`, moved by as much as `real` is indented more or less than `given`.
-fn reindented(new: &str, given: &str, real: &str) -> String {
-    let (from, to) = (indent_width(given), indent_width(real));
+/// A hunk's new lines, moved by as much as `real` is indented more or less than `given`, and
+/// indented as `file` is.
+fn reindented(language: &dyn Language, file: &str, hunk: &Hunk, given: &str, real: &str) -> String {
+    let own = unit(language, &hunk.new).or_else(|| unit(language, &hunk.old));
+    let moved = |code: &str| match (&own, unit(language, file)) {
+        (Some(from), Some(to)) if language.is_code() => in_unit(language, code, from, &to),
+        _ => code.to_owned(),
+    };
+    let (from, to) = (indent_width(&moved(given)), indent_width(real));
+    let has_tabs = match real.starts_with([' ', '\t']) {
+        true => real.starts_with('\t'),
+        false => unit(language, file).is_some_and(|unit| unit.starts_with('\t')),
+    };
     let shifted = |line: &str| {
         let rest = line.trim_start();
         if rest.is_empty() {
             return String::new();
         }
         let width = (indent_width(line) + to).saturating_sub(from);
-        format!("{}{rest}", " ".repeat(width))
+        let (tabs, spaces) = match has_tabs {
+            true => (width / TAB_WIDTH, width % TAB_WIDTH),
+            false => (0, width),
+        };
+        format!("{}{}{rest}", "\t".repeat(tabs), " ".repeat(spaces))
     };
+    let new = moved(&hunk.new);
     new.lines().map(|line| shifted(line) + "\n").collect()
 }
 
@@ -333,7 +342,10 @@ mod tests {
         assert!(!same(
             "def g():\n    \"\"\"\n    # 2\n    \"\"\"\n    return 2\n"
         ));
-        assert!(!same("def g():\n        return 2\n"));
+        // In another unit of indentation, or of another one.
+        assert!(same("def g():\n        return 2\n"));
+        let nested = "def f(x):\n    if x:\n        return 1\n        return 2\n";
+        assert!(!same(nested));
     }
 
     #[test]

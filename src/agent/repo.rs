@@ -1,18 +1,21 @@
 //! A repository as an agent can be shown it: its files, read once.
 use super::AgentError;
-use crate::lang::{self, Language, Symbol};
+use crate::lang::{self, Language, Symbol, TextFile};
 use crate::workspace::{Shadow, TreeId};
 use std::path::Path;
 
 /// Files above this are listed, not read: no source that a person wrote is as long.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Files that cannot be read of which each has a sentence.
+const UNREAD_SHOWN_MAX: usize = 3;
+
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepoFile {
     /// Relative to the root, with `/`.
     pub path: String,
-    /// `None` for a file that is no UTF-8 text or too long.
+    /// `None` for a file that is too long or cannot be read as text.
     pub text: Option<String>,
 }
 
@@ -83,12 +86,39 @@ impl RepoView {
             .into_iter()
             .filter(|file| is_seen(&file.path))
             .map(|file| RepoFile {
+                text: file.bytes.and_then(|bytes| text_of(&file.path, bytes)),
                 path: file.path.replace('\\', "/"),
-                text: file.bytes.and_then(text_of),
             })
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { files })
+    }
+
+    /// Sentences on the code that cannot be read as text, of the files that `is_meant` takes;
+    /// `None` where all of it can. The view is of the files below `root`.
+    pub fn unread(&self, root: &Path, is_meant: impl Fn(&RepoFile) -> bool) -> Option<String> {
+        let is_unread = |file: &&RepoFile| file.text.is_none() && file.language().is_code();
+        let unread = self.files.iter().filter(is_unread);
+        let unread: Vec<&RepoFile> = unread.filter(|file| is_meant(file)).collect();
+        let why = |file: &RepoFile| {
+            let full = root.join(&file.path);
+            if full.metadata().is_ok_and(|m| m.len() > FILE_BYTES_MAX) {
+                let kb_max = FILE_BYTES_MAX / 1_000;
+                return format!("{} is longer than {kb_max} kB.", file.path);
+            }
+            match std::fs::read(full).map(|bytes| TextFile::decode(&file.path, bytes)) {
+                Ok(Err(sentence)) => sentence,
+                Ok(Ok(_)) => format!("{} has changed.", file.path),
+                Err(error) => format!("{} cannot be read: {error}.", file.path),
+            }
+        };
+        let shown = unread.iter().take(UNREAD_SHOWN_MAX);
+        let mut sentences: Vec<String> = shown.map(|file| why(file)).collect();
+        if unread.len() > UNREAD_SHOWN_MAX {
+            let n_more = unread.len() - UNREAD_SHOWN_MAX;
+            sentences.push(format!("{n_more} more files cannot be read."));
+        }
+        (!sentences.is_empty()).then(|| sentences.join(" "))
     }
 
     pub fn get(&self, path: &str) -> Option<&RepoFile> {
@@ -104,15 +134,12 @@ fn read_file(root: &Path, full: &Path) -> Option<RepoFile> {
     let path = full.strip_prefix(root).ok()?.to_str()?.replace('\\', "/");
     let small = full.metadata().is_ok_and(|m| m.len() <= FILE_BYTES_MAX);
     let bytes = small.then(|| std::fs::read(full).ok()).flatten();
-    let text = bytes.and_then(text_of);
+    let text = bytes.and_then(|bytes| text_of(&path, bytes));
     Some(RepoFile { path, text })
 }
 
-/// A file's text, with `\n` at line ends; `None` for what is no UTF-8 text.
-fn text_of(bytes: Vec<u8>) -> Option<String> {
-    let is_text = !bytes.contains(&0);
-    let text = is_text.then(|| String::from_utf8(bytes).ok()).flatten()?;
-    Some(text.replace("\r\n", "\n"))
+fn text_of(path: &str, bytes: Vec<u8>) -> Option<String> {
+    Some(TextFile::decode(path, bytes).ok()?.into_text())
 }
 
 #[cfg(test)]

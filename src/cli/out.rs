@@ -27,8 +27,13 @@ impl From<io::Error> for OutputError {
 
 /// Writes a result, or a part of one, to standard output.
 pub fn print(text: &str) -> Result<(), OutputError> {
+    print_bytes(text.as_bytes())
+}
+
+/// [`print`] for what need not be UTF-8.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(bytes)?;
     Ok(out.flush()?)
 }
 

@@ -428,7 +428,7 @@ impl SolveArgs {
             let place = |file| run_dir.join(file).display().to_string();
             out::note(&format!("patch   {}", place("patch.diff")));
             out::note(&format!("report  {}", place("report.html")));
-            out::print(patch)?;
+            out::print_bytes(&written.view.patch_bytes())?;
         }
         let ignored = written.view.ignored();
         if !ignored.is_empty() {

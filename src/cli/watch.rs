@@ -226,7 +226,7 @@ impl Screen {
                 folded.tokens_before
             )),
             Event::BranchEnded(ended) => {
-                let size = match ended.patch.lines().count() {
+                let size = match ended.readable().lines().count() {
                     0 => "no patch".to_owned(),
                     n => format!("a patch of {n} lines"),
                 };

@@ -3,31 +3,25 @@
 //! A block that a small model hands in is rarely exactly the function that it named: it
 //! is dedented, has the imports on top, or is the type or the file around it. The
 //! block's definitions go where their namesakes are.
-use super::block::{dedent, indented, joined};
+use super::block::{dedent, in_unit_of, indented, joined};
 use super::nearest::{nearest_names, similarity};
-use super::{Language, Symbol};
+use super::{Language, Merged, Symbol};
 use std::collections::BTreeSet;
-
-/// A file's new text and what the model should know about how it came to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Merged {
-    pub text: String,
-    pub notes: Vec<String>,
-}
 
 /// `text` with the definition of `symbol` replaced by the one in `code`.
 ///
 /// `symbol` is a name or a path of names, joined with dots or `::`. Decorators,
 /// attributes and documentation before the definition are kept if the code has none.
 /// Other definitions in the code replace their namesakes, new ones are added beside,
-/// and so are imports that the file lacks. Errors: one sentence for the model.
+/// and so are imports that the file lacks. The code is indented as the file is. Errors: one
+/// sentence for the model.
 pub fn replace_symbol(
     language: &dyn Language,
     text: &str,
     symbol: &str,
     code: &str,
 ) -> Result<Merged, String> {
-    let code = dedent(language, code);
+    let code = in_unit_of(language, text, &dedent(language, code));
     let block = Block {
         language,
         symbols: match language.syntax() {
@@ -44,10 +38,7 @@ pub fn replace_symbol(
             language.opening_word(target.kind)
         ));
     }
-    let mut merged = Merged {
-        text: text.to_string(),
-        notes: Vec::new(),
-    };
+    let mut merged = Merged::unchanged(text);
     let named = block.outer().any(|s| s.name == target.name)
         || block
             .symbols
@@ -147,7 +138,7 @@ fn place(merged: &mut Merged, target: &Symbol, new: &Symbol, block: &Block<'_>) 
             .notes
             .push(format!("`{}` was replaced too.", old.qualified));
     }
-    merged.text = splice(language, &merged.text, old, new, block.code);
+    splice(language, merged, old, new, block.code);
 }
 
 /// Puts the methods of a type that is given in part into the file's type.
@@ -163,7 +154,7 @@ fn place_members(merged: &mut Merged, old: &Symbol, new: &Symbol, block: &Block<
                 if language.is_stub(&member_text)
                     && !language.is_stub(&lines_of(&merged.text, method)) => {}
             Some(method) => {
-                merged.text = splice(language, &merged.text, method, member, block.code);
+                splice(language, merged, method, member, block.code);
             }
             None => {
                 let last = members(&all, old).last().cloned();
@@ -206,15 +197,13 @@ fn add_definition(
     if is_method {
         insert_after(language, merged, anchor, &new_text, 1);
     } else {
-        let mut lines: Vec<&str> = merged.text.lines().collect();
         let block = indented(language, &new_text, &anchor.indent);
         let gap = match language.syntax().is_some_and(|syntax| syntax.is_indented) {
             true => &["", ""][..],
             false => &[""],
         };
         let added: Vec<&str> = block.lines().chain(gap.iter().copied()).collect();
-        lines.splice(anchor.lines.start..anchor.lines.start, added);
-        merged.text = joined(&lines);
+        merged.splice(anchor.lines.start..anchor.lines.start, &added);
     }
     merged
         .notes
@@ -228,27 +217,24 @@ fn insert_after(
     text: &str,
     n_blank: usize,
 ) {
-    let mut lines: Vec<&str> = merged.text.lines().collect();
     let block = indented(language, text, &anchor.indent);
     let added: Vec<&str> = std::iter::repeat_n("", n_blank)
         .chain(block.lines())
         .collect();
-    lines.splice(anchor.lines.end..anchor.lines.end, added);
-    merged.text = joined(&lines);
+    merged.splice(anchor.lines.end..anchor.lines.end, &added);
 }
 
-/// The file with the lines of `old` replaced by those of `new` in `code`; what leads up
-/// to `old` stays where `new` has nothing before it.
-fn splice(language: &dyn Language, text: &str, old: &Symbol, new: &Symbol, code: &str) -> String {
-    let mut lines: Vec<&str> = text.lines().collect();
+/// Replaces the lines of `old` by those of `new` in `code`; what leads up to `old` stays
+/// where `new` has nothing before it.
+fn splice(language: &dyn Language, merged: &mut Merged, old: &Symbol, new: &Symbol, code: &str) {
     let new_text = dedent(language, &lines_of(code, new));
-    let mut block = indented(language, &new_text, &old.indent);
-    if new.lines.start == new.header {
-        let kept = joined(&lines[old.lines.start..old.header]);
-        block.insert_str(0, &kept);
-    }
-    lines.splice(old.lines.clone(), block.lines());
-    joined(&lines)
+    let block = indented(language, &new_text, &old.indent);
+    let first = match new.lines.start == new.header {
+        true => old.header,
+        false => old.lines.start,
+    };
+    let lines: Vec<&str> = block.lines().collect();
+    merged.splice(first..old.lines.end, &lines);
 }
 
 /// Adds the block's imports that the file does not have, behind the file's last.
@@ -271,14 +257,14 @@ fn add_imports(merged: &mut Merged, block: &Block<'_>) {
     let at = old_imports
         .last()
         .map_or_else(|| language.first_statement(&merged.text), |last| last.end);
-    let mut lines: Vec<&str> = merged.text.lines().collect();
+    let lines: Vec<&str> = merged.text.lines().collect();
     let added: Vec<&str> = missing.iter().flat_map(|m| m.lines()).collect();
     let gap = lines
         .get(at)
         .is_some_and(|next| old_imports.is_empty() && !next.trim().is_empty());
     let added = added.into_iter().chain(gap.then_some(""));
-    lines.splice(at..at, added.collect::<Vec<_>>());
-    merged.text = joined(&lines);
+    let added: Vec<&str> = added.collect();
+    merged.splice(at..at, &added);
     let names: Vec<_> = missing
         .iter()
         .map(|m| format!("`{}`", m.trim_end()))

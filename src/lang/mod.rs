@@ -7,6 +7,7 @@
 //! searched, and edited by lines and hunks.
 mod block;
 mod bundle;
+mod encoding;
 mod error;
 mod files;
 mod go;
@@ -14,6 +15,7 @@ mod java;
 mod javascript;
 mod junit;
 mod merge;
+mod merged;
 mod nearest;
 mod private;
 mod python;
@@ -24,15 +26,18 @@ mod suite;
 mod symbol;
 mod syntax;
 mod text;
+mod text_file;
 mod token;
 
-pub(crate) use block::{dedent, indented, line_starts};
+pub(crate) use block::{dedent, in_unit, in_unit_of, indented, line_starts, unit};
+pub use encoding::Encoding;
 pub use error::LangError;
 pub use files::{is_leftover, is_skipped, list_files, usual_test_command};
 pub use go::GO_SUITE_FILE;
 pub use javascript::JAVASCRIPT_SUITE_FILE;
 pub use junit::{count, parse_generic};
-pub use merge::{Merged, replace_symbol};
+pub use merge::replace_symbol;
+pub use merged::{Merged, origins};
 pub use nearest::{nearest_names, nearest_place};
 pub(crate) use private::{private_dir, private_name, read_private};
 pub use python::{SUITE_FILE, compile_faults, consolidate, issue_examples, parse_junit, trace};
@@ -43,7 +48,8 @@ pub use rust::RUST_SUITE_FILE;
 pub use suite::{Consolidated, Dropped, IssueExamples, SourceKind, TestSource};
 pub use symbol::{Symbol, SymbolKind};
 pub use syntax::{Definition, Syntax};
-pub(crate) use syntax::{LineStart, indent_width};
+pub(crate) use syntax::{LineStart, TAB_WIDTH, indent_width};
+pub use text_file::TextFile;
 pub use token::TokenKind;
 
 use crate::record::TestOutcome;
@@ -225,6 +231,12 @@ pub trait Language: Sync {
     /// Its syntax; `None` for plain text.
     fn syntax(&self) -> Option<&'static Syntax>;
 
+    /// The name of the encoding that a file without a byte order mark declares. `text` is in any
+    /// encoding that has ASCII's characters where ASCII has them.
+    fn declared_encoding(&self, _text: &[u8]) -> Option<String> {
+        None
+    }
+
     /// False for plain text.
     fn is_code(&self) -> bool {
         self.syntax().is_some()
@@ -296,8 +308,8 @@ pub trait Language: Sync {
         files: &[String],
     ) -> Result<Vec<Option<String>>, LangError> {
         let of_file = |path: &String| {
-            let text = std::fs::read_to_string(dir.join(path)).ok()?;
-            Some(self.syntax()?.words(&text).join("\u{1f}"))
+            let file = TextFile::read(dir, path)?;
+            Some(self.syntax()?.words(file.text()).join("\u{1f}"))
         };
         Ok(files.iter().map(of_file).collect())
     }

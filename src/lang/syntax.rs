@@ -447,14 +447,16 @@ impl Finder<'_> {
     }
 }
 
-/// Width of a line's indentation; a tab goes to the next multiple of eight, as Python
-/// has it.
+/// Columns to which a tab goes, as Python has it.
+pub(crate) const TAB_WIDTH: usize = 8;
+
+/// Width of a line's indentation; a tab goes to the next multiple of [`TAB_WIDTH`].
 pub(crate) fn indent_width(line: &str) -> usize {
     let mut width = 0;
     for byte in line.bytes() {
         match byte {
             b' ' => width += 1,
-            b'\t' => width = (width / 8 + 1) * 8,
+            b'\t' => width = (width / TAB_WIDTH + 1) * TAB_WIDTH,
             _ => break,
         }
     }

@@ -5,6 +5,7 @@ use crate::base::{
     Strategy, TokenEntropy, UsageByPurpose,
 };
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// One thing that happened in a run.
@@ -354,10 +355,14 @@ pub struct BranchEnded {
     pub branch: BranchId,
     pub status: BranchStatus,
     /// Unified diff against the base, as `git apply` takes it; empty if nothing changed.
+    /// Files that are no UTF-8 text are binary patches in it.
     pub patch: String,
     /// New files that are not in the patch, because git ignores them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<String>,
+    /// The same patch as people read it, where that is not `patch` itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PatchPart>,
     /// Mean judge score over judged steps, in `0..=1`; `None` if never judged.
     pub score: Option<f32>,
     /// Mean of the steps' gate signal, nats.
@@ -370,6 +375,29 @@ pub struct BranchEnded {
     /// found nothing new).
     #[serde(default)]
     pub usage: UsageByPurpose,
+}
+
+impl BranchEnded {
+    /// The patch as people read it.
+    pub fn readable(&self) -> Cow<'_, str> {
+        match self.parts.is_empty() {
+            true => Cow::Borrowed(&self.patch),
+            false => Cow::Owned(self.parts.iter().map(|part| part.text.as_str()).collect()),
+        }
+    }
+}
+
+/// A file's part of a patch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchPart {
+    /// As people read it.
+    pub text: String,
+    /// The encoding of its lines in the file; `None` for UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// The binary patch that git takes instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary: Option<String>,
 }
 
 /// The consolidated test suite.

@@ -55,7 +55,7 @@ pub fn json(view: &RunView) -> Value {
             "entropy_mean_nats": branch.ended.as_ref().and_then(|ended| ended.entropy_mean_nats),
             "patch": branch.ended.as_ref().map(|ended| &ended.patch),
             "patch_lines": branch.ended.as_ref().map(|ended| {
-                let (added, removed) = diff_stat(&ended.patch);
+                let (added, removed) = diff_stat(&ended.readable());
                 json!({"added": added, "removed": removed})
             }),
             "path": branch.path().iter().map(|&at| view.steps[at].step).collect::<Vec<_>>(),

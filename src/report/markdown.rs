@@ -75,7 +75,7 @@ fn branches(out: &mut String, view: &RunView) -> Result {
     )?;
     for branch in &view.branches {
         let ended = branch.ended.as_ref();
-        let patch = match ended.map(|ended| diff_stat(&ended.patch)) {
+        let patch = match ended.map(|ended| diff_stat(&ended.readable())) {
             Some((0, 0)) | None => "–".into(),
             Some((added, removed)) => format!("+{added} −{removed}"),
         };
@@ -311,7 +311,8 @@ fn usage(out: &mut String, view: &RunView) -> Result {
 }
 
 fn patch(out: &mut String, view: &RunView) -> Result {
-    let patch = view.patch();
+    let readable = view.readable_patch();
+    let patch = readable.as_ref();
     if patch.is_empty() {
         return Ok(());
     }

@@ -1,11 +1,13 @@
 //! A run as a report sees it: a pure fold over its record.
 use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
+use crate::lang::Encoding;
 use crate::record::{
-    BranchEnded, Candidate, Event, Folded, ForkPoint, JudgeScore, RecordLine, RunEnded, RunStarted,
-    Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestOutcome,
-    TestResult, TrajectoryJudged, Voted,
+    BranchEnded, Candidate, Event, Folded, ForkPoint, JudgeScore, PatchPart, RecordLine, RunEnded,
+    RunStarted, Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass,
+    TestOutcome, TestResult, TrajectoryJudged, Voted,
 };
 use crate::verify::unmet;
+use std::borrow::Cow;
 
 /// Everything that a record says of a run, put together.
 ///
@@ -277,9 +279,42 @@ impl RunView {
             .map_or(self.elapsed_ms, |ended| ended.wall_ms)
     }
 
-    /// The patch that the run ended with; empty if it has none (yet).
+    /// The patch that the run ended with, as text that `git apply` takes; empty if it has none
+    /// (yet).
     pub fn patch(&self) -> &str {
         self.ended.as_ref().map_or("", |ended| &ended.patch)
+    }
+
+    /// The patch that the run ended with, as people read it.
+    pub fn readable_patch(&self) -> Cow<'_, str> {
+        match self.patched_winner() {
+            Some(winner) => winner.readable(),
+            None => Cow::Borrowed(self.patch()),
+        }
+    }
+
+    /// The patch that the run ended with, as `git diff` writes it: lines in the encodings of
+    /// their files.
+    pub fn patch_bytes(&self) -> Vec<u8> {
+        let parts = self
+            .patched_winner()
+            .map_or(&[][..], |w| w.parts.as_slice());
+        if parts.is_empty() {
+            return self.patch().as_bytes().to_vec();
+        }
+        let bytes_of = |part: &PatchPart| {
+            let name = part.encoding.as_deref().unwrap_or("utf-8");
+            let text = part.binary.as_ref().unwrap_or(&part.text);
+            Encoding::named(name)?.encode(text).ok()
+        };
+        let bytes: Option<Vec<Vec<u8>>> = parts.iter().map(bytes_of).collect();
+        bytes.map_or_else(|| self.patch().as_bytes().to_vec(), |all| all.concat())
+    }
+
+    /// The end of the branch whose patch the run ended with.
+    fn patched_winner(&self) -> Option<&BranchEnded> {
+        let ends = self.patched().map(|(_, ended)| ended);
+        ends.into_iter().find(|ended| ended.patch == self.patch())
     }
 }
 

@@ -45,7 +45,7 @@ pub fn write_report(run: &Path) -> Result<Written, ReportError> {
     let dir = record.parent().unwrap_or(Path::new("."));
     let json = serde_json::to_string_pretty(&json(&view)).expect("plain data serialises");
     let mut files = Vec::new();
-    let mut write = |name: &str, text: &str| {
+    let mut write = |name: &str, text: &[u8]| {
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(|source| ReportError::Write {
             path: path.clone(),
@@ -54,11 +54,11 @@ pub fn write_report(run: &Path) -> Result<Written, ReportError> {
         files.push(path);
         Ok::<(), ReportError>(())
     };
-    write("report.html", &html(&view))?;
-    write("report.md", &markdown(&view))?;
-    write("report.json", &(json + "\n"))?;
+    write("report.html", html(&view).as_bytes())?;
+    write("report.md", markdown(&view).as_bytes())?;
+    write("report.json", (json + "\n").as_bytes())?;
     if view.ended.is_some() {
-        write("patch.diff", view.patch())?;
+        write("patch.diff", &view.patch_bytes())?;
     }
     Ok(Written { view, files })
 }

@@ -204,10 +204,14 @@ impl Controller<'_> {
     ) -> Result<(), SearchError> {
         let usage = self.take_usage();
         let state = &self.recorder.state;
-        let StoredPatch {
-            text: patch,
-            ignored,
-        } = patch_of(self.bench, &state.start, state.tree(branch))?;
+        let (
+            StoredPatch {
+                text: patch,
+                ignored,
+                ..
+            },
+            parts,
+        ) = patch_of(self.bench, &state.start, state.tree(branch))?;
         // Of one trajectory there is nothing to compare it with.
         let code = match patch.is_empty() || self.strategy.n == 1 {
             true => None,
@@ -223,6 +227,7 @@ impl Controller<'_> {
             status,
             patch,
             ignored,
+            parts,
             score: state.judge_mean(branch),
             entropy_mean_nats: signal.and_then(|signal| state.signal_mean(branch, signal)),
             code,

@@ -3,7 +3,7 @@ use super::controller::{Controller, SearchError};
 use super::judge::JUDGE_TRAJECTORY;
 use super::patch::written_tests;
 use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
-use crate::lang::{SourceKind, TestSource};
+use crate::lang::{SourceKind, TestSource, TextFile};
 use crate::record::{BranchEnded, Event, RunEnded, SuiteRun, TrajectoryJudged, Voted};
 use crate::select::{Ballot, CandidatePatch, select, shortlist, vote};
 use crate::verify::{evaluate, gate, plan};
@@ -164,7 +164,7 @@ impl Controller<'_> {
         let runner = self.bench.runner.runner();
         for file in files.iter().filter(|file| runner.is_source(file)) {
             // A file that is no text is no test.
-            let Ok(text) = std::fs::read_to_string(dir.join(file)) else {
+            let Some(text) = TextFile::read(&dir, file).map(TextFile::into_text) else {
                 continue;
             };
             sources.push(TestSource {

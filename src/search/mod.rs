@@ -15,6 +15,7 @@ mod fold;
 mod forkpoint;
 mod judge;
 mod others;
+mod parts;
 mod patch;
 mod propose;
 mod recorder;

@@ -1,27 +1,36 @@
 //! A branch's patch: what it changed, without the tests and debug files it wrote.
+use super::parts::parts_of;
 use crate::lang::{is_leftover, is_skipped};
-use crate::record::RunStarted;
+use crate::record::{PatchPart, RunStarted};
 use crate::verify::{Bench, VerifyError};
 use crate::workspace::{StoredPatch, TreeId};
 
 /// Names that a model gives to scripts that show a fault.
 const DEBUG_PREFIXES: [&str; 3] = ["repro", "debug", "check_issue"];
 
-/// The patch from the base to `tree`, for the checkout of the run that `start` began.
+/// The patch from the base to `tree`, for the checkout of the run that `start` began, and
+/// the parts of it where people read another one.
 pub fn patch_of(
     bench: &Bench<'_>,
     start: &RunStarted,
     tree: &str,
-) -> Result<StoredPatch, VerifyError> {
+) -> Result<(StoredPatch, Vec<PatchPart>), VerifyError> {
     let tree = TreeId(tree.to_owned());
     let (base, new) = files_of(bench, &tree)?;
     let mut without = tests_among(bench, new.clone());
     without.extend(left_behind(&base, &new));
     let without: Vec<&str> = without.iter().map(String::as_str).collect();
     let (prefix, git) = (&start.repo_prefix, &start.git);
-    Ok(bench
-        .shadow
-        .stored_patch(prefix, bench.base, &tree, &without, git)?)
+    let (shadow, base) = (bench.shadow, bench.base);
+    let patch = shadow.stored_patch(prefix, base, &tree, &without, git)?;
+    let ignored = patch.ignored.iter().map(String::as_str);
+    let without: Vec<&str> = without.into_iter().chain(ignored).collect();
+    // What git converts is text for it.
+    let parts = match patch.is_converted {
+        true => Vec::new(),
+        false => parts_of(shadow, prefix, &patch.text, [base, &tree], &without)?,
+    };
+    Ok((patch, parts))
 }
 
 /// A digest of what `tree` makes of the code, without the tests and debug files.

@@ -112,6 +112,9 @@ pub fn solve(
     tools.watcher.stage(&stage);
     let suite = plan_base(&bench, &sandbox, &clock, request.issue)?;
     let view = RepoView::of_tree(bench.shadow, bench.base)?;
+    if let Some(sentences) = view.unread(request.repo, |_| true) {
+        tools.watcher.stage(&format!("not read: {sentences}"));
+    }
     let profile = request.profile.clone();
     let profile = profile.in_context(tools.engine.context_max());
     let own = own_tests.command.as_deref();

@@ -17,14 +17,21 @@ pub fn code_key(code: Option<&str>, patch: &str) -> String {
     code.map_or_else(|| normalise_patch(patch), str::to_owned)
 }
 
-/// Lines that the patch adds and removes.
+/// Lines that the patch adds and removes; of a binary patch its own lines, for a change
+/// that cannot be counted is not the smallest.
 pub fn patch_lines(patch: &str) -> u32 {
-    let mut in_hunk = false;
+    let (mut in_hunk, mut in_binary) = (false, false);
     let mut n = 0;
     for line in patch.lines() {
+        match line {
+            "GIT binary patch" => in_binary = true,
+            _ if line.starts_with("diff --git ") => in_binary = false,
+            _ => n += u32::from(in_binary && !line.is_empty()),
+        }
         // `--- a` and `+++ b` stand before the hunks of a file; within one
         // they are changed lines like any other.
         match line.as_bytes().first() {
+            _ if in_binary => {}
             Some(b'@') => in_hunk = true,
             Some(b'd') => in_hunk = false,
             Some(b'+' | b'-') if in_hunk => n += 1,
@@ -44,6 +51,8 @@ mod tests {
     fn changed_lines_are_counted_and_headers_are_not() {
         assert_eq!(patch_lines(PATCH), 5);
         assert_eq!(patch_lines(""), 0);
+        let binary = "diff --git a/x b/x\nindex 1..2\nGIT binary patch\nliteral 2\nJcmb\n\nliteral 1\n@cmb\n\n";
+        assert_eq!(patch_lines(&format!("{binary}{PATCH}")), 5 + 4);
     }
 
     #[test]

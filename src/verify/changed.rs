@@ -1,7 +1,6 @@
 //! What a patch changes, by file and line.
 use super::VerifyError;
-use crate::lang::{ChangedLines, is_test_side, list_files};
-use similar::{ChangeTag, TextDiff};
+use crate::lang::{ChangedLines, TextFile, is_test_side, list_files, origins};
 use std::path::Path;
 
 /// Files of `dir` that `base` has otherwise or not at all; links left out.
@@ -20,15 +19,14 @@ pub(super) fn changed_files(base: &Path, dir: &Path) -> Result<Vec<String>, Veri
 pub(super) fn changed_lines(base: &Path, dir: &Path, files: &[String]) -> ChangedLines {
     let mut changed = ChangedLines::new();
     for path in files.iter().filter(|path| !is_test_side(path)) {
-        let Ok(new) = std::fs::read_to_string(dir.join(path)) else {
+        let Some(new) = TextFile::read(dir, path) else {
             continue;
         };
-        let old = std::fs::read_to_string(base.join(path)).unwrap_or_default();
-        let diff = TextDiff::from_lines(&old, &new);
-        let lines: Vec<u32> = diff
-            .iter_all_changes()
-            .filter(|change| change.tag() == ChangeTag::Insert)
-            .filter_map(|change| u32::try_from(change.new_index()? + 1).ok())
+        let old = TextFile::read(base, path);
+        let old = old.as_ref().map_or("", TextFile::text);
+        let lines: Vec<u32> = (1..)
+            .zip(origins(old, new.text()))
+            .filter_map(|(line, origin)| origin.is_none().then_some(line))
             .collect();
         if !lines.is_empty() {
             changed.insert(path.clone(), lines);

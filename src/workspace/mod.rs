@@ -33,7 +33,7 @@ pub use mirror::Mirror;
 pub use python::find_python;
 pub use repository::OwnRepository;
 pub use sandbox::{Sandbox, SandboxMode};
-pub use shadow::{SHADOW_DIR, Shadow, TreeFile, TreeId, repository_prefix};
+pub use shadow::{FileDiff, SHADOW_DIR, Shadow, TreeFile, TreeId, repository_prefix};
 pub use stored::{StoredPatch, apply_fault, git_settings};
 pub use toolchain::Toolchain;
 pub use walk::{LeftOut, repository_files};

@@ -1,7 +1,8 @@
 //! The shadow git directory: a tree id a step gives fork, diff and restore.
 use super::{LeftOut, WorkspaceError, existing_dir, git, walk};
 use sha2::{Digest, Sha256};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,16 @@ pub(super) struct Change {
     pub path: String,
     pub is_in_from: bool,
     pub is_in_to: bool,
+}
+
+/// A file's part of a patch.
+pub struct FileDiff {
+    /// Relative to the trees' root, with `/`.
+    pub path: Vec<u8>,
+    /// As git shows it, in the file's own encoding; a file with zero bytes as a binary patch.
+    pub plain: Vec<u8>,
+    /// The same as text, which `git apply` takes as well: a binary patch where `plain` is not UTF-8.
+    pub text: String,
 }
 
 /// New files from which on a snapshot writes one pack instead of a file for each object.
@@ -199,24 +210,56 @@ impl Shadow {
     ) -> Result<String, WorkspaceError> {
         self.check(from)?;
         self.check(to)?;
-        let mut paths = vec![":(top)".to_owned()];
-        paths.extend(without.iter().map(|p| format!(":(top,exclude,literal){p}")));
-        let whole = self.patch(prefix, from, to, &paths, false)?;
+        let whole = self.patch(prefix, from, to, &all_but(without), false)?;
         if let Ok(text) = String::from_utf8(whole) {
             return Ok(text);
         }
-        let changed = self.diff_tree(from, to, &["--name-only", "-z"], &paths, false)?;
-        let mut text = String::new();
+        let files = self.file_diffs(prefix, from, to, without)?;
+        Ok(files.into_iter().map(|file| file.text).collect())
+    }
+
+    /// The parts of [`Self::diff_below`], one a file. Cost: a git process a file, and one
+    /// more for text of another encoding than UTF-8.
+    pub fn file_diffs(
+        &self,
+        prefix: &str,
+        from: &TreeId,
+        to: &TreeId,
+        without: &[&str],
+    ) -> Result<Vec<FileDiff>, WorkspaceError> {
+        self.check(from)?;
+        self.check(to)?;
+        let names = ["--name-only", "-z"];
+        let changed = self.diff_tree(from, to, &names, &all_but(without), false)?;
+        let mut files = Vec::new();
         for path in split_nul(&changed) {
-            let path = [format!(":(top,literal){}", String::from_utf8_lossy(path))];
-            let patch = match String::from_utf8(self.patch(prefix, from, to, &path, false)?) {
-                Ok(patch) => patch,
-                Err(_) => String::from_utf8(self.patch(prefix, from, to, &path, true)?)
+            let only = [OsString::from_vec([b":(top,literal)", path].concat())];
+            let plain = self.patch(prefix, from, to, &only, false)?;
+            let text = match String::from_utf8(plain.clone()) {
+                Ok(text) => text,
+                Err(_) => String::from_utf8(self.patch(prefix, from, to, &only, true)?)
                     .expect("a binary patch is ASCII"),
             };
-            text.push_str(&patch);
+            files.push(FileDiff {
+                path: path.to_vec(),
+                plain,
+                text,
+            });
         }
-        Ok(text)
+        Ok(files)
+    }
+
+    /// The bytes of a file of a tree; `None` where the tree has no such file.
+    pub fn bytes_of(&self, tree: &TreeId, path: &[u8]) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        self.check(tree)?;
+        let mut git = git::bare(&self.git_dir);
+        let name = OsString::from_vec([tree.0.as_bytes(), b":", path].concat());
+        git.args(["cat-file", "blob"]).arg(name);
+        match self.run(git, "cat-file", &[]) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(WorkspaceError::Git { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn patch(
@@ -224,7 +267,7 @@ impl Shadow {
         prefix: &str,
         from: &TreeId,
         to: &TreeId,
-        paths: &[String],
+        paths: &[OsString],
         as_binary: bool,
     ) -> Result<Vec<u8>, WorkspaceError> {
         let (a, b) = (
@@ -248,7 +291,7 @@ impl Shadow {
         from: &TreeId,
         to: &TreeId,
         options: &[&str],
-        paths: &[String],
+        paths: &[OsString],
         as_binary: bool,
     ) -> Result<Vec<u8>, WorkspaceError> {
         let mut git = git::bare(&self.git_dir);
@@ -295,13 +338,6 @@ impl Shadow {
         let git = index.git(&["checkout-index", "--force", "-z", "--stdin"]);
         self.run(git, "checkout-index", &join_nul(paths))?;
         Ok(())
-    }
-
-    /// The bytes of one file of a tree.
-    pub(super) fn read_file(&self, tree: &TreeId, path: &str) -> Result<Vec<u8>, WorkspaceError> {
-        let mut git = git::bare(&self.git_dir);
-        git.args(["cat-file", "blob", &format!("{}:{path}", tree.0)]);
-        self.run(git, "cat-file", &[])
     }
 
     /// Paths of all files of a tree, relative to its root, sorted. Bytes of a
@@ -488,6 +524,14 @@ impl<'a> TreeEntry<'a> {
         let (id, bytes) = (facts.next()?, facts.next()?.parse().ok()?);
         (kind == "blob" && mode.starts_with("100")).then_some(Self { path, id, bytes })
     }
+}
+
+/// Pathspecs of everything but these files and folders.
+fn all_but(without: &[&str]) -> Vec<OsString> {
+    let mut paths = vec![OsString::from(":(top)")];
+    let excluded = without.iter().map(|p| format!(":(top,exclude,literal){p}"));
+    paths.extend(excluded.map(OsString::from));
+    paths
 }
 
 pub(super) fn split_nul(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

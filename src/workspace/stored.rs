@@ -14,6 +14,8 @@ pub struct StoredPatch {
     pub text: String,
     /// New files that git ignores; they are not in it.
     pub ignored: Vec<String>,
+    /// Files were converted for it.
+    pub is_converted: bool,
 }
 
 const ATTRIBUTES_FILE: &str = ".gitattributes";
@@ -232,7 +234,8 @@ impl Shadow {
             || around
                 .into_iter()
                 .any(|path| is_named(path, ATTRIBUTES_FILE));
-        let text = if has_attributes || settings.autocrlf.is_some() {
+        let is_converted = has_attributes || settings.autocrlf.is_some();
+        let text = if is_converted {
             let is_kept = |path: &&String| !ignored.contains(path);
             let both = old.iter().filter(|change| change.is_in_to);
             let in_to = both
@@ -253,7 +256,11 @@ impl Shadow {
         } else {
             self.diff_below(prefix, from, to, &without)?
         };
-        Ok(StoredPatch { text, ignored })
+        Ok(StoredPatch {
+            text,
+            ignored,
+            is_converted,
+        })
     }
 
     /// Puts the files of a tree that have this name into the stand-in.
@@ -264,7 +271,8 @@ impl Shadow {
         stand_in: &StandIn,
     ) -> Result<(), WorkspaceError> {
         for path in self.files(tree)?.iter().filter(|path| is_named(path, name)) {
-            stand_in.put(path, &self.read_file(tree, path)?)?;
+            let bytes = self.bytes_of(tree, path.as_bytes())?;
+            stand_in.put(path, &bytes.unwrap_or_default())?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The `standard` profile from end to end with a scripted engine: its tools, a context
 //! that fills, large repositories, and packages in other languages than Python.
+mod bytes;
 mod folding;
 mod languages;
 mod size;

@@ -6,8 +6,9 @@ use crate::agent::edit::{candidates, rewritten};
 use crate::agent::observation::Observation;
 use crate::agent::paths::resolve;
 use crate::agent::prompt::{CHECK_FAILED, CHECK_PASSED, EDITED, SYNTAX, UNCHANGED, fill};
-use crate::lang::{self, ChangedFile, Merged};
+use crate::lang::{self, ChangedFile, Merged, TextFile};
 use crate::record::StepOutcome;
+use std::io::ErrorKind;
 use std::path::Path;
 
 impl Executor<'_> {
@@ -17,12 +18,12 @@ impl Executor<'_> {
         path: &str,
         change: &Change,
     ) -> Result<Observation, AgentError> {
-        let text = match read(dir, path) {
-            Ok(text) => text,
+        let file = match read(dir, path) {
+            Ok(file) => file,
             Err(sentence) => return Ok(Observation::rejected(sentence)),
         };
-        match candidates(path, &text, change) {
-            Ok(candidates) => self.put(dir, path, Some(&text), candidates),
+        match candidates(path, file.text(), change) {
+            Ok(candidates) => self.put(dir, path, Some(&file), &candidates),
             Err(sentence) => Ok(Observation::new(StepOutcome::EditFailed, sentence)),
         }
     }
@@ -41,8 +42,8 @@ impl Executor<'_> {
                 Err(sentence) => return Ok(Observation::rejected(sentence)),
             },
         };
-        let merged = rewritten(path, old.as_deref().unwrap_or_default(), text);
-        self.put(dir, path, old.as_deref(), vec![merged])
+        let merged = rewritten(path, old.as_ref().map_or("", TextFile::text), text);
+        self.put(dir, path, old.as_ref(), &[merged])
     }
 
     /// Writes the first candidate that compiles, and runs the check.
@@ -50,8 +51,8 @@ impl Executor<'_> {
         &self,
         dir: &Path,
         path: &str,
-        old: Option<&str>,
-        candidates: Vec<Merged>,
+        old: Option<&TextFile>,
+        candidates: &[Merged],
     ) -> Result<Observation, AgentError> {
         let full = match resolve(dir, path) {
             Ok(full) => full,
@@ -72,7 +73,15 @@ impl Executor<'_> {
             path: full.clone(),
             source,
         };
-        if candidates.iter().any(|c| Some(c.text.as_str()) == old) {
+        let new_file = TextFile::new(path);
+        let file = old.unwrap_or(&new_file);
+        let encoded: Result<Vec<Vec<u8>>, String> =
+            candidates.iter().map(|new| file.encode(new)).collect();
+        let encoded = match encoded {
+            Ok(encoded) => encoded,
+            Err(sentence) => return Ok(Observation::new(StepOutcome::EditFailed, sentence)),
+        };
+        if old.is_some() && encoded.iter().any(|bytes| bytes == file.bytes()) {
             let text = fill(UNCHANGED, &[("path", path)]);
             return Ok(Observation::new(StepOutcome::EditFailed, text));
         }
@@ -83,30 +92,29 @@ impl Executor<'_> {
                 "{path} cannot be made: {e}."
             )));
         }
-        let before = match old {
-            Some(_) => Some(std::fs::read(&full).map_err(|e| io("read", e))?),
-            None => None,
-        };
-        let original = before.as_deref().map(String::from_utf8_lossy);
         let mut first_error = None;
-        for candidate in &candidates {
-            let text = with_line_ends_of(original.as_deref().unwrap_or_default(), &candidate.text);
-            match std::fs::write(&full, text) {
+        for (candidate, bytes) in candidates.iter().zip(&encoded) {
+            match std::fs::write(&full, bytes) {
                 // A name that the file system does not take.
                 Err(e) if old.is_none() => {
                     return Ok(Observation::rejected(format!(
                         "{path} cannot be made: {e}."
                     )));
                 }
+                Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+                    return Ok(Observation::rejected(format!(
+                        "{path} cannot be changed: {e}."
+                    )));
+                }
                 written => written.map_err(|e| io("write", e))?,
             }
-            match self.fault(dir, path, old, &candidate.text)? {
-                None => return self.put_done(dir, path, old.unwrap_or(""), candidate),
+            match self.fault(dir, path, old.map(TextFile::text), &candidate.text)? {
+                None => return self.put_done(dir, path, file.text(), candidate),
                 Some(error) => first_error = first_error.or(Some(error)),
             }
         }
-        match &before {
-            Some(bytes) => std::fs::write(&full, bytes).map_err(|e| io("write", e))?,
+        match old {
+            Some(old) => std::fs::write(&full, old.bytes()).map_err(|e| io("write", e))?,
             None => std::fs::remove_file(&full).map_err(|e| io("remove", e))?,
         }
         let error = first_error.unwrap_or_default();
@@ -121,20 +129,14 @@ impl Executor<'_> {
         old: &str,
         new: &Merged,
     ) -> Result<Observation, AgentError> {
-        let diff = similar::TextDiff::from_lines(old, &new.text);
-        let count = |tag| {
-            diff.iter_all_changes()
-                .filter(|c| c.tag() == tag)
-                .count()
-                .to_string()
-        };
+        let (added, removed) = new.counts(old.lines().count());
         let notes: String = new.notes.iter().map(|note| format!(" {note}")).collect();
         let edited = fill(
             EDITED,
             &[
                 ("path", path),
-                ("added", &count(similar::ChangeTag::Insert)),
-                ("removed", &count(similar::ChangeTag::Delete)),
+                ("added", &added.to_string()),
+                ("removed", &removed.to_string()),
                 ("notes", &notes),
             ],
         );
@@ -178,51 +180,5 @@ impl Executor<'_> {
             limits: self.config.command_limits(),
         });
         Ok(fault?)
-    }
-}
-
-/// `new`, which has plain line ends, with the line ends of `original`: a line that stays
-/// keeps its own, another takes the one that most lines have.
-fn with_line_ends_of(original: &str, new: &str) -> String {
-    const CRLF: &str = "\r\n";
-    let n_crlf = original.matches(CRLF).count();
-    if n_crlf == 0 {
-        return new.to_owned();
-    }
-    let most_are_crlf = 2 * n_crlf >= original.matches('\n').count();
-    let had: Vec<&str> = original.split_inclusive('\n').collect();
-    let plain = original.replace(CRLF, "\n");
-    let mut text = String::with_capacity(new.len() + n_crlf);
-    let diff = similar::TextDiff::from_lines(plain.as_str(), new);
-    let lines = diff.iter_all_changes();
-    for line in lines.filter(|line| line.tag() != similar::ChangeTag::Delete) {
-        let is_crlf = match line.old_index() {
-            Some(at) => had[at].ends_with(CRLF),
-            None => most_are_crlf,
-        };
-        match line.value().strip_suffix('\n') {
-            Some(bare) if is_crlf => text.extend([bare, CRLF]),
-            _ => text.push_str(line.value()),
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_line_ends_of;
-
-    #[test]
-    fn lines_that_stay_keep_their_line_ends() {
-        let mixed = "a\r\nb\nc\r\n";
-        assert_eq!(
-            with_line_ends_of(mixed, "a\nb\nx\nc\n"),
-            "a\r\nb\nx\r\nc\r\n"
-        );
-        assert_eq!(with_line_ends_of("a\nb\nc\r\n", "a\nx\nc\n"), "a\nx\nc\r\n");
-        assert_eq!(with_line_ends_of("a\nb", "a\nc"), "a\nc");
-        // A last line without an end.
-        assert_eq!(with_line_ends_of("a\r\nb", "x\nb"), "x\r\nb");
-        assert_eq!(with_line_ends_of("", "x\n"), "x\n");
     }
 }

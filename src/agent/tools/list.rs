@@ -1,5 +1,5 @@
 //! `list`: the files below a folder.
-use super::Executor;
+use super::{Executor, unread_note};
 use crate::agent::AgentError;
 use crate::agent::listing::listing;
 use crate::agent::observation::Observation;
@@ -45,6 +45,7 @@ impl Executor<'_> {
         if cut.is_some() {
             shown += "\nNot every file is shown: list one of the folders, or search for a name.";
         }
+        shown += &unread_note(&view, dir, |file| file.path.starts_with(&prefix));
         let mut observation = Observation::new(StepOutcome::Ok, shown);
         observation.cuts.extend(cut);
         Ok(observation)

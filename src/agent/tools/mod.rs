@@ -11,9 +11,9 @@ use super::config::AgentConfig;
 use super::observation::Observation;
 use super::paths::resolve;
 use super::prompt::{NO_CALL, fill};
-use super::repo::{FILE_BYTES_MAX, RepoView};
+use super::repo::{FILE_BYTES_MAX, RepoFile, RepoView};
 use super::{AgentError, parse::ParseError};
-use crate::lang::nearest_names;
+use crate::lang::{TextFile, nearest_names};
 use crate::record::StepOutcome;
 use crate::workspace::Sandbox;
 use std::path::Path;
@@ -81,8 +81,8 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// A text file's content, line ends as `\n`. Errors: one sentence.
-fn read(dir: &Path, path: &str) -> Result<String, String> {
+/// A text file. Errors: one sentence.
+fn read(dir: &Path, path: &str) -> Result<TextFile, String> {
     let full = resolve(dir, path)?;
     let Ok(meta) = full.metadata() else {
         return Err(no_such_file(dir, path));
@@ -100,12 +100,15 @@ fn read(dir: &Path, path: &str) -> Result<String, String> {
         ));
     }
     let bytes = std::fs::read(&full).map_err(|e| format!("{path} cannot be read: {e}."))?;
-    if bytes.contains(&0) {
-        return Err(format!("{path} is a binary file."));
-    }
-    String::from_utf8(bytes)
-        .map(|text| text.replace("\r\n", "\n"))
-        .map_err(|_| format!("{path} is not UTF-8 text."))
+    TextFile::decode(path, bytes)
+}
+
+/// A line on the code that cannot be read, of the files that `is_meant` takes; empty where all can.
+fn unread_note(view: &RepoView, dir: &Path, is_meant: impl Fn(&RepoFile) -> bool) -> String {
+    let sentences = view.unread(dir, is_meant);
+    sentences.map_or(String::new(), |sentences| {
+        format!("\nNot read: {sentences}")
+    })
 }
 
 fn no_such_file(dir: &Path, path: &str) -> String {
@@ -132,5 +135,7 @@ fn children(full: &Path) -> String {
     }
 }
 
+#[cfg(test)]
+mod bytes_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! `search`: lines by a text or a regular expression.
-use super::Executor;
+use super::{Executor, unread_note};
 use crate::agent::AgentError;
 use crate::agent::action::Query;
 use crate::agent::observation::Observation;
@@ -23,17 +23,17 @@ impl Executor<'_> {
     pub(super) fn search(&self, dir: &Path, query: &Query) -> Result<Observation, AgentError> {
         let view = RepoView::read(dir)?;
         Ok(match query {
-            Query::Text(wanted) => self.search_text(&view, wanted),
-            Query::Pattern(pattern) => self.search_pattern(&view, pattern, None, 0),
+            Query::Text(wanted) => self.search_text(dir, &view, wanted),
+            Query::Pattern(pattern) => self.search_pattern(dir, &view, pattern, None, 0),
             Query::Files {
                 pattern,
                 glob,
                 context,
-            } => self.search_pattern(&view, pattern, Some(glob), *context),
+            } => self.search_pattern(dir, &view, pattern, Some(glob), *context),
         })
     }
 
-    fn search_text(&self, view: &RepoView, wanted: &str) -> Observation {
+    fn search_text(&self, dir: &Path, view: &RepoView, wanted: &str) -> Observation {
         let lower = wanted.to_lowercase();
         let mut found = hits(view, &|_| true, &|line| line.contains(wanted));
         if found.is_empty() {
@@ -57,6 +57,7 @@ impl Executor<'_> {
             if let Some(nearest) = nearest {
                 sentence += &format!(" The nearest line:\n{nearest}");
             }
+            sentence += &unread_note(view, dir, |_| true);
             return Observation::new(StepOutcome::Ok, sentence);
         }
         let (n, max) = (found.len(), self.config.limits().search_hits_max);
@@ -76,6 +77,7 @@ impl Executor<'_> {
 
     fn search_pattern(
         &self,
+        dir: &Path,
         view: &RepoView,
         pattern: &str,
         glob: Option<&String>,
@@ -128,7 +130,8 @@ impl Executor<'_> {
         if found.is_empty() {
             return Observation::new(
                 StepOutcome::Ok,
-                format!("No line of {n_files} files matches {pattern:?}."),
+                format!("No line of {n_files} files matches {pattern:?}.")
+                    + &unread_note(view, dir, in_glob),
             );
         }
         let limits = self.config.limits();

@@ -17,11 +17,11 @@ impl Executor<'_> {
         path: &str,
         lines: Option<(usize, usize)>,
     ) -> Observation {
-        let text = match read(dir, path) {
-            Ok(text) => text,
+        let file = match read(dir, path) {
+            Ok(file) => file,
             Err(sentence) => return Observation::rejected(sentence),
         };
-        let all: Vec<&str> = text.lines().collect();
+        let all: Vec<&str> = file.text().lines().collect();
         if all.is_empty() {
             return Observation::new(StepOutcome::Ok, format!("{path} is empty."));
         }

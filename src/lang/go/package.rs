@@ -1,5 +1,5 @@
 //! Modules and packages of a tree, as far as their files' names and first lines say.
-use crate::lang::{TestRole, is_skipped, list_files};
+use crate::lang::{TestRole, TextFile, is_skipped, list_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -77,8 +77,8 @@ pub(super) fn is_ignored(folder: &str) -> bool {
 
 /// The path of the module whose `go.mod` stands in `dir`.
 pub(super) fn module_path(dir: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(dir.join("go.mod")).ok()?;
-    let mut lines = text.lines().map(str::trim);
+    let file = TextFile::read(dir, "go.mod")?;
+    let mut lines = file.text().lines().map(str::trim);
     let named = lines.find_map(|line| line.strip_prefix("module "))?;
     let path = named.split("//").next()?.trim();
     Some(path.trim_matches('"').to_owned())
@@ -113,11 +113,14 @@ pub(super) fn test_files(dir: &Path, folder: &Folder) -> BTreeMap<String, Vec<St
     for entry in entries {
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         if Go.test_role(&path) == TestRole::Target
-            && let Ok(text) = std::fs::read_to_string(entry.path())
+            && let Some(file) = TextFile::read(dir, &path)
         {
             found.insert(
                 path,
-                tests_of(&text).into_iter().map(str::to_owned).collect(),
+                tests_of(file.text())
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect(),
             );
         }
     }
@@ -143,8 +146,8 @@ pub(super) fn folder_of_package(dir: &Path, package: &str) -> Result<String, Lan
     files.sort_by_key(|path| path.matches('/').count());
     let tested = package.strip_suffix("_test").unwrap_or(package);
     let found = files.into_iter().find(|path| {
-        let text = std::fs::read_to_string(dir.join(path)).unwrap_or_default();
-        package_of(&text) == Some(tested)
+        let file = TextFile::read(dir, path);
+        file.is_some_and(|file| package_of(file.text()) == Some(tested))
     });
     Ok(found.map_or(String::new(), |path| {
         path.rsplit_once('/')

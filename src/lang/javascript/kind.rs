@@ -1,5 +1,5 @@
 //! Which of JavaScript's test runners a repository's tests are for.
-use crate::lang::is_skipped;
+use crate::lang::{TextFile, is_skipped};
 use serde_json::Value;
 use std::path::Path;
 
@@ -53,8 +53,8 @@ impl Kind {
         if self != Self::Node {
             return None;
         }
-        let text = std::fs::read_to_string(dir.join(MANIFEST)).ok()?;
-        let manifest: Value = serde_json::from_str(&text).ok()?;
+        let file = TextFile::read(dir, MANIFEST)?;
+        let manifest: Value = serde_json::from_str(file.text()).ok()?;
         let script = manifest.pointer("/scripts/test")?.as_str()?;
         let words: Vec<&str> = script.split_whitespace().collect();
         let known = ["vitest", "jest"].into_iter().chain(OTHERS);

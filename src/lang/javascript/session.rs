@@ -2,7 +2,7 @@
 use super::kind::Kind;
 use super::reports::{read_jest, read_node, read_vitest};
 use crate::lang::runner::{at_fault, error_outcome, mark_slow, slow};
-use crate::lang::{LangError, Ran, RunnerLimits, end_of, read_private};
+use crate::lang::{LangError, Ran, RunnerLimits, TextFile, end_of, read_private};
 use crate::record::{TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Sandbox};
 use std::path::Path;
@@ -109,8 +109,8 @@ impl Session<'_> {
         let Some(mut tests) = tests else {
             return Ok(vec![at_fault(file, &output)]);
         };
-        let text = std::fs::read_to_string(self.dir.join(file)).unwrap_or_default();
-        let uses_tests = text.contains("node:test");
+        let text = TextFile::read(self.dir, file);
+        let uses_tests = text.is_some_and(|text| text.text().contains("node:test"));
         for test in tests.iter_mut().filter(|test| test.id == file) {
             let is_late = test.message.contains("timed out");
             match test.result {

@@ -1,4 +1,5 @@
 //! The environment that a Python repository asks for, read from its packaging files.
+use crate::lang::TextFile;
 use crate::workspace::EnvironmentSpec;
 use std::path::Path;
 
@@ -28,7 +29,7 @@ const ANY_PYTHON: &str = "3";
 pub(super) fn environment(dir: &Path, files: &[String]) -> EnvironmentSpec {
     let has = |path: &str| files.iter().any(|file| file == path);
     let read = |path: &str| match has(path) {
-        true => std::fs::read_to_string(dir.join(path)).unwrap_or_default(),
+        true => TextFile::read(dir, path).map_or(String::new(), TextFile::into_text),
         false => String::new(),
     };
     let project: toml::Table = toml::from_str(&read("pyproject.toml")).unwrap_or_default();

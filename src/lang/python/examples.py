@@ -56,7 +56,8 @@ class Index:
         index = cls()
         for path in python_files(root):
             try:
-                with open(os.path.join(root, path), encoding="utf-8") as file:
+                # As bytes: a file may declare its encoding.
+                with open(os.path.join(root, path), "rb") as file:
                     tree = ast.parse(file.read())
             except (OSError, SyntaxError, ValueError, RecursionError):
                 continue

@@ -25,8 +25,10 @@ use super::{
 use crate::record::TestOutcome;
 use crate::workspace::{CommandEnd, Limits, Sandbox};
 use pytest::PytestRunner;
+use regex::Regex;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 use tree_sitter::Node;
 
 /// Files that steer pytest, wherever they stand.
@@ -40,6 +42,13 @@ const ROOT_CONFIGS: [&str; 6] = [
     "setup.cfg",
     "pyproject.toml",
 ];
+
+/// An encoding's declaration (PEP 263).
+static DECLARATION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)").expect("a valid pattern")
+});
+/// Two lines of comments are shorter.
+const DECLARATION_BYTES_MAX: usize = 4_096;
 
 /// Prints what is wrong with a file, if it is no Python. Reads bytes, so that a file's
 /// own encoding line counts. Speaks Python 3.6, as the interpreter under test runs it.
@@ -89,6 +98,23 @@ impl Language for Python {
 
     fn syntax(&self) -> Option<&'static Syntax> {
         Some(&SYNTAX)
+    }
+
+    /// PEP 263: a comment on the first line, or on the second behind a comment or nothing.
+    fn declared_encoding(&self, text: &[u8]) -> Option<String> {
+        let head = &text[..text.len().min(DECLARATION_BYTES_MAX)];
+        let head = String::from_utf8_lossy(head);
+        let head = head.replace("\r\n", "\n").replace('\r', "\n");
+        for line in head.lines().take(2) {
+            let line = line.trim_start_matches([' ', '\t', '\u{c}']);
+            if let Some(declared) = DECLARATION.captures(line) {
+                return Some(declared[1].to_owned());
+            }
+            if !line.is_empty() && !line.starts_with('#') {
+                return None;
+            }
+        }
+        None
     }
 
     fn opening_word(&self, kind: SymbolKind) -> &'static str {

@@ -36,7 +36,8 @@ def last_line(node):
 
 def nameable(path):
     """`(first line, last line, dotted name)` of what a caller can name in a file."""
-    with open(path, encoding="utf-8") as file:
+    # As bytes: a file may declare its encoding.
+    with open(path, "rb") as file:
         tree = ast.parse(file.read())
     spans = []
 

@@ -11,7 +11,8 @@ pub fn patch(out: &mut Markup, view: &RunView) {
         return;
     }
     out.raw("<section id=\"patch\" aria-labelledby=\"patch-h\">\n<h2 id=\"patch-h\">Patch</h2>\n");
-    let patch = view.patch();
+    let readable = view.readable_patch();
+    let patch = readable.as_ref();
     if patch.is_empty() {
         out.raw("<p class=\"empty\">The run ended without a patch.</p>\n");
     } else {
@@ -21,20 +22,21 @@ pub fn patch(out: &mut Markup, view: &RunView) {
         diff(out, patch);
     }
     // Equal patches are one.
-    let mut shown = vec![patch];
+    let mut shown = vec![view.patch()];
     for (branch, ended) in view.patched() {
         if shown.contains(&ended.patch.as_str()) {
             continue;
         }
         shown.push(&ended.patch);
+        let readable = ended.readable();
         out.raw("<details class=\"prose\"><summary>Branch ")
             .text(branch.id)
             .raw(", ")
             .text(branch_end(view, branch))
             .raw(": ");
-        size(out, &ended.patch);
+        size(out, &readable);
         out.raw(" lines</summary>");
-        diff(out, &ended.patch);
+        diff(out, &readable);
         out.raw("</details>\n");
     }
     out.raw("</section>\n");

@@ -277,6 +277,7 @@ impl Synthetic {
             status,
             patch: patch.into(),
             ignored: Vec::new(),
+            parts: Vec::new(),
             score: Some(score),
             entropy_mean_nats: Some(0.84),
         }));
