@@ -91,7 +91,7 @@ pub fn solve(
             .stage("putting its environment into the repository");
         base = furnished(&shadow, &base, environment)?;
     }
-    let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(wall));
+    let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(&request.budget));
     let own_tests = own_tests(request, &sandbox, limits, &files);
     let runner = TestRunner::for_files(&sandbox, limits, own_tests.clone(), &files)?;
     let bench = places.bench(&shadow, &runner, &base);
@@ -288,7 +288,7 @@ pub(super) fn with_bench<T>(
     let base = TreeId(start.base_tree.clone());
     let runner = TestRunner::for_files(
         sandbox,
-        RunnerLimits::of_run(Duration::from_secs(start.budget.wall_s_max)),
+        RunnerLimits::of_run(&start.budget),
         OwnTests {
             command: start.test_cmd.clone(),
             junit: start.junit.clone(),
