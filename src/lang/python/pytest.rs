@@ -194,7 +194,13 @@ impl<'a> PytestRunner<'a> {
             } = session;
             match (told.is_finished, &told.running) {
                 (false, Some(running)) if output.end != CommandEnd::TimedOut => {
-                    faults.push(self.at_fault(running, &output));
+                    let fault = self.at_fault(running, &output);
+                    if faults.iter().any(|known| known.id == fault.id) {
+                        // Another file imports it: leaving it out does not help.
+                        told.tests.extend(faults);
+                        return Ok((told, output));
+                    }
+                    faults.push(fault);
                 }
                 _ => {
                     told.tests.extend(faults);
