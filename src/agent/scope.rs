@@ -21,8 +21,11 @@ impl Scope {
     /// failing examples run. Without such examples everything is open.
     pub fn of(view: &RepoView, suite: &SuiteBuilt) -> Self {
         let reached = &suite.reached;
+        let tests = suite.repository_tests.iter();
+        // A source file with examples in its documentation is a source file.
+        let tests = tests.filter(|path| !suite.documented.contains(path));
         let mut scope = Self {
-            tests: suite.repository_tests.iter().cloned().collect(),
+            tests: tests.cloned().collect(),
             ..Self::default()
         };
         if reached.is_empty() {

@@ -96,6 +96,18 @@ pub struct Budget {
     pub reasoning_tokens_max: usize,
     /// Wall time over the whole run, seconds.
     pub wall_s_max: u64,
+    /// One test with its set-up and tear-down, or one test file's import, seconds.
+    #[serde(default = "test_s_max")]
+    pub test_s_max: u64,
+    /// One run of all tests, on the base or on a patch, seconds. `None`: a quarter of
+    /// `wall_s_max`, 120 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_s_max: Option<u64>,
+}
+
+/// Seconds of one test, where nothing else is said.
+fn test_s_max() -> u64 {
+    5
 }
 
 /// A limit of 0 is left out of a record: it is what older ones mean.
@@ -112,6 +124,8 @@ impl Default for Budget {
             action_tokens_max: 512,
             reasoning_tokens_max: 0,
             wall_s_max: 3_600,
+            test_s_max: test_s_max(),
+            verify_s_max: None,
         }
     }
 }

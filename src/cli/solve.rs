@@ -167,6 +167,19 @@ pub struct BudgetArgs {
         value_parser = values::positive::<u64>
     )]
     wall_s_max: u64,
+    /// Seconds of one test at most, or of one test file's import; a test that takes longer
+    /// is an error.
+    #[arg(
+        long,
+        default_value_t = Budget::default().test_s_max,
+        value_parser = values::positive::<u64>
+    )]
+    test_s_max: u64,
+    /// Seconds of one run of all tests at most, on the base or on a patch; tests that it does
+    /// not come to count neither as passed nor as failed [default: a quarter of --wall-s-max,
+    /// 120 at most].
+    #[arg(long, value_parser = values::positive::<u64>)]
+    verify_s_max: Option<u64>,
 }
 
 impl BudgetArgs {
@@ -185,6 +198,8 @@ impl BudgetArgs {
             action_tokens_max: self.action_tokens_max.unwrap_or(limits.action_tokens_max),
             reasoning_tokens_max: self.reasoning_tokens_max.unwrap_or(0),
             wall_s_max: self.wall_s_max,
+            test_s_max: self.test_s_max,
+            verify_s_max: self.verify_s_max,
         };
         let limits = [
             budget.tokens_max,
@@ -192,6 +207,7 @@ impl BudgetArgs {
             budget.branches_max.into(),
             budget.action_tokens_max as u64,
             budget.wall_s_max,
+            budget.test_s_max,
         ];
         if limits.contains(&0) {
             bail!("a budget of 0 leaves nothing to do; every limit must be at least 1");

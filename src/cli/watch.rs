@@ -249,6 +249,15 @@ impl Screen {
                 Some(branch) => format!("selected: branch {branch} ({})", selected.reason),
                 None => format!("nothing selected: {}", selected.reason),
             }),
+            // Said once: the suite is built again at the end.
+            Event::SuiteBuilt(built) if state.suite.is_none() => {
+                if !built.options_dropped.is_empty() {
+                    self.say(&format!(
+                        "of the project's own test options these do not hold: {}",
+                        built.options_dropped.join(", ")
+                    ));
+                }
+            }
             Event::RunStarted(_) | Event::SuiteBuilt(_) | Event::SuiteClassified(_) => {}
             // What is printed next must not be drawn over.
             Event::RunEnded(_) => {
@@ -302,8 +311,16 @@ fn suite_line(run: &SuiteRun) -> String {
         .branch
         .map_or("the base".to_owned(), |branch| format!("branch {branch}"));
     let counts = run.counts;
-    format!(
+    let mut line = format!(
         "tests on {whose}: {} of {} pass, {} fail, {} error",
         counts.passed, counts.total, counts.failed, counts.error
-    )
+    );
+    if counts.not_run > 0 {
+        line += &format!(", {} not run", counts.not_run);
+        line += &run
+            .fault
+            .as_ref()
+            .map_or(String::new(), |why| format!(": {why}"));
+    }
+    line
 }

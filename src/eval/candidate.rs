@@ -32,6 +32,7 @@ impl JudgedCandidate {
                 patch: patch.to_owned(),
                 score: None,
                 pass_rate: None,
+                not_run: 0,
                 written_rate: None,
                 entropy_mean_nats: None,
                 code: None,

@@ -102,7 +102,7 @@ fn copy(task: &Task, scratch: &Path) -> Result<tempfile::TempDir, EvalError> {
 /// The test side of `reference`, and whatever else is not there as it was `before`,
 /// over that of `judged`.
 fn put_tests(before: &Path, reference: &Path, judged: &Path) -> Result<(), EvalError> {
-    restore_tests(reference, judged)?;
+    restore_tests(reference, judged, &BTreeSet::new())?;
     let files = list_files(reference)?;
     for path in &files {
         let source = reference.join(path);

@@ -16,6 +16,7 @@ pub fn count(tests: &[TestOutcome]) -> SuiteCounts {
         failed: of(TestResult::Failed),
         error: of(TestResult::Error),
         total: tests.len() as u32,
+        not_run: 0,
     }
 }
 
@@ -172,21 +173,12 @@ fn push(outcomes: &mut Vec<TestOutcome>, new: TestOutcome) {
     match outcomes.iter_mut().find(|old| old.id == new.id) {
         None => outcomes.push(new),
         Some(old) => {
-            if badness(new.result) > badness(old.result) {
+            if new.result.badness() > old.result.badness() {
                 old.result = new.result;
                 old.message = new.message;
             }
             old.ms = old.ms.max(new.ms);
         }
-    }
-}
-
-fn badness(result: TestResult) -> u8 {
-    match result {
-        TestResult::Passed => 0,
-        TestResult::Skipped => 1,
-        TestResult::Failed => 2,
-        TestResult::Error => 3,
     }
 }
 

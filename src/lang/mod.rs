@@ -42,7 +42,8 @@ pub use nearest::{nearest_names, nearest_place};
 pub(crate) use private::{private_dir, private_name, read_private};
 pub use python::{SUITE_FILE, compile_faults, consolidate, issue_examples, parse_junit, trace};
 pub use runner::{
-    ChangedLines, Ran, Runner, RunnerLimits, TEST_CMD_ID, end_of, is_container, runner_for,
+    ChangedLines, Collected, Ran, Runner, RunnerLimits, TEST_CMD_ID, end_of, is_container,
+    runner_for,
 };
 pub use rust::RUST_SUITE_FILE;
 pub use suite::{Consolidated, Dropped, IssueExamples, SourceKind, TestSource};

@@ -2,11 +2,11 @@
 //! contract.
 use super::suite::{Consolidated, IssueExamples, TestSource};
 use super::{LangError, all, of_repository};
+use crate::base::Budget;
 use crate::record::{Coverage, Reached, TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 /// Lines (from 1) that a patch adds or changes, by path relative to the root.
 pub type ChangedLines = BTreeMap<String, Vec<u32>>;
@@ -32,7 +32,7 @@ pub struct RunnerLimits {
 impl Default for RunnerLimits {
     fn default() -> Self {
         Self {
-            test_s_max: 5,
+            test_s_max: Budget::default().test_s_max,
             run_s_max: 120,
             command: Limits {
                 wall_s_max: 120,
@@ -45,16 +45,17 @@ impl Default for RunnerLimits {
     }
 }
 
-/// The part of a run's time that one run of all tests may take at most.
-const RUN_SHARE: u32 = 4;
+/// The part of a run's time that one run of all tests may take where nothing else is said.
+const RUN_SHARE: u64 = 4;
 
 impl RunnerLimits {
-    /// Those of a run that has `wall` of time in all.
-    pub fn of_run(wall: Duration) -> Self {
+    /// Those of a run with this budget.
+    pub fn of_run(budget: &Budget) -> Self {
         let default = Self::default();
-        let run_s_max = (wall / RUN_SHARE).as_secs().clamp(1, default.run_s_max);
+        let share = (budget.wall_s_max / RUN_SHARE).clamp(1, default.run_s_max);
         Self {
-            run_s_max,
+            test_s_max: budget.test_s_max,
+            run_s_max: budget.verify_s_max.unwrap_or(share),
             ..default
         }
     }
@@ -72,17 +73,37 @@ impl RunnerLimits {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ran {
     pub tests: Vec<TestOutcome>,
+    /// Ids of the tests that the time did not suffice for; a file's or a part's where the
+    /// tests in it are not known. They have neither passed nor failed.
+    pub not_run: Vec<String>,
     /// A sentence where the run as a whole went wrong.
+    pub fault: Option<String>,
+}
+
+/// The tests of a repository, as its runner finds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Files to run, in the runner's order: those with tests, and those that cannot be
+    /// collected.
+    pub targets: Vec<String>,
+    /// Those of `targets` that are no test files: examples in their documentation are run.
+    pub documented: Vec<String>,
+    /// All tests, in order; empty where the runner finds files only.
+    pub ids: Vec<String>,
+    /// Options of the project's own configuration that do not hold, each with the reason
+    /// where it is not plain: they would change which tests run, or run them elsewhere.
+    pub options_dropped: Vec<String>,
+    /// A sentence where the project's own configuration could not be followed.
     pub fault: Option<String>,
 }
 
 /// A way to run the tests of a repository.
 ///
-/// The contract is JUnit XML: results and counts are read from it and from
-/// nothing else. Whatever keeps the XML from being written (a file that cannot
-/// be collected, a process that hangs) is an `Error` outcome of what is at
-/// fault, so that the rest still counts. Each test runs in a process of its
-/// own, within [`RunnerLimits::test_s_max`], and is stopped there.
+/// Results and counts are read from what the runner writes (JUnit XML, or a stream of
+/// events) and from nothing else. Whatever keeps that from being written (a file that
+/// cannot be collected, a process that hangs) is an `Error` outcome of what is at fault, so
+/// that the rest still counts. Each test runs in a process of its own, within
+/// [`RunnerLimits::test_s_max`], and is stopped there.
 pub trait Runner {
     /// For messages: `pytest`.
     fn name(&self) -> &'static str;
@@ -98,8 +119,16 @@ pub trait Runner {
     fn build_id(&self) -> Option<&'static str> {
         None
     }
-    /// The targets of a repository with these files: paths, in order.
+    /// The targets of a repository with these files, by their names: paths, in order.
     fn targets(&self, files: &[String]) -> Vec<String>;
+    /// The tests of `dir`, a copy of a tree with these files, by the project's own
+    /// configuration as far as the runner has one. Cost: imports all tests.
+    fn collect(&self, _dir: &Path, files: &[String]) -> Result<Collected, LangError> {
+        Ok(Collected {
+            targets: self.targets(files),
+            ..Collected::default()
+        })
+    }
     /// The issue's own examples as sources of tests.
     fn issue_examples(&self, _repo_dir: &Path, _issue: &str) -> Result<IssueExamples, LangError> {
         Ok(IssueExamples::default())

@@ -418,6 +418,13 @@ pub struct SuiteBuilt {
     /// there is none, or where it could not be seen.
     #[serde(default)]
     pub reached: Vec<Reached>,
+    /// Those of `repository_tests` that are no test files: examples in their
+    /// documentation are run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documented: Vec<String>,
+    /// Options of the project's own configuration that do not hold in its runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options_dropped: Vec<String>,
     /// What did not get into it: origin and why, one sentence each.
     #[serde(default)]
     pub dropped: Vec<String>,
@@ -444,7 +451,19 @@ pub enum TestResult {
     Skipped,
 }
 
-/// One test of one run, from the runner's JUnit XML.
+impl TestResult {
+    /// A rank by which the worse of two results of one test is found.
+    pub(crate) fn badness(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Skipped => 1,
+            Self::Failed => 2,
+            Self::Error => 3,
+        }
+    }
+}
+
+/// One test of one run, as the runner told it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestOutcome {
     /// `file::test`, as pytest names it. A file that could not be collected has
@@ -463,7 +482,16 @@ pub struct SuiteCounts {
     pub passed: u32,
     pub failed: u32,
     pub error: u32,
+    /// Tests that have a result.
     pub total: u32,
+    /// Tests that have none, as the run was cut before: neither passed nor failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_run: u32,
+}
+
+/// Older records have no such count.
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// One run of the suite. `branch: None` is the unpatched base.
@@ -472,6 +500,10 @@ pub struct SuiteRun {
     pub branch: Option<BranchId>,
     pub counts: SuiteCounts,
     pub tests: Vec<TestOutcome>,
+    /// Ids of the tests that the run did not come to; a file's or a part's where the
+    /// tests in it are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_run: Vec<String>,
     /// A sentence when the run itself went wrong (time limit, no XML).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
@@ -545,6 +577,9 @@ pub struct Voted {
 pub struct Ranked {
     pub branch: BranchId,
     pub pass_rate: Option<f32>,
+    /// Tests that its run did not come to: `pass_rate` is of the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_run: u32,
     /// Share of the tests that pass which a model wrote and most patches pass.
     #[serde(default)]
     pub written_rate: Option<f32>,

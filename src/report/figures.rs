@@ -1,5 +1,5 @@
 //! Figures and names as a person reads them.
-use crate::record::{Candidate, Coverage, StepOutcome, TestClass, TestResult};
+use crate::record::{Candidate, Coverage, Ranked, StepOutcome, TestClass, TestResult};
 use serde_json::Value;
 
 /// A number in groups of three digits: `12,345`.
@@ -18,6 +18,14 @@ pub fn thousands(n: u64) -> String {
 /// `2.31`, or a dash where there is no figure. Used for nats, scores and totals.
 pub fn two(value: Option<f32>) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.2}"))
+}
+
+/// A candidate's pass rate, with the tests that it is not of.
+pub fn rate(row: &Ranked) -> String {
+    match row.not_run {
+        0 => two(row.pass_rate),
+        n => format!("{}, {n} not run", two(row.pass_rate)),
+    }
 }
 
 /// A count, or a dash for the 0 that stands for an unknown one.

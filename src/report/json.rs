@@ -155,6 +155,7 @@ fn suite(suite: &SuiteView) -> Value {
                 "counts": run.counts,
                 "counted": {"passed": passed, "total": counted},
                 "tests": run.tests,
+                "not_run": run.not_run,
                 "fault": run.fault,
                 "coverage": run.coverage,
             })

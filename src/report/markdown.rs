@@ -1,7 +1,7 @@
 //! The report as short Markdown.
 use super::baseline::comparison;
 use super::figures::{
-    action, class, count, diff_stat, duration, issue_title, known, one_line, thousands, two,
+    action, class, count, diff_stat, duration, issue_title, known, one_line, rate, thousands, two,
 };
 use super::gate::ShownGate;
 use super::limits;
@@ -145,14 +145,14 @@ fn tests(out: &mut String, suite: &SuiteView) -> Result {
     writeln!(out, "\n## Tests\n")?;
     writeln!(
         out,
-        "| run on | passed | failed | error | total | counted | lines run |\n|---|---:|---:|---:|---:|---:|---:|"
+        "| run on | passed | failed | error | total | not run | counted | lines run |\n|---|---:|---:|---:|---:|---:|---:|---:|"
     )?;
     for run in &suite.runs {
         let (passed, counted) = suite.counted(run);
         let counts = run.counts;
         writeln!(
             out,
-            "| {}{} | {} | {} | {} | {} | {passed} of {counted} | {} |",
+            "| {}{} | {} | {} | {} | {} | {} | {passed} of {counted} | {} |",
             run_name(run),
             run.fault
                 .as_deref()
@@ -162,8 +162,18 @@ fn tests(out: &mut String, suite: &SuiteView) -> Result {
             counts.failed,
             counts.error,
             counts.total,
+            counts.not_run,
             run.coverage
                 .map_or_else(|| "–".into(), super::figures::coverage),
+        )?;
+    }
+    let options = suite.built.iter().flat_map(|built| &built.options_dropped);
+    let options: Vec<String> = options.map(|option| inline(option).to_string()).collect();
+    if !options.is_empty() {
+        writeln!(
+            out,
+            "\nOptions of the project that did not hold: {}.",
+            options.join(", ")
         )?;
     }
     let notable: Vec<&str> = suite
@@ -241,7 +251,7 @@ fn selection(out: &mut String, view: &RunView) -> Result {
             "| {} | {} | {} | {} | {} | {} | {} | {note} |",
             rank + 1,
             row.branch,
-            two(row.pass_rate),
+            rate(row),
             known(row.agreeing),
             two(row.score),
             two(row.vote_total),

@@ -38,10 +38,13 @@ fn tests_clause(view: &RunView, winner: &BranchView) -> String {
     let Some(run) = suite.run_on(Some(winner.id)) else {
         return String::new();
     };
-    let counted = match suite.counted(run) {
+    let mut counted = match suite.counted(run) {
         (_, 0) => ", which no test could judge".into(),
         (passed, counted) => format!(", passing {passed} of {counted} counted tests"),
     };
+    if run.counts.not_run > 0 {
+        counted += &format!(" ({} not run)", run.counts.not_run);
+    }
     // Such an example fails on every patch and does not count (2.2): a reader
     // must not take the rest for success.
     match suite.unmet(run).len() {

@@ -3,7 +3,7 @@ use super::fitted::example_literal;
 use crate::agent::{AfterEdit, AgentError, CheckReport, RepoView};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
-use crate::verify::{Bench, VerifyError, is_stated, must_pass};
+use crate::verify::{Bench, NotRun, VerifyError, is_stated, must_pass};
 use std::path::Path;
 
 /// Runs the suite that was built before the search on a branch's workspace.
@@ -33,7 +33,16 @@ impl AfterEdit for SuiteCheck<'_> {
             VerifyError::Workspace(error) => AgentError::Workspace(error),
             other => AgentError::Check(other.to_string()),
         })?;
-        let failing: Vec<&TestOutcome> = must_pass
+        // Of a test that the run did not come to nothing is known.
+        let not_run = NotRun::of(&run);
+        let reached: Vec<&TestOutcome> = must_pass
+            .into_iter()
+            .filter(|test| !not_run.has(&test.id))
+            .collect();
+        if reached.is_empty() {
+            return Ok(None);
+        }
+        let failing: Vec<&TestOutcome> = reached
             .iter()
             .filter_map(
                 |wanted| match run.tests.iter().find(|test| test.id == wanted.id) {
@@ -43,7 +52,7 @@ impl AfterEdit for SuiteCheck<'_> {
             )
             .collect();
         let mut passed = failing.is_empty();
-        let mut text = tell(&failing, must_pass.len(), &run);
+        let mut text = tell(&failing, reached.len(), &run);
         if passed {
             let after = RepoView::read(dir)?;
             if let Some(literal) = example_literal(&self.suite.text, self.before, &after) {
@@ -66,11 +75,15 @@ impl SuiteCheck<'_> {
     /// What the tests that fail on the base and must not say in `run`; `None` where
     /// each says what it said there.
     fn new_failure(&self, run: &SuiteRun) -> Option<String> {
+        let not_run = NotRun::of(run);
         let mut is_new = false;
         let mut text = String::new();
         let tests = self.base.tests.iter();
         for before in tests.filter(|test| is_stated(self.suite, test)) {
             let now = run.tests.iter().find(|test| test.id == before.id);
+            if now.is_none() && not_run.has(&before.id) {
+                continue;
+            }
             let says = match now {
                 Some(now) if now.result == TestResult::Passed => "passes",
                 now => now.unwrap_or(before).message.trim(),
@@ -89,7 +102,14 @@ impl SuiteCheck<'_> {
 }
 
 fn tell(failing: &[&TestOutcome], n_tests: usize, run: &SuiteRun) -> String {
-    let mut text = format!("{} of {n_tests} tests pass.", n_tests - failing.len());
+    let not_run = match run.counts.not_run {
+        0 => String::new(),
+        n => format!(" {n} were not run."),
+    };
+    let mut text = format!(
+        "{} of {n_tests} tests pass.{not_run}",
+        n_tests - failing.len()
+    );
     for test in failing.iter().take(FAILURES_SHOWN) {
         let name = test.id.rsplit("::").next().unwrap_or(&test.id);
         text += &format!("\n{name}: {}", test.message.trim());

@@ -103,7 +103,7 @@ pub fn solve(
     }
     let has_git = request.repo.join(".git").exists();
     let sandbox = places.with_repository(sandbox, has_git, &shadow, &base)?;
-    let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(wall));
+    let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(&request.budget));
     let (asked, environment) = (&request.own_tests, request.environment);
     let (own_tests, runner) = test_runner(&sandbox, limits, asked, environment, &files)?;
     let bench = places.bench(&shadow, &runner, &base);
@@ -327,7 +327,7 @@ pub(super) fn with_bench<T>(
     let sandbox = places.with_repository(sandbox.clone(), start.has_git, &shadow, &base)?;
     let runner = TestRunner::for_files(
         &sandbox,
-        RunnerLimits::of_run(Duration::from_secs(start.budget.wall_s_max)),
+        RunnerLimits::of_run(&start.budget),
         OwnTests {
             command: start.test_cmd.clone(),
             junit: start.junit.clone(),

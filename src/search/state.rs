@@ -174,6 +174,7 @@ impl RunState {
                 patch: ended.patch.clone(),
                 score: ended.score.or(judged.map(|judged| judged.judge.score)),
                 pass_rate: run.and_then(|run| pass_rate(run, classes)),
+                not_run: run.map_or(0, |run| run.counts.not_run),
                 written_rate: run.and_then(|run| written_rate(run, classes)),
                 entropy_mean_nats: ended.entropy_mean_nats,
                 code: ended.code.clone(),

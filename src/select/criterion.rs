@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 pub(super) struct Contestant {
     pub branch: BranchId,
     pub pass_rate: Option<f32>,
+    /// Tests that the run did not come to: no criterion, but a rate is told with them.
+    pub not_run: u32,
     /// Of the tests that a model wrote.
     pub written_rate: Option<f32>,
     /// False where only comments, layout or documentation change.
@@ -140,6 +142,7 @@ pub(super) mod tests {
         Contestant {
             branch: BranchId(branch),
             pass_rate: known(0),
+            not_run: 0,
             written_rate: known(1),
             changes_code: draw(2, 2) == 0,
             agreeing: 1 + draw(3, 2),

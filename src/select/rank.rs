@@ -23,8 +23,12 @@ pub struct CandidatePatch {
     pub patch: String,
     /// Trajectory score in `0..=1`; `None`: never judged, which drops nothing.
     pub score: Option<f32>,
-    /// Share of counted tests that pass; `None` if none counts.
+    /// Share of counted tests that pass, of those that the run came to; `None` if none
+    /// counts.
     pub pass_rate: Option<f32>,
+    /// Tests that the run did not come to.
+    #[serde(default)]
+    pub not_run: u32,
     /// Share that passes of the tests that a model wrote and most patches pass:
     /// it ranks patches of the same pass rate.
     pub written_rate: Option<f32>,
@@ -209,6 +213,7 @@ fn contestants(candidates: &[CandidatePatch]) -> Vec<Contestant> {
         Contestant {
             branch: candidate.branch,
             pass_rate: candidate.pass_rate,
+            not_run: candidate.not_run,
             written_rate: candidate.written_rate,
             changes_code: candidate.changes_code(),
             agreeing: usable.iter().filter(|other| **other == key).count() as u32,
@@ -226,6 +231,7 @@ fn row(candidate: &CandidatePatch, figures: &Contestant) -> Ranked {
     Ranked {
         branch: candidate.branch,
         pass_rate: candidate.pass_rate,
+        not_run: candidate.not_run,
         written_rate: candidate.written_rate,
         score: candidate.score,
         vote_total: None,
@@ -268,6 +274,7 @@ mod tests {
             patch: format!("diff --git a/m.py b/m.py\n@@ -1 +1 @@\n-x\n+{text}\n"),
             score: Some(0.8),
             pass_rate: Some(1.0),
+            not_run: 0,
             written_rate: None,
             entropy_mean_nats: Some(0.5),
             code: None,

@@ -27,7 +27,15 @@ pub(super) fn reason(criteria: &[Criterion], staying: &[Contestant], n_voters: u
 /// What the counted tests say of the first.
 fn tests_clause(winner: &Contestant) -> String {
     match winner.pass_rate {
+        Some(rate) if winner.not_run > 0 => format!(
+            "passes {:.0} % of the counted tests that were run; {} not run",
+            rate * 100.0,
+            winner.not_run
+        ),
         Some(rate) => format!("passes {:.0} % of the counted tests", rate * 100.0),
+        None if winner.not_run > 0 => {
+            format!("no test counts; {} not run", winner.not_run)
+        }
         None => "no test counts".to_owned(),
     }
 }

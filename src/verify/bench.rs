@@ -6,9 +6,10 @@ use super::runner::TestRunner;
 use super::scratch::{Scratch, TreeCopy};
 use super::suite::{is_of_suite, is_stated};
 use crate::base::BranchId;
-use crate::lang::ChangedLines;
+use crate::lang::{ChangedLines, Collected};
 use crate::record::{Coverage, Reached, SuiteBuilt, SuiteRun};
 use crate::workspace::{Limits, Shadow, TreeId};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where evaluation happens.
@@ -104,6 +105,13 @@ impl Bench<'_> {
         Ok((run, coverage))
     }
 
+    /// The repository's own tests on the base.
+    pub(super) fn collect_base(&self) -> Result<Collected, VerifyError> {
+        let files = self.shadow.files(self.base)?;
+        self.runner
+            .collect(self.base, || self.copy(self.base), &files)
+    }
+
     /// Runs a suite of this text and the repository's own tests on the base.
     pub(super) fn run_base(
         &self,
@@ -167,7 +175,12 @@ impl Bench<'_> {
             .rebuild(dir.path(), &files, &REBUILD)?;
         faults.extend(rebuilt);
         let changed = changed_lines(base.path(), dir.path(), &files);
-        restore_tests(base.path(), dir.path())?;
+        let tests = suite.repository_tests.iter();
+        let tests: BTreeSet<&str> = tests
+            .filter(|path| !suite.documented.contains(path))
+            .map(String::as_str)
+            .collect();
+        restore_tests(base.path(), dir.path(), &tests)?;
         Ok(Patched {
             suite: self.put_suite(dir.path(), &suite.text)?,
             changed,

@@ -62,6 +62,22 @@ fn class_of(id: &str, on_base: &Results<'_>, on_patches: &[Results<'_>]) -> Test
     }
 }
 
+/// The tests that a run did not come to: nothing is known of them.
+pub struct NotRun<'a>(HashSet<&'a str>);
+
+impl<'a> NotRun<'a> {
+    /// Those of one run.
+    pub fn of(run: &'a SuiteRun) -> Self {
+        Self(run.not_run.iter().map(String::as_str).collect())
+    }
+
+    /// Whether it is one of them, by its own id or by that of what it is in.
+    pub fn has(&self, id: &str) -> bool {
+        !self.0.is_empty()
+            && (self.0.contains(id) || containers(id).any(|name| self.0.contains(name.as_str())))
+    }
+}
+
 /// The ids that what a test is in would have, the file's first.
 fn containers(id: &str) -> impl Iterator<Item = String> + '_ {
     id.match_indices("::")
@@ -82,13 +98,17 @@ pub fn written_tests(
     different: &[&SuiteRun],
 ) -> Vec<WrittenTest> {
     let runs: Vec<Results<'_>> = different.iter().map(|run| results(run)).collect();
+    let not_run: Vec<NotRun<'_>> = different.iter().map(|run| NotRun::of(run)).collect();
     let passes = |run: &&Results<'_>, id: &str| run.get(id) == Some(&TestResult::Passed);
     classes
         .iter()
         .filter(|(id, class)| is_counted(*class) && is_written(suite, id))
-        .map(|(id, _)| WrittenTest {
-            id: id.clone(),
-            agreed: 2 * runs.iter().filter(|run| passes(run, id)).count() > runs.len(),
+        .map(|(id, _)| {
+            let n_run = not_run.iter().filter(|not_run| !not_run.has(id)).count();
+            WrittenTest {
+                id: id.clone(),
+                agreed: 2 * runs.iter().filter(|run| passes(run, id)).count() > n_run,
+            }
         })
         .collect()
 }
@@ -114,21 +134,22 @@ fn deciding(classified: &SuiteClassified) -> impl Iterator<Item = &str> {
         .filter(move |id| !written.contains(id))
 }
 
-/// `(passed, all)`. A test that the run does not have (the patch broke its
-/// file) or skips is not passed.
+/// `(passed, all)` of the tests that the run came to. A test that it does not have (the
+/// patch broke its file) or skips is not passed.
 fn passed<'a>(run: &SuiteRun, ids: impl Iterator<Item = &'a str>) -> (usize, usize) {
-    let found = results(run);
-    ids.fold((0, 0), |(passed, all), id| {
-        let passes = found.get(id) == Some(&TestResult::Passed);
-        (passed + usize::from(passes), all + 1)
-    })
+    let (found, not_run) = (results(run), NotRun::of(run));
+    ids.filter(|id| !not_run.has(id))
+        .fold((0, 0), |(passed, all), id| {
+            let passes = found.get(id) == Some(&TestResult::Passed);
+            (passed + usize::from(passes), all + 1)
+        })
 }
 
 fn share((passed, all): (usize, usize)) -> Option<f32> {
     (all > 0).then(|| passed as f32 / all as f32)
 }
 
-/// How many of the tests that decide a run passes, and how many there are:
+/// How many of the tests that decide a run passes, and how many of them it came to:
 /// counted ones that no model wrote.
 pub fn counted(run: &SuiteRun, classified: &SuiteClassified) -> (usize, usize) {
     passed(run, deciding(classified))
@@ -313,6 +334,34 @@ mod tests {
         let classes = classified(classify(&base, std::slice::from_ref(&patch), &[]));
         assert_eq!(pass_rate(&patch, &classes), Some(0.0));
         assert!(!gate(&patch, &classes));
+    }
+
+    /// OpenHands#8960: a run that ends before its tests do.
+    #[test]
+    fn a_test_that_was_not_run_is_neither_passed_nor_failed() {
+        let base = run(&[
+            ("t.py::a", Passed),
+            ("t.py::b", Passed),
+            ("z.py::c", Failed),
+        ]);
+        let cut = SuiteRun {
+            not_run: vec!["t.py::b".to_owned(), "z.py".to_owned()],
+            ..run(&[("t.py::a", Passed)])
+        };
+        let whole = run(&[
+            ("t.py::a", Passed),
+            ("t.py::b", Failed),
+            ("z.py::c", Passed),
+        ]);
+        let classes = classified(classify(&base, &[cut.clone(), whole.clone()], &[]));
+        assert_eq!(counted(&cut, &classes), (1, 1));
+        assert!(gate(&cut, &classes) && !gate(&whole, &classes));
+        assert_eq!(counted(&whole, &classes), (2, 3));
+        let nothing = SuiteRun {
+            not_run: vec!["t.py".to_owned(), "z.py".to_owned()],
+            ..SuiteRun::default()
+        };
+        assert_eq!(pass_rate(&nothing, &classes), None);
     }
 
     #[test]

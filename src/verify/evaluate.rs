@@ -2,7 +2,7 @@
 //! each patch, each time in a directory of its own.
 use super::VerifyError;
 use super::bench::Bench;
-use super::classes::{classify, written_tests};
+use super::classes::{NotRun, classify, written_tests};
 use crate::base::BranchId;
 use crate::lang::SourceKind;
 use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestResult};
@@ -27,8 +27,8 @@ pub struct Evaluation {
 ///
 /// A patch is judged by the base's version of the test files. Equal trees are
 /// run once. Set aside are tests whose result on one and the same tree, the
-/// base or a patch, was not the same twice, and examples that may show today's
-/// fault and hold on the base.
+/// base or a patch, was not the same twice, examples that may show today's
+/// fault and hold on the base, and tests that the base's run did not come to.
 ///
 /// Where the run's time is over, the patches that were not tested yet have no run: they
 /// have neither passed nor failed.
@@ -70,6 +70,7 @@ pub fn evaluate(
             aside.flaky(&run, &again, &format!("branch {branch}'s patch"));
             run.coverage = coverage;
         }
+        aside.unknown(base, &run);
         done.insert(tree, (runs.len(), fault.clone()));
         runs.push(run);
         compile_faults.extend(fault.map(|fault| (*branch, fault)));
@@ -130,6 +131,16 @@ impl SetAside {
         for test in shown {
             let why =
                 "the issue shows it without saying that it should hold, and it holds on the base";
+            self.put(&test.id, why.to_owned());
+        }
+    }
+
+    /// Tests that the base's run did not come to: a patch's result has nothing to be
+    /// compared with.
+    fn unknown(&mut self, base: &SuiteRun, run: &SuiteRun) {
+        let not_run = NotRun::of(base);
+        for test in run.tests.iter().filter(|test| not_run.has(&test.id)) {
+            let why = "the run on the base ended before it came to this test";
             self.put(&test.id, why.to_owned());
         }
     }

@@ -19,7 +19,7 @@ mod suite;
 
 pub use augment::augment;
 pub use bench::Bench;
-pub use classes::{classify, counted, gate, is_counted, pass_rate, written_rate};
+pub use classes::{NotRun, classify, counted, gate, is_counted, pass_rate, written_rate};
 pub use evaluate::{Evaluation, evaluate};
 pub use patch::{apply_patch, patched_files};
 pub use plan::{Plan, plan, untested};

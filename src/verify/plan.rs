@@ -20,7 +20,8 @@ pub struct Plan {
 /// A source that makes the suite uncollectable on the base is dropped and named.
 pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Plan, VerifyError> {
     let runner = bench.runner.runner();
-    let repository_tests = runner.targets(&bench.shadow.files(bench.base)?);
+    let found = bench.collect_base()?;
+    let repository_tests = found.targets;
     // Reading the examples changes nothing, so the first run takes the same copy.
     let dir = bench.copy(bench.base)?;
     let examples = runner.issue_examples(dir.path(), issue)?;
@@ -45,11 +46,17 @@ pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Pl
         }
     }
     dropped.extend(suite.dropped);
+    dropped.extend(found.fault.map(|why| Dropped {
+        origin: "the project's configuration".to_owned(),
+        why,
+    }));
     let sources = suite.tests.iter();
     let suite = SuiteBuilt {
         file: runner.suite_file().to_owned(),
         text: suite.text,
         repository_tests,
+        documented: found.documented,
+        options_dropped: found.options_dropped,
         sources: sources
             .map(|(name, origin)| format!("{name}: {origin}"))
             .collect(),

@@ -8,10 +8,15 @@ use std::path::Path;
 
 /// Makes the test side of `to` what it is in `from`, so that a patch cannot
 /// weaken the tests that judge it: changed and removed files come back, added
-/// ones go. Returns the paths that differed.
-pub fn restore_tests(from: &Path, to: &Path) -> Result<Vec<String>, VerifyError> {
-    let wanted: BTreeSet<String> = test_side(from)?;
-    let found: BTreeSet<String> = test_side(to)?;
+/// ones go. `tests` are test files by the runner's word, whatever they are called.
+/// Returns the paths that differed.
+pub fn restore_tests(
+    from: &Path,
+    to: &Path,
+    tests: &BTreeSet<&str>,
+) -> Result<Vec<String>, VerifyError> {
+    let wanted: BTreeSet<String> = test_side(from, tests)?;
+    let found: BTreeSet<String> = test_side(to, tests)?;
     let mut changed = Vec::new();
     for path in found.difference(&wanted) {
         let extra = to.join(path);
@@ -28,9 +33,9 @@ pub fn restore_tests(from: &Path, to: &Path) -> Result<Vec<String>, VerifyError>
     Ok(changed)
 }
 
-fn test_side(dir: &Path) -> Result<BTreeSet<String>, VerifyError> {
+fn test_side(dir: &Path, tests: &BTreeSet<&str>) -> Result<BTreeSet<String>, VerifyError> {
     let mut files = list_files(dir)?;
-    files.retain(|path| is_test_side(path));
+    files.retain(|path| is_test_side(path) || tests.contains(path.as_str()));
     Ok(files.into_iter().collect())
 }
 
@@ -62,7 +67,7 @@ mod tests {
         write(patch.path(), "conftest.py", "import pytest");
         write(patch.path(), "pytest.ini", "[pytest]");
         write(patch.path(), "code.py", "new");
-        let changed = restore_tests(base.path(), patch.path()).unwrap();
+        let changed = restore_tests(base.path(), patch.path(), &BTreeSet::new()).unwrap();
         assert_eq!(
             changed,
             [
@@ -80,7 +85,11 @@ mod tests {
             fs::read_to_string(patch.path().join("code.py")).unwrap(),
             "new"
         );
-        assert!(restore_tests(base.path(), patch.path()).unwrap().is_empty());
+        assert!(
+            restore_tests(base.path(), patch.path(), &BTreeSet::new())
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]
@@ -89,7 +98,7 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         write(base.path(), "tests/test_a.py", "base");
         std::os::unix::fs::symlink(outside.path(), patch.path().join("tests")).unwrap();
-        restore_tests(base.path(), patch.path()).unwrap();
+        restore_tests(base.path(), patch.path(), &BTreeSet::new()).unwrap();
         assert!(list_files(outside.path()).unwrap().is_empty());
         assert_eq!(
             fs::read_to_string(patch.path().join("tests/test_a.py")).unwrap(),

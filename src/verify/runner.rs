@@ -2,14 +2,16 @@
 //! user's own command.
 use super::VerifyError;
 use super::command::CommandRunner;
+use super::scratch::TreeCopy;
 use crate::base::BranchId;
 use crate::lang::{
-    self, ChangedLines, LangError, Ran, Runner, RunnerLimits, TEST_CMD_ID, count, end_of,
-    parse_generic, private_dir, private_name, read_private,
+    self, ChangedLines, Collected, LangError, Ran, Runner, RunnerLimits, TEST_CMD_ID, count,
+    end_of, parse_generic, private_dir, private_name, read_private,
 };
-use crate::record::{Coverage, SuiteRun, TestOutcome, TestResult};
-use crate::workspace::{CommandEnd, CommandOutput, Sandbox};
+use crate::record::{Coverage, SuiteCounts, SuiteRun, TestOutcome, TestResult};
+use crate::workspace::{CommandEnd, CommandOutput, Sandbox, TreeId};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The user's way to run the repository's own tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct TestRunner<'a> {
     sandbox: &'a Sandbox,
     own: OwnTests,
     runner: Box<dyn Runner + 'a>,
+    /// The tests of the trees that were looked at, mostly of the base alone.
+    collected: Mutex<Vec<(TreeId, Collected)>>,
 }
 
 impl<'a> TestRunner<'a> {
@@ -59,6 +63,7 @@ impl<'a> TestRunner<'a> {
             sandbox,
             own,
             runner,
+            collected: Mutex::default(),
         })
     }
 
@@ -70,6 +75,33 @@ impl<'a> TestRunner<'a> {
     /// The runner that was chosen.
     pub fn runner(&self) -> &dyn Runner {
         self.runner.as_ref()
+    }
+
+    /// The repository's tests, found once for a tree: `dir` is a copy of it that no test
+    /// has run in, with these files. By their names where a command of the user's runs them.
+    pub(super) fn collect<'b>(
+        &self,
+        tree: &TreeId,
+        dir: impl FnOnce() -> Result<TreeCopy<'b>, VerifyError>,
+        files: &[String],
+    ) -> Result<Collected, VerifyError> {
+        if self.own.command.is_some() {
+            return Ok(Collected {
+                targets: self.runner.targets(files),
+                ..Collected::default()
+            });
+        }
+        let known = || {
+            self.collected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((_, found)) = known().iter().find(|(of, _)| of == tree) {
+            return Ok(found.clone());
+        }
+        let found = self.runner.collect(dir()?.path(), files)?;
+        known().push((tree.clone(), found.clone()));
+        Ok(found)
     }
 
     /// Runs `targets` (files or ids, relative to `dir`) with `dir` as the root.
@@ -111,6 +143,7 @@ impl<'a> TestRunner<'a> {
         let fault = [run.fault, own.fault].into_iter().flatten();
         let ran = Ran {
             tests: run.tests,
+            not_run: run.not_run,
             fault: fault.reduce(|first, second| format!("{first}; {second}")),
         };
         Ok(suite_run(branch, ran))
@@ -162,6 +195,7 @@ impl<'a> TestRunner<'a> {
         Ok(Ran {
             tests: vec![command_outcome(&output)],
             fault,
+            ..Ran::default()
         })
     }
 }
@@ -169,7 +203,10 @@ impl<'a> TestRunner<'a> {
 /// A command's outcomes by its XML, or its exit status where there is none.
 fn with_xml(tests: Option<Vec<TestOutcome>>, output: &CommandOutput, place: &str) -> Ran {
     match tests {
-        Some(tests) => Ran { tests, fault: None },
+        Some(tests) => Ran {
+            tests,
+            ..Ran::default()
+        },
         None => {
             let place = if place.is_empty() {
                 String::new()
@@ -182,6 +219,7 @@ fn with_xml(tests: Option<Vec<TestOutcome>>, output: &CommandOutput, place: &str
                     end_of(output)
                 )),
                 tests: vec![command_outcome(output)],
+                ..Ran::default()
             }
         }
     }
@@ -190,8 +228,12 @@ fn with_xml(tests: Option<Vec<TestOutcome>>, output: &CommandOutput, place: &str
 fn suite_run(branch: Option<BranchId>, ran: Ran) -> SuiteRun {
     SuiteRun {
         branch,
-        counts: count(&ran.tests),
+        counts: SuiteCounts {
+            not_run: u32::try_from(ran.not_run.len()).unwrap_or(u32::MAX),
+            ..count(&ran.tests)
+        },
         tests: ran.tests,
+        not_run: ran.not_run,
         fault: ran.fault,
         coverage: None,
     }

@@ -83,7 +83,7 @@ impl OwnRepository {
         let copy = tempfile::tempdir()
             .map_err(|source| WorkspaceError::io("make a folder in", &temp, source))?;
         // Git writes no index for no files.
-        let there = |file: &&str| self.template.join(file).is_file();
+        let there = |file: &&&str| self.template.join(file).is_file();
         for file in FILES.iter().filter(there) {
             put_file(&self.template.join(file), copy.path(), Path::new(file))?;
         }

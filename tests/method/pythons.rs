@@ -283,6 +283,7 @@ fn each_test_has_a_process_of_its_own_on_each_python() {
             failed: 1,
             error: 5,
             total: 14,
+            not_run: 0,
         };
         assert_eq!(run.counts, counts, "{said}");
     }

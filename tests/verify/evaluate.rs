@@ -166,6 +166,7 @@ fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides()
         failed,
         error: 1,
         total: 8,
+        not_run: 0,
     };
     let runs = &evaluation.patches;
     assert_eq!(plan.base.counts, counts(4, 3));
@@ -205,6 +206,7 @@ fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides()
             patch: repository.diff(tree),
             score: Some(*score),
             pass_rate: pass_rate(run, classified),
+            not_run: 0,
             written_rate: written_rate(run, classified),
             entropy_mean_nats: None,
             code: None,

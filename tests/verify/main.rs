@@ -1,6 +1,8 @@
 //! Verification with real runners of tests in the real sandbox.
 mod augment;
+mod collect;
 mod comparison;
+mod cut;
 mod evaluate;
 mod go;
 mod judge;

@@ -61,6 +61,7 @@ fn counts_and_ids_come_from_the_xml_and_no_file_is_left() {
         failed: 1,
         error: 3,
         total: 9,
+        not_run: 0,
     };
     assert_eq!(run.counts, counts);
     let mut left: Vec<String> = std::fs::read_dir(dir.path())
@@ -180,21 +181,27 @@ fn what_one_test_changes_reaches_no_other() {
 }
 
 #[test]
-fn a_file_that_ends_the_process_is_found_by_running_apart() {
+fn a_file_that_ends_the_process_is_the_only_error() {
     let (run, _dir) = run(
         &[
             ("test_a.py", "def test_first(): pass\n"),
-            ("test_quits.py", "import sys\nsys.exit(0)\n"),
+            ("test_exits.py", "import sys\nsys.exit(0)\n"),
+            ("test_quits.py", "import os\nos._exit(0)\n"),
             ("test_z.py", "def test_last(): pass\n"),
         ],
-        &["test_a.py", "test_quits.py", "test_z.py"],
+        &["test_a.py", "test_exits.py", "test_quits.py", "test_z.py"],
     );
     let found = results(&run);
-    assert!(run.fault.as_ref().unwrap().contains("run apart"));
+    let fault = run.fault.as_ref().unwrap();
+    assert!(
+        fault.starts_with("test_quits.py ended the process"),
+        "{fault}"
+    );
+    assert_eq!(found["test_exits.py"], TestResult::Error);
     assert_eq!(found["test_a.py::test_first"], TestResult::Passed);
     assert_eq!(found["test_quits.py"], TestResult::Error);
     assert_eq!(found["test_z.py::test_last"], TestResult::Passed);
-    assert_eq!(run.tests.len(), 3);
+    assert_eq!(run.tests.len(), 4);
 }
 
 const STUBBORN: &str = "\
@@ -204,7 +211,7 @@ while True: pass
 ";
 
 #[test]
-fn an_import_that_ignores_its_limit_is_stopped_from_outside() {
+fn an_import_that_ignores_its_limit_is_stopped() {
     let (sandbox, dir) = (sandbox(), folder(&[("test_a.py", STUBBORN)]));
     write(dir.path(), &[("test_b.py", "def test_good(): pass\n")]);
     let few = RunnerLimits {
@@ -218,7 +225,9 @@ fn an_import_that_ignores_its_limit_is_stopped_from_outside() {
     let found = results(&run);
     assert_eq!(found["test_b.py::test_good"], TestResult::Passed);
     assert_eq!(found["test_a.py"], TestResult::Error);
-    assert!(run.fault.unwrap().contains("took longer than 6 s"));
+    let stubborn = run.tests.iter().find(|test| test.id == "test_a.py");
+    assert_eq!(stubborn.unwrap().message, "took longer than 1 s");
+    assert!(run.fault.unwrap().contains("the rest was run without it"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub const FAULTY: &str = "def double(x):\n    return x + 2\n";
 pub const FIXED: &str = "def double(x):\n    return x * 2\n";
 
 /// The interpreter that scripts/setup gave pytest.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     if own.exists() {
         return own;

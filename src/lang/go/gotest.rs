@@ -15,6 +15,7 @@ use crate::lang::{
     private_dir,
 };
 use crate::workspace::{Limits, Sandbox, Toolchain};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -75,6 +76,7 @@ impl GoRunner {
             dir: &dir,
             private: private.path(),
             deadline: Instant::now() + Duration::from_secs(seconds),
+            not_run: RefCell::default(),
         })
     }
 }
@@ -165,6 +167,12 @@ impl Runner for GoRunner {
                     .extend(session.run_parts(&suite.unwrap_or_default())?);
             }
             self.seed.keep(&session.private.join(CACHE))?;
+            ran.not_run = session.not_run.take();
+            if !ran.not_run.is_empty() && ran.fault.is_none() {
+                let seconds = self.limits.run_s_max;
+                let why = format!("the {seconds} s for one run of all tests did not suffice");
+                ran.fault = Some(why);
+            }
             Ok(ran)
         })
     }

@@ -5,6 +5,7 @@ use crate::lang::runner::{error_outcome, mark_slow, slow};
 use crate::lang::{LangError, RunnerLimits, end_of, read_private};
 use crate::record::{TestOutcome, TestResult};
 use crate::workspace::{CommandOutput, Sandbox};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -31,6 +32,8 @@ pub(super) struct Session<'a> {
     /// A private folder in the tree, with the cache and the folder for temporary files.
     pub private: &'a Path,
     pub deadline: Instant,
+    /// Files and tests that the time did not suffice for.
+    pub not_run: RefCell<Vec<String>>,
 }
 
 /// The tests of one folder.
@@ -76,6 +79,10 @@ impl Session<'_> {
             String::from_utf8_lossy(&bytes).into_owned()
         };
         Ok((output, text(&out), text(&err)))
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 
     /// `go test` over folders of one module; with `names` only these tests.
@@ -129,6 +136,9 @@ impl Session<'_> {
                     }));
                     mark_slow(&mut outcomes, self.limits.test_s_max);
                 }
+                None if self.is_over() => {
+                    self.not_run.borrow_mut().extend(files.into_keys());
+                }
                 None => {
                     let why = why_not_built(&report, &import, &output);
                     let of_file = |path: &String| error_outcome(path, why.clone(), output.wall_ms);
@@ -162,7 +172,12 @@ impl Session<'_> {
             if package.result == Some(TestResult::Passed) || rest.is_empty() {
                 break;
             }
-            if known.len() == n_known || Instant::now() >= self.deadline {
+            if self.is_over() {
+                let ids = rest.iter().map(|name| id_of(files, import, name));
+                self.not_run.borrow_mut().extend(ids);
+                break;
+            }
+            if known.len() == n_known {
                 let why = format!("the package's tests ended before it ran: {}", package.end());
                 known.extend(rest.iter().map(|name| error_outcome(name, why.clone(), 0)));
                 break;

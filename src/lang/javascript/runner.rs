@@ -164,6 +164,7 @@ impl Runner for NodeRunner {
             return Ok(Ran {
                 tests: vec![error_outcome(BUILD_ID, why.clone(), 0)],
                 fault: Some(why),
+                ..Ran::default()
             });
         }
         self.with_session(dir, |session| {

@@ -48,10 +48,7 @@ impl Session<'_> {
     /// The outcomes of test files, and a sentence where the run as a whole went wrong.
     pub fn run_files(&self, files: &[String]) -> Result<Ran, LangError> {
         let mut ran = match self.kind {
-            Kind::Node => Ran {
-                tests: self.each_by_node(files)?,
-                fault: None,
-            },
+            Kind::Node => self.each_by_node(files)?,
             Kind::Vitest | Kind::Jest => self.together(files)?,
         };
         mark_slow(&mut ran.tests, self.limits.test_s_max);
@@ -59,7 +56,7 @@ impl Session<'_> {
     }
 
     /// Runs each file by `node --test`, several at a time.
-    fn each_by_node(&self, files: &[String]) -> Result<Vec<TestOutcome>, LangError> {
+    fn each_by_node(&self, files: &[String]) -> Result<Ran, LangError> {
         let next = AtomicUsize::new(0);
         let lane = || {
             let mut done = Vec::new();
@@ -82,15 +79,32 @@ impl Session<'_> {
             lanes.flatten().collect::<Vec<_>>()
         });
         done.sort_by_key(|(nth, _)| *nth);
-        let tests: Result<Vec<_>, _> = done.into_iter().map(|(_, tests)| tests).collect();
-        Ok(tests?.concat())
+        let mut ran = Ran::default();
+        for (nth, tests) in done {
+            match tests? {
+                Some(tests) => ran.tests.extend(tests),
+                None => ran.not_run.push(files[nth].clone()),
+            }
+        }
+        ran.fault = self.cut(&ran.not_run);
+        Ok(ran)
     }
 
-    /// The outcomes of the `nth` file.
-    fn by_node(&self, file: &str, nth: usize) -> Result<Vec<TestOutcome>, LangError> {
-        if Instant::now() >= self.deadline {
-            let why = "was not run: the time for all tests was up";
-            return Ok(vec![error_outcome(file, why.to_owned(), 0)]);
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Why there are files that were not run.
+    fn cut(&self, not_run: &[String]) -> Option<String> {
+        let seconds = self.limits.run_s_max;
+        let why = format!("the {seconds} s for one run of all tests did not suffice");
+        (!not_run.is_empty()).then_some(why)
+    }
+
+    /// The outcomes of the `nth` file; `None` where the time did not suffice for it.
+    fn by_node(&self, file: &str, nth: usize) -> Result<Option<Vec<TestOutcome>>, LangError> {
+        if self.is_over() {
+            return Ok(None);
         }
         let seconds = FILE_TESTS * self.limits.test_s_max;
         let place = self.private.join(format!("{nth}.xml"));
@@ -107,7 +121,8 @@ impl Session<'_> {
         let xml = read_private(&place);
         let tests = xml.and_then(|xml| read_node(&String::from_utf8_lossy(&xml), file));
         let Some(mut tests) = tests else {
-            return Ok(vec![at_fault(file, &output)]);
+            let is_cut = output.end == CommandEnd::TimedOut && self.is_over();
+            return Ok((!is_cut).then(|| vec![at_fault(file, &output)]));
         };
         let text = TextFile::read(self.dir, file);
         let uses_tests = text.is_some_and(|text| text.text().contains("node:test"));
@@ -139,7 +154,7 @@ impl Session<'_> {
             let why = "a test with subtests fails, and none of its subtests does";
             tests.push(error_outcome(file, why.to_owned(), output.wall_ms));
         }
-        Ok(tests)
+        Ok(Some(tests))
     }
 
     /// All files in one go, else file by file.
@@ -148,24 +163,37 @@ impl Session<'_> {
         // The other half of the time is for one file at a time.
         let (output, tests) = self.at_once(files, limits.run_s_max.div_ceil(2))?;
         if let Some(tests) = tests {
-            return Ok(Ran { tests, fault: None });
+            return Ok(Ran {
+                tests,
+                ..Ran::default()
+            });
         }
-        let mut tests = Vec::new();
+        let (mut tests, mut not_run) = (Vec::new(), Vec::new());
         for file in files {
+            if self.is_over() {
+                not_run.push(file.clone());
+                continue;
+            }
             let file = slice::from_ref(file);
             let seconds = FILE_TESTS * limits.test_s_max + START_S_MAX;
             let (output, found) = self.at_once(file, seconds)?;
             match found {
                 Some(found) => tests.extend(found),
+                None if output.end == CommandEnd::TimedOut && self.is_over() => {
+                    not_run.push(file[0].clone());
+                }
                 None => tests.push(at_fault(&file[0], &output)),
             }
         }
-        let end = end_of(&output);
+        let apart = format!(
+            "the run as a whole {}; its files were run apart",
+            end_of(&output)
+        );
+        let faults = [Some(apart), self.cut(&not_run)].into_iter().flatten();
         Ok(Ran {
             tests,
-            fault: Some(format!(
-                "the run as a whole {end}; its files were run apart"
-            )),
+            fault: Some(faults.collect::<Vec<_>>().join("; ")),
+            not_run,
         })
     }
 

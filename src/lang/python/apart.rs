@@ -1,117 +1,182 @@
-//! Tests run apart, after a run as a whole hung or died: file by file, then
-//! test by test, so that only the one at fault is an error.
-use super::pytest::{PytestRunner, argv};
-use crate::lang::LangError;
-use crate::lang::runner::{at_fault, error_outcome};
+//! A run of pytest to its end: what hangs or dies is left out of the next session, so that
+//! only the one at fault is an error, and what had ended is not run again.
+use super::pytest::{Asked, PytestRunner};
+use super::stream::{Running, Told};
+use crate::lang::runner::{at_fault, error_outcome, slow};
+use crate::lang::{LangError, Ran, end_of};
 use crate::record::TestOutcome;
-use crate::workspace::{CommandOutput, Limits};
+use crate::workspace::{CommandEnd, CommandOutput};
+use std::collections::HashSet;
 use std::path::Path;
-use std::slice;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// What a process may take beside its test, seconds: the interpreter, pytest
-/// and imports on a slow disk.
-const STARTUP_S: u64 = 10;
-/// Tests' worth of time that one file gets before its tests are run apart.
-const FILE_TESTS: u64 = 4;
-/// Room for the list of a file's ids, bytes.
-const LIST_BYTES_MAX: usize = 1 << 20;
+/// What the watch over imports prints when it ends a process.
+const WATCH_MARK: &str = "Timeout (";
+
+/// A run so far.
+struct Run<'a> {
+    runner: &'a PytestRunner<'a>,
+    dir: &'a Path,
+    deadline: Instant,
+    tests: Vec<TestOutcome>,
+    /// Tests that are to run, as far as they are known.
+    expected: Vec<String>,
+    /// Files and tests that the time did not suffice for.
+    not_run: Vec<String>,
+    faults: Vec<String>,
+    /// The time was over before the tests were.
+    is_cut: bool,
+}
 
 impl PytestRunner<'_> {
-    /// Runs each target in a process of its own until `deadline`. `whole` is
-    /// how they ended together.
-    pub(super) fn run_apart(
-        &self,
-        dir: &Path,
-        targets: &[String],
-        whole: &CommandOutput,
-        deadline: Instant,
-    ) -> Result<Vec<TestOutcome>, LangError> {
-        if let [target] = targets {
-            // It just ran alone.
-            return match target.contains("::") {
-                true => Ok(vec![at_fault(target, whole)]),
-                false => self.test_by_test(dir, target, deadline),
-            };
-        }
-        let file_s_max = self.limits.test_s_max * FILE_TESTS + STARTUP_S;
-        let mut tests = Vec::new();
-        for target in targets {
-            let Some(seconds) = seconds_left(deadline) else {
-                tests.push(self.not_run(target));
-                continue;
-            };
-            let attempt = self.pytest(dir, slice::from_ref(target), seconds.min(file_s_max))?;
-            match attempt.tests {
-                Some(found) => tests.extend(found),
-                None if target.contains("::") => tests.push(at_fault(target, &attempt.output)),
-                None => tests.extend(self.test_by_test(dir, target, deadline)?),
-            }
-        }
-        Ok(tests)
-    }
-
-    fn test_by_test(
-        &self,
-        dir: &Path,
-        file: &str,
-        deadline: Instant,
-    ) -> Result<Vec<TestOutcome>, LangError> {
-        let one_s_max = self.limits.test_s_max + STARTUP_S;
-        let Some(seconds) = seconds_left(deadline) else {
-            return Ok(vec![self.not_run(file)]);
+    /// Runs all tests of `targets` in the time for one run.
+    pub(super) fn run_all(&self, dir: &Path, targets: &[String]) -> Result<Ran, LangError> {
+        let mut run = Run {
+            runner: self,
+            dir,
+            deadline: Instant::now() + Duration::from_secs(self.limits.run_s_max),
+            tests: Vec::new(),
+            expected: Vec::new(),
+            not_run: Vec::new(),
+            faults: Vec::new(),
+            is_cut: false,
         };
-        let listed = self.list(dir, file, seconds.min(one_s_max))?;
-        let ids: Vec<&str> = listed
-            .text
-            .lines()
-            .filter(|line| line.starts_with(file) && line.contains("::"))
-            .collect();
-        if ids.is_empty() {
-            return Ok(vec![at_fault(file, &listed)]);
-        }
-        let mut tests = Vec::new();
-        for id in ids {
-            let Some(seconds) = seconds_left(deadline) else {
-                tests.push(self.not_run(id));
-                continue;
-            };
-            let attempt = self.pytest(dir, &[id.to_owned()], seconds.min(one_s_max))?;
-            match attempt.tests {
-                Some(found) if !found.is_empty() => tests.extend(found),
-                _ => tests.push(at_fault(id, &attempt.output)),
+        run.through(targets)?;
+        Ok(run.ran())
+    }
+
+    /// The outcome of what ended or held up its process.
+    pub(super) fn at_fault(&self, running: &Running, output: &CommandOutput) -> TestOutcome {
+        match running {
+            Running::Import(file) if output.text.contains(WATCH_MARK) => {
+                error_outcome(file, slow(self.limits.test_s_max), output.wall_ms)
             }
+            Running::Import(id) | Running::Test(id) => at_fault(id, output),
         }
-        Ok(tests)
-    }
-
-    /// The ids of a file's tests, a line each, without running them.
-    pub(super) fn list(
-        &self,
-        dir: &Path,
-        file: &str,
-        seconds: u64,
-    ) -> Result<CommandOutput, LangError> {
-        let test_s_max = self.limits.test_s_max.to_string();
-        let mut argv = argv(&test_s_max, "");
-        argv.extend(["--collect-only", "-o", "addopts=", file]);
-        let limits = Limits {
-            output_bytes_max: LIST_BYTES_MAX,
-            ..self.limits.wall(seconds)
-        };
-        Ok(self.sandbox.run(dir, &argv, &limits)?)
-    }
-
-    fn not_run(&self, id: &str) -> TestOutcome {
-        let why = format!("not run: the run's {} s were spent", self.limits.run_s_max);
-        error_outcome(id, why, 0)
     }
 }
 
-/// Whole seconds left; `None` at the end.
-fn seconds_left(deadline: Instant) -> Option<u64> {
-    match deadline.saturating_duration_since(Instant::now()).as_secs() {
-        0 => None,
-        seconds => Some(seconds),
+impl Run<'_> {
+    fn through(&mut self, targets: &[String]) -> Result<(), LangError> {
+        let mut targets = targets.to_vec();
+        while !targets.is_empty() {
+            let Some(seconds) = self.seconds_left() else {
+                self.is_cut = true;
+                self.not_run.extend(targets);
+                return Ok(());
+            };
+            let asked = Asked {
+                targets: Some(&targets),
+                done: self.tests.iter().map(|test| test.id.clone()).collect(),
+                ..Asked::default()
+            };
+            let session = self.runner.session(self.dir, &asked, seconds)?;
+            let is_cut = session.output.end == CommandEnd::TimedOut;
+            self.is_cut |= is_cut;
+            let (is_finished, running) = self.take(session.told);
+            match running {
+                _ if is_finished => return Ok(()),
+                _ if is_cut => {
+                    // Each test and each import has its own limit: the time was over.
+                    self.not_run.extend(targets);
+                    return Ok(());
+                }
+                Some(running) => {
+                    let test = self.runner.at_fault(&running, &session.output);
+                    let end = end_of(&session.output);
+                    self.faults.push(format!(
+                        "{} ended the process of all tests, which {end}; the rest was run without it",
+                        test.id
+                    ));
+                    let n_before = targets.len();
+                    if let Running::Import(file) = &running {
+                        targets.retain(|target| file_of(target) != file);
+                        if targets.len() == n_before {
+                            // It is imported for another's sake.
+                            return self.each(&targets, &session.output);
+                        }
+                    }
+                    self.tests.push(test);
+                }
+                None => return self.each(&targets, &session.output),
+            }
+        }
+        Ok(())
     }
+
+    /// Each target in a session of its own, where none could begin with all of them:
+    /// `whole` is how that ended.
+    fn each(&mut self, targets: &[String], whole: &CommandOutput) -> Result<(), LangError> {
+        if let [target] = targets {
+            // It just ran alone.
+            self.tests.push(at_fault(target, whole));
+            return Ok(());
+        }
+        self.faults.push(format!(
+            "the run as a whole {}; its files were run apart",
+            end_of(whole)
+        ));
+        for target in targets {
+            self.through(std::slice::from_ref(target))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what a session said; whether it finished, and what it was at when it ended.
+    fn take(&mut self, told: Told) -> (bool, Option<Running>) {
+        let known: HashSet<&str> = self.tests.iter().map(|test| test.id.as_str()).collect();
+        let new = |test: &TestOutcome| !known.contains(test.id.as_str());
+        let new: Vec<TestOutcome> = told.tests.into_iter().filter(new).collect();
+        self.tests.extend(new);
+        self.expected.extend(told.collected.unwrap_or_default());
+        (told.is_finished, told.running)
+    }
+
+    fn ran(self) -> Ran {
+        let ended: HashSet<&str> = self.tests.iter().map(|test| test.id.as_str()).collect();
+        let mut seen = HashSet::new();
+        let known: HashSet<&str> = self.expected.iter().map(|id| file_of(id)).collect();
+        let rest = self.expected.iter().cloned();
+        // A file is told where its tests are not known, which are told by their own names.
+        let files = self
+            .not_run
+            .iter()
+            .filter(|target| !known.contains(file_of(target)));
+        let not_run: Vec<String> = rest
+            .chain(files.cloned())
+            .filter(|id| !ended.contains(id.as_str()) && seen.insert(id.clone()))
+            .collect();
+        let mut faults = self.faults;
+        if !not_run.is_empty() {
+            faults.push(match self.is_cut {
+                true => format!(
+                    "the {} s for one run of all tests did not suffice",
+                    self.runner.limits.run_s_max
+                ),
+                false => "pytest ended before all tests had run".to_owned(),
+            });
+        }
+        Ran {
+            tests: self.tests,
+            not_run,
+            fault: (!faults.is_empty()).then(|| faults.join("; ")),
+        }
+    }
+
+    /// Whole seconds left; `None` at the end.
+    fn seconds_left(&self) -> Option<u64> {
+        match self
+            .deadline
+            .saturating_duration_since(Instant::now())
+            .as_secs()
+        {
+            0 => None,
+            seconds => Some(seconds),
+        }
+    }
+}
+
+/// The file of an id, which may be a file's own.
+fn file_of(id: &str) -> &str {
+    id.split("::").next().unwrap_or(id)
 }

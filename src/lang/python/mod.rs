@@ -9,6 +9,7 @@ mod environment;
 mod examples;
 mod pytest;
 mod script;
+mod stream;
 mod trace;
 mod xml;
 

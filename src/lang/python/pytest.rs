@@ -1,29 +1,48 @@
-//! Python's tests, by pytest: one process collects and forks a child for each
-//! test (`pytest_main.py`). Where no XML arrives (a file's import hung or ended
-//! the process), files are run apart, so that only those at fault are errors.
+//! Python's tests, by pytest and by the project's own configuration: one process collects
+//! and forks a child for each test (`egss_pytest`), and tells each result when it is there.
 use super::Python;
 use super::compile::compile_faults;
 use super::consolidate::{SUITE_FILE, consolidate, strict};
 use super::examples::issue_examples;
+use super::stream::Told;
 use super::trace::trace;
-use super::xml::parse_junit;
 use crate::lang::{
-    ChangedLines, Consolidated, IssueExamples, LangError, Language, Ran, Runner, RunnerLimits,
-    SourceKind, TestRole, TestSource, end_of, private_dir, private_name, read_private,
+    ChangedLines, Collected, Consolidated, IssueExamples, LangError, Language, Ran, Runner,
+    RunnerLimits, SourceKind, TestRole, TestSource, end_of, private_dir, private_name,
+    read_private,
 };
-use crate::record::{Coverage, Reached, TestOutcome};
+use crate::record::{Coverage, Reached, TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, WorkspaceError};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const PYTEST_MAIN: &str = include_str!("pytest_main.py");
+/// The package that is run, by file name.
+const PACKAGE: [(&str, &str); 10] = [
+    ("__init__.py", include_str!("egss_pytest/__init__.py")),
+    ("child.py", include_str!("egss_pytest/child.py")),
+    ("isolation.py", include_str!("egss_pytest/isolation.py")),
+    ("limits.py", include_str!("egss_pytest/limits.py")),
+    ("lines.py", include_str!("egss_pytest/lines.py")),
+    ("main.py", include_str!("egss_pytest/main.py")),
+    ("options.py", include_str!("egss_pytest/options.py")),
+    ("reports.py", include_str!("egss_pytest/reports.py")),
+    ("request.py", include_str!("egss_pytest/request.py")),
+    ("stream.py", include_str!("egss_pytest/stream.py")),
+];
+/// Calls it. Neither its folder nor the directory under test can stand in for a module that
+/// the other imports.
+const CALL: &str = "import sys\nkept = [p for p in sys.path if p not in ('', '.')]\nsys.path[:] = [sys.argv[1]] + kept\nfrom egss_pytest.main import main\nsys.path[:] = kept\nmain(sys.argv[2:])\n";
+
+/// The part of a run's time that may pass without a test file's import or a test: plugins
+/// and conftest files are loaded in it.
+const START_SHARE: u64 = 4;
+/// The least of such a time, seconds: the interpreter, pytest and imports on a slow disk.
+const START_S_MIN: u64 = 10;
 
 /// Folders of pytest in its own repository, by layout.
 const OWN_PYTEST: [&str; 2] = ["src/pytest.py", "src/pytest/__init__.py"];
-
-/// Lines of an error of collection that are told.
-const ERROR_LINES_MAX: usize = 4;
 
 /// pytest's exit status for a command line that it does not take.
 const USAGE_ERROR: CommandEnd = CommandEnd::Exited(4);
@@ -71,81 +90,155 @@ impl<'a> PytestRunner<'a> {
         })
     }
 
-    /// One pytest process over `targets`; without the repository's `addopts`
-    /// if pytest does not understand them.
-    pub(super) fn pytest(
+    /// One process of pytest; without the project's `addopts` where pytest does not take
+    /// them even without those options that are dropped.
+    pub(super) fn session(
         &self,
         dir: &Path,
-        targets: &[String],
+        asked: &Asked<'_>,
         seconds: u64,
-    ) -> Result<Attempt, LangError> {
-        self.pytest_with(dir, targets, seconds, "")
+    ) -> Result<Session, LangError> {
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let first = self.session_with(dir, asked, &[], seconds)?;
+        let seconds = until.saturating_duration_since(Instant::now()).as_secs();
+        if first.told.is_finished || first.output.end != USAGE_ERROR || seconds == 0 {
+            return Ok(first);
+        }
+        let mut again = self.session_with(dir, asked, &["-o", "addopts="], seconds)?;
+        if !again.told.is_finished && again.output.end == USAGE_ERROR {
+            return Ok(first);
+        }
+        again.told.dropped = vec![format!("addopts ({})", end_of(&first.output))];
+        Ok(again)
     }
 
-    /// `coverage` is a path relative to `dir`, or empty: see `pytest_main.py`.
-    fn pytest_with(
+    fn session_with(
         &self,
         dir: &Path,
-        targets: &[String],
+        asked: &Asked<'_>,
+        more: &[&str],
         seconds: u64,
-        coverage: &str,
-    ) -> Result<Attempt, LangError> {
-        let test_s_max = self.limits.test_s_max.to_string();
-        let once = |extra: &[&str]| {
-            attempt(dir, |xml| {
-                let xml = format!("--junitxml={xml}");
-                let mut argv = argv(&test_s_max, coverage);
-                // Whatever the repository asks for, every test is run, and the
-                // XML names the file of each.
-                argv.extend(["--maxfail=0", "--continue-on-collection-errors"]);
-                argv.extend(["-o", "junit_family=xunit1", &xml]);
-                argv.extend(extra);
-                argv.extend(targets.iter().map(String::as_str));
-                self.sandbox.run(dir, &argv, &self.limits.wall(seconds))
-            })
+    ) -> Result<Session, LangError> {
+        let private = private_dir(dir)?;
+        let place = |name: &str| private.path().join(name);
+        let package = place("egss_pytest");
+        std::fs::create_dir(&package).map_err(|e| LangError::io("make", &package, e))?;
+        let files = PACKAGE
+            .iter()
+            .map(|(name, text)| (package.join(name), text.as_bytes()));
+        let request = serde_json::to_vec(&Request {
+            test_s_max: self.limits.test_s_max,
+            start_s_max: self.start_s_max(),
+            suite: SUITE_FILE,
+            asked,
+        });
+        let request = request.expect("requests serialise to JSON");
+        for (path, bytes) in files.chain([(place("request.json"), request.as_slice())]) {
+            std::fs::write(&path, bytes).map_err(|e| LangError::io("write", &path, e))?;
+        }
+        let inside = private_name(private.path());
+        let mut argv = vec!["python3", "-B", "-c", CALL, &inside];
+        // Whatever the project asks for, a file that cannot be collected stops no other.
+        argv.extend([
+            "-q",
+            "--color=no",
+            "--rootdir=.",
+            "--continue-on-collection-errors",
+        ]);
+        if asked.collect_only {
+            argv.push("--collect-only");
+        }
+        argv.extend(more);
+        argv.extend(asked.more.iter().map(String::as_str));
+        let ended = self.sandbox.run(dir, &argv, &self.limits.wall(seconds));
+        let stream = read_private(&place("stream.jsonl"));
+        let told = stream.map_or_else(Told::default, |bytes| Told::read(&bytes));
+        let output = match ended {
+            // The whole run's deadline came first: what had ended has ended.
+            Err(WorkspaceError::DeadlinePassed) if !told.tests.is_empty() => CommandOutput {
+                end: CommandEnd::TimedOut,
+                text: String::new(),
+                wall_ms: 1_000 * seconds,
+                stopped: None,
+            },
+            ended => ended?,
         };
-        let mut attempt = once(&[])?;
-        if attempt.tests.is_none() && attempt.output.end == USAGE_ERROR {
-            attempt = once(&["-o", "addopts="])?;
+        let coverage = read_private(&place("coverage.json"));
+        Ok(Session {
+            output,
+            coverage: coverage.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+            told,
+        })
+    }
+
+    fn start_s_max(&self) -> u64 {
+        (self.limits.run_s_max / START_SHARE).max(START_S_MIN)
+    }
+
+    /// Collects by the project's own configuration. A file whose import ends or hangs the
+    /// process is left out of the next attempt, and told as an error.
+    fn collected(&self, dir: &Path) -> Result<(Told, CommandOutput), LangError> {
+        let deadline = Instant::now() + Duration::from_secs(self.limits.run_s_max);
+        let mut faults: Vec<TestOutcome> = Vec::new();
+        loop {
+            let ignored = faults.iter().map(|test| format!("--ignore={}", test.id));
+            let asked = Asked {
+                collect_only: true,
+                more: ignored.collect(),
+                ..Asked::default()
+            };
+            let seconds = deadline.saturating_duration_since(Instant::now()).as_secs();
+            let session = self.session(dir, &asked, seconds.max(1))?;
+            let Session {
+                output, mut told, ..
+            } = session;
+            match (told.is_finished, &told.running) {
+                (false, Some(running)) if output.end != CommandEnd::TimedOut => {
+                    let fault = self.at_fault(running, &output);
+                    if faults.iter().any(|known| known.id == fault.id) {
+                        // Another file imports it: leaving it out does not help.
+                        told.tests.extend(faults);
+                        return Ok((told, output));
+                    }
+                    faults.push(fault);
+                }
+                _ => {
+                    told.tests.extend(faults);
+                    return Ok((told, output));
+                }
+            }
         }
-        // Interrupted or broken inside: what the XML holds is not all.
-        if !matches!(attempt.output.end, CommandEnd::Exited(0 | 1 | 5)) {
-            attempt.tests = None;
-        }
-        Ok(attempt)
     }
 }
 
-/// A command's end with what its XML said, if there was any.
-pub(super) struct Attempt {
-    pub output: CommandOutput,
-    pub tests: Option<Vec<TestOutcome>>,
-}
-
-/// Runs a command that writes pytest's XML to the path it is given (relative to
-/// `dir`), and reads that. The place is new and of an unguessable name, so
-/// a file that the repository holds is never taken for it.
-pub(super) fn attempt(
-    dir: &Path,
-    command: impl FnOnce(&str) -> Result<CommandOutput, WorkspaceError>,
-) -> Result<Attempt, LangError> {
-    let private = private_dir(dir)?;
-    let output = command(&format!("{}/junit.xml", private_name(private.path())))?;
-    let tests = read_private(&private.path().join("junit.xml"))
-        .and_then(|bytes| parse_junit(&String::from_utf8_lossy(&bytes), dir));
-    Ok(Attempt { output, tests })
-}
-
-/// pytest under the per-test limit, quiet and without its cache, at the root.
-pub(super) fn argv<'a>(test_s_max: &'a str, coverage: &'a str) -> Vec<&'a str> {
-    let mut argv = vec!["python3", "-B", "-c", PYTEST_MAIN, test_s_max, coverage];
-    argv.extend(["-q", "-p", "no:cacheprovider", "--color=no", "--rootdir=."]);
-    argv
+/// The request of one session: see `egss_pytest`.
+#[derive(Default, Serialize)]
+pub(super) struct Asked<'a> {
+    pub collect_only: bool,
+    /// Files and ids; `None`: the project's own choice.
+    pub targets: Option<&'a [String]>,
+    /// Ids that are not run again.
+    pub done: Vec<String>,
+    pub changed: Option<&'a ChangedLines>,
+    /// Further arguments.
+    #[serde(skip)]
+    pub more: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct CoverageRequest<'a> {
-    changed: &'a ChangedLines,
+struct Request<'a> {
+    test_s_max: u64,
+    start_s_max: u64,
+    suite: &'a str,
+    #[serde(flatten)]
+    asked: &'a Asked<'a>,
+}
+
+/// A session's end, and what it said until then.
+pub(super) struct Session {
+    pub output: CommandOutput,
+    pub told: Told,
+    coverage: Option<Coverage>,
 }
 
 impl Runner for PytestRunner<'_> {
@@ -174,6 +267,63 @@ impl Runner for PytestRunner<'_> {
         files.iter().filter(own).cloned().collect()
     }
 
+    fn collect(&self, dir: &Path, files: &[String]) -> Result<Collected, LangError> {
+        let (told, output) = self.collected(dir)?;
+        let ids = told.collected.unwrap_or_default();
+        let by_name = || self.targets(files);
+        if !told.is_finished || (ids.is_empty() && told.tests.is_empty()) {
+            let why = (!told.is_finished).then(|| {
+                format!(
+                    "the project's own configuration collects no tests (pytest {}); test files are found by their names",
+                    end_of(&output)
+                )
+            });
+            return Ok(Collected {
+                targets: by_name(),
+                options_dropped: told.dropped,
+                fault: why,
+                ..Collected::default()
+            });
+        }
+        // In pytest's order, which is the project's.
+        let mut seen = BTreeSet::new();
+        let mut targets = Vec::new();
+        let faulty = told.tests.iter().map(|test| test.id.as_str());
+        for id in ids.iter().map(String::as_str).chain(faulty) {
+            let file = id.split("::").next().unwrap_or(id);
+            let is_file = dir.join(file).is_file();
+            let of_folder = by_name().into_iter();
+            let below: Vec<String> = match is_file {
+                true => vec![file.to_owned()],
+                false => of_folder
+                    .filter(|path| Path::new(path).starts_with(file))
+                    .collect(),
+            };
+            for path in below.into_iter().filter(|path| path != SUITE_FILE) {
+                if seen.insert(path.clone()) {
+                    targets.push(path);
+                }
+            }
+        }
+        let has_tests: BTreeSet<&str> = ids
+            .iter()
+            .filter(|id| !told.doctests.contains(*id))
+            .filter_map(|id| id.split("::").next())
+            .collect();
+        let is_documented = |path: &&String| {
+            !has_tests.contains(path.as_str())
+                && ids.iter().any(|id| id.split("::").next() == Some(path))
+                && Python.test_role(path) == TestRole::None
+        };
+        Ok(Collected {
+            documented: targets.iter().filter(is_documented).cloned().collect(),
+            targets,
+            ids,
+            options_dropped: told.dropped,
+            fault: None,
+        })
+    }
+
     fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, LangError> {
         issue_examples(self.sandbox, repo_dir, issue)
     }
@@ -196,19 +346,20 @@ impl Runner for PytestRunner<'_> {
         let path = dir.join(SUITE_FILE);
         std::fs::remove_file(&path).ok();
         std::fs::write(&path, suite.text).map_err(|e| LangError::io("write", &path, e))?;
-        let listed = self.list(dir, SUITE_FILE, self.limits.run_s_max)?;
-        if listed.end == CommandEnd::Exited(0) {
-            return Ok(None);
-        }
-        let errors = listed
-            .text
-            .lines()
-            .filter_map(|line| line.strip_prefix("E  "));
-        let errors: Vec<&str> = errors.map(str::trim).take(ERROR_LINES_MAX).collect();
-        Ok(Some(match errors.is_empty() {
-            true => format!("collecting it {}", end_of(&listed)),
-            false => errors.join("\n"),
-        }))
+        let targets = [SUITE_FILE.to_owned()];
+        let asked = Asked {
+            collect_only: true,
+            targets: Some(&targets),
+            ..Asked::default()
+        };
+        let session = self.session(dir, &asked, self.limits.run_s_max)?;
+        let mut errors = session.told.tests.into_iter();
+        let error = errors.find(|test| test.result == TestResult::Error);
+        Ok(match error {
+            Some(error) => Some(error.message),
+            None if session.told.is_finished => None,
+            None => Some(format!("collecting it {}", end_of(&session.output))),
+        })
     }
 
     fn request_for_tests(&self) -> &'static str {
@@ -221,21 +372,7 @@ impl Runner for PytestRunner<'_> {
     }
 
     fn run(&self, dir: &Path, targets: &[String]) -> Result<Ran, LangError> {
-        let deadline = Instant::now() + Duration::from_secs(self.limits.run_s_max);
-        // What hangs or dies in half of the time is run apart in the rest.
-        let whole = self.pytest(dir, targets, self.limits.run_s_max.div_ceil(2))?;
-        if let Some(tests) = whole.tests {
-            return Ok(Ran { tests, fault: None });
-        }
-        let tests = self.run_apart(dir, targets, &whole.output, deadline)?;
-        let fault = format!(
-            "the run as a whole {}; its tests were run apart",
-            end_of(&whole.output)
-        );
-        Ok(Ran {
-            tests,
-            fault: Some(fault),
-        })
+        self.run_all(dir, targets)
     }
 
     fn coverage(
@@ -247,17 +384,15 @@ impl Runner for PytestRunner<'_> {
         if !self.has_coverage || targets.is_empty() {
             return Ok(None);
         }
-        let private = private_dir(dir)?;
-        let place = private.path().join("coverage.json");
-        let request =
-            serde_json::to_vec(&CoverageRequest { changed }).expect("requests serialise to JSON");
-        std::fs::write(&place, request).map_err(|e| LangError::io("write", &place, e))?;
-        let inside = format!("{}/coverage.json", private_name(private.path()));
-        let attempt = self.pytest_with(dir, targets, self.limits.run_s_max, &inside)?;
+        let asked = Asked {
+            targets: Some(targets),
+            changed: Some(changed),
+            ..Asked::default()
+        };
+        let session = self.session(dir, &asked, self.limits.run_s_max)?;
         // Where the run broke off, or a test wrote something else there, there
         // is no figure.
-        let reply = attempt.tests.and_then(|_| read_private(&place));
-        Ok(reply.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        Ok(session.coverage.filter(|_| session.told.is_finished))
     }
 
     fn reached(&self, dir: &Path, suite: &str, names: &[&str]) -> Result<Vec<Reached>, LangError> {

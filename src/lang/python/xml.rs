@@ -3,10 +3,6 @@ use crate::lang::junit::{Case, JunitStyle, MESSAGE_CHARS_MAX, first_lines, parse
 use crate::record::TestOutcome;
 use std::path::Path;
 
-/// What `pytest_main.py` writes of a test that came to no result of its own: it hung, or
-/// its process died.
-const NO_RESULT_MARKS: [&str; 2] = ["egss-time-limit", "egss-no-result"];
-
 /// Reads a JUnit XML file of a run of pytest whose working directory was `dir`.
 ///
 /// Ids are `file::test` or `file::Class::test[param]`; a file that could not be
@@ -60,36 +56,32 @@ impl JunitStyle for PytestXml<'_> {
         format!("{}::{}", case.classname, case.name)
     }
 
-    fn has_no_result(&self, case: &Case) -> bool {
-        NO_RESULT_MARKS
-            .iter()
-            .any(|mark| case.message.contains(mark))
-    }
-
-    /// The lines that pytest marks with `E`, else the message, else the text's first;
-    /// then where it was raised.
     fn message(&self, case: &Case, id: &str) -> String {
-        let (message, text) = (&case.message, &case.text);
-        let marked = text.lines().filter_map(|line| line.strip_prefix("E  "));
-        let is_own = !message.is_empty()
-            && message != "collection failure"
-            && !text.starts_with(message.as_str());
-        let mut shown = if marked.clone().next().is_some() {
-            first_lines(marked.map(str::trim))
-        } else if is_own {
-            first_lines(message.lines())
-        } else {
-            first_lines(text.lines())
-        };
-        if shown.is_empty() {
-            shown = case.kind.clone();
+        match failure_message(&case.message, &case.text, id) {
+            shown if shown.is_empty() => case.kind.clone(),
+            shown => shown,
         }
-        let file = id.split("::").next().unwrap_or_default();
-        if let Some(place) = raised_at(text, file) {
-            shown += &format!("\n{place}");
-        }
-        shown
     }
+}
+
+/// A failure in a few lines: those that pytest marks with `E`, else the message, else the
+/// text's first; then where it was raised.
+pub(super) fn failure_message(message: &str, text: &str, id: &str) -> String {
+    let marked = text.lines().filter_map(|line| line.strip_prefix("E  "));
+    let is_own =
+        !message.is_empty() && message != "collection failure" && !text.starts_with(message);
+    let mut shown = if marked.clone().next().is_some() {
+        first_lines(marked.map(str::trim))
+    } else if is_own {
+        first_lines(message.lines())
+    } else {
+        first_lines(text.lines())
+    };
+    let file = id.split("::").next().unwrap_or_default();
+    if let Some(place) = raised_at(text, file) {
+        shown += &format!("\n{place}");
+    }
+    shown
 }
 
 /// Where pytest's traceback leaves the repository, if outside the test's own file:

@@ -149,7 +149,8 @@ impl NextestRunner {
         parse(xml, &NextestXml { dir, package })
     }
 
-    /// Runs what does not build together target by target.
+    /// Runs what does not build together target by target; the second value are the targets
+    /// that the time did not suffice for.
     fn run_apart(
         &self,
         dir: &Path,
@@ -157,16 +158,21 @@ impl NextestRunner {
         targets: &[String],
         whole: &CommandOutput,
         deadline: Instant,
-    ) -> Result<Vec<TestOutcome>, LangError> {
-        let mut tests = Vec::new();
+    ) -> Result<(Vec<TestOutcome>, Vec<String>), LangError> {
+        let (mut tests, mut not_run) = (Vec::new(), Vec::new());
         let mut n_built = 0;
         for target in targets {
+            if Instant::now() >= deadline {
+                not_run.push(target.clone());
+                continue;
+            }
             let attempt = self.nextest(dir, private, slice::from_ref(target), deadline)?;
             match attempt.tests {
                 Some(found) => {
                     n_built += 1;
                     tests.extend(found);
                 }
+                None if Instant::now() >= deadline => not_run.push(target.clone()),
                 None => tests.push(error_outcome(
                     target,
                     error_lines(&attempt.output.text).unwrap_or_else(|| end_of(&attempt.output)),
@@ -179,7 +185,7 @@ impl NextestRunner {
             let why = format!("the package does not build: {why}");
             tests.push(error_outcome(BUILD_ID, why, whole.wall_ms));
         }
-        Ok(tests)
+        Ok((tests, not_run))
     }
 }
 
@@ -361,7 +367,10 @@ impl Runner for NextestRunner {
             if let Some(found) = attempt.tests {
                 self.seed.keep(&target)?;
                 tests.extend(found);
-                return Ok(Ran { tests, fault: None });
+                return Ok(Ran {
+                    tests,
+                    ..Ran::default()
+                });
             }
             let mut bad = Vec::new();
             if !text.is_empty() && attempt.output.end == BUILD_FAILED {
@@ -378,13 +387,15 @@ impl Runner for NextestRunner {
             }
             if bad.is_empty() {
                 let whole = attempt.output;
-                tests.extend(self.run_apart(&dir, place, targets, &whole, deadline)?);
+                let (apart, not_run) = self.run_apart(&dir, place, targets, &whole, deadline)?;
+                tests.extend(apart);
                 let fault = format!(
                     "the run as a whole {}; its targets were run apart",
                     end_of(&whole)
                 );
                 return Ok(Ran {
                     tests,
+                    not_run,
                     fault: Some(fault),
                 });
             }

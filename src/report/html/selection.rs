@@ -1,5 +1,5 @@
 //! The selector's ranking and its voters' scores.
-use super::super::figures::{known, two};
+use super::super::figures::{known, rate, two};
 use super::super::view::RunView;
 use super::markup::Markup;
 use crate::base::BranchId;
@@ -27,7 +27,7 @@ pub fn selection(out: &mut Markup, view: &RunView) {
                 (false, false) => "<tr class=\"dropped\">",
             });
             out.figure(rank + 1).figure(row.branch);
-            out.figure(two(row.pass_rate)).figure(known(row.agreeing));
+            out.figure(rate(row)).figure(known(row.agreeing));
             out.figure(two(row.score));
             out.figure(two(row.vote_total)).figure(row.patch_lines);
             if is_selected {

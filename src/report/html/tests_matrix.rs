@@ -37,6 +37,11 @@ pub fn tests(out: &mut Markup, view: &RunView, suite: &SuiteView) {
             }
             out.raw("</ul>");
         }
+        if !built.options_dropped.is_empty() {
+            out.raw("<p>Options of the project that did not hold: ")
+                .text(built.options_dropped.join(", "))
+                .raw("</p>");
+        }
         if !built.dropped.is_empty() {
             out.raw("<p>Left out:</p><ul>");
             for dropped in &built.dropped {
@@ -50,7 +55,7 @@ pub fn tests(out: &mut Markup, view: &RunView, suite: &SuiteView) {
 }
 
 fn counts(out: &mut Markup, view: &RunView, suite: &SuiteView) {
-    out.raw("<div class=\"wide\"><table><thead><tr><th>Run on</th><th class=\"n\">Passed</th><th class=\"n\">Failed</th><th class=\"n\">Error</th><th class=\"n\">Total</th><th class=\"n\">Counted</th><th class=\"n\">Pass rate</th><th class=\"n\">Lines run</th><th></th></tr></thead><tbody>");
+    out.raw("<div class=\"wide\"><table><thead><tr><th>Run on</th><th class=\"n\">Passed</th><th class=\"n\">Failed</th><th class=\"n\">Error</th><th class=\"n\">Total</th><th class=\"n\">Not run</th><th class=\"n\">Counted</th><th class=\"n\">Pass rate</th><th class=\"n\">Lines run</th><th></th></tr></thead><tbody>");
     for run in &suite.runs {
         out.raw(row_class(view, run));
         out.cell(name(run));
@@ -58,6 +63,7 @@ fn counts(out: &mut Markup, view: &RunView, suite: &SuiteView) {
         for n in [counts.passed, counts.failed, counts.error, counts.total] {
             out.figure(n);
         }
+        out.figure(counts.not_run);
         let (passed, counted) = suite.counted(run);
         out.figure(format_args!("{passed} of {counted}"));
         if counted == 0 {

@@ -301,6 +301,7 @@ impl Synthetic {
                 failed: count(TestResult::Failed),
                 error: count(TestResult::Error),
                 total: tests.len() as u32,
+                not_run: 0,
             },
             tests: tests_run.collect(),
             coverage: branch.map(|_| Coverage {

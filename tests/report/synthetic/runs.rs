@@ -206,6 +206,7 @@ pub fn realistic() -> Synthetic {
     let row = |branch, rate, score, total| Ranked {
         branch: BranchId(branch),
         pass_rate: Some(rate),
+        not_run: 0,
         written_rate: None,
         score: Some(score),
         vote_total: Some(total),

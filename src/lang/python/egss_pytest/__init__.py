@@ -1,0 +1,25 @@
+"""Runs pytest: each test in a process of its own, within a time limit.
+
+`main(ARGUMENTS)` is called in the directory under test. The process that collected forks a
+child for each test and takes its reports back as JSON through a pipe: nothing that a test does
+to memory, to the environment or to the working directory reaches another, and a test that
+crashes or hangs is the only one that fails.
+
+In the child a limit raises by SIGALRM, so that its traceback says where the time went; code
+that swallows it is killed with its process group a little later. Files are imported in the
+first process, under the same alarm; an import that swallows it ends this process.
+
+Tests are found by the project's own configuration. Of its options those that would change
+which tests run, or run them elsewhere than here, are set back to what they are without it,
+and told.
+
+`sys.argv[1]` is a private folder with `request.json`: `{"test_s_max", "start_s_max",
+"collect_only", "targets", "suite", "done", "changed"}`. `targets` are files and ids, or null
+for the project's own choice; `suite` is a file whose tests no option of the project leaves
+out; `done` are ids that are not run again; `changed` is `{path: [line]}`, lines whose running
+is counted, or null. The replies stand beside it: `stream.jsonl`, an object a line, each
+written when it is known (see `Stream`), and `coverage.json`, `{"lines", "covered"}`.
+
+Runs with pytest 3.3 and later, under Python 3.6 and later: the version is the repository's
+choice.
+"""

@@ -1,0 +1,23 @@
+"""The request, and limits that follow from it."""
+
+import json
+import os
+import sys
+
+ROOT = os.getcwd()
+PRIVATE = os.path.abspath(sys.argv[1])
+with open(os.path.join(PRIVATE, "request.json"), encoding="utf-8") as request:
+    ASKED = json.load(request)
+SECONDS = float(ASKED["test_s_max"])
+# How long plugins, conftest files and hooks may take between two imports of test files.
+START_SECONDS = float(ASKED["start_s_max"])
+TARGETS = ASKED["targets"]
+SUITE = ASKED["suite"]
+# The alarm comes again after the limit, for imports that swallow the first one.
+REPEAT_SECONDS = 1.0
+# What a test gets beyond the limit for its tear-down, before it is killed.
+GRACE_SECONDS = 1.0
+# How soon a child is missed that ended without closing its pipe.
+LOOK_SECONDS = 0.05
+# What a session gets for its end, once all tests have ended.
+END_SECONDS = 10.0
