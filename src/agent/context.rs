@@ -478,25 +478,32 @@ mod tests {
     }
 
     #[test]
-    fn an_issue_that_is_empty_or_fills_the_context_is_refused() {
-        let vocabulary = ByteVocabulary::chat_ml();
+    fn of_an_issue_that_is_too_long_a_part_is_shown_and_an_empty_one_is_refused() {
         let config = AgentConfig::agent(AgentProfile::small());
-        let refused = |issue: &str| {
-            let view = RepoView::default();
-            first_prompt(
-                &config,
-                &view,
-                issue,
-                &vocabulary,
-                &ChatMl::default(),
-                4_096,
-            )
-            .unwrap_err()
+        let first = |issue: &str, ctx_tokens| {
+            let (view, vocabulary) = (RepoView::default(), ByteVocabulary::chat_ml());
+            let dialect = ChatMl::default();
+            first_prompt(&config, &view, issue, &vocabulary, &dialect, ctx_tokens)
         };
-        assert!(matches!(refused(" \n"), AgentError::EmptyIssue));
-        assert!(matches!(
-            refused(&"x".repeat(5_000)),
-            AgentError::PromptTooLong { .. }
-        ));
+        let long = format!("`total` is wrong.\n{}\nIt should be 3.", "x".repeat(5_000));
+        let shown = first(&long, 4_096).unwrap();
+        assert!(
+            shown.user.contains("`total` is wrong.\nxxx"),
+            "{}",
+            shown.user
+        );
+        assert!(
+            shown.user.contains("xxx\nIt should be 3.\n"),
+            "{}",
+            shown.user
+        );
+        assert_eq!(shown.cuts[0].limit, "issue_tokens_max");
+        assert!(matches!(first(" \n", 4_096), Err(AgentError::EmptyIssue)));
+        // Tokens are bytes here: the rules alone take more than half.
+        let refused = first(&long, 1_024).unwrap_err().to_string();
+        assert!(
+            refused.contains("half of the context (512 of 1024)"),
+            "{refused}"
+        );
     }
 }

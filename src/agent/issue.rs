@@ -5,7 +5,7 @@
 const HEAD_SHARE: f32 = 0.45;
 const TAIL_SHARE: f32 = 0.3;
 
-/// Characters of a line from which on its middle is left out.
+/// Characters of a line from which on its middle is left out; fewer where there is less room.
 const LINE_CHARS_MAX: usize = 2_000;
 
 /// Words of lines that say how a program failed, in any language.
@@ -32,7 +32,12 @@ pub(super) fn shown_issue(
     if n_tokens(issue) <= tokens_max {
         return issue.to_owned();
     }
-    let lines: Vec<String> = issue.lines().map(without_middle).collect();
+    // No character has more than one token, or hardly any.
+    let line_chars_max = LINE_CHARS_MAX.min(tokens_max / 4);
+    let lines = issue
+        .lines()
+        .map(|line| without_middle(line, line_chars_max));
+    let lines: Vec<String> = lines.collect();
     let cost: Vec<usize> = lines.iter().map(|line| n_tokens(line) + 1).collect();
     let mut is_shown = vec![false; lines.len()];
     let share = |share: f32| (tokens_max as f32 * share) as usize;
@@ -89,12 +94,12 @@ fn mark(n_lines: usize) -> String {
     }
 }
 
-fn without_middle(line: &str) -> String {
+fn without_middle(line: &str, chars_max: usize) -> String {
     let n_chars = line.chars().count();
-    if n_chars <= LINE_CHARS_MAX {
+    if n_chars <= chars_max {
         return line.to_owned();
     }
-    let half = LINE_CHARS_MAX / 2;
+    let half = chars_max / 2;
     let head: String = line.chars().take(half).collect();
     let tail: String = line.chars().skip(n_chars - half).collect();
     format!("{head} [... {} characters ...] {tail}", n_chars - 2 * half)
@@ -142,7 +147,7 @@ mod tests {
         let issue = format!("before\n{}\nafter", "x".repeat(100_000));
         let chars = |text: &str| text.chars().count() / 4;
         let shown = shown_issue(&issue, 2_000, &chars);
-        assert!(shown.contains("[... 98000 characters ...]"), "{shown}");
+        assert!(shown.contains("[... 99500 characters ...]"), "{shown}");
         assert!(shown.starts_with("before") && shown.trim_end().ends_with("after"));
     }
 }

@@ -49,8 +49,8 @@ pub struct RepoView {
 }
 
 impl RepoView {
-    /// Reads the files under `root`, symbolic links and [skipped
-    /// folders](lang::is_skipped) left out.
+    /// Reads the files under `root`, symbolic links and [skipped](lang::is_skipped) and
+    /// [product](lang::is_product) folders left out.
     pub fn read(root: &Path) -> Result<Self, AgentError> {
         let mut files = Vec::new();
         let mut waiting = vec![root.to_path_buf()];
@@ -64,8 +64,12 @@ impl RepoView {
                 let entry = entry.map_err(io)?;
                 let kind = entry.file_type().map_err(io)?;
                 let name = entry.file_name();
-                if kind.is_dir() && !name.to_str().is_some_and(lang::is_skipped) {
-                    waiting.push(entry.path());
+                if kind.is_dir() {
+                    let is_seen =
+                        |name: &str| !lang::is_skipped(name) && !is_product(name, &entry.path());
+                    if name.to_str().is_none_or(is_seen) {
+                        waiting.push(entry.path());
+                    }
                 } else if kind.is_file() {
                     files.extend(read_file(root, &entry.path()));
                 }
@@ -77,11 +81,14 @@ impl RepoView {
 
     /// The same of a tree that `shadow` holds, without a directory.
     pub fn of_tree(shadow: &Shadow, tree: &TreeId) -> Result<Self, AgentError> {
-        let is_seen = |path: &str| {
-            let mut folders = path.split('/').rev().skip(1);
-            !folders.any(lang::is_skipped)
-        };
         let read = shadow.read_files(tree, FILE_BYTES_MAX)?;
+        let paths: Vec<String> = read.iter().map(|file| file.path.clone()).collect();
+        let products = lang::product_folders(paths.iter().map(String::as_str));
+        let is_seen = |path: &str| {
+            let mut names = path.split('/').rev().skip(1);
+            let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+            !names.any(lang::is_skipped) && !folders.any(|folder| products.contains(folder))
+        };
         let mut files: Vec<RepoFile> = read
             .into_iter()
             .filter(|file| is_seen(&file.path))
@@ -127,6 +134,18 @@ impl RepoView {
             .binary_search_by(|file| file.path.as_str().cmp(path));
         found.ok().map(|index| &self.files[index])
     }
+}
+
+/// Of a folder on disk.
+fn is_product(name: &str, folder: &Path) -> bool {
+    if !lang::may_be_product(name) {
+        return false;
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let holds: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    lang::is_product(name, holds.iter().map(String::as_str))
 }
 
 /// `None` for a file whose name is no UTF-8: no model could name it.

@@ -138,7 +138,7 @@ pub struct AgentLimits {
 /// A limit that cut something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitHit {
-    /// The field of [`AgentLimits`].
+    /// The field of [`AgentLimits`], or `issue_tokens_max`: half of the context without the rules.
     pub limit: String,
     pub max: u64,
     /// As much as there was, where that is known.

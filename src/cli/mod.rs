@@ -58,10 +58,14 @@ enum Command {
 /// Parses the arguments and runs the command; an error is one sentence on standard error.
 pub fn run() -> ExitCode {
     let error = match parsed() {
-        Ok(cli) => match cli.run() {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => error,
-        },
+        Ok(cli) => {
+            let done = cli.run();
+            stop::settle();
+            match done {
+                Ok(()) => return ExitCode::SUCCESS,
+                Err(error) => error,
+            }
+        }
         Err(refused) if refused.use_stderr() => refused.exit(),
         // The help, or the version.
         Err(help) => match out::print_help(&help) {

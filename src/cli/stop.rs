@@ -1,14 +1,18 @@
 //! Stopping the program by Ctrl-C or a signal: nothing is left lying about.
 use super::out;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Exit status of a program that a signal stopped, as shells count it: 128 and SIGINT's number.
 const STOPPED: i32 = 130;
 
-/// Attempts to remove a folder that commands still write to; they end with the program.
-const REMOVALS: usize = 3;
+/// Attempts to remove a folder while the program, which goes on till its end, makes it again.
+const REMOVALS: usize = 50;
+/// A folder that is not made again within this time is gone.
+const SETTLED: Duration = Duration::from_millis(20);
 
 struct AtStop {
     folders: Vec<PathBuf>,
@@ -17,6 +21,15 @@ struct AtStop {
 }
 
 static AT_STOP: Mutex<Option<AtStop>> = Mutex::new(None);
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Returns where no signal came. Else the program ends here: work whose folders are gone fails,
+/// and that is not its result.
+pub fn settle() {
+    while IS_STOPPING.load(Ordering::SeqCst) {
+        std::thread::sleep(SETTLED);
+    }
+}
 
 /// The folder that the temporary files of this process are in, as long as this lives.
 pub struct Scratch {
@@ -43,15 +56,20 @@ pub fn guard(work: Option<PathBuf>, say: String) -> anyhow::Result<Scratch> {
 }
 
 fn stop() {
+    IS_STOPPING.store(true, Ordering::SeqCst);
     let at_stop = AT_STOP
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .take();
     if let Some(AtStop { folders, say }) = at_stop {
-        for folder in folders {
-            let mut left = REMOVALS;
-            while left > 0 && folder.exists() && std::fs::remove_dir_all(&folder).is_err() {
-                left -= 1;
+        for _ in 0..REMOVALS {
+            for folder in folders.iter().filter(|folder| folder.exists()) {
+                // The next attempt takes what is left.
+                let _ = std::fs::remove_dir_all(folder);
+            }
+            std::thread::sleep(SETTLED);
+            if !folders.iter().any(|folder| folder.exists()) {
+                break;
             }
         }
         out::note(&say);

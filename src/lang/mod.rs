@@ -32,7 +32,10 @@ mod token;
 pub(crate) use block::{dedent, in_unit, in_unit_of, indented, line_starts, unit};
 pub use encoding::Encoding;
 pub use error::LangError;
-pub use files::{is_leftover, is_skipped, list_files, usual_test_command};
+pub use files::{
+    is_leftover, is_product, is_skipped, list_files, may_be_product, product_folders,
+    usual_test_command,
+};
 pub use go::GO_SUITE_FILE;
 pub use javascript::JAVASCRIPT_SUITE_FILE;
 pub use junit::{count, parse_generic};
@@ -320,8 +323,14 @@ pub trait Language: Sync {
         TestRole::None
     }
 
-    /// Folders that hold no source: caches, environments, dependencies, products.
+    /// Folders that by their names hold no source: caches, environments, dependencies.
     fn skipped_dirs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Names of folders that hold products, dependencies or an environment where they hold one
+    /// of these (`*` may stand at the end), and source where they do not.
+    fn product_dirs(&self) -> &'static [(&'static str, &'static [&'static str])] {
         &[]
     }
 

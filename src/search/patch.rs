@@ -1,6 +1,6 @@
 //! A branch's patch: what it changed, without the tests and debug files it wrote.
 use super::parts::parts_of;
-use crate::lang::{is_leftover, is_skipped};
+use crate::lang::{is_leftover, is_skipped, may_be_product};
 use crate::record::{PatchPart, RunStarted};
 use crate::verify::{Bench, VerifyError};
 use crate::workspace::{StoredPatch, TreeId};
@@ -76,7 +76,8 @@ fn left_behind(base: &[String], new: &[String]) -> Vec<String> {
         let mut folders = slashes.map(|at| &path[..=at]);
         let is_product = |folder: &str| {
             let name = folder.trim_end_matches('/').rsplit('/').next();
-            name.is_some_and(|name| is_skipped(name) || is_leftover(name)) && !is_of_base(folder)
+            name.is_some_and(|name| is_skipped(name) || may_be_product(name) || is_leftover(name))
+                && !is_of_base(folder)
         };
         let name = path.rsplit('/').next().unwrap_or_default();
         is_leftover(name) || folders.any(is_product)

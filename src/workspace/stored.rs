@@ -211,7 +211,7 @@ impl Shadow {
                 let rest = path.strip_prefix(*folder);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            without.iter().any(|folder| is_in(folder))
+            without.iter().any(is_in)
         };
         let (old, new): (Vec<&Change>, Vec<&Change>) =
             (changes.iter().filter(|change| !is_without(&change.path))).partition(|c| c.is_in_from);

@@ -86,7 +86,7 @@ fn a_patch_of_files_in_other_encodings_is_read_and_applies() {
         repo.path(),
         "The name is wrong.",
         &profile,
-        engine(calls, profile.ctx_tokens),
+        engine(calls, 60_000),
         dir.path(),
     );
     let ended = state.branches[0].ended.as_ref().unwrap();

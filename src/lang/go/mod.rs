@@ -89,8 +89,8 @@ impl Language for Go {
         }
     }
 
-    fn skipped_dirs(&self) -> &'static [&'static str] {
-        &["vendor"]
+    fn product_dirs(&self) -> &'static [(&'static str, &'static [&'static str])] {
+        &[("vendor", &["modules.txt"])]
     }
 
     fn leftovers(&self) -> &'static [&'static str] {

@@ -72,7 +72,7 @@ pub(super) fn modules(files: &[String]) -> BTreeSet<String> {
 
 /// True for a folder that the go command does not look into, or that is another's.
 pub(super) fn is_ignored(folder: &str) -> bool {
-    folder.starts_with(['_', '.']) || folder == "testdata" || is_skipped(folder)
+    folder.starts_with(['_', '.']) || ["testdata", "vendor"].contains(&folder) || is_skipped(folder)
 }
 
 /// The path of the module whose `go.mod` stands in `dir`.

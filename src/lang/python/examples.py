@@ -30,7 +30,7 @@ REMOVED_MODULES = set(
     formatter imghdr imp lib2to3 macpath mailcap msilib nis nntplib ossaudiodev parser pipes
     smtpd sndhdr spwd sunau symbol telnetlib uu xdrlib""".split()
 )
-SKIPPED_DIRS = {"node_modules", "site-packages", "build", "dist", "venv", "env"}
+SKIPPED_DIRS = {"node_modules", "site-packages"}
 
 # A list's mark before an assert.
 BULLET = re.compile(r"^\s*(?:[-*+]\s+|\d+[.)]\s+)?(?=assert )")

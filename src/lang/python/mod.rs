@@ -240,14 +240,22 @@ impl Language for Python {
             ".tox",
             ".nox",
             ".venv",
-            "venv",
             "site-packages",
             "__pycache__",
             ".pytest_cache",
             ".mypy_cache",
             ".ruff_cache",
             ".eggs",
-            "build",
+        ]
+    }
+
+    fn product_dirs(&self) -> &'static [(&'static str, &'static [&'static str])] {
+        const ENVIRONMENT: &[&str] = &["pyvenv.cfg", "conda-meta", "Scripts"];
+        const SETUPTOOLS: &[&str] = &["lib", "lib.*", "bdist.*", "temp.*", "scripts-*"];
+        &[
+            ("build", SETUPTOOLS),
+            ("env", ENVIRONMENT),
+            ("venv", ENVIRONMENT),
         ]
     }
 

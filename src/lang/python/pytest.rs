@@ -145,9 +145,6 @@ impl<'a> PytestRunner<'a> {
             "--rootdir=.",
             "--continue-on-collection-errors",
         ]);
-        if asked.collect_only {
-            argv.push("--collect-only");
-        }
         argv.extend(more);
         argv.extend(asked.more.iter().map(String::as_str));
         let ended = self.sandbox.run(dir, &argv, &self.limits.wall(seconds));
@@ -270,7 +267,7 @@ impl Runner for PytestRunner<'_> {
     fn collect(&self, dir: &Path, files: &[String]) -> Result<Collected, LangError> {
         let (told, output) = self.collected(dir)?;
         let ids = told.collected.unwrap_or_default();
-        let by_name = || self.targets(files);
+        let by_name = self.targets(files);
         if !told.is_finished || (ids.is_empty() && told.tests.is_empty()) {
             let why = (!told.is_finished).then(|| {
                 format!(
@@ -279,25 +276,29 @@ impl Runner for PytestRunner<'_> {
                 )
             });
             return Ok(Collected {
-                targets: by_name(),
+                targets: by_name,
                 options_dropped: told.dropped,
                 fault: why,
                 ..Collected::default()
             });
         }
         // In pytest's order, which is the project's.
+        let mut named = BTreeSet::new();
         let mut seen = BTreeSet::new();
         let mut targets = Vec::new();
         let faulty = told.tests.iter().map(|test| test.id.as_str());
         for id in ids.iter().map(String::as_str).chain(faulty) {
             let file = id.split("::").next().unwrap_or(id);
-            let is_file = dir.join(file).is_file();
-            let of_folder = by_name().into_iter();
-            let below: Vec<String> = match is_file {
+            // There are many tests to a file.
+            if !named.insert(file) {
+                continue;
+            }
+            let below: Vec<String> = match dir.join(file).is_file() {
                 true => vec![file.to_owned()],
-                false => of_folder
-                    .filter(|path| Path::new(path).starts_with(file))
-                    .collect(),
+                false => {
+                    let below = |path: &&String| Path::new(path).starts_with(file);
+                    by_name.iter().filter(below).cloned().collect()
+                }
             };
             for path in below.into_iter().filter(|path| path != SUITE_FILE) {
                 if seen.insert(path.clone()) {
@@ -312,7 +313,7 @@ impl Runner for PytestRunner<'_> {
             .collect();
         let is_documented = |path: &&String| {
             !has_tests.contains(path.as_str())
-                && ids.iter().any(|id| id.split("::").next() == Some(path))
+                && named.contains(path.as_str())
                 && Python.test_role(path) == TestRole::None
         };
         Ok(Collected {

@@ -97,8 +97,11 @@ impl Language for Rust {
         }
     }
 
-    fn skipped_dirs(&self) -> &'static [&'static str] {
-        &["target"]
+    fn product_dirs(&self) -> &'static [(&'static str, &'static [&'static str])] {
+        &[(
+            "target",
+            &[".rustc_info.json", "CACHEDIR.TAG", "debug", "release"],
+        )]
     }
 
     fn test_commands(&self) -> TestCommands {

@@ -23,7 +23,7 @@ SET_BACK = (
     ("failedfirst", False, "--failed-first"),
     ("newfirst", False, "--new-first"),
     ("cacheshow", None, "--cache-show"),
-    ("collectonly", bool(ASKED["collect_only"]), "--collect-only"),
+    ("collectonly", False, "--collect-only"),
     ("setuponly", False, "--setup-only"),
     ("setupplan", False, "--setup-plan"),
     ("showfixtures", False, "--fixtures"),
@@ -55,6 +55,7 @@ def set_back(options, stream):
             setattr(options, name, value)
             if given:
                 stream.drop(option)
+    options.collectonly = bool(ASKED["collect_only"])
     if getattr(options, "tbstyle", None) in TERSE:
         options.tbstyle = "auto"
 

@@ -66,7 +66,8 @@ RESULTS = ("passed", "skipped", "failed", "error")
 def result_of(report):
     if report.outcome != "failed":
         return report.outcome
-    has_none = str(report.longrepr).startswith((TIME_LIMIT, NO_RESULT))
+    said = str(report.longrepr)
+    has_none = said.startswith((TIME_LIMIT, NO_RESULT)) or TIME_LIMIT in crash_of(report)
     is_call = getattr(report, "when", None) == "call"
     return "failed" if is_call and not has_none else "error"
 
@@ -74,10 +75,21 @@ def result_of(report):
 def failure_of(report, result):
     if result not in ("failed", "error"):
         return "", ""
-    crash = getattr(report.longrepr, "reprcrash", None)
     # The file's own fault is in the text.
-    message = getattr(crash, "message", "") if hasattr(report, "when") else ""
-    return short(message), short(report.longrepr)
+    message = crash_of(report) if hasattr(report, "when") else ""
+    return short(bare(message)), short(bare(str(report.longrepr)))
+
+
+def crash_of(report):
+    """The line that pytest sums a failure up in; empty where there is none."""
+    return str(getattr(getattr(report.longrepr, "reprcrash", None), "message", ""))
+
+
+def bare(text):
+    """Without the marks by which this package knows its own errors."""
+    for mark in ("egss_pytest.limits.TimeLimit: " + TIME_LIMIT, TIME_LIMIT, NO_RESULT):
+        text = text.replace(mark + " ", "")
+    return text
 
 
 def short(text):
