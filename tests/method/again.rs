@@ -78,7 +78,7 @@ fn a_base_whose_tests_no_longer_pass_is_refused_and_the_run_stays() {
     let text = std::fs::read_to_string(&record).unwrap();
     let is_step = |line: &&str| line.contains("\"event\":\"step_finished\"");
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let first = lines.iter().position(|line| is_step(line)).unwrap();
+    let first = lines.iter().position(is_step).unwrap();
     let killed: String = lines[..=first].concat();
     std::fs::write(&record, &killed).unwrap();
 

@@ -614,7 +614,7 @@ fn what_may_not_be_read_is_passed_over_and_named() {
     put(&bench.src(), "data/private/b.txt", "b\n");
     put(&bench.src(), "c.key", "c\n");
     for path in ["data/private", "c.key"] {
-        let mode = fs::Permissions::from_mode(0);
+        let mode = fs::Permissions::from_mode(0o000);
         fs::set_permissions(bench.src().join(path), mode).unwrap();
     }
     let (tree, left_out) = bench.shadow.snapshot_and_rest(&bench.src()).unwrap();
