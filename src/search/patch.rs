@@ -25,7 +25,7 @@ pub fn patch_of(
     let patch = shadow.stored_patch(prefix, base, &tree, &without, git)?;
     let ignored = patch.ignored.iter().map(String::as_str);
     let without: Vec<&str> = without.into_iter().chain(ignored).collect();
-    // What git converts is text for it.
+    // A file that git converts is text for it.
     let parts = match patch.is_converted {
         true => Vec::new(),
         false => parts_of(shadow, prefix, &patch.text, [base, &tree], &without)?,

@@ -448,8 +448,8 @@ fn agent_config(
     }
 }
 
-/// Below a run's directory: workspaces of living branches. What a stopped run leaves there is
-/// of no use to anybody.
+/// Below a run's directory: workspaces of living branches. Files that a stopped
+/// run leaves there are of no use to anybody.
 pub const WORK_DIR: &str = "work";
 /// Below a run's directory: held by the process that works on it.
 const LOCK_FILE: &str = "lock";

@@ -235,7 +235,7 @@ impl Args {
         }
     }
 
-    /// What an image has below `inside`. A folder on the way to one of `places` that it lacks
+    /// The files of an image below `inside`. A folder on the way to one of `places` that it lacks
     /// is put together of its entries: below a folder that is read-only none can be made.
     fn image(&mut self, image: &Path, inside: &Path, places: &[&Path]) {
         let in_image = |path: &Path| image.join(path.strip_prefix("/").unwrap_or(path));

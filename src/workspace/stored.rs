@@ -165,7 +165,7 @@ impl StandIn {
         git::run(command, &self.git_dir, args[0], stdin)
     }
 
-    /// What was stored in it, from now on without any conversion.
+    /// The trees that were stored in it, from now on without any conversion.
     fn as_shadow(&self) -> Result<Shadow, WorkspaceError> {
         Shadow::open(&self.git_dir)
     }

@@ -37,7 +37,7 @@ fn by_pytest(files: Files<'_>) -> BTreeSet<String> {
 const DOCTEST: &str = "\"\"\"\n>>> 1 + 1\n2\n\"\"\"\n\n\ndef test_no_test():\n    assert False\n";
 const PASSES: &str = "def test_x(): pass\n";
 
-/// What is collected is what is run, and what pytest itself collects.
+/// The same tests are collected and run, and pytest itself collects them.
 #[test]
 fn a_projects_own_configuration_says_what_its_tests_are() {
     let cases: &[(&str, Files<'_>, &[&str])] = &[

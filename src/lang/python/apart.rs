@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What the watch over imports prints when it ends a process.
+/// The watch over imports prints it when it ends a process.
 const WATCH_MARK: &str = "Timeout (";
 
 /// A run so far.

@@ -32,7 +32,7 @@ struct Ended {
     ms: u64,
 }
 
-/// What a session said until its end, or until it was killed.
+/// The stream of a session until its end, or until it was killed.
 #[derive(Default)]
 pub(super) struct Told {
     /// Options of the project that did not hold.
@@ -41,7 +41,7 @@ pub(super) struct Told {
     pub collected: Option<Vec<String>>,
     /// Those of them that are examples of a documentation.
     pub doctests: HashSet<String>,
-    /// What ended: tests, and files that could not be collected. Each id once.
+    /// Outcomes: of tests, and of files that could not be collected. Each id once.
     pub tests: Vec<TestOutcome>,
     /// The file that was being imported, or the test that was being run.
     pub running: Option<Running>,

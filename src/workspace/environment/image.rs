@@ -20,10 +20,10 @@ const NOT_TAKEN: [&str; 2] = ["HOME", "PATH"];
 /// Files of `/etc` that the sandbox puts its own in the place of.
 const REPLACED_FILES: [&str; 3] = ["etc/passwd", "etc/group", "etc/hosts"];
 
-/// What archives hold and no command sees.
+/// Folders that archives hold and no command sees.
 const NOT_UNPACKED: [&str; 3] = ["dev", "proc", "sys"];
 
-/// What an image says of itself.
+/// An image's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {
     /// The engine's id of it, a digest; none of an archive.
@@ -150,7 +150,7 @@ fn of_engine(
     let container = created.lines().last().unwrap_or_default().trim().to_owned();
     on_step(&format!("unpacking the image {image}"));
     let unpacked = export(engine, &container, root);
-    // What is left of it takes no place but a line of a list.
+    // A container that stays takes no place but a line of a list.
     let removed = call(engine, &["rm", &container]);
     unpacked.and(removed)?;
     Ok(inspected)

@@ -75,5 +75,5 @@ class Limits:
         watch(END_SECONDS)
 
 
-# What ends a session of pytest when an import raises it.
+# Exceptions that end a session of pytest when an import raises them.
 ENDS = (SystemExit, KeyboardInterrupt, pytest.exit.Exception)

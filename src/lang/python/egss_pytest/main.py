@@ -19,7 +19,7 @@ USAGE_ERROR = 4
 
 def main(arguments):
     coverage = Coverage(ASKED["changed"]) if ASKED["changed"] else None
-    # What the tests import: the root, and `src` where that is a layout and not a package.
+    # Places that tests import from: the root, and `src` where it is a layout and no package.
     sys.path.insert(0, ROOT)
     src = os.path.join(ROOT, "src")
     if os.path.isdir(src) and not os.path.exists(os.path.join(src, "__init__.py")):

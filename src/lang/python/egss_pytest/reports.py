@@ -12,7 +12,7 @@ __all__ = ["CollectReport", "captured", "data_of", "no_result", "report_of"]
 
 
 def captured(config):
-    """What a test that was killed had printed; else the next would be said to have."""
+    """The output of a test that was killed; else the next would be said to have."""
     capture = config.pluginmanager.getplugin("capturemanager")
     if capture is None:
         return []

@@ -15,9 +15,9 @@ TARGETS = ASKED["targets"]
 SUITE = ASKED["suite"]
 # The alarm comes again after the limit, for imports that swallow the first one.
 REPEAT_SECONDS = 1.0
-# What a test gets beyond the limit for its tear-down, before it is killed.
+# The time that a test gets beyond the limit for its tear-down, before it is killed.
 GRACE_SECONDS = 1.0
 # How soon a child is missed that ended without closing its pipe.
 LOOK_SECONDS = 0.05
-# What a session gets for its end, once all tests have ended.
+# The time that a session gets for its end, once all tests have ended.
 END_SECONDS = 10.0

@@ -1,11 +1,11 @@
-"""What is known of the tests so far, told line by line."""
+"""Results of the tests so far, told line by line."""
 
 import json
 import os
 
 from egss_pytest.request import PRIVATE
 
-# What stands before the text of a test that came to no result of its own.
+# The mark before the text of a test that came to no result of its own.
 TIME_LIMIT = "egss-time-limit:"
 NO_RESULT = "egss-no-result:"
 # Characters of one failure that are told: its start and its end.
@@ -13,7 +13,7 @@ TEXT_CHARS_MAX = 100000
 
 
 class Stream:
-    """What is known so far: lines that a killed process leaves behind.
+    """Results so far: lines that a killed process leaves behind.
 
     `{"dropped": option}`, `{"importing": file}`, `{"imported": file}`,
     `{"collected": {"ids", "doctests"}}`, `{"started": id}`,
