@@ -1,7 +1,7 @@
 //! Runners of a repository's tests. JUnit XML, or what a runner writes as plainly, is the
 //! contract.
 use super::suite::{Consolidated, IssueExamples, TestSource};
-use super::{LangError, all, of_repository};
+use super::{LangError, all, is_test_side, of_repository};
 use crate::base::Budget;
 use crate::record::{Coverage, Reached, TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox};
@@ -86,7 +86,8 @@ pub struct Collected {
     /// Files to run, in the runner's order: those with tests, and those that cannot be
     /// collected.
     pub targets: Vec<String>,
-    /// Those of `targets` that are no test files: examples in their documentation are run.
+    /// Those of `targets` that are no test files: examples in their documentation are run, or
+    /// tests that stand beside the code.
     pub documented: Vec<String>,
     /// All tests, in order; empty where the runner finds files only.
     pub ids: Vec<String>,
@@ -95,6 +96,18 @@ pub struct Collected {
     pub options_dropped: Vec<String>,
     /// A sentence where the project's own configuration could not be followed.
     pub fault: Option<String>,
+}
+
+impl Collected {
+    /// Targets that were found by their names.
+    pub fn by_name(targets: Vec<String>) -> Self {
+        let is_source = |path: &&String| !is_test_side(path);
+        Self {
+            documented: targets.iter().filter(is_source).cloned().collect(),
+            targets,
+            ..Self::default()
+        }
+    }
 }
 
 /// A way to run the tests of a repository.
@@ -124,11 +137,9 @@ pub trait Runner {
     /// The tests of `dir`, a copy of a tree with these files, by the project's own
     /// configuration as far as the runner has one. Cost: imports all tests.
     fn collect(&self, _dir: &Path, files: &[String]) -> Result<Collected, LangError> {
-        Ok(Collected {
-            targets: self.targets(files),
-            ..Collected::default()
-        })
+        Ok(Collected::by_name(self.targets(files)))
     }
+
     /// The issue's own examples as sources of tests.
     fn issue_examples(&self, _repo_dir: &Path, _issue: &str) -> Result<IssueExamples, LangError> {
         Ok(IssueExamples::default())

@@ -419,7 +419,7 @@ pub struct SuiteBuilt {
     #[serde(default)]
     pub reached: Vec<Reached>,
     /// Those of `repository_tests` that are no test files: examples in their
-    /// documentation are run.
+    /// documentation are run, or tests that stand beside the code.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documented: Vec<String>,
     /// Options of the project's own configuration that do not hold in its runs.

@@ -86,10 +86,7 @@ impl<'a> TestRunner<'a> {
         files: &[String],
     ) -> Result<Collected, VerifyError> {
         if self.own.command.is_some() {
-            return Ok(Collected {
-                targets: self.runner.targets(files),
-                ..Collected::default()
-            });
+            return Ok(Collected::by_name(self.runner.targets(files)));
         }
         let known = || {
             self.collected

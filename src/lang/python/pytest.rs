@@ -276,10 +276,9 @@ impl Runner for PytestRunner<'_> {
                 )
             });
             return Ok(Collected {
-                targets: by_name,
                 options_dropped: told.dropped,
                 fault: why,
-                ..Collected::default()
+                ..Collected::by_name(by_name)
             });
         }
         // In pytest's order, which is the project's.
