@@ -16,6 +16,7 @@ mod runs;
 mod solve;
 mod stop;
 mod strategy;
+mod tested;
 mod values;
 mod watch;
 
@@ -78,7 +79,7 @@ pub fn run() -> ExitCode {
     }
     out::note(&format!("egss: {}", sentence(&error)));
     match error.downcast_ref() {
-        Some(solve::NotTested { .. }) => ExitCode::from(solve::NotTested::STATUS),
+        Some(tested::NotTested { .. }) => ExitCode::from(tested::NotTested::STATUS),
         None => ExitCode::FAILURE,
     }
 }

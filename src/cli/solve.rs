@@ -4,16 +4,17 @@ use super::evaluation::whole_name;
 use super::issue::read_issue;
 use super::runs::new_run_dir;
 use super::strategy::{OpenedOthers, StrategyArgs};
+use super::tested::{NotTested, check_tests};
 use super::watch::TerminalWatcher;
 use super::{out, stop, values};
 use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
 use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose};
 use crate::checkpoint::find_profile;
 use crate::engine::{Engine, Opened};
-use crate::lang::{RunnerLimits, needs_of, usual_test_command};
+use crate::lang::{needs_of, usual_test_command};
 use crate::record::{Event, RECORD_FILE, RunStarted, read_record};
 use crate::report::write_report;
-use crate::search::{RunState, SolveRequest, Tools, WORK_DIR, Watcher, resume, solve, test_runner};
+use crate::search::{RunState, SolveRequest, Tools, WORK_DIR, Watcher, resume, solve};
 use crate::verify::OwnTests;
 use crate::workspace::{
     Environment, EnvironmentSpec, EnvironmentStore, Sandbox, SandboxMode, find_python,
@@ -493,59 +494,6 @@ impl SolveArgs {
         }
         Ok(())
     }
-}
-
-/// A patch was found, and no test ran on it.
-#[derive(Debug)]
-pub struct NotTested {
-    /// A sentence, where there is a reason.
-    why: Option<String>,
-    /// A command that such repositories are usually tested by.
-    usual: Option<&'static str>,
-}
-
-impl NotTested {
-    /// The program's exit status, for scripts.
-    pub const STATUS: u8 = 3;
-}
-
-impl std::error::Error for NotTested {}
-
-impl std::fmt::Display for NotTested {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let why = self
-            .why
-            .as_deref()
-            .unwrap_or("no test was found that egss can run");
-        write!(f, "the patch is not tested: {why}; ")?;
-        match self.usual {
-            Some(usual) => write!(f, "name the tests' command, likely --test-cmd '{usual}'"),
-            None => write!(f, "name the tests' command by --test-cmd"),
-        }
-    }
-}
-
-/// Finds the runner of a repository's tests, and says where there is none. Errors: what it
-/// needs is missing.
-fn check_tests(
-    repo: &Path,
-    sandbox: &Sandbox,
-    own_tests: &OwnTests,
-    environment: Option<&Environment>,
-    watcher: &TerminalWatcher,
-) -> anyhow::Result<()> {
-    let files = repository_files(repo)?.0;
-    let limits = RunnerLimits::default();
-    let (own, runner) = test_runner(sandbox, limits, own_tests, environment, &files)?;
-    if own.command.is_none() && runner.runner().targets(&files).is_empty() {
-        let usual = usual_test_command(&files);
-        let advice = usual.map_or_else(
-            || "--test-cmd names a command that runs them".to_owned(),
-            |usual| format!("--test-cmd names a command that runs them, likely '{usual}'"),
-        );
-        watcher.stage(&format!("no test was found that egss can run: {advice}"));
-    }
-    Ok(())
 }
 
 /// True for a model whose vocabulary has the marks of reasoning.
