@@ -18,6 +18,7 @@ use egss::engine::scripted::{Line, ScriptedEngine};
 use egss::engine::{Engine, GenerateJob, PrefixCache, Vocabulary};
 use egss::record::{BranchStatus, StepOutcome};
 use egss::workspace::{Sandbox, SandboxMode, find_python};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -110,7 +111,7 @@ fn a_tools_name_starts_at_a_token_and_its_delimiter_ends_one() {
 #[test]
 fn the_grammar_forces_all_that_is_not_a_choice() {
     let dir = repository();
-    let view = RepoView::read(dir.path()).unwrap();
+    let view = RepoView::read(dir.path(), &BTreeSet::new()).unwrap();
     let vocabulary: &dyn Vocabulary = &*REAL.tokenizer;
     let context = GrammarContext::of(
         &view,
@@ -159,7 +160,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
     });
     let mut engine = ScriptedEngine::from_script(lines.collect());
     let dialect = ChatMl::default();
-    let view = RepoView::read(dir.path()).unwrap();
+    let view = RepoView::read(dir.path(), &BTreeSet::new()).unwrap();
     let first = first_prompt(
         config,
         &view,
@@ -180,7 +181,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
     loop {
         let before = state();
         let tools = memory.tools(config, before != CART, 9 - memory.n_steps());
-        let view = RepoView::read(dir.path()).unwrap();
+        let view = RepoView::read(dir.path(), &BTreeSet::new()).unwrap();
         let context = GrammarContext::of(
             &view,
             engine.vocabulary(),

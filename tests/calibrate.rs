@@ -12,8 +12,8 @@ use egss::eval::calibration::{
     Outcomes, Score, TaskSamples, add_run, known_outcomes, trajectories,
 };
 use egss::record::{
-    BranchEnded, BranchStarted, BranchStatus, Candidate, Event, ForkPoint, GitSettings,
-    RECORD_FILE, RECORD_VERSION, RecordLine, RunStarted, Selected, StepFinished, StepOutcome,
+    BranchEnded, BranchStarted, BranchStatus, Candidate, Checkout, Event, ForkPoint, RECORD_FILE,
+    RECORD_VERSION, RecordLine, RunStarted, Selected, StepFinished, StepOutcome,
 };
 use egss::search::{RunState, strategy_named};
 use serde_json::{Value, json};
@@ -35,10 +35,8 @@ fn start(gate: Option<Gate>) -> RunStarted {
         budget: Budget::default(),
         gate,
         repo: "demo".into(),
-        repo_prefix: String::new(),
+        checkout: Checkout::default(),
         python: None,
-        git: GitSettings::default(),
-        has_git: false,
         issue: "It fails.".into(),
         test_cmd: None,
         junit: None,
@@ -46,7 +44,6 @@ fn start(gate: Option<Gate>) -> RunStarted {
         cuts: Vec::new(),
         tools: Vec::new(),
         environment: None,
-        left_out: Vec::new(),
         base_tree: "base".into(),
         prompt_text: String::new(),
         prompt_tokens: Vec::new(),

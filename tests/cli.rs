@@ -356,3 +356,59 @@ fn what_can_be_known_before_the_model_is_opened_is_said_before() {
         assert!(stderr(&output).contains(says), "{}", stderr(&output));
     }
 }
+
+/// OpenHands#8960, SWE-bench#280: tests that the time did not suffice for counted as failed.
+#[test]
+fn limits_of_tests_are_options_and_tests_that_did_not_run_are_said_everywhere() {
+    let place = Place::new();
+    let slow = |name: &str| {
+        let file = place.dir.path().join(format!("repo/test_{name}.py"));
+        std::fs::write(
+            file,
+            format!("import time\n\ndef test_{name}(): time.sleep(2)\n"),
+        )
+        .unwrap();
+    };
+    for name in ["a", "b", "c", "d", "e"] {
+        slow(name);
+    }
+    let file = place.dir.path().join("repo/test_0.py");
+    std::fs::write(file, "import time\n\ndef test_hangs(): time.sleep(60)\n").unwrap();
+    let out = place.path("out");
+    let limits = [
+        "--test-s-max",
+        "3",
+        "--verify-s-max",
+        "8",
+        "--tokens-max",
+        "60",
+    ];
+    let asked = [
+        &[
+            "--model",
+            "random:tiny",
+            "--strategy",
+            "single",
+            "--out",
+            &out,
+        ],
+        &limits[..],
+    ];
+    let output = place.solve(&asked.concat()).output().unwrap();
+    let record = std::fs::read_to_string(Path::new(&out).join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&record).unwrap();
+    let base = &report["tests"]["runs"][0];
+    assert_eq!(base["counts"]["error"], 1, "{base}");
+    let n_not_run = base["counts"]["not_run"].as_u64().unwrap();
+    assert!((1..5).contains(&n_not_run), "{base}");
+    assert_eq!(base["not_run"].as_array().unwrap().len() as u64, n_not_run);
+    assert_eq!(
+        base["counts"]["passed"].as_u64().unwrap() + n_not_run,
+        5,
+        "{base}"
+    );
+    let says = format!("{n_not_run} not run");
+    assert!(stderr(&output).contains(&says), "{}", stderr(&output));
+    let markdown = std::fs::read_to_string(Path::new(&out).join("report.md")).unwrap();
+    assert!(markdown.contains("| not run |"), "{markdown}");
+}

@@ -2,6 +2,7 @@
 use super::AgentError;
 use crate::lang::{self, Language, Symbol, TextFile};
 use crate::workspace::{Shadow, TreeId};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Files above this are listed, not read: no source that a person wrote is as long.
@@ -50,8 +51,8 @@ pub struct RepoView {
 
 impl RepoView {
     /// Reads the files under `root`, symbolic links and [skipped](lang::is_skipped) and
-    /// [product](lang::is_product) folders left out.
-    pub fn read(root: &Path) -> Result<Self, AgentError> {
+    /// [product](lang::is_product) folders left out, but not `source_folders` (relative to it).
+    pub fn read(root: &Path, source_folders: &BTreeSet<String>) -> Result<Self, AgentError> {
         let mut files = Vec::new();
         let mut waiting = vec![root.to_path_buf()];
         while let Some(dir) = waiting.pop() {
@@ -65,10 +66,14 @@ impl RepoView {
                 let kind = entry.file_type().map_err(io)?;
                 let name = entry.file_name();
                 if kind.is_dir() {
-                    let is_seen =
-                        |name: &str| !lang::is_skipped(name) && !is_product(name, &entry.path());
+                    let path = entry.path();
+                    let below = path.strip_prefix(root).ok().and_then(Path::to_str);
+                    let is_source = below.is_some_and(|below| source_folders.contains(below));
+                    let is_seen = |name: &str| {
+                        !lang::is_skipped(name) && (is_source || !is_product(name, &path))
+                    };
                     if name.to_str().is_none_or(is_seen) {
-                        waiting.push(entry.path());
+                        waiting.push(path);
                     }
                 } else if kind.is_file() {
                     files.extend(read_file(root, &entry.path()));
@@ -80,10 +85,15 @@ impl RepoView {
     }
 
     /// The same of a tree that `shadow` holds, without a directory.
-    pub fn of_tree(shadow: &Shadow, tree: &TreeId) -> Result<Self, AgentError> {
+    pub fn of_tree(
+        shadow: &Shadow,
+        tree: &TreeId,
+        source_folders: &BTreeSet<String>,
+    ) -> Result<Self, AgentError> {
         let read = shadow.read_files(tree, FILE_BYTES_MAX)?;
         let paths: Vec<String> = read.iter().map(|file| file.path.clone()).collect();
-        let products = lang::product_folders(paths.iter().map(String::as_str));
+        let mut products = lang::product_folders(paths.iter().map(String::as_str));
+        products.retain(|folder| !source_folders.contains(*folder));
         let is_seen = |path: &str| {
             let mut names = path.split('/').rev().skip(1);
             let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
@@ -180,7 +190,8 @@ mod tests {
             std::fs::create_dir_all(full.parent().unwrap()).unwrap();
             std::fs::write(full, bytes).unwrap();
         }
-        let view = RepoView::read(dir.path()).unwrap();
+        let none = BTreeSet::new();
+        let view = RepoView::read(dir.path(), &none).unwrap();
         let paths: Vec<_> = view.files.iter().map(|f| f.path.as_str()).collect();
         assert_eq!(paths, ["a.py", "logo.png", "pkg/b.py", "tests/test_a.py"]);
         assert_eq!(
@@ -199,9 +210,24 @@ mod tests {
         let git = tempfile::tempdir().unwrap();
         let shadow = Shadow::open(git.path()).unwrap();
         let tree = shadow.snapshot(dir.path()).unwrap();
-        let of_tree = RepoView::of_tree(&shadow, &tree).unwrap();
-        assert_eq!(of_tree, RepoView::read(dir.path()).unwrap());
+        let of_tree = RepoView::of_tree(&shadow, &tree, &none).unwrap();
+        assert_eq!(of_tree, RepoView::read(dir.path(), &none).unwrap());
         assert_eq!(of_tree.get("long.txt").unwrap().text, None);
         assert!(of_tree.get("link.py").is_none());
+        // A folder that is called and filled like one of products, and that git tracks.
+        std::fs::create_dir_all(dir.path().join("build/lib")).unwrap();
+        std::fs::write(dir.path().join("build/lib/made.py"), "").unwrap();
+        let tree = shadow.snapshot(dir.path()).unwrap();
+        for (folders, is_seen) in [(none, false), (["build".to_owned()].into(), true)] {
+            let views = [
+                RepoView::read(dir.path(), &folders).unwrap(),
+                RepoView::of_tree(&shadow, &tree, &folders).unwrap(),
+            ];
+            assert!(
+                views
+                    .iter()
+                    .all(|view| view.get("build/lib/made.py").is_some() == is_seen)
+            );
+        }
     }
 }

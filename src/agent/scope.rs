@@ -1,7 +1,9 @@
 //! What of the repository, as it was found, an agent works on.
+use super::AgentError;
 use super::repo::RepoView;
 use crate::record::SuiteBuilt;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Made once a run from the unpatched repository. Files, functions and classes
 /// that are new since then are always open.
@@ -14,18 +16,21 @@ pub struct Scope {
     /// Functions and classes, as `(path, name)`, that those examples do not
     /// run: no edit by name goes there. Empty where no example says so.
     pub closed: Vec<(String, String)>,
+    /// Folders that are called as folders of products are, and that git tracks: source.
+    pub source_folders: BTreeSet<String>,
 }
 
 impl Scope {
     /// From the suite that was planned on the base: its tests, and what its
     /// failing examples run. Without such examples everything is open.
-    pub fn of(view: &RepoView, suite: &SuiteBuilt) -> Self {
+    pub fn of(view: &RepoView, suite: &SuiteBuilt, source_folders: &BTreeSet<String>) -> Self {
         let reached = &suite.reached;
         let tests = suite.repository_tests.iter();
         // A source file with examples in its documentation is a source file.
         let tests = tests.filter(|path| !suite.documented.contains(path));
         let mut scope = Self {
             tests: tests.cloned().collect(),
+            source_folders: source_folders.clone(),
             ..Self::default()
         };
         if reached.is_empty() {
@@ -55,6 +60,11 @@ impl Scope {
             scope.closed.clear();
         }
         scope
+    }
+
+    /// The files of a workspace.
+    pub fn view(&self, dir: &Path) -> Result<RepoView, AgentError> {
+        RepoView::read(dir, &self.source_folders)
     }
 
     /// Whether a file's text belongs in front of the model.
@@ -102,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_no_failing_example_runs_is_closed() {
-        let scope = Scope::of(&view(), &suite("a.py", "A.f"));
+        let scope = Scope::of(&view(), &suite("a.py", "A.f"), &BTreeSet::new());
         let closed: Vec<&str> = scope.closed.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(closed, ["A.g", "h"], "the class around `f` stays open");
         assert!(scope.shows("a.py") && !scope.shows("b.py"));
@@ -113,7 +123,7 @@ mod tests {
     fn without_an_example_everything_is_open() {
         let mut without = suite("gone.py", "x");
         for _ in 0..2 {
-            let scope = Scope::of(&view(), &without);
+            let scope = Scope::of(&view(), &without, &BTreeSet::new());
             assert!(scope.closed.is_empty() && scope.shows("b.py"));
             without.reached.clear();
         }

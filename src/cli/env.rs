@@ -240,7 +240,7 @@ fn copy_of(repo: &Path) -> anyhow::Result<tempfile::TempDir> {
     let folder = || tempfile::tempdir().context("no folder for a copy of the repository");
     let (git_dir, copy) = (folder()?, folder()?);
     let shadow = Shadow::open(git_dir.path())?;
-    shadow.restore(&shadow.snapshot(repo)?, copy.path())?;
+    shadow.restore(&shadow.snapshot_repository(repo)?.tree, copy.path())?;
     Ok(copy)
 }
 

@@ -1,5 +1,5 @@
 //! Event types. Every figure that a report shows or a decision rested on is here.
-use super::GitSettings;
+use super::Checkout;
 use crate::base::{
     ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, LimitHit, StepId,
     Strategy, TokenEntropy, UsageByPurpose,
@@ -68,16 +68,8 @@ pub struct RunStarted {
     /// The interpreter that ran the tests, where no environment has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<PathBuf>,
-    /// Where the repository lies in a git repository around it, with a slash at
-    /// the end; empty at the top. Paths in patches begin with it.
-    #[serde(default)]
-    pub repo_prefix: String,
-    /// The repository is the top of a git checkout: workspaces have a git repository, too.
-    #[serde(default)]
-    pub has_git: bool,
-    /// How git stores the files of the checkout around the repository.
-    #[serde(default, skip_serializing_if = "GitSettings::is_plain")]
-    pub git: GitSettings,
+    #[serde(flatten)]
+    pub checkout: Checkout,
     pub issue: String,
     /// Command that runs the repository's tests, if the user named one.
     pub test_cmd: Option<String>,
@@ -97,9 +89,6 @@ pub struct RunStarted {
     /// The environment that was installed for the repository, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// Files and folders of the repository that are not in the base, and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<String>,
     /// Tree id of the base in the run's shadow git directory.
     pub base_tree: String,
     /// The context that every branch starts from, as text and as tokens.

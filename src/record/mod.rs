@@ -2,12 +2,14 @@
 //!
 //! One JSON object a line. A run is a fold over its events, so a killed run
 //! resumes by reading them again, and a report needs nothing else.
+mod checkout;
 mod event;
 mod git_settings;
 mod pieces;
 mod reader;
 mod writer;
 
+pub use checkout::{Checkout, LargeData};
 pub use event::*;
 pub use git_settings::GitSettings;
 pub use pieces::token_pieces;

@@ -3,7 +3,7 @@ use super::controller::{Controller, SearchError};
 use super::patch::{code_of, patch_of};
 use super::propose::Proposal;
 use crate::agent::{
-    AgentError, Executor, Observation, RepoView, Transcript, Verdict, changes_nothing, parse,
+    AgentError, Executor, Observation, Transcript, Verdict, changes_nothing, parse,
 };
 use crate::base::{BranchId, Purpose, Recovery, StepId, ToolName};
 use crate::engine::{EngineError, Finish};
@@ -108,7 +108,7 @@ impl Controller<'_> {
             Err(error) => return Ok(executor.unreadable(&error)),
         };
         // It has nothing to change any more: a small model says so in this way.
-        if state.has_work(branch) && changes_nothing(&RepoView::read(dir)?, &action) {
+        if state.has_work(branch) && changes_nothing(&self.config.scope.view(dir)?, &action) {
             return Ok(Observation::new(
                 StepOutcome::Submitted,
                 "Nothing is left to change: the work is handed in.",

@@ -1,6 +1,6 @@
 //! The check after an edit: the repository's tests and the issue's own examples.
 use super::fitted::example_literal;
-use crate::agent::{AfterEdit, AgentError, CheckReport, RepoView};
+use crate::agent::{AfterEdit, AgentError, CheckReport, RepoView, Scope};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use crate::verify::{Bench, NotRun, VerifyError, is_stated, must_pass};
@@ -13,6 +13,7 @@ pub struct SuiteCheck<'a> {
     pub base: &'a SuiteRun,
     /// The unpatched repository.
     pub before: &'a RepoView,
+    pub scope: &'a Scope,
 }
 
 /// Failing tests that an observation tells of.
@@ -54,7 +55,7 @@ impl AfterEdit for SuiteCheck<'_> {
         let mut passed = failing.is_empty();
         let mut text = tell(&failing, reached.len(), &run);
         if passed {
-            let after = RepoView::read(dir)?;
+            let after = self.scope.view(dir)?;
             if let Some(literal) = example_literal(&self.suite.text, self.before, &after) {
                 passed = false;
                 text += &format!(

@@ -72,7 +72,7 @@ impl Controller<'_> {
         if patch.is_empty() || !repo.is_dir() {
             return Ok(None);
         }
-        let fault = apply_fault(repo, patch, &start.git)?;
+        let fault = apply_fault(repo, patch, &start.checkout.git)?;
         if let Some(why) = &fault {
             self.watcher.stage(&format!(
                 "the patch does not apply to {} as it is now: {why}",

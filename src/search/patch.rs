@@ -20,7 +20,7 @@ pub fn patch_of(
     let mut without = tests_among(bench, new.clone());
     without.extend(left_behind(&base, &new));
     let without: Vec<&str> = without.iter().map(String::as_str).collect();
-    let (prefix, git) = (&start.repo_prefix, &start.git);
+    let (prefix, git) = (&start.checkout.repo_prefix, &start.checkout.git);
     let (shadow, base) = (bench.shadow, bench.base);
     let patch = shadow.stored_patch(prefix, base, &tree, &without, git)?;
     let ignored = patch.ignored.iter().map(String::as_str);

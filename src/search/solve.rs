@@ -2,7 +2,9 @@
 use super::check::SuiteCheck;
 use super::clock::Clock;
 use super::controller::{Controller, SearchError};
+use super::found::{checkout_of, tell_what_is_left_out};
 use super::others::Others;
+use super::places::Places;
 use super::recorder::Recorder;
 use super::sequences::Sequences;
 use super::state::RunState;
@@ -18,11 +20,8 @@ use crate::lang::{self, LangError, RunnerLimits};
 use crate::record::{
     Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
 };
-use crate::verify::{Bench, OwnTests, Plan, Scratch, TestRunner, VerifyError, plan, untested};
-use crate::workspace::{
-    Environment, LeftOut, Lock, Locked, OwnRepository, SHADOW_DIR, Sandbox, Shadow, TreeId,
-    WorkspaceError, git_settings, repository_prefix,
-};
+use crate::verify::{Bench, OwnTests, Plan, TestRunner, VerifyError, plan, untested};
+use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -90,19 +89,23 @@ pub fn solve(
     let clock = Clock::new(wall, Deadline::after(tools.began, wall));
     let sandbox = tools.sandbox.for_one_run();
     tools.watcher.stage("reading the repository");
-    let (mut base, left_out) = shadow.snapshot_and_rest(request.repo)?;
-    for LeftOut { path, why } in &left_out {
-        let line = format!("{} is left out: {why}", path.display());
-        tools.watcher.stage(&line);
-    }
+    let found = shadow.snapshot_repository(request.repo)?;
+    let (shadow, mut base) = (shadow.beside(&found.large_data), found.tree.clone());
+    let checkout = checkout_of(request.repo, &shadow, found)?;
+    tell_what_is_left_out(&checkout, tools.watcher);
     if let Some(environment) = request.environment {
         tools
             .watcher
             .stage("putting its environment into the repository");
         base = furnished(&shadow, &base, environment)?;
     }
-    let has_git = request.repo.join(".git").exists();
-    let sandbox = places.with_repository(sandbox, has_git, &shadow, &base)?;
+    let sandbox = places.sandbox(
+        sandbox,
+        &whole_path(request.repo)?,
+        &checkout,
+        &shadow,
+        &base,
+    )?;
     let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(&request.budget));
     let (asked, environment) = (&request.own_tests, request.environment);
     let (own_tests, runner) = test_runner(&sandbox, limits, asked, environment, &files)?;
@@ -111,7 +114,7 @@ pub fn solve(
     let stage = format!("running the tests on the base, {base_s} s at most");
     tools.watcher.stage(&stage);
     let suite = plan_base(&bench, &sandbox, &clock, request.issue)?;
-    let view = RepoView::of_tree(bench.shadow, bench.base)?;
+    let view = RepoView::of_tree(bench.shadow, bench.base, &checkout.source_folders)?;
     if let Some(sentences) = view.unread(request.repo, |_| true) {
         tools.watcher.stage(&format!("not read: {sentences}"));
     }
@@ -119,7 +122,7 @@ pub fn solve(
     let profile = profile.in_context(tools.engine.context_max());
     let own = own_tests.command.as_deref();
     let mut config = agent_config(request.strategy, profile, own, &bench, &view);
-    config.scope = Scope::of(&view, &suite.suite);
+    config.scope = Scope::of(&view, &suite.suite, &checkout.source_folders);
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
         let ctx_tokens = tools.engine.context_max();
@@ -173,9 +176,7 @@ pub fn solve(
             Some(_) => None,
             None => Some(sandbox.python().to_owned()),
         },
-        repo_prefix: repository_prefix(request.repo)?,
-        git: git_settings(request.repo)?,
-        has_git,
+        checkout,
         issue: request.issue.into(),
         test_cmd: own_tests.command,
         junit: own_tests.junit,
@@ -190,10 +191,6 @@ pub fn solve(
         environment: request
             .environment
             .map(|environment| environment.id.clone()),
-        left_out: left_out
-            .into_iter()
-            .map(|left| format!("{}: {}", left.path.display(), left.why))
-            .collect(),
         base_tree: base.0.clone(),
         prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
         prompt_tokens: transcript.tokens().to_vec(),
@@ -324,7 +321,10 @@ pub(super) fn with_bench<T>(
     let places = Places::make(run_dir)?;
     let shadow = Shadow::open(&places.shadow)?;
     let base = TreeId(start.base_tree.clone());
-    let sandbox = places.with_repository(sandbox.clone(), start.has_git, &shadow, &base)?;
+    let checkout = &start.checkout;
+    let shadow = shadow.beside(&checkout.large_data);
+    let (sandbox, repo) = (sandbox.clone(), Path::new(&start.repo));
+    let sandbox = places.sandbox(sandbox, repo, checkout, &shadow, &base)?;
     let runner = TestRunner::for_files(
         &sandbox,
         RunnerLimits::of_run(&start.budget),
@@ -346,7 +346,8 @@ fn go_on(
     tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
     let strategy = start.strategy.clone();
-    let view = RepoView::of_tree(bench.shadow, bench.base)?;
+    let folders = &start.checkout.source_folders;
+    let view = RepoView::of_tree(bench.shadow, bench.base, folders)?;
     let (profile, own) = (start.profile.clone(), start.test_cmd.as_deref());
     let mut config = agent_config(&strategy, profile, own, bench, &view);
     if !start.tools.is_empty() {
@@ -369,7 +370,7 @@ fn go_on(
         .suite
         .as_ref()
         .expect("the suite comes first");
-    config.scope = Scope::of(&view, suite);
+    config.scope = Scope::of(&view, suite, folders);
     run(
         places, recorder, &strategy, &config, bench, &view, clock, tools,
     )
@@ -401,6 +402,7 @@ fn run(
         suite: &suite,
         base: &base,
         before: view,
+        scope: &config.scope,
     };
     let mut others = tools.others;
     let stop_tokens = tools.dialect.stop_tokens(tools.engine.vocabulary());
@@ -448,15 +450,6 @@ fn agent_config(
     }
 }
 
-/// Below a run's directory: workspaces of living branches. Files that a stopped
-/// run leaves there are of no use to anybody.
-pub const WORK_DIR: &str = "work";
-/// Below a run's directory: held by the process that works on it.
-const LOCK_FILE: &str = "lock";
-
-/// Below the work folder: the git repository that workspaces get.
-const REPOSITORY_DIR: &str = "repository";
-
 /// Names of tests in a sentence.
 const NAMES_MAX: usize = 3;
 
@@ -495,78 +488,5 @@ fn check_base(bench: &Bench<'_>, recorder: &Recorder, clock: &Clock) -> Result<(
     match n {
         0 => Ok(()),
         n => Err(SearchError::BaseChanged { n, names }),
-    }
-}
-
-/// Where things lie in a run's directory.
-pub(super) struct Places {
-    record: PathBuf,
-    shadow: PathBuf,
-    /// Workspaces of living branches; gone when the run has ended.
-    work: PathBuf,
-    scratch: Scratch,
-    _lock: Lock,
-}
-
-impl Places {
-    fn at(run_dir: &Path, lock: Lock) -> Self {
-        let work = run_dir.join(WORK_DIR);
-        Self {
-            record: run_dir.join(RECORD_FILE),
-            shadow: run_dir.join(SHADOW_DIR),
-            scratch: Scratch::new(&work.join("scratch")),
-            work,
-            _lock: lock,
-        }
-    }
-
-    fn bench<'a>(
-        &'a self,
-        shadow: &'a Shadow,
-        runner: &'a TestRunner<'a>,
-        base: &'a TreeId,
-    ) -> Bench<'a> {
-        Bench {
-            shadow,
-            runner,
-            base,
-            scratch: &self.scratch,
-        }
-    }
-
-    /// The sandbox with a git repository of its own in each workspace, where the user's has one.
-    fn with_repository(
-        &self,
-        sandbox: Sandbox,
-        has_git: bool,
-        shadow: &Shadow,
-        base: &TreeId,
-    ) -> Result<Sandbox, WorkspaceError> {
-        if !has_git {
-            return Ok(sandbox);
-        }
-        let own = OwnRepository::make(shadow, base, &self.work.join(REPOSITORY_DIR))?;
-        Ok(sandbox.with_repository(own))
-    }
-
-    fn make(run_dir: &Path) -> Result<Self, SearchError> {
-        let io = |source| SearchError::Io {
-            what: "make the run's folder",
-            path: run_dir.to_owned(),
-            source,
-        };
-        std::fs::create_dir_all(run_dir).map_err(io)?;
-        // The sandbox and git want absolute paths.
-        let run_dir = run_dir.canonicalize().map_err(io)?;
-        let lock = match Lock::take(&run_dir.join(LOCK_FILE))? {
-            Locked::Taken(lock) => lock,
-            Locked::Held(pid) => {
-                let pid = pid.map_or_else(|| "another".to_owned(), |pid| pid.to_string());
-                return Err(SearchError::Held { run_dir, pid });
-            }
-        };
-        let places = Self::at(&run_dir, lock);
-        std::fs::create_dir_all(places.work.join("scratch")).map_err(io)?;
-        Ok(places)
     }
 }

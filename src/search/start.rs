@@ -24,7 +24,7 @@ pub(super) struct Start {
 impl Controller<'_> {
     pub(super) fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
         let dir = self.workspace(branch)?;
-        let view = RepoView::read(&dir)?;
+        let view = self.config.scope.view(&dir)?;
         let budget = self.recorder.state.start.budget;
         let everything = GrammarContext::of(
             &view,

@@ -140,7 +140,7 @@ impl<'a> TestRunner<'a> {
         let fault = [run.fault, own.fault].into_iter().flatten();
         let ran = Ran {
             tests: run.tests,
-            not_run: run.not_run,
+            not_run: [run.not_run, own.not_run].concat(),
             fault: fault.reduce(|first, second| format!("{first}; {second}")),
         };
         Ok(suite_run(branch, ran))
@@ -187,13 +187,7 @@ impl<'a> TestRunner<'a> {
             return Ok(with_xml(tests, &output, ""));
         }
         let output = sandbox.shell(dir, command, &limits)?;
-        let fault = (output.end == CommandEnd::TimedOut)
-            .then(|| format!("the test command {}", end_of(&output)));
-        Ok(Ran {
-            tests: vec![command_outcome(&output)],
-            fault,
-            ..Ran::default()
-        })
+        Ok(by_exit_status(&output, None))
     }
 }
 
@@ -210,15 +204,32 @@ fn with_xml(tests: Option<Vec<TestOutcome>>, output: &CommandOutput, place: &str
             } else {
                 format!(" {place}")
             };
-            Ran {
-                fault: Some(format!(
-                    "the test command left no JUnit XML{place}: it {}",
-                    end_of(output)
-                )),
-                tests: vec![command_outcome(output)],
-                ..Ran::default()
-            }
+            let fault = format!(
+                "the test command left no JUnit XML{place}: it {}",
+                end_of(output)
+            );
+            by_exit_status(output, Some(fault))
         }
+    }
+}
+
+/// A command that was stopped at its limit says nothing of the patch: it counts as not run.
+fn by_exit_status(output: &CommandOutput, fault: Option<String>) -> Ran {
+    if output.end == CommandEnd::TimedOut {
+        let stopped = format!(
+            "the test command {}; --verify-s-max gives it more time",
+            end_of(output)
+        );
+        return Ran {
+            not_run: vec![TEST_CMD_ID.to_owned()],
+            fault: Some(fault.unwrap_or(stopped)),
+            ..Ran::default()
+        };
+    }
+    Ran {
+        tests: vec![command_outcome(output)],
+        fault,
+        ..Ran::default()
     }
 }
 

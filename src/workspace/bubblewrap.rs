@@ -54,6 +54,8 @@ pub(super) struct View<'a> {
     pub seen_at: &'a Path,
     /// The files of an image, in the place of the system's.
     pub image: Option<&'a Path>,
+    /// Data of the repository that is not copied: its place, and that in a workspace.
+    pub data: &'a [(PathBuf, PathBuf)],
     /// Needed by the interpreter and the toolchain.
     pub readable: &'a [PathBuf],
     pub writable: &'a [PathBuf],
@@ -121,6 +123,7 @@ impl Bubblewrap {
             dir,
             seen_at,
             image,
+            data,
             readable,
             writable,
             network,
@@ -196,6 +199,13 @@ impl Bubblewrap {
             if !inside.is_ok_and(|path| dir.join(path).is_symlink()) {
                 binds.push(("--ro-bind", root, root));
             }
+        }
+        let places: Vec<(&Path, PathBuf)> = data
+            .iter()
+            .flat_map(|(from, path)| [dir, seen_at].map(|root| (from.as_path(), root.join(path))))
+            .collect();
+        for (from, at) in &places {
+            binds.push(("--ro-bind-try", from, at));
         }
         binds.sort_by_key(|(_, _, at)| at.components().count());
         binds.dedup_by_key(|(_, _, at)| *at);

@@ -4,9 +4,11 @@
 //! A workspace is a plain directory. Forking one is [`Shadow::restore`] of its
 //! tree into another directory; going back is `restore` into the same one.
 mod bubblewrap;
+mod checkout;
 mod copy;
 mod environment;
 mod git;
+mod large;
 mod limits;
 mod lock;
 mod mirror;
@@ -22,6 +24,7 @@ mod supervise;
 mod toolchain;
 mod walk;
 
+pub use checkout::{git_settings, tracked_folders};
 pub use copy::put_file;
 pub use environment::{
     BuildRequest, Built, Environment, EnvironmentSpec, EnvironmentStore, ImageFacts, Kept, Rebuild,
@@ -33,8 +36,8 @@ pub use mirror::Mirror;
 pub use python::find_python;
 pub use repository::OwnRepository;
 pub use sandbox::{Sandbox, SandboxMode};
-pub use shadow::{FileDiff, SHADOW_DIR, Shadow, TreeFile, TreeId, repository_prefix};
-pub use stored::{StoredPatch, apply_fault, git_settings};
+pub use shadow::{FileDiff, SHADOW_DIR, Shadow, Snapshot, TreeFile, TreeId, repository_prefix};
+pub use stored::{StoredPatch, apply_fault};
 pub use toolchain::Toolchain;
 pub use walk::{LeftOut, repository_files};
 

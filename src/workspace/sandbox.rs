@@ -10,8 +10,9 @@ use super::supervise::{Reach, supervise};
 use super::toolchain::Toolchain;
 use super::{CommandEnd, CommandOutput, Limits, WorkspaceError, existing_dir};
 use crate::base::Deadline;
+use crate::record::LargeData;
 use globset::GlobSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +51,8 @@ pub struct Sandbox {
     /// Needed by the interpreters and the toolchain beside the system directories.
     roots: Vec<PathBuf>,
     toolchain: Toolchain,
+    /// Data of the repository that is not copied: its place, and that in a workspace.
+    data: Vec<(PathBuf, PathBuf)>,
     /// Folders that commands may write to beside the workspace.
     writable: Vec<PathBuf>,
     network: Network,
@@ -157,6 +160,7 @@ impl Sandbox {
             own,
             seen_at: PathBuf::from(WORKSPACE),
             toolchain: Toolchain::default(),
+            data: Vec::new(),
             writable: Vec::new(),
             network: Network::None,
             variables: Vec::new(),
@@ -245,6 +249,23 @@ impl Sandbox {
     #[must_use]
     pub fn with_repository(mut self, repository: OwnRepository) -> Self {
         self.repository = Some(repository);
+        self
+    }
+
+    /// The same sandbox with data of the repository `repo` that is not copied, read-only and in
+    /// its place. Bubblewrap only.
+    #[must_use]
+    pub fn with_data(mut self, repo: &Path, large_data: &[LargeData]) -> Self {
+        let paths = large_data.iter().map(|data| Path::new(&data.path));
+        // A record can be edited: it must not name a place outside.
+        let is_below = |path: &&Path| {
+            path.components()
+                .all(|part| matches!(part, Component::Normal(_)))
+        };
+        let paths = paths.filter(is_below);
+        self.data = paths
+            .map(|path| (repo.join(path), path.to_owned()))
+            .collect();
         self
     }
 
@@ -389,6 +410,7 @@ impl Sandbox {
                     dir: &dir,
                     seen_at: &self.seen_at,
                     image: image.map(|image| image.root.as_path()),
+                    data: &self.data,
                     readable: match image {
                         Some(_) => &[],
                         None => &self.roots,

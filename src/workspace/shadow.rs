@@ -1,5 +1,7 @@
 //! The shadow git directory: a tree id a step gives fork, diff and restore.
+use super::large::{beside, large_data};
 use super::{LeftOut, WorkspaceError, existing_dir, git, walk};
+use crate::record::LargeData;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -52,6 +54,17 @@ const PACKED_FILES_MIN: usize = 1_000;
 /// place for them: empty directories, other permissions, owners, times.
 pub struct Shadow {
     git_dir: PathBuf,
+    /// Paths relative to a workspace that no snapshot takes, and no restore touches.
+    without: Vec<PathBuf>,
+}
+
+/// A repository as it was found.
+pub struct Snapshot {
+    pub tree: TreeId,
+    /// Passed over because it may not be read.
+    pub left_out: Vec<LeftOut>,
+    /// Passed over because it is large, and git ignores it.
+    pub large_data: Vec<LargeData>,
 }
 
 impl Shadow {
@@ -68,7 +81,20 @@ impl Shadow {
         for dir in ["indices", "restored"] {
             git::create_private_dir(&git_dir.join(dir))?;
         }
-        Ok(Self { git_dir })
+        Ok(Self {
+            git_dir,
+            without: Vec::new(),
+        })
+    }
+
+    /// The same for workspaces of a repository with such data: it is in no tree.
+    #[must_use]
+    pub fn beside(mut self, large_data: &[LargeData]) -> Self {
+        self.without = large_data
+            .iter()
+            .map(|data| PathBuf::from(&data.path))
+            .collect();
+        self
     }
 
     pub(super) fn git_dir(&self) -> &Path {
@@ -82,28 +108,39 @@ impl Shadow {
     /// Cost: one `lstat` a file and four git processes; only files that
     /// changed since the last call on the same `dir` are read.
     pub fn snapshot(&self, dir: &Path) -> Result<TreeId, WorkspaceError> {
-        Ok(self.snapshot_and_rest(dir)?.0)
+        let dir = existing_dir(dir)?;
+        self.tree_of(&dir, &walk::files_beside(&dir, &self.without)?)
     }
 
-    /// [`Self::snapshot`], with what was passed over because it may not be read.
-    pub fn snapshot_and_rest(&self, dir: &Path) -> Result<(TreeId, Vec<LeftOut>), WorkspaceError> {
+    /// [`Self::snapshot`] of the user's repository, without data that is too large to be copied
+    /// for every branch.
+    pub fn snapshot_repository(&self, dir: &Path) -> Result<Snapshot, WorkspaceError> {
         let dir = existing_dir(dir)?;
-        let (files, left_out) = walk::files_and_rest(&dir)?;
-        let index = Index::take(self, &dir)?;
-        let index = match self.stage(&dir, &files, &index) {
+        let walked = walk::walk(&dir, &self.without)?;
+        let large_data = large_data(&dir, &walked.files);
+        let files = beside(walked.files, &large_data);
+        Ok(Snapshot {
+            tree: self.tree_of(&dir, &files)?,
+            left_out: walked.left_out,
+            large_data,
+        })
+    }
+
+    fn tree_of(&self, dir: &Path, files: &[Vec<u8>]) -> Result<TreeId, WorkspaceError> {
+        let index = Index::take(self, dir)?;
+        let index = match self.stage(dir, files, &index) {
             Ok(()) => index,
             // An index that a power cut left half written is only a cache.
             Err(WorkspaceError::Git { .. }) if index.had_entries => {
-                let fresh = Index::empty(self, &dir);
-                self.stage(&dir, &files, &fresh)?;
+                let fresh = Index::empty(self, dir);
+                self.stage(dir, files, &fresh)?;
                 fresh
             }
             Err(error) => return Err(error),
         };
         let tree = self.run(index.git(&["write-tree"]), "write-tree", &[])?;
         index.keep()?;
-        let tree = TreeId(String::from_utf8_lossy(&tree).trim().to_owned());
-        Ok((tree, left_out))
+        Ok(TreeId(String::from_utf8_lossy(&tree).trim().to_owned()))
     }
 
     /// Makes the index hold exactly `files` as they are on disk.
@@ -177,7 +214,7 @@ impl Shadow {
         let git = index.git(&["read-tree", "--reset", &tree.0]);
         self.run(git, "read-tree", &[])?;
         let listed = self.run(index.git(&["ls-files", "-z"]), "ls-files", &[])?;
-        walk::prune(dir, &split_nul(&listed).collect::<Vec<_>>())?;
+        walk::prune(dir, &split_nul(&listed).collect::<Vec<_>>(), &self.without)?;
         let git = index.git(&["checkout-index", "--all", "--force", "--index", "--quiet"]);
         self.run(git, "checkout-index", &[])?;
         Ok(())
@@ -538,7 +575,7 @@ pub(super) fn split_nul(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&b| b == 0).filter(|path| !path.is_empty())
 }
 
-fn join_nul<T: AsRef<[u8]>>(paths: &[T]) -> Vec<u8> {
+pub(super) fn join_nul<T: AsRef<[u8]>>(paths: &[T]) -> Vec<u8> {
     let mut joined = Vec::new();
     for path in paths {
         joined.extend_from_slice(path.as_ref());

@@ -1,5 +1,6 @@
 //! Patches of what git would store: line ends, `$Id$` and encodings as the user's checkout has
 //! them converted, and without files that it ignores.
+use super::checkout::{ATTRIBUTES_FILE, IGNORE_FILE};
 use super::shadow::{Change, split_nul};
 use super::{Shadow, TreeId, WorkspaceError, existing_dir, git, repository_prefix};
 use crate::record::GitSettings;
@@ -16,66 +17,6 @@ pub struct StoredPatch {
     pub ignored: Vec<String>,
     /// Files were converted for it.
     pub is_converted: bool,
-}
-
-const ATTRIBUTES_FILE: &str = ".gitattributes";
-const IGNORE_FILE: &str = ".gitignore";
-
-/// How git stores the files of `dir`, a folder of the user's. Nothing is set outside any
-/// checkout, and where git cannot be asked.
-pub fn git_settings(dir: &Path) -> Result<GitSettings, WorkspaceError> {
-    let dir = existing_dir(dir)?;
-    let Some(top) = dir.ancestors().find(|up| up.join(".git").exists()) else {
-        return Ok(GitSettings::default());
-    };
-    let ask = |args: &[&str]| {
-        let output = Command::new("git").args(args).current_dir(&dir).output();
-        let output = output.ok().filter(|output| output.status.success())?;
-        let said = String::from_utf8(output.stdout).ok()?;
-        Some(said.trim_end_matches('\n').to_owned())
-    };
-    let set = |name: &str| ask(&["config", "--get", name]);
-    let text_of = |path: Option<String>| {
-        let path = path.map(|path| dir.join(path));
-        path.and_then(|path| std::fs::read_to_string(path).ok())
-    };
-    // Of the user, then of the repository; both stand outside of it.
-    let both = |setting: &str, of_user: &str, of_repository: &str| {
-        let named = ask(&["config", "--type=path", "--get", setting]);
-        let usual = || {
-            let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
-            let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-            let folder = folder.filter(|dir| !dir.as_os_str().is_empty()).or(home)?;
-            Some(folder.join("git").join(of_user).display().to_string())
-        };
-        let own = ask(&["rev-parse", "--git-path", of_repository]);
-        let texts = [text_of(named.or_else(usual)), text_of(own)];
-        let texts = texts.into_iter().flatten().map(|text| text + "\n");
-        texts.filter(|text| !is_blank(text)).collect::<String>()
-    };
-    let mut around = Vec::new();
-    for folder in dir.ancestors().skip(1).take_while(|up| up.starts_with(top)) {
-        for name in [ATTRIBUTES_FILE, IGNORE_FILE] {
-            let file = folder.join(name);
-            let path = file.strip_prefix(top).unwrap_or(&file);
-            if let Ok(text) = std::fs::read_to_string(&file) {
-                around.push((path.to_string_lossy().into_owned(), text));
-            }
-        }
-    }
-    Ok(GitSettings {
-        autocrlf: set("core.autocrlf").filter(|value| value != "false"),
-        eol: set("core.eol").filter(|value| value != "native"),
-        attributes: both("core.attributesFile", "attributes", "info/attributes"),
-        excludes: both("core.excludesFile", "ignore", "info/exclude"),
-        around,
-    })
-}
-
-/// True for a text of comments and empty lines.
-fn is_blank(text: &str) -> bool {
-    let is_line = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
-    !text.lines().any(is_line)
 }
 
 /// Why `git apply` would refuse `patch`, whose paths begin at the top of the checkout around

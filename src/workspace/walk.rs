@@ -43,41 +43,72 @@ pub struct LeftOut {
 /// A folder or a file that may not be read is passed over; `dir` itself has to
 /// be readable.
 pub(super) fn files(dir: &Path) -> Result<Vec<Vec<u8>>, WorkspaceError> {
-    Ok(files_and_rest(dir)?.0)
+    files_beside(dir, &[])
+}
+
+/// [`files`] beside those `without` which it is asked, files and folders relative to `dir`.
+pub(super) fn files_beside(
+    dir: &Path,
+    without: &[PathBuf],
+) -> Result<Vec<Vec<u8>>, WorkspaceError> {
+    let walked = walk(dir, without)?;
+    Ok(walked.files.into_iter().map(|file| file.path).collect())
 }
 
 /// Paths of a repository's files, as a snapshot of it would take them, and what it would pass
 /// over. Bytes of a name that are not UTF-8 become U+FFFD.
 pub fn repository_files(dir: &Path) -> Result<(Vec<String>, Vec<LeftOut>), WorkspaceError> {
-    let (files, left_out) = files_and_rest(dir)?;
-    let names = files
+    let walked = walk(dir, &[])?;
+    let names = walked
+        .files
         .iter()
-        .map(|path| String::from_utf8_lossy(path).into_owned());
-    Ok((names.collect(), left_out))
+        .map(|file| String::from_utf8_lossy(&file.path).into_owned());
+    Ok((names.collect(), walked.left_out))
 }
 
-/// [`files`], with what was passed over because it may not be read.
-pub(super) fn files_and_rest(dir: &Path) -> Result<(Vec<Vec<u8>>, Vec<LeftOut>), WorkspaceError> {
-    let mut walk = Walk::default();
+/// [`files`] with their sizes, and what was passed over because it may not be read.
+pub(super) fn walk(dir: &Path, without: &[PathBuf]) -> Result<Walked, WorkspaceError> {
+    let mut walk = Walk {
+        without: without
+            .iter()
+            .map(|path| path.as_os_str().as_bytes())
+            .collect(),
+        walked: Walked::default(),
+    };
     walk.collect(entries(dir)?, b"");
-    walk.files.sort_unstable();
-    walk.left_out.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((walk.files, walk.left_out))
+    let mut walked = walk.walked;
+    walked.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    walked.left_out.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(walked)
+}
+
+/// A file or a link that a snapshot takes.
+pub(super) struct WalkedFile {
+    /// Relative to the directory.
+    pub path: Vec<u8>,
+    /// 0 for a link.
+    pub bytes: u64,
 }
 
 #[derive(Default)]
-struct Walk {
-    files: Vec<Vec<u8>>,
-    left_out: Vec<LeftOut>,
+pub(super) struct Walked {
+    /// Sorted by path, by byte.
+    pub files: Vec<WalkedFile>,
+    pub left_out: Vec<LeftOut>,
 }
 
-impl Walk {
+struct Walk<'a> {
+    without: HashSet<&'a [u8]>,
+    walked: Walked,
+}
+
+impl Walk<'_> {
     fn collect(&mut self, listed: Vec<Entry>, prefix: &[u8]) {
         for (name, path, kind) in listed {
-            if name.eq_ignore_ascii_case(b".git") {
+            let relative = [prefix, &name].concat();
+            if name.eq_ignore_ascii_case(b".git") || self.without.contains(relative.as_slice()) {
                 continue;
             }
-            let relative = [prefix, &name].concat();
             if kind.is_dir() {
                 if is_left_out(&name, &path) {
                     continue;
@@ -89,27 +120,38 @@ impl Walk {
                     Err(error) => self.leave_out(&relative, &error.to_string()),
                 }
             } else if (kind.is_file() || kind.is_symlink()) && !is_bytecode(&name) {
-                match kind.is_file() && !is_readable(&path) {
-                    true => self.leave_out(&relative, "it may not be read"),
-                    false => self.files.push(relative),
+                let bytes = match kind.is_file() {
+                    true => readable_bytes(&path),
+                    false => Some(0),
+                };
+                match bytes {
+                    None => self.leave_out(&relative, "it may not be read"),
+                    Some(bytes) => self.walked.files.push(WalkedFile {
+                        path: relative,
+                        bytes,
+                    }),
                 }
             }
         }
     }
 
     fn leave_out(&mut self, relative: &[u8], why: &str) {
-        self.left_out.push(LeftOut {
+        self.walked.left_out.push(LeftOut {
             path: PathBuf::from(OsStr::from_bytes(relative)),
             why: why.to_owned(),
         });
     }
 }
 
-/// Asked of the system, which knows of lists and capabilities beside the mode.
-fn is_readable(path: &Path) -> bool {
+/// A file's size; `None` where it may not be read. Asked of the system, which knows of lists
+/// and capabilities beside the mode.
+fn readable_bytes(path: &Path) -> Option<u64> {
     match std::fs::File::open(path) {
-        Err(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
-        Ok(_) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
+        opened => {
+            let meta = opened.and_then(|file| file.metadata());
+            Some(meta.map_or(0, |meta| meta.len()))
+        }
     }
 }
 
@@ -133,11 +175,11 @@ fn is_tagged_cache(path: &Path) -> bool {
 
 /// Removes everything below `dir` that is not one of `keep` (relative paths of
 /// files): other files, directories that hold none of them, and whatever of
-/// another kind stands in their place.
-pub(super) fn prune(dir: &Path, keep: &[&[u8]]) -> Result<(), WorkspaceError> {
-    let files: HashSet<&[u8]> = keep.iter().copied().collect();
+/// another kind stands in their place. Files and folders of `without` stay as they are.
+pub(super) fn prune(dir: &Path, keep: &[&[u8]], without: &[PathBuf]) -> Result<(), WorkspaceError> {
+    let without: HashSet<&[u8]> = without.iter().map(|p| p.as_os_str().as_bytes()).collect();
     let mut dirs: HashSet<&[u8]> = HashSet::new();
-    for path in keep {
+    for path in keep.iter().chain(&without) {
         let slashes = (0..path.len()).rev().filter(|&at| path[at] == b'/');
         for at in slashes {
             if !dirs.insert(&path[..at]) {
@@ -145,30 +187,42 @@ pub(super) fn prune(dir: &Path, keep: &[&[u8]]) -> Result<(), WorkspaceError> {
             }
         }
     }
-    prune_below(dir, b"", &files, &dirs)
+    let kept = Kept {
+        files: keep.iter().copied().collect(),
+        dirs,
+        without,
+    };
+    kept.prune(dir, b"")
 }
 
-fn prune_below(
-    dir: &Path,
-    prefix: &[u8],
-    files: &HashSet<&[u8]>,
-    dirs: &HashSet<&[u8]>,
-) -> Result<(), WorkspaceError> {
-    make_accessible(dir)?;
-    for (name, path, kind) in entries(dir)? {
-        let relative = [prefix, &name].concat();
-        if kind.is_dir() {
-            if dirs.contains(relative.as_slice()) {
-                prune_below(&path, &[&relative, b"/".as_slice()].concat(), files, dirs)?;
-            } else {
-                remove_tree(&path)?;
+/// Paths relative to the directory that is pruned.
+struct Kept<'a> {
+    files: HashSet<&'a [u8]>,
+    dirs: HashSet<&'a [u8]>,
+    without: HashSet<&'a [u8]>,
+}
+
+impl Kept<'_> {
+    fn prune(&self, dir: &Path, prefix: &[u8]) -> Result<(), WorkspaceError> {
+        make_accessible(dir)?;
+        for (name, path, kind) in entries(dir)? {
+            let relative = [prefix, &name].concat();
+            if self.without.contains(relative.as_slice()) {
+                continue;
             }
-        } else if !files.contains(relative.as_slice()) {
-            std::fs::remove_file(&path)
-                .map_err(|source| WorkspaceError::io("remove", &path, source))?;
+            if kind.is_dir() {
+                if self.dirs.contains(relative.as_slice()) {
+                    self.prune(&path, &[&relative, b"/".as_slice()].concat())?;
+                } else {
+                    remove_tree(&path)?;
+                }
+            } else if !self.files.contains(relative.as_slice()) {
+                std::fs::remove_file(&path)
+                    .map_err(|source| WorkspaceError::io("remove", &path, source))?;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Removes a directory, those that a command made unwritable included.
@@ -279,8 +333,10 @@ mod tests {
         )
         .unwrap();
         fs::set_permissions(dir.path().join("locked"), Permissions::from_mode(0o500)).unwrap();
-        prune(dir.path(), &[b"keep/deep/a", b"file", b"dir/x"]).unwrap();
-        assert_eq!(names(dir.path()), ["keep/deep/a"]);
+        put(dir.path(), "data/big/image", "");
+        let data = [PathBuf::from("data/big")];
+        prune(dir.path(), &[b"keep/deep/a", b"file", b"dir/x"], &data).unwrap();
+        assert_eq!(names(dir.path()), ["data/big/image", "keep/deep/a"]);
         assert!(!dir.path().join("locked").exists());
         assert!(!dir.path().join("file").exists());
     }

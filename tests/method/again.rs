@@ -28,27 +28,9 @@ fn solved(
         std::fs::write(repo.path().join(path), text).unwrap();
     }
     let profile = AgentProfile::small();
-    let request = SolveRequest {
-        repo: repo.path(),
-        issue: ISSUE,
-        model: "scripted",
-        device: "cpu",
-        strategy: &strategy_named("single", 1, 1, &profile).unwrap(),
-        seed: 3,
-        budget: Budget::default(),
-        gate: None,
-        profile: &profile,
-        own_tests: OwnTests::default(),
-        environment: None,
-    };
-    let tools = Tools {
-        engine: &mut engine,
-        others: Others::default(),
-        dialect: &ChatMl::default(),
-        sandbox,
-        watcher: &NoWatcher,
-        began: std::time::Instant::now(),
-    };
+    let strategy = strategy_named("single", 1, 1, &profile).unwrap();
+    let request = request(repo.path(), &strategy, &profile);
+    let tools = tools(&mut engine, sandbox);
     match run_dir.join(RECORD_FILE).exists() {
         true => resume(run_dir, tools),
         false => solve(run_dir, &request, tools),

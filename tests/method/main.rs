@@ -3,6 +3,7 @@
 mod again;
 mod deadline;
 mod endings;
+mod goals;
 mod pythons;
 mod running_gate;
 
@@ -21,6 +22,7 @@ use egss::search::{
 use egss::verify::OwnTests;
 use egss::workspace::{Sandbox, SandboxMode};
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Nothing here can be turned into a test: no check steers the search.
 const ISSUE: &str = "Notes are missing.";
@@ -69,28 +71,50 @@ fn asked<T>(
     let sandbox = sandbox();
     let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("notes.py"), "notes = []\n").unwrap();
+    let profile = AgentProfile::small();
     let request = SolveRequest {
-        repo: repo.path(),
+        budget,
+        gate,
+        ..request(repo.path(), strategy, &profile)
+    };
+    let tools = Tools {
+        others: others.reborrow(),
+        ..tools(engine, &sandbox)
+    };
+    work(&request, tools)
+}
+
+/// What is asked where a test asks for nothing else.
+fn request<'a>(
+    repo: &'a Path,
+    strategy: &'a Strategy,
+    profile: &'a AgentProfile,
+) -> SolveRequest<'a> {
+    SolveRequest {
+        repo,
         issue: ISSUE,
         model: "scripted",
         device: "cpu",
         strategy,
         seed: 3,
-        budget,
-        gate,
-        profile: &AgentProfile::small(),
+        budget: Budget::default(),
+        gate: None,
+        profile,
         own_tests: OwnTests::default(),
         environment: None,
-    };
-    let tools = Tools {
+    }
+}
+
+fn tools<'a>(engine: &'a mut ScriptedEngine, sandbox: &'a Sandbox) -> Tools<'a> {
+    static DIALECT: LazyLock<ChatMl> = LazyLock::new(ChatMl::default);
+    Tools {
         engine,
-        others: others.reborrow(),
-        dialect: &ChatMl::default(),
-        sandbox: &sandbox,
+        others: Others::default(),
+        dialect: &*DIALECT,
+        sandbox,
         watcher: &NoWatcher,
         began: std::time::Instant::now(),
-    };
-    work(&request, tools)
+    }
 }
 
 fn sandbox() -> Sandbox {

@@ -4,14 +4,13 @@
 //! `.venv`, always; Python 3.6, 3.8, 3.9 and 3.13 as `.venv-3.N/bin/python`, as `python3.N` on
 //! the `PATH`, or as pyenv's; and those that `EGSS_TEST_PYTHONS` names, as `PATH` names folders.
 //! It says which were not found.
-use crate::engine;
-use egss::agent::ChatMl;
-use egss::base::{AgentProfile, Budget};
+use crate::{engine, request, tools};
+use egss::base::AgentProfile;
 use egss::lang::{
     ChangedFile, RunnerLimits, SourceKind, TestSource, compile_faults, consolidate, of_path,
 };
 use egss::record::{SuiteCounts, TestResult};
-use egss::search::{NoWatcher, Others, RunState, SolveRequest, Tools, solve, strategy_named};
+use egss::search::{RunState, SolveRequest, solve, strategy_named};
 use egss::verify::{OwnTests, TestRunner};
 use egss::workspace::{Limits, Sandbox, SandboxMode};
 use std::collections::HashMap;
@@ -147,27 +146,14 @@ fn solved(sandbox: &Sandbox) -> RunState {
     let (repo, out) = (folder(&FILES), tempfile::tempdir().unwrap());
     let said = vec![(edit("sum(xs)"), 1.0)];
     let profile = AgentProfile::small();
+    let strategy = strategy_named("egss", 4, 4, &profile).unwrap();
     let request = SolveRequest {
-        repo: repo.path(),
         issue: ISSUE,
-        model: "scripted",
-        device: "cpu",
-        strategy: &strategy_named("egss", 4, 4, &profile).unwrap(),
         seed: 1,
-        budget: Budget::default(),
-        gate: None,
-        profile: &profile,
-        own_tests: OwnTests::default(),
-        environment: None,
+        ..request(repo.path(), &strategy, &profile)
     };
-    let tools = Tools {
-        engine: &mut engine(move |_| said.clone()),
-        others: Others::default(),
-        dialect: &ChatMl::default(),
-        sandbox,
-        watcher: &NoWatcher,
-        began: std::time::Instant::now(),
-    };
+    let mut engine = engine(move |_| said.clone());
+    let tools = tools(&mut engine, sandbox);
     solve(out.path(), &request, tools).unwrap()
 }
 

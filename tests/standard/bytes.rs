@@ -3,6 +3,7 @@ use crate::{call, engine, run};
 use egss::base::AgentProfile;
 use egss::report::write_report;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 fn utf16(text: &str) -> Vec<u8> {
@@ -119,7 +120,7 @@ fn a_patch_of_files_in_other_encodings_is_read_and_applies() {
 fn a_file_that_cannot_be_read_is_named_to_the_user() {
     let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("a.py"), b"x = '\xfc'\n").unwrap();
-    let view = egss::agent::RepoView::read(repo.path()).unwrap();
+    let view = egss::agent::RepoView::read(repo.path(), &BTreeSet::new()).unwrap();
     let said = view.unread(repo.path(), |_| true).unwrap();
     assert!(said.starts_with("a.py is not UTF-8 text"), "{said}");
 }

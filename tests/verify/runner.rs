@@ -262,7 +262,10 @@ fn a_command_of_the_users_counts_by_its_xml_or_else_by_its_exit_status() {
         write(dir.path(), &[(SUITE_FILE, "def test_s(): pass\n")]);
         let runner = TestRunner::for_files(
             &sandbox,
-            limits(),
+            RunnerLimits {
+                run_s_max: 8,
+                ..limits()
+            },
             OwnTests {
                 command: Some(command.to_owned()),
                 junit: None,
@@ -283,4 +286,9 @@ fn a_command_of_the_users_counts_by_its_xml_or_else_by_its_exit_status() {
         assert_eq!(results(&run)["test-cmd"], result);
         assert_eq!(run.counts.total, 2);
     }
+    // One that is stopped has said nothing.
+    let stopped = run("sleep 600");
+    assert_eq!(stopped.not_run, ["test-cmd"]);
+    assert!(!results(&stopped).contains_key("test-cmd"));
+    assert!(stopped.fault.unwrap().contains("--verify-s-max"));
 }

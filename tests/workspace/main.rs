@@ -1,6 +1,7 @@
 //! Snapshots and the sandbox with the real git, bwrap and Python.
 mod deadline;
 mod environment;
+mod large;
 mod sandbox;
 mod shadow;
 mod stored;

@@ -617,9 +617,10 @@ fn what_may_not_be_read_is_passed_over_and_named() {
         let mode = fs::Permissions::from_mode(0o000);
         fs::set_permissions(bench.src().join(path), mode).unwrap();
     }
-    let (tree, left_out) = bench.shadow.snapshot_and_rest(&bench.src()).unwrap();
-    assert_eq!(bench.shadow.files(&tree).unwrap(), ["a.py"]);
-    let named: Vec<String> = left_out
+    let found = bench.shadow.snapshot_repository(&bench.src()).unwrap();
+    assert_eq!(bench.shadow.files(&found.tree).unwrap(), ["a.py"]);
+    let named: Vec<String> = found
+        .left_out
         .iter()
         .map(|left| format!("{}: {}", left.path.display(), left.why))
         .collect();

@@ -1,5 +1,5 @@
 //! `edit` and `write`: files changed, checked, and put back where they do not parse.
-use super::{Executor, read};
+use super::Executor;
 use crate::agent::AgentError;
 use crate::agent::action::Change;
 use crate::agent::edit::{candidates, rewritten};
@@ -18,7 +18,7 @@ impl Executor<'_> {
         path: &str,
         change: &Change,
     ) -> Result<Observation, AgentError> {
-        let file = match read(dir, path) {
+        let file = match self.read(dir, path) {
             Ok(file) => file,
             Err(sentence) => return Ok(Observation::rejected(sentence)),
         };
@@ -37,7 +37,7 @@ impl Executor<'_> {
         let old = match resolve(dir, path) {
             Err(sentence) => return Ok(Observation::rejected(sentence)),
             Ok(full) if full.symlink_metadata().is_err() => None,
-            Ok(_) => match read(dir, path) {
+            Ok(_) => match self.read(dir, path) {
                 Ok(old) => Some(old),
                 Err(sentence) => return Ok(Observation::rejected(sentence)),
             },

@@ -3,7 +3,6 @@ use super::{Executor, unread_note};
 use crate::agent::AgentError;
 use crate::agent::listing::listing;
 use crate::agent::observation::Observation;
-use crate::agent::repo::RepoView;
 use crate::lang::nearest_names;
 use crate::record::StepOutcome;
 use std::path::Path;
@@ -12,7 +11,7 @@ impl Executor<'_> {
     pub(super) fn list(&self, dir: &Path, path: &str) -> Result<Observation, AgentError> {
         let folder = path.trim().trim_start_matches("./").trim_end_matches('/');
         let folder = if folder == "." { "" } else { folder };
-        let view = RepoView::read(dir)?;
+        let view = self.config.scope.view(dir)?;
         let all = || view.files.iter().map(|file| file.path.as_str());
         let prefix = match folder {
             "" => String::new(),

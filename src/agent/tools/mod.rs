@@ -79,28 +79,38 @@ impl<'a> Executor<'a> {
     pub fn unreadable(&self, error: &ParseError) -> Observation {
         Observation::rejected(fill(NO_CALL, &[("reason", &error.0)]))
     }
-}
 
-/// A text file. Errors: one sentence.
-fn read(dir: &Path, path: &str) -> Result<TextFile, String> {
-    let full = resolve(dir, path)?;
-    let Ok(meta) = full.metadata() else {
-        return Err(no_such_file(dir, path));
-    };
-    if meta.is_dir() {
-        return Err(format!("{path} is a directory.{}", children(&full)));
+    /// A text file. Errors: one sentence.
+    fn read(&self, dir: &Path, path: &str) -> Result<TextFile, String> {
+        let full = resolve(dir, path)?;
+        let Ok(meta) = full.metadata() else {
+            return Err(self.no_such_file(dir, path));
+        };
+        if meta.is_dir() {
+            return Err(format!("{path} is a directory.{}", children(&full)));
+        }
+        if !meta.is_file() {
+            return Err(format!("{path} is no regular file."));
+        }
+        if meta.len() > FILE_BYTES_MAX {
+            return Err(format!(
+                "{path} is too long to show or change ({} kB); search in it.",
+                meta.len() / 1_000
+            ));
+        }
+        let bytes = std::fs::read(&full).map_err(|e| format!("{path} cannot be read: {e}."))?;
+        TextFile::decode(path, bytes)
     }
-    if !meta.is_file() {
-        return Err(format!("{path} is no regular file."));
+
+    fn no_such_file(&self, dir: &Path, path: &str) -> String {
+        let view = self.config.scope.view(dir).unwrap_or_default();
+        let paths: Vec<&str> = view.files.iter().map(|f| f.path.as_str()).collect();
+        let near = nearest_names(path, &paths, 3);
+        match near.is_empty() {
+            true => format!("There is no file {path}."),
+            false => format!("There is no file {path}. The nearest: {}.", near.join(", ")),
+        }
     }
-    if meta.len() > FILE_BYTES_MAX {
-        return Err(format!(
-            "{path} is too long to show or change ({} kB); search in it.",
-            meta.len() / 1_000
-        ));
-    }
-    let bytes = std::fs::read(&full).map_err(|e| format!("{path} cannot be read: {e}."))?;
-    TextFile::decode(path, bytes)
 }
 
 /// A line on the code that cannot be read, of the files that `is_meant` takes; empty where all can.
@@ -109,16 +119,6 @@ fn unread_note(view: &RepoView, dir: &Path, is_meant: impl Fn(&RepoFile) -> bool
     sentences.map_or(String::new(), |sentences| {
         format!("\nNot read: {sentences}")
     })
-}
-
-fn no_such_file(dir: &Path, path: &str) -> String {
-    let view = RepoView::read(dir).unwrap_or_default();
-    let paths: Vec<&str> = view.files.iter().map(|f| f.path.as_str()).collect();
-    let near = nearest_names(path, &paths, 3);
-    match near.is_empty() {
-        true => format!("There is no file {path}."),
-        false => format!("There is no file {path}. The nearest: {}.", near.join(", ")),
-    }
 }
 
 /// The files of a directory that a model took for a file.

@@ -21,7 +21,7 @@ type Hit = (usize, usize);
 
 impl Executor<'_> {
     pub(super) fn search(&self, dir: &Path, query: &Query) -> Result<Observation, AgentError> {
-        let view = RepoView::read(dir)?;
+        let view = self.config.scope.view(dir)?;
         Ok(match query {
             Query::Text(wanted) => self.search_text(dir, &view, wanted),
             Query::Pattern(pattern) => self.search_pattern(dir, &view, pattern, None, 0),

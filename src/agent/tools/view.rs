@@ -1,5 +1,5 @@
 //! `view`: a file, or a range of its lines.
-use super::{Executor, read};
+use super::Executor;
 use crate::agent::context::numbered;
 use crate::agent::observation::Observation;
 use crate::base::{LimitHit, ToolForm};
@@ -17,7 +17,7 @@ impl Executor<'_> {
         path: &str,
         lines: Option<(usize, usize)>,
     ) -> Observation {
-        let file = match read(dir, path) {
+        let file = match self.read(dir, path) {
             Ok(file) => file,
             Err(sentence) => return Observation::rejected(sentence),
         };

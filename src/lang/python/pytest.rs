@@ -41,9 +41,6 @@ const START_SHARE: u64 = 4;
 /// The least of such a time, seconds: the interpreter, pytest and imports on a slow disk.
 const START_S_MIN: u64 = 10;
 
-/// Folders of pytest in its own repository, by layout.
-const OWN_PYTEST: [&str; 2] = ["src/pytest.py", "src/pytest/__init__.py"];
-
 /// pytest's exit status for a command line that it does not take.
 const USAGE_ERROR: CommandEnd = CommandEnd::Exited(4);
 
@@ -69,24 +66,25 @@ impl<'a> PytestRunner<'a> {
             .map_err(|error| LangError::NoRunner(error.to_string()))?;
         let scratch = tempfile::tempdir()
             .map_err(|source| LangError::io("make a folder in", &std::env::temp_dir(), source))?;
-        let imports = |module: &str| -> Result<bool, LangError> {
+        let import = |module: &str| -> Result<CommandOutput, LangError> {
             let line = format!("import {module}");
             let argv = ["python3", "-B", "-c", &line];
-            let output = sandbox.run(scratch.path(), &argv, &limits.wall(60))?;
-            Ok(output.end == CommandEnd::Exited(0))
+            Ok(sandbox.run(scratch.path(), &argv, &limits.wall(60))?)
         };
-        // pytest's own repository, installed in editable mode: it is there only where a
-        // workspace is.
-        let is_own = files.iter().any(|path| OWN_PYTEST.contains(&path.as_str()));
-        if !is_own && !imports("pytest")? {
+        let imported = import("pytest")?;
+        let is_there = imported.end == CommandEnd::Exited(0);
+        // The repository of pytest, or of a package that it needs, installed in editable mode:
+        // it is there only where a workspace is.
+        if !is_there && !missing_module(&imported.text).is_some_and(|name| defines(files, name)) {
             return Err(LangError::NoPytest {
                 python: sandbox.python().to_owned(),
             });
         }
+        let has_coverage = import("coverage")?.end == CommandEnd::Exited(0);
         Ok(Self {
             sandbox,
             limits,
-            has_coverage: imports("coverage")?,
+            has_coverage,
         })
     }
 
@@ -409,5 +407,43 @@ impl Runner for PytestRunner<'_> {
 
     fn command_limits(&self) -> Limits {
         self.limits.wall(self.limits.run_s_max)
+    }
+}
+
+/// The module whose absence ended an import, as Python says it.
+fn missing_module(output: &str) -> Option<&str> {
+    let (_, rest) = output.rsplit_once("No module named '")?;
+    rest.split(['\'', '.']).next()
+}
+
+/// True where one of a repository's files is that module, at its top or in `src` or the like.
+fn defines(files: &[String], module: &str) -> bool {
+    let places = [format!("{module}.py"), format!("{module}/__init__.py")];
+    let is_place = |path: &str| {
+        let depth_max = 1;
+        places.iter().any(|place| {
+            let folder = path.strip_suffix(place.as_str());
+            folder.is_some_and(|folder| {
+                (folder.is_empty() || folder.ends_with('/'))
+                    && folder.matches('/').count() <= depth_max
+            })
+        })
+    };
+    files.iter().any(|path| is_place(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// pluggy and iniconfig, like pytest itself, are what pytest imports.
+    #[test]
+    fn a_module_that_pytest_lacks_may_be_the_repositorys_own() {
+        let output = "Traceback (most recent call last):\n  File \"<string>\", line 1\nModuleNotFoundError: No module named 'pluggy.hooks'; 'pluggy' is not a package\n";
+        assert_eq!(missing_module("SyntaxError: x"), None);
+        let files = ["src/pluggy/__init__.py", "a/b/iniconfig.py", "tests/x.py"].map(str::to_owned);
+        assert!(defines(&files, missing_module(output).unwrap()));
+        assert!(!defines(&files, "iniconfig") && !defines(&files, "lug"));
+        assert!(defines(&["pytest.py".to_owned()], "pytest"));
     }
 }

@@ -74,10 +74,8 @@ impl Synthetic {
             next_step: 0,
         };
         record.push(Event::RunStarted(RunStarted {
-            repo_prefix: String::new(),
+            checkout: Checkout::default(),
             python: None,
-            git: GitSettings::default(),
-            has_git: false,
             record_version: RECORD_VERSION,
             egss_version: "0.0.0-synthetic".into(),
             model: "synthetic-model".into(),
@@ -100,7 +98,6 @@ impl Synthetic {
             cuts: Vec::new(),
             tools: Vec::new(),
             environment: None,
-            left_out: Vec::new(),
             base_tree: "0".repeat(40),
             prompt_text: format!("<|im_start|>system\nYou fix bugs.<|im_end|>\n{issue}"),
             prompt_tokens: (0..1_486).collect(),

@@ -1,0 +1,93 @@
+//! The folder of a run.
+use super::controller::SearchError;
+use crate::record::{Checkout, RECORD_FILE};
+use crate::verify::{Bench, Scratch, TestRunner};
+use crate::workspace::{
+    Lock, Locked, OwnRepository, SHADOW_DIR, Sandbox, Shadow, TreeId, WorkspaceError,
+};
+use std::path::{Path, PathBuf};
+
+/// Below a run's directory: workspaces of living branches. Files that a stopped
+/// run leaves there are of no use to anybody.
+pub const WORK_DIR: &str = "work";
+/// Below a run's directory: held by the process that works on it.
+const LOCK_FILE: &str = "lock";
+
+/// Below the work folder: the git repository that workspaces get.
+const REPOSITORY_DIR: &str = "repository";
+
+/// Where things lie in a run's directory.
+pub(super) struct Places {
+    pub(super) record: PathBuf,
+    pub(super) shadow: PathBuf,
+    /// Workspaces of living branches; gone when the run has ended.
+    pub(super) work: PathBuf,
+    scratch: Scratch,
+    _lock: Lock,
+}
+
+impl Places {
+    fn at(run_dir: &Path, lock: Lock) -> Self {
+        let work = run_dir.join(WORK_DIR);
+        Self {
+            record: run_dir.join(RECORD_FILE),
+            shadow: run_dir.join(SHADOW_DIR),
+            scratch: Scratch::new(&work.join("scratch")),
+            work,
+            _lock: lock,
+        }
+    }
+
+    pub(super) fn bench<'a>(
+        &'a self,
+        shadow: &'a Shadow,
+        runner: &'a TestRunner<'a>,
+        base: &'a TreeId,
+    ) -> Bench<'a> {
+        Bench {
+            shadow,
+            runner,
+            base,
+            scratch: &self.scratch,
+        }
+    }
+
+    /// The sandbox as workspaces of `repo` need it: with the data that is not copied, and with a
+    /// git repository of its own in each, where the user's has one.
+    pub(super) fn sandbox(
+        &self,
+        sandbox: Sandbox,
+        repo: &Path,
+        checkout: &Checkout,
+        shadow: &Shadow,
+        base: &TreeId,
+    ) -> Result<Sandbox, WorkspaceError> {
+        let sandbox = sandbox.with_data(repo, &checkout.large_data);
+        if !checkout.has_git {
+            return Ok(sandbox);
+        }
+        let own = OwnRepository::make(shadow, base, &self.work.join(REPOSITORY_DIR))?;
+        Ok(sandbox.with_repository(own))
+    }
+
+    pub(super) fn make(run_dir: &Path) -> Result<Self, SearchError> {
+        let io = |source| SearchError::Io {
+            what: "make the run's folder",
+            path: run_dir.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(run_dir).map_err(io)?;
+        // The sandbox and git want absolute paths.
+        let run_dir = run_dir.canonicalize().map_err(io)?;
+        let lock = match Lock::take(&run_dir.join(LOCK_FILE))? {
+            Locked::Taken(lock) => lock,
+            Locked::Held(pid) => {
+                let pid = pid.map_or_else(|| "another".to_owned(), |pid| pid.to_string());
+                return Err(SearchError::Held { run_dir, pid });
+            }
+        };
+        let places = Self::at(&run_dir, lock);
+        std::fs::create_dir_all(places.work.join("scratch")).map_err(io)?;
+        Ok(places)
+    }
+}
