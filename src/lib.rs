@@ -3,7 +3,7 @@
 //!
 //! Data flows one way; each module imports only from those listed before it:
 //! `base → record → checkpoint → decode → ops → kv → model → engine →
-//! workspace → lang → agent → verify → select → search → eval → report → cli`.
+//! workspace → lang → index → agent → verify → select → search → eval → report → cli`.
 //! `ARCHITECTURE.md` is the map.
 //!
 //! Letters in shape comments: `B` batch rows, `T` tokens, `H` query heads,
@@ -20,6 +20,7 @@ pub mod cli;
 pub mod decode;
 pub mod engine;
 pub mod eval;
+pub mod index;
 pub mod kv;
 pub mod lang;
 pub mod model;

@@ -7,7 +7,7 @@
 mod real;
 
 use egss::agent::{
-    AgentConfig, CallFormat, ChatMl, Dialect, Executor, GrammarContext, Memory, RepoView, Segment,
+    AgentConfig, CallFormat, ChatMl, Dialect, Executor, GrammarContext, Memory, Segment,
     SplicedDialect, ToolSet, Transcript, Verdict, call_span, encode, first_prompt, grammar,
     locate_call, parse,
 };
@@ -16,6 +16,7 @@ use egss::checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use egss::decode::GrammarFactory;
 use egss::engine::scripted::{Line, ScriptedEngine};
 use egss::engine::{Engine, GenerateJob, PrefixCache, Vocabulary};
+use egss::index::{Located, RepoView};
 use egss::record::{BranchStatus, StepOutcome};
 use egss::workspace::{Sandbox, SandboxMode, find_python};
 use std::collections::BTreeSet;
@@ -164,6 +165,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
     let first = first_prompt(
         config,
         &view,
+        &Located::default(),
         "`total` is off by one.",
         engine.vocabulary(),
         &dialect,

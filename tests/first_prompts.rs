@@ -121,6 +121,7 @@ impl Prompts {
             profile: &AgentProfile::small(),
             own_tests: OwnTests::default(),
             environment: None,
+            index_dir: None,
         };
         let mut engine = Stalled {
             vocabulary: self.vocabulary.clone(),

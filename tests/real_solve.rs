@@ -50,6 +50,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
         profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
         environment: None,
+        index_dir: None,
     };
     let tools = Tools {
         engine: &mut opened.engine,

@@ -91,6 +91,7 @@ fn run_strategy(
         profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
         environment: None,
+        index_dir: None,
     };
     let (dialect, sandbox) = (ChatMl::default(), sandbox());
     let state = solve(run_dir, &request, tools(engine, &dialect, &sandbox)).unwrap();

@@ -14,6 +14,11 @@ pub enum Action {
         /// First and last line, from 1, both shown.
         lines: Option<(usize, usize)>,
     },
+    /// A whole function or class: `name`, or `Class.method`.
+    ViewSymbol {
+        path: String,
+        symbol: String,
+    },
     Search(Query),
     Edit {
         path: String,
@@ -72,7 +77,7 @@ impl Action {
     pub fn tool(&self) -> ToolName {
         match self {
             Self::List { .. } => ToolName::List,
-            Self::View { .. } => ToolName::View,
+            Self::View { .. } | Self::ViewSymbol { .. } => ToolName::View,
             Self::Search(_) => ToolName::Search,
             Self::Edit { .. } => ToolName::Edit,
             Self::Write { .. } => ToolName::Write,
@@ -93,6 +98,9 @@ impl Action {
                 path,
                 lines: Some((start, end)),
             } => (json!({ "path": path, "start": start, "end": end }), vec![]),
+            Self::ViewSymbol { path, symbol } => {
+                (json!({ "path": path, "symbol": symbol }), vec![])
+            }
             Self::List { path } => (json!({ "path": path }), vec![]),
             Self::Search(Query::Text(text)) => (json!({ "text": text }), vec![]),
             Self::Search(Query::Pattern(pattern)) => (json!({ "pattern": pattern }), vec![]),

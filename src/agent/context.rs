@@ -7,11 +7,11 @@ use super::map::map;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::prompt::{SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill};
 use super::rank::{identifiers, rank};
-use super::repo::{RepoFile, RepoView};
 use super::tool::{Block, ToolSet, form};
 use super::{AgentError, Transcript};
 use crate::base::{LimitHit, PromptStyle, ToolForm};
 use crate::engine::Vocabulary;
+use crate::index::{Located, RepoFile, RepoView};
 use crate::lang::Example;
 
 /// Of the files' tokens, what one file may take before only the functions that
@@ -72,13 +72,15 @@ fn example_edit(tools: &ToolSet, example: &Example, calls: CallFormat) -> (Strin
 
 /// Builds the first prompt. `ctx_tokens` is what one sequence may hold: the
 /// files take at most [`AgentLimits::files_tokens_max`](crate::base::AgentLimits) and half
-/// of it. Of files those are shown that [the scope](super::Scope::shows) names.
+/// of it. Of files those are shown that [the scope](super::Scope::shows) names. `located`
+/// says which are the likeliest where the profile's prompt is a map.
 ///
 /// Of an issue that is too long for half of the context a part is shown. Errors: an empty
 /// issue, a context that has no room for the rules and a part of the issue.
 pub fn first_prompt(
     config: &AgentConfig,
     view: &RepoView,
+    located: &Located,
     issue: &str,
     vocabulary: &dyn Vocabulary,
     dialect: &dyn Dialect,
@@ -136,7 +138,7 @@ pub fn first_prompt(
     let budget = limits.files_tokens_max.min(ctx_tokens / 2 - fixed / 2);
     let chosen = match style {
         PromptStyle::Files => choose(config, view, issue, budget, &n_tokens),
-        PromptStyle::Map => map(config, view, issue, budget, &n_tokens),
+        PromptStyle::Map => map(config, view, located, budget, &n_tokens),
     };
     let (listing, cut) = match style {
         PromptStyle::Files => listing(view, &chosen, limits.listed_files_max),
@@ -329,11 +331,12 @@ mod tests {
     use crate::agent::dialect::ChatMl;
     use crate::base::AgentProfile;
     use crate::engine::scripted::ByteVocabulary;
+    use crate::index::{Index, Weights};
 
     fn view(files: &[(&str, &str)]) -> RepoView {
         let file = |(path, text): &(&str, &str)| RepoFile {
             path: path.to_string(),
-            text: Some(text.to_string()),
+            text: Some((*text).into()),
         };
         RepoView {
             files: files.iter().map(file).collect(),
@@ -346,10 +349,13 @@ mod tests {
         ctx: usize,
     ) -> Result<FirstPrompt, AgentError> {
         let vocabulary = ByteVocabulary::chat_ml();
+        let issue = "`total` is wrong.\n";
+        let located = Index::of(view).locate(view, issue, &Weights::default());
         first_prompt(
             config,
             view,
-            "`total` is wrong.\n",
+            &located,
+            issue,
             &vocabulary,
             &ChatMl::default(),
             ctx,
@@ -441,9 +447,12 @@ mod tests {
         assert!(
             first
                 .user
-                .starts_with("The repository has 3 files:\ndocs/index.md\n")
+                .starts_with("The repository has 3 files:\nshop/big.py (1202 lines)\n")
         );
-        // The outline of the file that holds it is too long: its code is there all the same.
+        // The outline of the file that holds it is too long: the likeliest of it is shown.
+        for part in [" 1201| def total(xs):\n", "more definitions\n"] {
+            assert!(first.user.contains(part), "{}", first.user);
+        }
         assert!(
             first
                 .user
@@ -457,7 +466,7 @@ mod tests {
         for tool in ["list(path)", "view(path, start, end)", "undo()"] {
             assert!(first.system.contains(tool), "{tool}");
         }
-        assert_eq!(first.cuts.len(), 1);
+        assert!(first.cuts.is_empty(), "{:?}", first.cuts);
     }
 
     #[test]
@@ -483,7 +492,16 @@ mod tests {
         let first = |issue: &str, ctx_tokens| {
             let (view, vocabulary) = (RepoView::default(), ByteVocabulary::chat_ml());
             let dialect = ChatMl::default();
-            first_prompt(&config, &view, issue, &vocabulary, &dialect, ctx_tokens)
+            let none = Located::default();
+            first_prompt(
+                &config,
+                &view,
+                &none,
+                issue,
+                &vocabulary,
+                &dialect,
+                ctx_tokens,
+            )
         };
         let long = format!("`total` is wrong.\n{}\nIt should be 3.", "x".repeat(5_000));
         let shown = first(&long, 4_096).unwrap();

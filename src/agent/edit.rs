@@ -1,6 +1,6 @@
 //! A file's text after a change: pure, before anything is written.
 use super::action::{Action, Change, Hunk};
-use super::repo::RepoView;
+use crate::index::RepoView;
 use crate::lang::{
     self, Language, LineStart, Merged, TAB_WIDTH, dedent, in_unit, in_unit_of, indent_width,
     indented, line_starts, nearest_place, replace_symbol, unit,
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn an_edit_that_gives_the_code_back_changes_nothing() {
         let view = RepoView {
-            files: vec![crate::agent::RepoFile {
+            files: vec![crate::index::RepoFile {
                 path: "a.py".into(),
                 text: Some(FILE.into()),
             }],

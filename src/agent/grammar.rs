@@ -6,10 +6,10 @@
 use super::call::{CallFormat, Piece};
 use super::parse::{DIVIDER_MARK, FENCE, LONG_FENCE, REPLACE_MARK, SEARCH_MARK};
 use super::reasoning::{REASONING_CLOSING, REASONING_OPENING};
-use super::repo::RepoView;
 use super::tool::{Block, Form, ParamKind, ToolSet, form};
 use crate::base::{AgentLimits, LimitHit, Thought};
 use crate::engine::Vocabulary;
+use crate::index::RepoView;
 use crate::lang::{self, Symbol};
 use std::collections::BTreeSet;
 

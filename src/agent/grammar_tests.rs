@@ -1,8 +1,9 @@
 use super::*;
-use crate::agent::{AgentConfig, CallFormat, RepoFile, parse};
+use crate::agent::{AgentConfig, CallFormat, parse};
 use crate::base::{AgentProfile, ToolName};
 use crate::decode::GrammarFactory;
 use crate::engine::scripted::ByteVocabulary;
+use crate::index::RepoFile;
 use std::sync::Arc;
 
 fn view() -> RepoView {
@@ -323,7 +324,8 @@ fn a_repository_with_too_many_functions_still_lists_its_files() {
         text: Some(
             (0..300)
                 .map(|f| format!("def f{f}():\n    pass\n"))
-                .collect(),
+                .collect::<String>()
+                .into(),
         ),
     });
     let view = RepoView {

@@ -139,6 +139,10 @@ fn build(
             path: text("path")?,
             lines: Some(lines()?),
         },
+        ToolForm::ViewSymbol => Action::ViewSymbol {
+            path: text("path")?,
+            symbol: text("symbol")?,
+        },
         ToolForm::SearchText => Action::Search(Query::Text(text("text")?)),
         ToolForm::SearchPattern => Action::Search(Query::Pattern(text("pattern")?)),
         ToolForm::SearchFiles => Action::Search(Query::Files {

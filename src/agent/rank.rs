@@ -1,5 +1,5 @@
 //! Which files an issue is about.
-use super::repo::{RepoFile, RepoView};
+use crate::index::{RepoFile, RepoView};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 
@@ -141,7 +141,7 @@ mod tests {
     fn view(files: &[(&str, &str)]) -> RepoView {
         let file = |(path, text): &(&str, &str)| RepoFile {
             path: path.to_string(),
-            text: Some(text.to_string()),
+            text: Some((*text).into()),
         };
         RepoView {
             files: files.iter().map(file).collect(),

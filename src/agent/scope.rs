@@ -1,6 +1,6 @@
 //! What of the repository, as it was found, an agent works on.
 use super::AgentError;
-use super::repo::RepoView;
+use crate::index::RepoView;
 use crate::record::SuiteBuilt;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -64,7 +64,7 @@ impl Scope {
 
     /// The files of a workspace.
     pub fn view(&self, dir: &Path) -> Result<RepoView, AgentError> {
-        RepoView::read(dir, &self.source_folders)
+        Ok(RepoView::read(dir, &self.source_folders)?)
     }
 
     /// Whether a file's text belongs in front of the model.
@@ -76,7 +76,7 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::RepoFile;
+    use crate::index::RepoFile;
     use crate::record::Reached;
 
     fn suite(path: &str, symbol: &str) -> SuiteBuilt {

@@ -88,6 +88,11 @@ pub const fn form(form: ToolForm) -> Form {
             Block::None,
             "show lines start to end of a file",
         ),
+        ToolForm::ViewSymbol => (
+            &[PATH, SYMBOL],
+            Block::None,
+            "show a whole function or class",
+        ),
         ToolForm::SearchText => (&[TEXT], Block::None, "find text in all files"),
         ToolForm::SearchPattern => (
             &[PATTERN],

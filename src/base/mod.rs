@@ -16,6 +16,7 @@ mod signal;
 mod strategy;
 mod tool;
 mod usage;
+mod user_dir;
 mod utf8;
 
 pub use date::{day, second};
@@ -39,4 +40,5 @@ pub use strategy::{
 };
 pub use tool::{ToolForm, ToolName};
 pub use usage::{Purpose, Usage, UsageByPurpose};
+pub use user_dir::user_dir;
 pub use utf8::Utf8Decoder;

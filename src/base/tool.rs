@@ -34,6 +34,8 @@ named! {
         View = "view",
         /// A range of a file's lines.
         ViewLines = "view_lines",
+        /// A whole function or type.
+        ViewSymbol = "view_symbol",
         /// Lines that hold a text, in all files.
         SearchText = "search_text",
         /// Lines that a regular expression matches, in all files.
@@ -62,7 +64,7 @@ impl ToolForm {
     pub const fn tool(self) -> ToolName {
         match self {
             Self::List => ToolName::List,
-            Self::View | Self::ViewLines => ToolName::View,
+            Self::View | Self::ViewLines | Self::ViewSymbol => ToolName::View,
             Self::SearchText | Self::SearchPattern | Self::SearchFiles => ToolName::Search,
             Self::EditSymbol | Self::EditLines | Self::EditHunks => ToolName::Edit,
             Self::Write => ToolName::Write,

@@ -1,5 +1,6 @@
 //! `egss bench`: what this machine does with a model.
 use super::common::{Meter, ModelArgs, NamedModel};
+use super::locate::LocateArgs;
 use super::{out, values};
 use crate::engine::bench::{
     BranchBench, BranchRow, branch_bench, forget_peak_rss, peak_rss_bytes, prefill_trunk,
@@ -25,6 +26,8 @@ enum What {
     Fork(BranchArgs),
     /// What entropy and sampling take of a decode step.
     Entropy(BranchArgs),
+    /// How often the index finds what reference solutions change; without a model.
+    Locate(LocateArgs),
 }
 
 #[derive(Args)]
@@ -76,6 +79,7 @@ impl BenchArgs {
             What::Decode(args) => args.run(&[256, 1024, 4096, 8192], &[1, 2, 4, 8, 16, 32]),
             What::Fork(args) => args.run(&[256, 1024, 4096], &[8]),
             What::Entropy(args) => args.run(&[1024], &[1, 8]),
+            What::Locate(args) => args.run(),
         }
     }
 }

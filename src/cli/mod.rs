@@ -8,6 +8,7 @@ mod evaluation;
 mod generate;
 mod issue;
 mod live;
+mod locate;
 mod models;
 mod out;
 mod plot;
@@ -20,6 +21,7 @@ mod tested;
 mod values;
 mod watch;
 
+use crate::workspace::enter_namespace;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -84,8 +86,22 @@ pub fn run() -> ExitCode {
     }
 }
 
+impl Command {
+    /// True for those that work on copies of a repository.
+    fn has_workspaces(&self) -> bool {
+        matches!(self, Self::Solve(_) | Self::Eval(_) | Self::Calibrate(_))
+    }
+}
+
 impl Cli {
     fn run(self) -> anyhow::Result<()> {
+        if self.command.has_workspaces()
+            && let Err(why) = enter_namespace()
+        {
+            out::note(&format!(
+                "workspaces are whole copies of the repository: {why}"
+            ));
+        }
         match self.command {
             Command::Solve(args) => args.run(),
             Command::Eval(args) => args.run(),

@@ -1,6 +1,6 @@
 //! `egss runs`: the runs that were made, and the folder that they go to.
 use super::out;
-use crate::base::{day, second};
+use crate::base::{day, second, user_dir};
 use crate::record::{Event, RECORD_FILE, RecordLine, RunStarted, read_record};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -49,13 +49,7 @@ impl RunsArgs {
 
 /// The folder that runs go to where --out does not say. Error: there is no home folder.
 pub fn runs_dir() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty());
-        value.map(PathBuf::from)
-    };
-    let dir = set("EGSS_RUNS_DIR")
-        .or_else(|| Some(set("XDG_STATE_HOME")?.join("egss/runs")))
-        .or_else(|| Some(set("HOME")?.join(".local/state/egss/runs")));
+    let dir = user_dir("EGSS_RUNS_DIR", "XDG_STATE_HOME", ".local/state", "runs");
     dir.context("there is no home folder to keep runs in; name a folder by --out")
 }
 

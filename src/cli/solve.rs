@@ -8,7 +8,7 @@ use super::tested::{NotTested, check_tests};
 use super::watch::TerminalWatcher;
 use super::{out, stop, values};
 use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
-use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose};
+use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose, user_dir};
 use crate::checkpoint::find_profile;
 use crate::engine::{Engine, Opened};
 use crate::lang::{needs_of, usual_test_command};
@@ -298,6 +298,7 @@ impl SolveArgs {
         }
         let mut others = OpenedOthers::open(std::slice::from_ref(&strategy), &self.model, 1)?;
         let dialect = dialect(&opened, budget.reasoning_tokens_max)?;
+        let index_dir = user_dir("EGSS_INDEX_DIR", "XDG_CACHE_HOME", ".cache", "index");
         let request = SolveRequest {
             repo,
             issue: &issue,
@@ -310,6 +311,7 @@ impl SolveArgs {
             profile: &profile,
             own_tests,
             environment: environment.as_ref(),
+            index_dir: index_dir.as_deref(),
         };
         let tools = Tools {
             engine: &mut opened.engine,

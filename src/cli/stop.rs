@@ -1,5 +1,6 @@
 //! Stopping the program by Ctrl-C or a signal: nothing is left lying about.
 use super::out;
+use crate::workspace::remove_workspaces;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -65,7 +66,7 @@ fn stop() {
         for _ in 0..REMOVALS {
             for folder in folders.iter().filter(|folder| folder.exists()) {
                 // The next attempt takes what is left.
-                let _ = std::fs::remove_dir_all(folder);
+                let _ = remove_workspaces(folder);
             }
             std::thread::sleep(SETTLED);
             if !folders.iter().any(|folder| folder.exists()) {

@@ -8,6 +8,7 @@ mod fixtures;
 mod grader;
 mod judge;
 mod predictions;
+pub mod recall;
 mod rescore;
 mod results;
 mod row;

@@ -345,6 +345,7 @@ impl Solver<'_> {
             profile: request.profile,
             own_tests: OwnTests::default(),
             environment: place.environment(),
+            index_dir: None,
         };
         let on = (place.sandbox(), watcher);
         if let Some(ended) = ended_run(&run_dir)? {

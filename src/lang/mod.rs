@@ -51,7 +51,7 @@ pub use runner::{
 pub use rust::RUST_SUITE_FILE;
 pub use suite::{Consolidated, Dropped, IssueExamples, SourceKind, TestSource};
 pub use symbol::{Symbol, SymbolKind};
-pub use syntax::{Definition, Syntax};
+pub use syntax::{Definition, Outline, Syntax};
 pub(crate) use syntax::{LineStart, TAB_WIDTH, indent_width};
 pub use text_file::TextFile;
 pub use token::TokenKind;

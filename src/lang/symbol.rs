@@ -1,8 +1,9 @@
 //! A definition that a call can name.
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// The kind of a definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SymbolKind {
     /// A function or method: what is defined within it is local.
     Function,
@@ -11,7 +12,7 @@ pub enum SymbolKind {
 }
 
 /// A function, method or type of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbol {
     pub name: String,
     /// Names of the definitions around it and its own, joined with dots: `Class.method`.

@@ -55,6 +55,16 @@ pub struct Syntax {
     pub method_frame: Option<(&'static str, &'static str)>,
 }
 
+/// A file by its parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    pub symbols: Vec<Symbol>,
+    /// Lines of the import statements at the top level, from 0, end excluded.
+    pub imports: Vec<Range<usize>>,
+    /// Bytes of comments and strings, in order.
+    pub prose: Vec<Range<usize>>,
+}
+
 /// How a physical line begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineStart {
@@ -78,20 +88,53 @@ impl Syntax {
     /// Functions and types that have their lines to themselves, in the order of their
     /// first lines. Cost: one parse, some milliseconds for 10,000 lines.
     pub fn symbols(&self, text: &str) -> Vec<Symbol> {
-        let Some(tree) = self.tree(text) else {
-            return Vec::new();
-        };
+        let tree = self.tree(text);
+        tree.map_or(Vec::new(), |tree| self.symbols_of(&tree, text))
+    }
+
+    fn symbols_of(&self, tree: &Tree, text: &str) -> Vec<Symbol> {
+        self.found_in(tree, text).0
+    }
+
+    /// Definitions, and the bytes of comments and strings, by one walk.
+    fn found_in(&self, tree: &Tree, text: &str) -> (Vec<Symbol>, Vec<Range<usize>>) {
         let lines: Vec<&str> = text.lines().collect();
         let mut finder = Finder {
             syntax: self,
             text,
             lines: &lines,
+            is_prose: self.prose_kinds(),
             found: Vec::new(),
+            prose: Vec::new(),
         };
-        finder.visit(tree.root_node());
+        finder.visit(tree);
         let mut found = finder.found;
         found.sort_by_key(|symbol| symbol.header);
-        found
+        (found, finder.prose)
+    }
+
+    /// For each kind of node whether it is a comment or a string.
+    fn prose_kinds(&self) -> Vec<bool> {
+        let language = tree_sitter::Language::from(self.grammar);
+        let kinds = 0..u16::try_from(language.node_kind_count()).unwrap_or(u16::MAX);
+        let is_prose = |id| {
+            let kind = language.node_kind_for_id(id).unwrap_or_default();
+            self.comments.contains(&kind) || kind.contains("string")
+        };
+        kinds.map(is_prose).collect()
+    }
+
+    /// Definitions, imports, comments and strings of a file, by one parse.
+    pub fn outline(&self, text: &str) -> Outline {
+        let Some(tree) = self.tree(text) else {
+            return Outline::default();
+        };
+        let (symbols, prose) = self.found_in(&tree, text);
+        Outline {
+            symbols,
+            imports: self.imports_of(&tree),
+            prose,
+        }
     }
 
     /// Symbols of a block of code that may hold methods without the type around them.
@@ -128,9 +171,11 @@ impl Syntax {
 
     /// Lines of the import statements at the top level, from 0, end excluded.
     pub fn imports(&self, text: &str) -> Vec<Range<usize>> {
-        let Some(tree) = self.tree(text) else {
-            return Vec::new();
-        };
+        let tree = self.tree(text);
+        tree.map_or(Vec::new(), |tree| self.imports_of(&tree))
+    }
+
+    fn imports_of(&self, tree: &Tree) -> Vec<Range<usize>> {
         let root = tree.root_node();
         let mut cursor = root.walk();
         let imports = root
@@ -305,23 +350,44 @@ struct Finder<'a> {
     syntax: &'a Syntax,
     text: &'a str,
     lines: &'a [&'a str],
+    is_prose: Vec<bool>,
     found: Vec<Symbol>,
+    prose: Vec<Range<usize>>,
 }
 
 impl Finder<'_> {
-    fn visit(&mut self, root: Node<'_>) {
-        let mut scopes = vec![Scope::default()];
-        // Nodes with the place of their scope.
-        let mut waiting = vec![(root, 0)];
-        let mut children = Vec::new();
-        while let Some((node, at)) = waiting.pop() {
-            let inner = self.enter(node, &scopes[at]);
-            let at = inner.map_or(at, |scope| {
-                scopes.push(scope);
-                scopes.len() - 1
-            });
-            push_children(&mut children, node);
-            waiting.extend(children.drain(..).map(|child| (child, at)));
+    /// Goes over all nodes by one cursor: a cursor for each took half of a file's time.
+    fn visit(&mut self, tree: &Tree) {
+        let mut cursor = tree.walk();
+        // The scopes around, each with the depth of the node that opened it.
+        let mut scopes = vec![(0, Scope::default())];
+        let mut depth = 0usize;
+        loop {
+            let node = cursor.node();
+            while scopes.len() > 1 && scopes.last().is_some_and(|(opened, _)| *opened >= depth) {
+                scopes.pop();
+            }
+            let is_prose = self.is_prose.get(usize::from(node.kind_id()));
+            let is_within = |last: &Range<usize>| last.end >= node.end_byte();
+            if is_prose == Some(&true) && !self.prose.last().is_some_and(is_within) {
+                self.prose.push(node.byte_range());
+            }
+            if cursor.goto_first_child() {
+                // A node without children defines nothing.
+                if node.is_named() {
+                    let (_, scope) = scopes.last().expect("the outermost stays");
+                    let inner = self.enter(node, scope);
+                    scopes.extend(inner.map(|scope| (depth, scope)));
+                }
+                depth += 1;
+                continue;
+            }
+            while !cursor.goto_next_sibling() {
+                if !cursor.goto_parent() {
+                    return;
+                }
+                depth -= 1;
+            }
         }
     }
 

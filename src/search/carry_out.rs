@@ -100,7 +100,10 @@ impl Controller<'_> {
         text: &str,
     ) -> Result<Observation, SearchError> {
         let undo = |dir: &Path| self.undo(branch, dir);
-        let executor = Executor::new(self.sandbox, self.config, self.check).with_undo(&undo);
+        let view = self.view(branch)?;
+        let executor = Executor::new(self.sandbox, self.config, self.check)
+            .with_undo(&undo)
+            .with_view(&view);
         let state = &self.recorder.state;
         let tree = state.tree(branch);
         let action = match parse(self.dialect.calls(), &self.tools_of(branch), text) {
@@ -108,7 +111,7 @@ impl Controller<'_> {
             Err(error) => return Ok(executor.unreadable(&error)),
         };
         // It has nothing to change any more: a small model says so in this way.
-        if state.has_work(branch) && changes_nothing(&self.config.scope.view(dir)?, &action) {
+        if state.has_work(branch) && changes_nothing(&view, &action) {
             return Ok(Observation::new(
                 StepOutcome::Submitted,
                 "Nothing is left to change: the work is handed in.",

@@ -1,6 +1,7 @@
 //! The check after an edit: the repository's tests and the issue's own examples.
 use super::fitted::example_literal;
-use crate::agent::{AfterEdit, AgentError, CheckReport, RepoView, Scope};
+use super::views::Views;
+use crate::agent::{AfterEdit, AgentError, CheckReport};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use crate::verify::{Bench, NotRun, VerifyError, is_stated, must_pass};
@@ -11,9 +12,7 @@ pub struct SuiteCheck<'a> {
     pub bench: &'a Bench<'a>,
     pub suite: &'a SuiteBuilt,
     pub base: &'a SuiteRun,
-    /// The unpatched repository.
-    pub before: &'a RepoView,
-    pub scope: &'a Scope,
+    pub views: &'a Views<'a>,
 }
 
 /// Failing tests that an observation tells of.
@@ -30,7 +29,10 @@ impl AfterEdit for SuiteCheck<'_> {
         if must_pass.is_empty() {
             return Ok(None);
         }
-        let run = self.run(dir).map_err(|error| match error {
+        let tree = self.bench.shadow.snapshot(dir)?;
+        // The branch's number is of no use here.
+        let run = self.bench.run_patch(BranchId(0), &tree, self.suite);
+        let (run, _) = run.map_err(|error| match error {
             VerifyError::Workspace(error) => AgentError::Workspace(error),
             other => AgentError::Check(other.to_string()),
         })?;
@@ -55,8 +57,8 @@ impl AfterEdit for SuiteCheck<'_> {
         let mut passed = failing.is_empty();
         let mut text = tell(&failing, reached.len(), &run);
         if passed {
-            let after = self.scope.view(dir)?;
-            if let Some(literal) = example_literal(&self.suite.text, self.before, &after) {
+            let (before, after) = (self.views.at(self.bench.base)?, self.views.at(&tree)?);
+            if let Some(literal) = example_literal(&self.suite.text, &before, &after) {
                 passed = false;
                 text += &format!(
                     "\nBut the edit names \"{literal}\", which only the issue's example has: \
@@ -93,12 +95,6 @@ impl SuiteCheck<'_> {
             text += &format!("{}: {says}\n", before.id);
         }
         is_new.then_some(text)
-    }
-
-    fn run(&self, dir: &Path) -> Result<SuiteRun, VerifyError> {
-        let tree = self.bench.shadow.snapshot(dir)?;
-        // The branch's number is of no use here.
-        Ok(self.bench.run_patch(BranchId(0), &tree, self.suite)?.0)
     }
 }
 

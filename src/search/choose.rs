@@ -144,7 +144,7 @@ impl Controller<'_> {
         self.restore(start.branch, &dir)?;
         let observation = self.execute(start.branch, &dir, &draft.candidate.text)?;
         let tree = self.bench.shadow.snapshot(&dir)?;
-        std::fs::remove_dir_all(&dir).ok();
+        self.bench.shadow.discard(&dir);
         Ok(Tried {
             outcome: observation.outcome,
             observation: observation.text,

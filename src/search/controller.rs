@@ -4,17 +4,20 @@ use super::others::Others;
 use super::propose::Proposal;
 use super::recorder::Recorder;
 use super::sequences::Sequences;
+use super::views::Views;
 use super::watch::Watcher;
 use crate::agent::{AfterEdit, AgentConfig, AgentError, Dialect, Memory, ToolSet};
 use crate::base::{
     BranchId, Deadline, GateSignal, PointWeights, Recovery, StepId, Strategy, UsageByPurpose,
 };
 use crate::engine::{Engine, EngineError, Finish};
+use crate::index::RepoView;
 use crate::lang::LangError;
 use crate::record::{BranchStarted, BranchStatus, Event, ForkPoint, RecordError};
 use crate::verify::{Bench, VerifyError};
 use crate::workspace::{Sandbox, TreeId, WorkspaceError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What ends a run without a result. The record keeps what was done.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +97,7 @@ pub struct Controller<'a> {
     pub(super) sandbox: &'a Sandbox,
     pub(super) bench: &'a Bench<'a>,
     pub(super) check: Option<&'a dyn AfterEdit>,
+    pub(super) views: &'a Views<'a>,
     pub(super) watcher: &'a dyn Watcher,
     pub(super) stop_tokens: Vec<u32>,
     /// Holds a directory for each living branch.
@@ -426,6 +430,12 @@ impl Controller<'_> {
     /// Gives every sequence back.
     pub fn release(&mut self) {
         self.sequences.release_all(self.engine);
+    }
+
+    /// What a branch's workspace holds, as recorded.
+    pub(super) fn view(&self, branch: BranchId) -> Result<Arc<RepoView>, SearchError> {
+        let tree = TreeId(self.recorder.state.tree(branch).to_owned());
+        Ok(self.views.at(&tree)?)
     }
 
     /// The directory of a living branch, holding its tree as recorded.

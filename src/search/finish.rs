@@ -174,7 +174,7 @@ impl Controller<'_> {
                 text,
             });
         }
-        std::fs::remove_dir_all(&dir).ok();
+        self.bench.shadow.discard(&dir);
         Ok(sources)
     }
 

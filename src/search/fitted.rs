@@ -1,5 +1,5 @@
 //! Edits that fit the issue's example instead of the cause.
-use crate::agent::RepoView;
+use crate::index::RepoView;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -44,14 +44,14 @@ fn literals(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::RepoFile;
+    use crate::index::RepoFile;
 
     const SUITE: &str = "def test_issue():\n    tool = Tool(\"sander\")\n    assert fees([tool]) == {\"sander\": 500}\n";
 
     fn view(files: &[(&str, &str)]) -> RepoView {
         let file = |(path, text): &(&str, &str)| RepoFile {
             path: (*path).to_owned(),
-            text: Some((*text).to_owned()),
+            text: Some((*text).into()),
         };
         RepoView {
             files: files.iter().map(file).collect(),

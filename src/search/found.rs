@@ -30,14 +30,22 @@ pub(super) fn checkout_of(
     })
 }
 
-pub(super) fn tell_what_is_left_out(checkout: &Checkout, watcher: &dyn Watcher) {
+pub(super) fn tell_what_is_left_out(
+    checkout: &Checkout,
+    read_only: &[LargeData],
+    watcher: &dyn Watcher,
+) {
     for left in &checkout.left_out {
         watcher.stage(&format!("left out: {left}"));
     }
-    for LargeData { path, bytes } in &checkout.large_data {
-        let gb = *bytes as f64 / 1e9;
+    for data in &checkout.large_data {
+        let (path, gb) = (&data.path, data.bytes as f64 / 1e9);
+        let how = match read_only.contains(data) {
+            true => "tests see it read-only",
+            false => "tests see it in its place",
+        };
         watcher.stage(&format!(
-            "{path} ({gb:.1} GB) is not copied, because git ignores it: tests see it read-only"
+            "{path} ({gb:.1} GB) is not copied, because git ignores it: {how}"
         ));
     }
 }

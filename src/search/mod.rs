@@ -27,6 +27,7 @@ mod solve;
 mod start;
 mod state;
 mod strategy;
+mod views;
 mod watch;
 
 pub use controller::{Controller, SearchError};

@@ -1,9 +1,10 @@
 //! The folder of a run.
 use super::controller::SearchError;
-use crate::record::{Checkout, RECORD_FILE};
+use crate::record::{Checkout, LargeData, RECORD_FILE};
 use crate::verify::{Bench, Scratch, TestRunner};
 use crate::workspace::{
     Lock, Locked, OwnRepository, SHADOW_DIR, Sandbox, Shadow, TreeId, WorkspaceError,
+    remove_workspaces,
 };
 use std::path::{Path, PathBuf};
 
@@ -52,18 +53,27 @@ impl Places {
         }
     }
 
-    /// The sandbox as workspaces of `repo` need it: with the data that is not copied, and with a
-    /// git repository of its own in each, where the user's has one.
+    /// Workspaces as layers over one copy of the base, where the kernel can; and the large data
+    /// that can only be shown read-only in them.
+    pub(super) fn layered(
+        &self,
+        shadow: Shadow,
+        base: &TreeId,
+        repo: &Path,
+        checkout: &Checkout,
+    ) -> (Shadow, Vec<LargeData>) {
+        shadow.in_layers(base, &self.work, repo, &checkout.large_data)
+    }
+
+    /// The sandbox with a git repository of its own in each workspace, where the user's has one.
     pub(super) fn sandbox(
         &self,
         sandbox: Sandbox,
-        repo: &Path,
-        checkout: &Checkout,
+        has_git: bool,
         shadow: &Shadow,
         base: &TreeId,
     ) -> Result<Sandbox, WorkspaceError> {
-        let sandbox = sandbox.with_data(repo, &checkout.large_data);
-        if !checkout.has_git {
+        if !has_git {
             return Ok(sandbox);
         }
         let own = OwnRepository::make(shadow, base, &self.work.join(REPOSITORY_DIR))?;
@@ -89,5 +99,12 @@ impl Places {
         let places = Self::at(&run_dir, lock);
         std::fs::create_dir_all(places.work.join("scratch")).map_err(io)?;
         Ok(places)
+    }
+}
+
+impl Drop for Places {
+    /// Workspaces are of no use to anybody once nobody works on the run.
+    fn drop(&mut self) {
+        remove_workspaces(&self.work).ok();
     }
 }

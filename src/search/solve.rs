@@ -8,20 +8,21 @@ use super::places::Places;
 use super::recorder::Recorder;
 use super::sequences::Sequences;
 use super::state::RunState;
+use super::views::Views;
 use super::watch::Watcher;
-use crate::agent::{
-    AfterEdit, AgentConfig, Dialect, GrammarContext, RepoView, Scope, first_prompt,
-};
+use crate::agent::{AfterEdit, AgentConfig, Dialect, GrammarContext, Scope, first_prompt};
 use crate::base::{
     AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
 };
 use crate::engine::Engine;
+use crate::index::{Index, Located, RepoView, Weights};
 use crate::lang::{self, LangError, RunnerLimits};
 use crate::record::{
     Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
 };
 use crate::verify::{Bench, OwnTests, Plan, TestRunner, VerifyError, plan, untested};
 use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError};
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -44,6 +45,8 @@ pub struct SolveRequest<'a> {
     pub own_tests: OwnTests,
     /// The environment that is installed for the repository; `tools.sandbox` is a sandbox in it.
     pub environment: Option<&'a Environment>,
+    /// Where indices of repositories are kept between runs; `None`: nowhere.
+    pub index_dir: Option<&'a Path>,
 }
 
 /// What a run works with, new or resumed.
@@ -92,20 +95,17 @@ pub fn solve(
     let found = shadow.snapshot_repository(request.repo)?;
     let (shadow, mut base) = (shadow.beside(&found.large_data), found.tree.clone());
     let checkout = checkout_of(request.repo, &shadow, found)?;
-    tell_what_is_left_out(&checkout, tools.watcher);
     if let Some(environment) = request.environment {
         tools
             .watcher
             .stage("putting its environment into the repository");
         base = furnished(&shadow, &base, environment)?;
     }
-    let sandbox = places.sandbox(
-        sandbox,
-        &whole_path(request.repo)?,
-        &checkout,
-        &shadow,
-        &base,
-    )?;
+    let repo = whole_path(request.repo)?;
+    let (shadow, read_only) = places.layered(shadow, &base, &repo, &checkout);
+    tell_what_is_left_out(&checkout, &read_only, tools.watcher);
+    let sandbox = places.sandbox(sandbox, checkout.has_git, &shadow, &base)?;
+    let sandbox = sandbox.with_data(&repo, &read_only);
     let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(&request.budget));
     let (asked, environment) = (&request.own_tests, request.environment);
     let (own_tests, runner) = test_runner(&sandbox, limits, asked, environment, &files)?;
@@ -123,12 +123,25 @@ pub fn solve(
     let own = own_tests.command.as_deref();
     let mut config = agent_config(request.strategy, profile, own, &bench, &view);
     config.scope = Scope::of(&view, &suite.suite, &checkout.source_folders);
+    let located = match config.profile.prompt {
+        PromptStyle::Map => {
+            let n_files = view.files.len();
+            tools.watcher.stage(&format!("indexing {n_files} files"));
+            let index = match request.index_dir {
+                Some(dir) => Index::kept(&view, dir, &digest_of(&repo)),
+                None => Index::of(&view),
+            };
+            index.locate(&view, request.issue, &Weights::default())
+        }
+        PromptStyle::Files => Located::default(),
+    };
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
         let ctx_tokens = tools.engine.context_max();
         first_prompt(
             config,
             &view,
+            &located,
             request.issue,
             vocabulary,
             tools.dialect,
@@ -171,7 +184,7 @@ pub fn solve(
         ctx_tokens: tools.engine.context_max(),
         budget: request.budget,
         gate: request.gate.clone(),
-        repo: whole_path(request.repo)?.display().to_string(),
+        repo: repo.display().to_string(),
         python: match request.environment {
             Some(_) => None,
             None => Some(sandbox.python().to_owned()),
@@ -207,6 +220,12 @@ pub fn solve(
     run(
         &places, recorder, strategy, &config, &bench, &view, clock, tools,
     )
+}
+
+/// A file name that stands for a folder.
+fn digest_of(dir: &Path) -> String {
+    let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
+    digest[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn whole_path(repo: &Path) -> Result<PathBuf, WorkspaceError> {
@@ -323,8 +342,10 @@ pub(super) fn with_bench<T>(
     let base = TreeId(start.base_tree.clone());
     let checkout = &start.checkout;
     let shadow = shadow.beside(&checkout.large_data);
-    let (sandbox, repo) = (sandbox.clone(), Path::new(&start.repo));
-    let sandbox = places.sandbox(sandbox, repo, checkout, &shadow, &base)?;
+    let repo = Path::new(&start.repo);
+    let (shadow, read_only) = places.layered(shadow, &base, repo, checkout);
+    let sandbox = places.sandbox(sandbox.clone(), checkout.has_git, &shadow, &base)?;
+    let sandbox = sandbox.with_data(repo, &read_only);
     let runner = TestRunner::for_files(
         &sandbox,
         RunnerLimits::of_run(&start.budget),
@@ -397,12 +418,13 @@ fn run(
     );
     let suite_ms = base.tests.iter().map(|test| test.ms).sum();
     clock.keep(Duration::from_millis(suite_ms), strategy.n);
+    let folders = &config.scope.source_folders;
+    let views = Views::new(bench.shadow, bench.base, view, folders);
     let check = SuiteCheck {
         bench,
         suite: &suite,
         base: &base,
-        before: view,
-        scope: &config.scope,
+        views: &views,
     };
     let mut others = tools.others;
     let stop_tokens = tools.dialect.stop_tokens(tools.engine.vocabulary());
@@ -416,6 +438,7 @@ fn run(
         sandbox: tools.sandbox,
         bench,
         check: Some(&check as &dyn AfterEdit),
+        views: &views,
         watcher: tools.watcher,
         stop_tokens,
         work_dir: places.work.clone(),
@@ -427,7 +450,6 @@ fn run(
     controller.search()?;
     controller.finish()?;
     controller.release();
-    std::fs::remove_dir_all(&places.work).ok();
     Ok(recorder.state)
 }
 

@@ -1,8 +1,10 @@
 //! A branch at the start of a step: what it holds and what it may do.
 use super::controller::{Controller, SearchError};
-use crate::agent::{GrammarContext, RepoView, ToolSet, grammar};
+use crate::agent::{GrammarContext, ToolSet, grammar};
 use crate::base::{BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId};
 use crate::engine::{EngineError, GenerateJob, Progress};
+use crate::index::RepoView;
+use std::sync::Arc;
 
 pub(super) struct Start {
     pub branch: BranchId,
@@ -15,7 +17,7 @@ pub(super) struct Start {
     /// What may be called here.
     pub tools: ToolSet,
     /// What the workspace holds.
-    pub view: RepoView,
+    pub view: Arc<RepoView>,
     /// What of it can be named, and what of that lies in the scope.
     pub everything: GrammarContext,
     pub grammar: GrammarContext,
@@ -23,8 +25,7 @@ pub(super) struct Start {
 
 impl Controller<'_> {
     pub(super) fn start(&mut self, branch: BranchId) -> Result<Start, SearchError> {
-        let dir = self.workspace(branch)?;
-        let view = self.config.scope.view(&dir)?;
+        let view = self.view(branch)?;
         let budget = self.recorder.state.start.budget;
         let everything = GrammarContext::of(
             &view,

@@ -1,7 +1,7 @@
 //! Where tests are run: copies of trees, and the suite in them.
 use super::VerifyError;
 use super::changed::{changed_files, changed_lines};
-use super::repository::restore_tests;
+use super::repository::put_tests_back;
 use super::runner::TestRunner;
 use super::scratch::{Scratch, TreeCopy};
 use super::suite::{is_of_suite, is_stated};
@@ -166,21 +166,22 @@ impl Bench<'_> {
     }
 
     fn patched(&self, tree: &TreeId, suite: &SuiteBuilt) -> Result<Patched<'_>, VerifyError> {
-        let (base, dir) = (self.copy(self.base)?, self.copy(tree)?);
-        let files = changed_files(base.path(), dir.path())?;
+        let changes = self.shadow.changes(self.base, tree)?;
+        let dir = self.copy(tree)?;
+        let files = changed_files(dir.path(), &changes);
         let mut faults = self.runner.runner().compile_faults(dir.path(), &files)?;
         let rebuilt = self
             .runner
             .sandbox()
             .rebuild(dir.path(), &files, &REBUILD)?;
         faults.extend(rebuilt);
-        let changed = changed_lines(base.path(), dir.path(), &files);
+        let changed = changed_lines(self.shadow, self.base, dir.path(), &files)?;
         let tests = suite.repository_tests.iter();
         let tests: BTreeSet<&str> = tests
             .filter(|path| !suite.documented.contains(path))
             .map(String::as_str)
             .collect();
-        restore_tests(base.path(), dir.path(), &tests)?;
+        put_tests_back(self.shadow, self.base, dir.path(), &changes, &tests)?;
         Ok(Patched {
             suite: self.put_suite(dir.path(), &suite.text)?,
             changed,

@@ -3,8 +3,8 @@
 use super::VerifyError;
 use super::bench::Bench;
 use super::changed::changed_files;
-use crate::lang::{self, LangError, list_files};
-use crate::workspace::TreeId;
+use crate::lang::{self, LangError};
+use crate::workspace::{Change, TreeId};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -13,12 +13,24 @@ impl Bench<'_> {
     /// left out: empty where only comments, layout or documentation do.
     ///
     /// Each language compares its own files, by syntax trees or words; everything else is
-    /// compared byte by byte. `None` where that cannot be told. Cost: two copies of a tree.
+    /// compared byte by byte. `None` where that cannot be told. Cost: two copies of the files
+    /// that differ.
     pub fn code_of(&self, tree: &TreeId, aside: &[String]) -> Result<Option<String>, VerifyError> {
-        let (base, dir) = (self.copy(self.base)?, self.copy(tree)?);
-        let mut files = changed_files(base.path(), dir.path())?;
-        let gone = list_files(base.path())?.into_iter();
-        files.extend(gone.filter(|file| !dir.path().join(file).exists()));
+        let changes = self.shadow.changes(self.base, tree)?;
+        let (base, dir) = (self.scratch.folder()?, self.scratch.folder()?);
+        let paths = |is_there: fn(&Change) -> bool| -> Vec<&str> {
+            let there = changes.iter().filter(|change| is_there(change));
+            there.map(|change| change.path.as_str()).collect()
+        };
+        for (tree, paths, folder) in [
+            (self.base, paths(|change| change.is_in_from), &base),
+            (tree, paths(|change| change.is_in_to), &dir),
+        ] {
+            self.shadow.check_out_files(tree, &paths, folder.path())?;
+        }
+        let mut files = changed_files(dir.path(), &changes);
+        let gone = changes.iter().filter(|change| !change.is_in_to);
+        files.extend(gone.map(|change| change.path.clone()));
         files.retain(|file| !aside.contains(file));
         let digests = |dir: &Path| self.digests(dir, &files);
         let (before, after) = match (digests(base.path()), digests(dir.path())) {

@@ -1,7 +1,7 @@
 //! The repository's own tests: a patch is judged by the base's version of them.
 use super::VerifyError;
 use crate::lang::{is_test_side, list_files};
-use crate::workspace::put_file;
+use crate::workspace::{Change, Shadow, TreeId, put_file};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -31,6 +31,32 @@ pub fn restore_tests(
         }
     }
     Ok(changed)
+}
+
+/// [`restore_tests`] in `dir`, which holds a tree that differs from `base` by `changes`. Cost:
+/// follows the changes.
+pub(super) fn put_tests_back(
+    shadow: &Shadow,
+    base: &TreeId,
+    dir: &Path,
+    changes: &[Change],
+    tests: &BTreeSet<&str>,
+) -> Result<(), VerifyError> {
+    let is_test = |path: &str| is_test_side(path) || tests.contains(path);
+    let mut of_base: Vec<&str> = Vec::new();
+    for change in changes.iter().filter(|change| is_test(&change.path)) {
+        match change.is_in_from {
+            true => of_base.push(&change.path),
+            false => {
+                let extra = dir.join(&change.path);
+                fs::remove_file(&extra).map_err(|e| VerifyError::io("remove", &extra, e))?;
+            }
+        }
+    }
+    if !of_base.is_empty() {
+        shadow.check_out_files(base, &of_base, dir)?;
+    }
+    Ok(())
 }
 
 fn test_side(dir: &Path, tests: &BTreeSet<&str>) -> Result<BTreeSet<String>, VerifyError> {
@@ -93,10 +119,43 @@ mod tests {
     }
 
     #[test]
+    fn tests_are_put_back_in_a_tree_by_its_changes() {
+        let (base, patch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let git = tempfile::tempdir().unwrap();
+        write(base.path(), "tests/test_a.py", "assert True");
+        write(base.path(), "tests/test_b.py", "assert True");
+        write(base.path(), "code.py", "old");
+        write(patch.path(), "tests/test_a.py", "");
+        write(patch.path(), "conftest.py", "import pytest");
+        write(patch.path(), "code.py", "new");
+        let shadow = Shadow::open(git.path()).unwrap();
+        let [from, to] = [&base, &patch].map(|dir| shadow.snapshot(dir.path()).unwrap());
+        let changes = shadow.changes(&from, &to).unwrap();
+        put_tests_back(&shadow, &from, patch.path(), &changes, &BTreeSet::new()).unwrap();
+        assert_eq!(
+            list_files(patch.path()).unwrap(),
+            ["code.py", "tests/test_a.py", "tests/test_b.py"]
+        );
+        let text = |path: &str| fs::read_to_string(patch.path().join(path)).unwrap();
+        assert_eq!(
+            (text("code.py"), text("tests/test_a.py")),
+            ("new".into(), "assert True".into())
+        );
+    }
+
+    #[test]
     fn a_link_in_place_of_a_folder_is_not_followed() {
         let (base, patch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let outside = tempfile::tempdir().unwrap();
         write(base.path(), "tests/test_a.py", "base");
+        std::os::unix::fs::symlink(outside.path(), patch.path().join("tests")).unwrap();
+        let git = tempfile::tempdir().unwrap();
+        let shadow = Shadow::open(git.path()).unwrap();
+        let [from, to] = [&base, &patch].map(|dir| shadow.snapshot(dir.path()).unwrap());
+        let changes = shadow.changes(&from, &to).unwrap();
+        put_tests_back(&shadow, &from, patch.path(), &changes, &BTreeSet::new()).unwrap();
+        assert!(list_files(outside.path()).unwrap().is_empty());
+        fs::remove_dir_all(patch.path().join("tests")).unwrap();
         std::os::unix::fs::symlink(outside.path(), patch.path().join("tests")).unwrap();
         restore_tests(base.path(), patch.path(), &BTreeSet::new()).unwrap();
         assert!(list_files(outside.path()).unwrap().is_empty());

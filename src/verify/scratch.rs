@@ -41,13 +41,7 @@ impl Scratch {
         };
         let path = match idle {
             Some(path) => path,
-            None => {
-                let made = tempfile::Builder::new()
-                    .prefix("tree-")
-                    .tempdir_in(&self.dir)
-                    .map_err(|source| VerifyError::io("make a folder in", &self.dir, source))?;
-                made.keep()
-            }
+            None => self.folder()?.keep(),
         };
         shadow.restore(tree, &path)?;
         Ok(TreeCopy {
@@ -55,6 +49,14 @@ impl Scratch {
             path,
             tree: tree.clone(),
         })
+    }
+
+    /// An empty folder there.
+    pub(super) fn folder(&self) -> Result<tempfile::TempDir, VerifyError> {
+        tempfile::Builder::new()
+            .prefix("tree-")
+            .tempdir_in(&self.dir)
+            .map_err(|source| VerifyError::io("make a folder in", &self.dir, source))
     }
 }
 

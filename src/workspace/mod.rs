@@ -9,9 +9,11 @@ mod copy;
 mod environment;
 mod git;
 mod large;
+mod layers;
 mod limits;
 mod lock;
 mod mirror;
+mod namespace;
 mod output;
 mod processes;
 mod python;
@@ -33,10 +35,13 @@ pub use environment::{
 pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
 pub use lock::{Lock, Locked};
 pub use mirror::Mirror;
+pub use namespace::{enter_namespace, remove_workspaces};
 pub use python::find_python;
 pub use repository::OwnRepository;
 pub use sandbox::{Sandbox, SandboxMode};
-pub use shadow::{FileDiff, SHADOW_DIR, Shadow, Snapshot, TreeFile, TreeId, repository_prefix};
+pub use shadow::{
+    Change, FileDiff, SHADOW_DIR, Shadow, Snapshot, TreeFile, TreeId, repository_prefix,
+};
 pub use stored::{StoredPatch, apply_fault};
 pub use toolchain::Toolchain;
 pub use walk::{LeftOut, repository_files};

@@ -1,5 +1,6 @@
 //! The shadow git directory: a tree id a step gives fork, diff and restore.
 use super::large::{beside, large_data};
+use super::layers::Layers;
 use super::{LeftOut, WorkspaceError, existing_dir, git, walk};
 use crate::record::LargeData;
 use sha2::{Digest, Sha256};
@@ -24,8 +25,8 @@ pub struct TreeFile {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// A path that two trees have differently.
-pub(super) struct Change {
+/// A file or a link that two trees have differently.
+pub struct Change {
     pub path: String,
     pub is_in_from: bool,
     pub is_in_to: bool,
@@ -47,6 +48,9 @@ pub struct FileDiff {
 /// look-up.
 const PACKED_FILES_MIN: usize = 1_000;
 
+/// Paths that a git command is given by name.
+const NAMED_PATHS_MAX: usize = 500;
+
 /// A git directory outside the repository whose index takes every file.
 ///
 /// Calls on different directories may run at the same time, from any thread.
@@ -56,6 +60,7 @@ pub struct Shadow {
     git_dir: PathBuf,
     /// Paths relative to a workspace that no snapshot takes, and no restore touches.
     without: Vec<PathBuf>,
+    layers: Option<Layers>,
 }
 
 /// A repository as it was found.
@@ -84,6 +89,7 @@ impl Shadow {
         Ok(Self {
             git_dir,
             without: Vec::new(),
+            layers: None,
         })
     }
 
@@ -95,6 +101,34 @@ impl Shadow {
             .map(|data| PathBuf::from(&data.path))
             .collect();
         self
+    }
+
+    /// The same with workspaces below `work` as layers over one copy of `base`, where the kernel
+    /// can (after [`enter_namespace`](super::enter_namespace)); else they are copies. Of the data
+    /// beside the base, in the repository `repo`, what the layers cannot hold is given back.
+    pub fn in_layers(
+        mut self,
+        base: &TreeId,
+        work: &Path,
+        repo: &Path,
+        large_data: &[LargeData],
+    ) -> (Self, Vec<LargeData>) {
+        let Ok(layers) = Layers::make(&self, base, work) else {
+            return (self, large_data.to_vec());
+        };
+        let left = layers.link_data(repo, large_data);
+        self.layers = Some(layers);
+        (self, left)
+    }
+
+    /// Removes a workspace that [`Self::restore`] made.
+    pub fn discard(&self, dir: &Path) {
+        match self.layers.as_ref().filter(|layers| layers.is_mounted(dir)) {
+            Some(layers) => layers.discard(dir),
+            None => {
+                std::fs::remove_dir_all(dir).ok();
+            }
+        }
     }
 
     pub(super) fn git_dir(&self) -> &Path {
@@ -109,7 +143,33 @@ impl Shadow {
     /// changed since the last call on the same `dir` are read.
     pub fn snapshot(&self, dir: &Path) -> Result<TreeId, WorkspaceError> {
         let dir = existing_dir(dir)?;
+        if let Some(layers) = self.layers.as_ref().filter(|l| l.is_mounted(&dir)) {
+            return self.tree_of_layers(layers, &dir);
+        }
         self.tree_of(&dir, &walk::files_beside(&dir, &self.without)?)
+    }
+
+    /// The tree of a workspace that lies over the base, by what it changes.
+    fn tree_of_layers(&self, layers: &Layers, dir: &Path) -> Result<TreeId, WorkspaceError> {
+        let changed = layers.changes(dir, &self.without)?;
+        if changed.written.is_empty() && changed.gone.is_empty() {
+            return Ok(layers.base_tree().clone());
+        }
+        let index = Index::empty(self, dir);
+        let git = index.git(&["read-tree", &layers.base_tree().0]);
+        self.run(git, "read-tree", &[])?;
+        for (paths, options) in [
+            (&changed.gone, &["--force-remove"][..]),
+            (&changed.written, &["--add", "--remove"][..]),
+        ] {
+            if !paths.is_empty() {
+                let mut git = index.git(&["update-index"]);
+                git.args(options).args(["-z", "--stdin"]);
+                self.run(git, "update-index", &join_nul(paths))?;
+            }
+        }
+        let tree = self.run(index.git(&["write-tree"]), "write-tree", &[])?;
+        Ok(TreeId(String::from_utf8_lossy(&tree).trim().to_owned()))
     }
 
     /// [`Self::snapshot`] of the user's repository, without data that is too large to be copied
@@ -187,6 +247,9 @@ impl Shadow {
             git::create_private_dir(dir)?;
         }
         let dir = existing_dir(dir)?;
+        if let Some(layers) = self.layers.as_ref().filter(|l| l.covers(&dir)) {
+            return self.lay(layers, tree, &dir);
+        }
         let mark = self.git_dir.join("restored").join(key(&dir));
         if !mark.exists() {
             if dir.join(".git").symlink_metadata().is_ok() {
@@ -206,6 +269,46 @@ impl Shadow {
             Err(error) => return Err(error),
         };
         index.keep()
+    }
+
+    /// Lays `tree` over the base at `dir`: what differs is written.
+    fn lay(&self, layers: &Layers, tree: &TreeId, dir: &Path) -> Result<(), WorkspaceError> {
+        layers.mount(dir)?;
+        if tree == layers.base_tree() {
+            return Ok(());
+        }
+        let listed = self.diff_tree(
+            layers.base_tree(),
+            tree,
+            &["--name-status", "-z"],
+            &[],
+            false,
+        )?;
+        let mut words = split_nul(&listed);
+        let (mut gone, mut written) = (Vec::new(), Vec::new());
+        while let (Some(status), Some(path)) = (words.next(), words.next()) {
+            match status {
+                b"D" => gone.push(path),
+                _ => written.push(path),
+            }
+        }
+        for path in gone {
+            let file = dir.join(Path::new(std::ffi::OsStr::from_bytes(path)));
+            std::fs::remove_file(&file)
+                .map_err(|source| WorkspaceError::io("remove", &file, source))?;
+            // A tree has no empty folders.
+            let mut above = file.parent();
+            while let Some(folder) = above.filter(|folder| *folder != dir) {
+                if std::fs::remove_dir(folder).is_err() {
+                    break;
+                }
+                above = folder.parent();
+            }
+        }
+        match written.is_empty() {
+            true => Ok(()),
+            false => self.check_out_files(tree, &written, dir),
+        }
     }
 
     fn check_out(&self, tree: &TreeId, dir: &Path, index: &Index) -> Result<(), WorkspaceError> {
@@ -341,11 +444,7 @@ impl Shadow {
     }
 
     /// The paths that two trees have differently; a name that is not UTF-8 is left out.
-    pub(super) fn changes(
-        &self,
-        from: &TreeId,
-        to: &TreeId,
-    ) -> Result<Vec<Change>, WorkspaceError> {
+    pub fn changes(&self, from: &TreeId, to: &TreeId) -> Result<Vec<Change>, WorkspaceError> {
         self.check(from)?;
         self.check(to)?;
         let listed = self.diff_tree(from, to, &["--name-status", "-z"], &[], false)?;
@@ -364,10 +463,10 @@ impl Shadow {
     }
 
     /// Writes `paths` of a tree, as they are, below `folder`; what else is there stays.
-    pub(super) fn check_out_files(
+    pub fn check_out_files(
         &self,
         tree: &TreeId,
-        paths: &[&str],
+        paths: &[impl AsRef<[u8]>],
         folder: &Path,
     ) -> Result<(), WorkspaceError> {
         let index = Index::empty(self, folder);
@@ -391,16 +490,22 @@ impl Shadow {
         Ok(files)
     }
 
-    /// The regular files of a tree; links, and names that are not UTF-8, are left out. Nothing is
+    /// The regular files of a tree at `paths`, or all of them where that is many or none; links,
+    /// and names that are not UTF-8, are left out. Nothing is
     /// written, so it costs less than [restoring](Self::restore) the tree to read it.
     pub fn read_files(
         &self,
         tree: &TreeId,
+        paths: &[&str],
         bytes_max: u64,
     ) -> Result<Vec<TreeFile>, WorkspaceError> {
         self.check(tree)?;
         let mut git = git::bare(&self.git_dir);
-        git.args(["ls-tree", "-r", "-l", "-z", &tree.0]);
+        git.args(["ls-tree", "-r", "-l", "-z", &tree.0, "--"]);
+        // A command line has an end: of many more all are read.
+        if paths.len() <= NAMED_PATHS_MAX {
+            git.args(paths);
+        }
         let listed = self.run(git, "ls-tree", &[])?;
         let entries: Vec<TreeEntry> = split_nul(&listed).filter_map(TreeEntry::parse).collect();
         let is_read = |entry: &&TreeEntry| entry.bytes <= bytes_max;

@@ -155,11 +155,11 @@ fn readable_bytes(path: &Path) -> Option<u64> {
     }
 }
 
-fn is_bytecode(name: &[u8]) -> bool {
+pub(super) fn is_bytecode(name: &[u8]) -> bool {
     name.ends_with(b".pyc") || name.ends_with(b".pyo")
 }
 
-fn is_left_out(name: &[u8], path: &Path) -> bool {
+pub(super) fn is_left_out(name: &[u8], path: &Path) -> bool {
     CACHE_DIRS.iter().any(|cache| cache.as_bytes() == name)
         || path.join("pyvenv.cfg").is_file()
         || path.join(SHADOW_DIR).is_dir()
@@ -226,7 +226,7 @@ impl Kept<'_> {
 }
 
 /// Removes a directory, those that a command made unwritable included.
-fn remove_tree(dir: &Path) -> Result<(), WorkspaceError> {
+pub(super) fn remove_tree(dir: &Path) -> Result<(), WorkspaceError> {
     make_accessible(dir)?;
     for (_, path, kind) in entries(dir)? {
         if kind.is_dir() {
@@ -253,11 +253,11 @@ fn make_accessible(dir: &Path) -> Result<(), WorkspaceError> {
 }
 
 /// Name, path and kind.
-type Entry = (Vec<u8>, PathBuf, FileType);
+pub(super) type Entry = (Vec<u8>, PathBuf, FileType);
 
 /// Name, path and metadata (of links themselves) of what is in a directory.
 /// What vanishes in the meantime is passed over.
-fn entries(dir: &Path) -> Result<Vec<Entry>, WorkspaceError> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<Entry>, WorkspaceError> {
     let fail = |source| WorkspaceError::io("list", dir, source);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(fail)? {

@@ -102,6 +102,7 @@ fn request<'a>(
         profile,
         own_tests: OwnTests::default(),
         environment: None,
+        index_dir: None,
     }
 }
 

@@ -120,7 +120,7 @@ fn a_patch_of_files_in_other_encodings_is_read_and_applies() {
 fn a_file_that_cannot_be_read_is_named_to_the_user() {
     let repo = tempfile::tempdir().unwrap();
     std::fs::write(repo.path().join("a.py"), b"x = '\xfc'\n").unwrap();
-    let view = egss::agent::RepoView::read(repo.path(), &BTreeSet::new()).unwrap();
+    let view = egss::index::RepoView::read(repo.path(), &BTreeSet::new()).unwrap();
     let said = view.unread(repo.path(), |_| true).unwrap();
     assert!(said.starts_with("a.py is not UTF-8 text"), "{said}");
 }

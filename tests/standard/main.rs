@@ -77,6 +77,7 @@ pub fn run(
         profile,
         own_tests: OwnTests::default(),
         environment: None,
+        index_dir: None,
     };
     let (dialect, sandbox) = (ChatMl::default(), sandbox());
     let tools = Tools {

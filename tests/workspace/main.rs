@@ -2,6 +2,7 @@
 mod deadline;
 mod environment;
 mod large;
+mod layers;
 mod sandbox;
 mod shadow;
 mod stored;

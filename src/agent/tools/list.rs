@@ -3,6 +3,7 @@ use super::{Executor, unread_note};
 use crate::agent::AgentError;
 use crate::agent::listing::listing;
 use crate::agent::observation::Observation;
+use crate::index::RepoFile;
 use crate::lang::nearest_names;
 use crate::record::StepOutcome;
 use std::path::Path;
@@ -11,13 +12,16 @@ impl Executor<'_> {
     pub(super) fn list(&self, dir: &Path, path: &str) -> Result<Observation, AgentError> {
         let folder = path.trim().trim_start_matches("./").trim_end_matches('/');
         let folder = if folder == "." { "" } else { folder };
-        let view = self.config.scope.view(dir)?;
+        let view = self.files(dir)?;
         let all = || view.files.iter().map(|file| file.path.as_str());
         let prefix = match folder {
             "" => String::new(),
             _ => format!("{folder}/"),
         };
-        let below: Vec<&str> = all().filter(|path| path.starts_with(&prefix)).collect();
+        let files = view.files.iter();
+        let below: Vec<&RepoFile> = files
+            .filter(|file| file.path.starts_with(&prefix))
+            .collect();
         if below.is_empty() {
             let mut folders: Vec<&str> = all()
                 .filter_map(|path| path.rsplit_once('/'))

@@ -11,11 +11,12 @@ use super::config::AgentConfig;
 use super::observation::Observation;
 use super::paths::resolve;
 use super::prompt::{NO_CALL, fill};
-use super::repo::{FILE_BYTES_MAX, RepoFile, RepoView};
 use super::{AgentError, parse::ParseError};
+use crate::index::{FILE_BYTES_MAX, RepoFile, RepoView};
 use crate::lang::{TextFile, nearest_names};
 use crate::record::StepOutcome;
 use crate::workspace::Sandbox;
+use std::borrow::Cow;
 use std::path::Path;
 
 const NOTHING_TO_UNDO: &str = "No file has been changed: there is nothing to undo.";
@@ -26,6 +27,7 @@ pub struct Executor<'a> {
     config: &'a AgentConfig,
     check: Option<&'a dyn AfterEdit>,
     undo: Option<&'a Undo<'a>>,
+    view: Option<&'a RepoView>,
 }
 
 /// Makes a workspace what it was before its last change and says what that was; `None`
@@ -44,6 +46,7 @@ impl<'a> Executor<'a> {
             config,
             check: check.filter(|_| config.check_after_edit),
             undo: None,
+            view: None,
         }
     }
 
@@ -56,12 +59,30 @@ impl<'a> Executor<'a> {
         }
     }
 
+    /// The same for a workspace whose files were read already.
+    #[must_use]
+    pub fn with_view(self, view: &'a RepoView) -> Self {
+        Self {
+            view: Some(view),
+            ..self
+        }
+    }
+
+    /// The files of a workspace.
+    fn files(&self, dir: &Path) -> Result<Cow<'a, RepoView>, AgentError> {
+        match self.view {
+            Some(view) => Ok(Cow::Borrowed(view)),
+            None => Ok(Cow::Owned(self.config.scope.view(dir)?)),
+        }
+    }
+
     /// Carries out `action` in `dir`. What the model did wrong is an
     /// observation; errors are the world's.
     pub fn execute(&self, dir: &Path, action: &Action) -> Result<Observation, AgentError> {
         let observation = match action {
             Action::List { path } => self.list(dir, path)?,
             Action::View { path, lines } => self.view(dir, path, *lines),
+            Action::ViewSymbol { path, symbol } => self.view_symbol(dir, path, symbol),
             Action::Search(query) => self.search(dir, query)?,
             Action::Edit { path, change } => self.edit(dir, path, change)?,
             Action::Write { path, text } => self.write(dir, path, text)?,
@@ -103,7 +124,7 @@ impl<'a> Executor<'a> {
     }
 
     fn no_such_file(&self, dir: &Path, path: &str) -> String {
-        let view = self.config.scope.view(dir).unwrap_or_default();
+        let view = self.files(dir).unwrap_or_default();
         let paths: Vec<&str> = view.files.iter().map(|f| f.path.as_str()).collect();
         let near = nearest_names(path, &paths, 3);
         match near.is_empty() {

@@ -3,16 +3,19 @@ use super::{Executor, unread_note};
 use crate::agent::AgentError;
 use crate::agent::action::Query;
 use crate::agent::observation::Observation;
-use crate::agent::repo::{RepoFile, RepoView};
 use crate::base::LimitHit;
+use crate::index::{RepoFile, RepoView};
 use crate::lang::nearest_place;
 use crate::record::StepOutcome;
 use globset::GlobBuilder;
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Files that are looked through for a line that is only alike.
 const NEAREST_FILES_MAX: usize = 200;
+/// Files with hits that are parsed for their definitions.
+const PARSED_FILES_MAX: usize = 300;
 /// Memory of one compiled expression, bytes: a hostile one is refused.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
@@ -21,7 +24,7 @@ type Hit = (usize, usize);
 
 impl Executor<'_> {
     pub(super) fn search(&self, dir: &Path, query: &Query) -> Result<Observation, AgentError> {
-        let view = self.config.scope.view(dir)?;
+        let view = self.files(dir)?;
         Ok(match query {
             Query::Text(wanted) => self.search_text(dir, &view, wanted),
             Query::Pattern(pattern) => self.search_pattern(dir, &view, pattern, None, 0),
@@ -102,17 +105,18 @@ impl Executor<'_> {
                 ));
             }
         };
-        // A star stays within a folder, and a bare name is looked for in all of them.
+        // A star stays within a folder, a bare name is looked for in all of them, and a folder
+        // means all that is in it.
         let glob = glob.map(|glob| {
             let glob = glob.trim().trim_start_matches("./");
-            let anywhere = if glob.contains('/') {
-                String::new()
-            } else {
-                "**/".to_owned()
+            let folder = format!("{}/", glob.trim_end_matches('/'));
+            let is_folder = view.files.iter().any(|file| file.path.starts_with(&folder));
+            let glob = match is_folder {
+                true => format!("{folder}**"),
+                false if glob.contains('/') => glob.to_owned(),
+                false => format!("**/{glob}"),
             };
-            let built = GlobBuilder::new(&format!("{anywhere}{glob}"))
-                .literal_separator(true)
-                .build();
+            let built = GlobBuilder::new(&glob).literal_separator(true).build();
             built.map(|glob| glob.compile_matcher())
         });
         let glob = match glob.transpose() {
@@ -127,6 +131,7 @@ impl Executor<'_> {
             return Observation::rejected("The glob matches no file: list shows what there is.");
         }
         let found = hits(view, &in_glob, &|line| expression.is_match(line));
+        let found = ranked(view, found, &expression);
         if found.is_empty() {
             return Observation::new(
                 StepOutcome::Ok,
@@ -155,7 +160,7 @@ impl Executor<'_> {
         };
         if n > max {
             text += &format!(
-                "{max} of {n} hits are shown: narrow the pattern, or name files by a glob.\n"
+                "{max} of {n} hits are shown, definitions and sources first: narrow the pattern, or name files by a glob.\n"
             );
         }
         if context > around {
@@ -184,6 +189,42 @@ fn hits(
         let found = lines.enumerate().filter(|(_, line)| matches(line));
         hits.extend(found.map(|(line, _)| (at, line)));
     }
+    hits
+}
+
+/// The hits by what they are: definitions of what was looked for, then uses, in sources before
+/// tests before other files; then in the order of files and lines.
+fn ranked(view: &RepoView, mut hits: Vec<Hit>, expression: &Regex) -> Vec<Hit> {
+    let mut defined: HashMap<usize, HashSet<usize>> = HashMap::new();
+    for &(at, _) in &hits {
+        if defined.len() >= PARSED_FILES_MAX {
+            break;
+        }
+        defined.entry(at).or_insert_with(|| {
+            let text = view.files[at].text.as_deref().unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let symbols = view.files[at].symbols().into_iter();
+            // Its name is in what matches, not in the rest of the line.
+            let meant = symbols.filter(|symbol| {
+                let line = lines.get(symbol.header).copied().unwrap_or_default();
+                let name = line.find(&symbol.name).map(|at| at..at + symbol.name.len());
+                let mut found = expression.find_iter(line).map(|found| found.range());
+                name.is_some_and(|name| found.any(|at| at.start < name.end && name.start < at.end))
+            });
+            meant.map(|symbol| symbol.header).collect()
+        });
+    }
+    let kind = |&(at, line): &Hit| {
+        let file = &view.files[at];
+        let of_file = match (file.is_source(), file.is_test()) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => 2,
+        };
+        let is_definition = defined.get(&at).is_some_and(|lines| lines.contains(&line));
+        (of_file == 2 || !is_definition, of_file)
+    };
+    hits.sort_by_cached_key(kind);
     hits
 }
 
@@ -217,7 +258,16 @@ fn shortened(line: &str, chars_max: usize) -> String {
 /// Hits with the lines around them, numbered; those of one file that meet are one piece.
 fn with_context(view: &RepoView, hits: &[Hit], around: usize, chars_max: usize) -> String {
     let mut pieces: Vec<(usize, usize, usize)> = Vec::new();
-    for &(file, line) in hits {
+    // The files in the order of their best hits, and the lines of each in their own.
+    let mut files: Vec<usize> = Vec::new();
+    for &(file, _) in hits {
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let mut in_order = hits.to_vec();
+    in_order.sort_by_key(|&(file, line)| (files.iter().position(|other| *other == file), line));
+    for (file, line) in in_order {
         let text = view.files[file].text.as_deref().unwrap_or_default();
         let n_lines = text.lines().count();
         let (start, end) = (

@@ -312,6 +312,70 @@ fn a_view_that_is_cut_says_what_is_missing_and_how_to_see_it() {
 }
 
 #[test]
+fn a_function_is_viewed_by_its_name() {
+    let dir = workspace();
+    let view = |symbol: &str| {
+        let (path, symbol) = ("cart.py".into(), symbol.into());
+        standard(&dir, Action::ViewSymbol { path, symbol })
+    };
+    let seen = view("mean").text;
+    assert!(seen.starts_with("cart.py, lines 5 to 6 of 6:\n"), "{seen}");
+    let seen = view("means");
+    assert_eq!(seen.outcome, StepOutcome::Rejected);
+    assert!(
+        seen.text
+            .contains("does not define means. The nearest: mean"),
+        "{}",
+        seen.text
+    );
+}
+
+/// Where there are thousands of hits the first ones by path say nothing.
+#[test]
+fn a_search_shows_definitions_before_uses_and_sources_before_tests_and_pages() {
+    let dir = large(1);
+    let write = |path: &str, text: &str| {
+        let file = dir.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    write("a/use.py", "from z.code import parse\nparse(1)\n");
+    write("README.md", "parse it\n");
+    write("tests/test_a.py", "def test_parse():\n    parse(2)\n");
+    write("z/code.py", "# parse\ndef parse(x):\n    return x\n");
+    let search = |glob: &str| {
+        let query = Query::Files {
+            pattern: "parse".into(),
+            glob: glob.into(),
+            context: 0,
+        };
+        standard(&dir, Action::Search(query)).text
+    };
+    let places = |text: &str| -> Vec<String> {
+        let lines = text.lines();
+        lines
+            .map(|line| line.split(": ").next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        places(&search("*")),
+        [
+            "z/code.py:2",
+            "tests/test_a.py:1",
+            "a/use.py:1",
+            "a/use.py:2",
+            "z/code.py:1",
+            "tests/test_a.py:2",
+            "README.md:1",
+        ]
+    );
+    // A folder means what is in it.
+    for folder in ["z", "z/", "./z"] {
+        assert_eq!(places(&search(folder)), ["z/code.py:2", "z/code.py:1"]);
+    }
+}
+
+#[test]
 fn a_search_takes_an_expression_a_glob_and_lines_around() {
     let dir = large(120);
     let seen = standard(
@@ -398,7 +462,7 @@ fn a_folder_is_listed_and_a_wrong_one_answered_with_the_nearest() {
     let list = |path: &str| standard(&dir, Action::List { path: path.into() });
     assert_eq!(
         list("src").text,
-        "2 files below src:\nsrc/shop/long.py\nsrc/shop/notes.txt"
+        "2 files below src:\nsrc/shop/long.py (3 lines)\nsrc/shop/notes.txt (1 line)"
     );
     assert!(
         list(".")
@@ -412,7 +476,11 @@ fn a_folder_is_listed_and_a_wrong_one_answered_with_the_nearest() {
         std::fs::write(dir.path().join(format!("src/shop/{n}.txt")), "").unwrap();
     }
     let seen = list("./");
-    assert!(seen.text.contains("src/shop/ (302 files)"), "{}", seen.text);
+    assert!(
+        seen.text.contains("src/shop/ (302 files, 3 lines of code)"),
+        "{}",
+        seen.text
+    );
     assert_eq!(seen.cuts, [LimitHit::new("listed_files_max", 200, 304)]);
 }
 

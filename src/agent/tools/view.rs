@@ -3,6 +3,7 @@ use super::Executor;
 use crate::agent::context::numbered;
 use crate::agent::observation::Observation;
 use crate::base::{LimitHit, ToolForm};
+use crate::lang::{Symbol, nearest_names, of_path};
 use crate::record::StepOutcome;
 use std::path::Path;
 
@@ -10,6 +11,34 @@ use std::path::Path;
 const FRAME_CHARS: usize = 300;
 
 impl Executor<'_> {
+    /// The lines of a function or class, as many as the limits leave.
+    pub(super) fn view_symbol(&self, dir: &Path, path: &str, name: &str) -> Observation {
+        let file = match self.read(dir, path) {
+            Ok(file) => file,
+            Err(sentence) => return Observation::rejected(sentence),
+        };
+        let symbols = of_path(path).symbols(file.text());
+        let by_name = |is: &dyn Fn(&Symbol) -> bool| symbols.iter().find(|symbol| is(symbol));
+        let found = by_name(&|symbol| symbol.qualified == name)
+            .or_else(|| by_name(&|symbol| symbol.name == name));
+        if let Some(symbol) = found {
+            let lines = (symbol.lines.start + 1, symbol.lines.end);
+            return self.view(dir, path, Some(lines));
+        }
+        let names: Vec<&str> = symbols
+            .iter()
+            .map(|symbol| symbol.qualified.as_str())
+            .collect();
+        let near = nearest_names(name, &names, 3);
+        Observation::rejected(match near.is_empty() {
+            true => format!("{path} defines no function or class: view its lines."),
+            false => format!(
+                "{path} does not define {name}. The nearest: {}.",
+                near.join(", ")
+            ),
+        })
+    }
+
     /// Whole lines from the first one asked for, as many as the limits leave.
     pub(super) fn view(
         &self,

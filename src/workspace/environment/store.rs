@@ -1,6 +1,7 @@
 //! The folder that environments are kept in, by id.
 use super::super::{Lock, Locked, WorkspaceError};
 use super::{BUILT_FILE, Built, Environment, EnvironmentSpec, SPEC_FILE};
+use crate::base::user_dir;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -29,13 +30,12 @@ impl EnvironmentStore {
     /// The user's: `$EGSS_ENVIRONMENTS_DIR`, else `$XDG_DATA_HOME/egss/environments`, else
     /// `~/.local/share/egss/environments`. Error: there is no home folder.
     pub fn of_user() -> Result<Self, WorkspaceError> {
-        let set = |name: &str| {
-            let value = std::env::var_os(name).filter(|value| !value.is_empty());
-            value.map(PathBuf::from)
-        };
-        let dir = set("EGSS_ENVIRONMENTS_DIR")
-            .or_else(|| Some(set("XDG_DATA_HOME")?.join("egss/environments")))
-            .or_else(|| Some(set("HOME")?.join(".local/share/egss/environments")));
+        let dir = user_dir(
+            "EGSS_ENVIRONMENTS_DIR",
+            "XDG_DATA_HOME",
+            ".local/share",
+            "environments",
+        );
         let dir = dir.ok_or_else(|| {
             WorkspaceError::Environment(
                 "there is no home folder to keep environments in; set EGSS_ENVIRONMENTS_DIR".into(),

@@ -1,9 +1,9 @@
 //! A repository as an agent can be shown it: its files, read once.
-use super::AgentError;
-use crate::lang::{self, Language, Symbol, TextFile};
+use crate::lang::{self, LangError, Language, Symbol, TextFile};
 use crate::workspace::{Shadow, TreeId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Files above this are listed, not read: no source that a person wrote is as long.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -17,7 +17,7 @@ pub struct RepoFile {
     /// Relative to the root, with `/`.
     pub path: String,
     /// `None` for a file that is too long or cannot be read as text.
-    pub text: Option<String>,
+    pub text: Option<Arc<str>>,
 }
 
 impl RepoFile {
@@ -50,13 +50,26 @@ pub struct RepoView {
 }
 
 impl RepoView {
+    /// A view of these paths and texts.
+    #[cfg(test)]
+    pub(crate) fn of_texts<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut files: Vec<RepoFile> = texts
+            .map(|(path, text)| RepoFile {
+                path: path.to_owned(),
+                text: Some(text.into()),
+            })
+            .collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Self { files }
+    }
+
     /// Reads the files under `root`, symbolic links and [skipped](lang::is_skipped) and
     /// [product](lang::is_product) folders left out, but not `source_folders` (relative to it).
-    pub fn read(root: &Path, source_folders: &BTreeSet<String>) -> Result<Self, AgentError> {
+    pub fn read(root: &Path, source_folders: &BTreeSet<String>) -> Result<Self, LangError> {
         let mut files = Vec::new();
         let mut waiting = vec![root.to_path_buf()];
         while let Some(dir) = waiting.pop() {
-            let io = |source| AgentError::Io {
+            let io = |source| LangError::Io {
                 what: "list",
                 path: dir.clone(),
                 source,
@@ -89,24 +102,54 @@ impl RepoView {
         shadow: &Shadow,
         tree: &TreeId,
         source_folders: &BTreeSet<String>,
-    ) -> Result<Self, AgentError> {
-        let read = shadow.read_files(tree, FILE_BYTES_MAX)?;
-        let paths: Vec<String> = read.iter().map(|file| file.path.clone()).collect();
+    ) -> Result<Self, LangError> {
+        Self::default().at(shadow, None, tree, source_folders)
+    }
+
+    /// The view of `tree`, by this one of the tree `base`: files that differ are read.
+    pub fn at(
+        &self,
+        shadow: &Shadow,
+        base: Option<&TreeId>,
+        tree: &TreeId,
+        source_folders: &BTreeSet<String>,
+    ) -> Result<Self, LangError> {
+        if base == Some(tree) {
+            return Ok(self.clone());
+        }
+        let changes = base.map(|base| shadow.changes(base, tree)).transpose()?;
+        let changed: HashSet<&str> = changes.iter().flatten().map(|c| c.path.as_str()).collect();
+        let paths = shadow.files(tree)?;
         let mut products = lang::product_folders(paths.iter().map(String::as_str));
         products.retain(|folder| !source_folders.contains(*folder));
-        let is_seen = |path: &str| {
+        let is_seen = |path: &&str| {
             let mut names = path.split('/').rev().skip(1);
             let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
             !names.any(lang::is_skipped) && !folders.any(|folder| products.contains(folder))
         };
-        let mut files: Vec<RepoFile> = read
-            .into_iter()
-            .filter(|file| is_seen(&file.path))
-            .map(|file| RepoFile {
-                text: file.bytes.and_then(|bytes| text_of(&file.path, bytes)),
-                path: file.path.replace('\\', "/"),
-            })
+        let seen: Vec<&str> = paths.iter().map(String::as_str).filter(is_seen).collect();
+        let known = |path: &str| self.get(path).filter(|_| !changed.contains(path));
+        let others: Vec<&str> = seen
+            .iter()
+            .copied()
+            .filter(|path| known(path).is_none())
             .collect();
+        let mut files: Vec<RepoFile> = seen
+            .iter()
+            .filter_map(|path| known(path).cloned())
+            .collect();
+        let wanted: HashSet<&str> = others.iter().copied().collect();
+        let read = match others.is_empty() {
+            true => Vec::new(),
+            false => shadow.read_files(tree, &others, FILE_BYTES_MAX)?,
+        };
+        let read = read
+            .into_iter()
+            .filter(|file| wanted.contains(file.path.as_str()));
+        files.extend(read.map(|file| RepoFile {
+            text: file.bytes.and_then(|bytes| text_of(&file.path, bytes)),
+            path: file.path.replace('\\', "/"),
+        }));
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { files })
     }
@@ -167,8 +210,8 @@ fn read_file(root: &Path, full: &Path) -> Option<RepoFile> {
     Some(RepoFile { path, text })
 }
 
-fn text_of(path: &str, bytes: Vec<u8>) -> Option<String> {
-    Some(TextFile::decode(path, bytes).ok()?.into_text())
+fn text_of(path: &str, bytes: Vec<u8>) -> Option<Arc<str>> {
+    Some(TextFile::decode(path, bytes).ok()?.into_text().into())
 }
 
 #[cfg(test)]
@@ -214,6 +257,14 @@ mod tests {
         assert_eq!(of_tree, RepoView::read(dir.path(), &none).unwrap());
         assert_eq!(of_tree.get("long.txt").unwrap().text, None);
         assert!(of_tree.get("link.py").is_none());
+        // The view of another tree is the same whether it is read whole or by what differs.
+        std::fs::write(dir.path().join("a.py"), "y = 3\n").unwrap();
+        std::fs::remove_file(dir.path().join("pkg/b.py")).unwrap();
+        std::fs::write(dir.path().join("pkg/new.py"), "z = 1\n").unwrap();
+        let next = shadow.snapshot(dir.path()).unwrap();
+        let by_changes = of_tree.at(&shadow, Some(&tree), &next, &none).unwrap();
+        assert_eq!(by_changes, RepoView::read(dir.path(), &none).unwrap());
+        assert!(by_changes.get("pkg/new.py").is_some() && by_changes.get("pkg/b.py").is_none());
         // A folder that is called and filled like one of products, and that git tracks.
         std::fs::create_dir_all(dir.path().join("build/lib")).unwrap();
         std::fs::write(dir.path().join("build/lib/made.py"), "").unwrap();
