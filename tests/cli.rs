@@ -281,7 +281,8 @@ impl Place {
         let mut command = egss(&[&asked[..], &["--kv-mem", "256"], options].concat());
         command
             .env("TMPDIR", self.path("tmp"))
-            .env("EGSS_RUNS_DIR", self.path("runs"));
+            .env("EGSS_RUNS_DIR", self.path("runs"))
+            .env("EGSS_INDEX_DIR", self.path("index"));
         command
     }
 }

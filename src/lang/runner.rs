@@ -38,7 +38,7 @@ impl Default for RunnerLimits {
                 wall_s_max: 120,
                 memory_bytes_max: 2 << 30,
                 processes_max: 128,
-                file_bytes_max: 64 << 20,
+                file_bytes_max: 256 << 20,
                 output_bytes_max: 16_000,
             },
         }

@@ -96,12 +96,10 @@ pub fn solve(
     let (shadow, mut base) = (shadow.beside(&found.large_data), found.tree.clone());
     let checkout = checkout_of(request.repo, &shadow, found)?;
     if let Some(environment) = request.environment {
-        tools
-            .watcher
-            .stage("putting its environment into the repository");
-        base = furnished(&shadow, &base, environment)?;
+        base = environment.furnished(&shadow, &base)?;
     }
     let repo = whole_path(request.repo)?;
+    tools.watcher.stage("preparing workspaces");
     let (shadow, read_only) = places.layered(shadow, &base, &repo, &checkout);
     tell_what_is_left_out(&checkout, &read_only, tools.watcher);
     let sandbox = places.sandbox(sandbox, checkout.has_git, &shadow, &base)?;
@@ -234,23 +232,6 @@ fn whole_path(repo: &Path) -> Result<PathBuf, WorkspaceError> {
         path: repo.to_owned(),
         source,
     })
-}
-
-/// The tree with what its environment's install left in it.
-fn furnished(
-    shadow: &Shadow,
-    base: &TreeId,
-    environment: &Environment,
-) -> Result<TreeId, WorkspaceError> {
-    let temp = std::env::temp_dir();
-    let dir = tempfile::tempdir().map_err(|source| WorkspaceError::Io {
-        what: "make a folder in",
-        path: temp,
-        source,
-    })?;
-    shadow.restore(base, dir.path())?;
-    environment.furnish(dir.path())?;
-    shadow.snapshot(dir.path())
 }
 
 /// The runner of a repository's tests, and the user's way to run them: as was asked, or by its

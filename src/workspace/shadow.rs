@@ -168,8 +168,7 @@ impl Shadow {
                 self.run(git, "update-index", &join_nul(paths))?;
             }
         }
-        let tree = self.run(index.git(&["write-tree"]), "write-tree", &[])?;
-        Ok(TreeId(String::from_utf8_lossy(&tree).trim().to_owned()))
+        self.written(&index)
     }
 
     /// [`Self::snapshot`] of the user's repository, without data that is too large to be copied
@@ -186,6 +185,23 @@ impl Shadow {
         })
     }
 
+    /// `tree` with the files of `folder` in it, over its own.
+    pub(super) fn overlaid(&self, tree: &TreeId, folder: &Path) -> Result<TreeId, WorkspaceError> {
+        let folder = existing_dir(folder)?;
+        let files = walk::files(&folder)?;
+        let index = Index::empty(self, &folder);
+        self.run(index.git(&["read-tree", &tree.0]), "read-tree", &[])?;
+        let git = index.git(&["update-index", "--add", "--replace", "-z", "--stdin"]);
+        self.run(git, "update-index", &join_nul(&files))?;
+        self.written(&index)
+    }
+
+    /// The tree of what an index holds.
+    fn written(&self, index: &Index) -> Result<TreeId, WorkspaceError> {
+        let tree = self.run(index.git(&["write-tree"]), "write-tree", &[])?;
+        Ok(TreeId(String::from_utf8_lossy(&tree).trim().to_owned()))
+    }
+
     fn tree_of(&self, dir: &Path, files: &[Vec<u8>]) -> Result<TreeId, WorkspaceError> {
         let index = Index::take(self, dir)?;
         let index = match self.stage(dir, files, &index) {
@@ -198,9 +214,9 @@ impl Shadow {
             }
             Err(error) => return Err(error),
         };
-        let tree = self.run(index.git(&["write-tree"]), "write-tree", &[])?;
+        let tree = self.written(&index)?;
         index.keep()?;
-        Ok(TreeId(String::from_utf8_lossy(&tree).trim().to_owned()))
+        Ok(tree)
     }
 
     /// Makes the index hold exactly `files` as they are on disk.

@@ -17,6 +17,10 @@ fn calls() -> Vec<(ToolForm, Say)> {
             call("view", json!({"path": "cart.py", "start": 2, "end": 3})),
         ),
         (
+            ToolForm::ViewSymbol,
+            call("view", json!({"path": "cart.py", "symbol": "Cart.total"})),
+        ),
+        (
             ToolForm::SearchPattern,
             call("search", json!({"pattern": "def \\w+\\("})),
         ),
@@ -103,6 +107,7 @@ fn every_tool_and_form_is_reached_and_the_patch_holds_what_was_kept() {
             Ok,
             Ok,
             Ok,
+            Ok,
             TestsPassed,
             Submitted
         ],
@@ -131,7 +136,7 @@ fn every_tool_and_form_is_reached_and_the_patch_holds_what_was_kept() {
     assert!(seen(ToolForm::List).contains("3 files below the repository"));
     assert!(seen(ToolForm::ViewLines).contains("2|     def total(self, prices):"));
     assert!(seen(ToolForm::SearchFiles).contains(">    3|         return sum(prices) + 1"));
-    assert!(seen(ToolForm::Undo).contains("Taken back: write of step 6."));
+    assert!(seen(ToolForm::Undo).contains("Taken back: write of step 7."));
     // The record holds the profile as it applies in this context.
     assert_eq!(state.start.profile, profile.in_context(60_000));
 }

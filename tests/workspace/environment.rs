@@ -3,7 +3,7 @@
 use crate::sandbox::sandbox;
 use egss::workspace::{
     BuildRequest, Environment, EnvironmentSpec, EnvironmentStore, Limits, Rebuild, Sandbox,
-    SandboxMode, Service, Toolchain, WorkspaceError, build_environment,
+    SandboxMode, Service, Shadow, Toolchain, WorkspaceError, build_environment,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,15 @@ fn what_an_install_leaves_is_in_every_workspace_and_its_folder_is_read_only() {
     assert_eq!(environment.built.n_artefacts, 3);
 
     let workspace = bench.copy();
+    let git = TempDir::new().unwrap();
+    let shadow = Shadow::open(git.path()).unwrap();
+    let base = shadow.snapshot(workspace.path()).unwrap();
     environment.furnish(workspace.path()).unwrap();
+    // A tree is furnished without a workspace.
+    assert_eq!(
+        environment.furnished(&shadow, &base).unwrap(),
+        shadow.snapshot(workspace.path()).unwrap()
+    );
     let text = |path: &str| fs::read_to_string(workspace.path().join(path)).unwrap();
     assert_eq!(text("setup.py"), "# version 1\n# prepared\n");
     assert_eq!(text("pkg/fast.so"), "built\n");

@@ -161,7 +161,7 @@ fn a_layered_workspace_has_the_tree_that_a_copy_has() {
         "it is a copy"
     );
     assert_eq!(layered.snapshot(&dir).unwrap(), base);
-    let mut runner = TestRunner::new(Config::with_cases(120));
+    let mut runner = TestRunner::new(Config::with_cases(64));
     runner
         .run(&acts(), |acts| {
             layered.restore(&base, &dir).unwrap();

@@ -467,7 +467,7 @@ fn a_folder_is_listed_and_a_wrong_one_answered_with_the_nearest() {
     assert!(
         list(".")
             .text
-            .starts_with("4 files below the repository:\ncart.py\n")
+            .starts_with("4 files below the repository:\ncart.py (6 lines)\n")
     );
     let seen = list("src/shp");
     assert_eq!(seen.outcome, StepOutcome::Rejected);

@@ -13,7 +13,7 @@ pub use image::ImageFacts;
 pub use spec::{EnvironmentSpec, Rebuild, Service};
 pub use store::{EnvironmentStore, Kept};
 
-use super::{CommandEnd, Limits, Sandbox, SandboxMode, WorkspaceError};
+use super::{CommandEnd, Limits, Sandbox, SandboxMode, Shadow, TreeId, WorkspaceError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -114,6 +114,15 @@ impl Environment {
     pub fn furnish(&self, tree: &Path) -> Result<(), WorkspaceError> {
         let from = self.dir.join(ARTEFACTS_DIR);
         artefacts::copy_files(&from, tree, &artefacts::all_files(&from)?)
+    }
+
+    /// The tree of a repository with what the install left in it.
+    pub fn furnished(&self, shadow: &Shadow, tree: &TreeId) -> Result<TreeId, WorkspaceError> {
+        let from = self.dir.join(ARTEFACTS_DIR);
+        match from.is_dir() {
+            true => shadow.overlaid(tree, &from),
+            false => Ok(tree.clone()),
+        }
     }
 
     /// One sentence for each thing that is wrong with it; it is tried out for that.
