@@ -102,7 +102,7 @@ pub(super) fn map(
         .iter()
         .filter(|found| is_shown(&view.files[found.file]));
     for found in open.take(BODIES_TRIED_MAX) {
-        // What is within a definition that is shown, or around one, is not shown twice.
+        // Code within a definition that is shown, or around one, is not shown twice.
         let is_double = shown.iter().any(|other| {
             let (a, b) = (&other.symbol.lines, &found.symbol.lines);
             other.file == found.file && a.start < b.end && b.start < a.end

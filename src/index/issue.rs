@@ -5,7 +5,7 @@ use regex::Regex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-/// What an issue asks for.
+/// The questions of an issue.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     /// Terms and their weights.

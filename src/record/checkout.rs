@@ -1,4 +1,4 @@
-//! What is known of the user's repository beside the files of the base.
+//! Facts of the user's repository beside the files of the base.
 use super::GitSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 /// The user's checkout, as it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkout {
-    /// Where the repository lies in a git repository around it, with a slash at
+    /// The repository's place in a git repository around it, with a slash at
     /// the end; empty at the top. Paths in patches begin with it.
     #[serde(default)]
     pub repo_prefix: String,

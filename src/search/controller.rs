@@ -432,7 +432,7 @@ impl Controller<'_> {
         self.sequences.release_all(self.engine);
     }
 
-    /// What a branch's workspace holds, as recorded.
+    /// The files of a branch's workspace, as recorded.
     pub(super) fn view(&self, branch: BranchId) -> Result<Arc<RepoView>, SearchError> {
         let tree = TreeId(self.recorder.state.tree(branch).to_owned());
         Ok(self.views.at(&tree)?)

@@ -7,7 +7,7 @@ use crate::workspace::{
 };
 use std::path::Path;
 
-/// What is known of the user's checkout, whose files are in `shadow` now.
+/// Facts of the user's checkout, whose files are in `shadow` now.
 pub(super) fn checkout_of(
     repo: &Path,
     shadow: &Shadow,

@@ -17,7 +17,7 @@ const LOCK_FILE: &str = "lock";
 /// Below the work folder: the git repository that workspaces get.
 const REPOSITORY_DIR: &str = "repository";
 
-/// Where things lie in a run's directory.
+/// The places of things in a run's directory.
 pub(super) struct Places {
     pub(super) record: PathBuf,
     pub(super) shadow: PathBuf,

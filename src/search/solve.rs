@@ -45,7 +45,7 @@ pub struct SolveRequest<'a> {
     pub own_tests: OwnTests,
     /// The environment that is installed for the repository; `tools.sandbox` is a sandbox in it.
     pub environment: Option<&'a Environment>,
-    /// Where indices of repositories are kept between runs; `None`: nowhere.
+    /// The folder that indices of repositories are kept in between runs; `None`: they are not kept.
     pub index_dir: Option<&'a Path>,
 }
 

@@ -1,4 +1,4 @@
-//! What the user's git knows of a checkout. It is asked only: nothing is written, and no program
+//! Questions to the user's git on a checkout. It is asked only: nothing is written, and no program
 //! that the repository names is run.
 use super::shadow::{join_nul, split_nul};
 use super::{WorkspaceError, existing_dir, git};

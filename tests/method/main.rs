@@ -84,7 +84,7 @@ fn asked<T>(
     work(&request, tools)
 }
 
-/// What is asked where a test asks for nothing else.
+/// The request of a test that asks for nothing else.
 fn request<'a>(
     repo: &'a Path,
     strategy: &'a Strategy,

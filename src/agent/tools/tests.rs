@@ -330,7 +330,7 @@ fn a_function_is_viewed_by_its_name() {
     );
 }
 
-/// Where there are thousands of hits the first ones by path say nothing.
+/// Of thousands of hits the first ones by path say nothing.
 #[test]
 fn a_search_shows_definitions_before_uses_and_sources_before_tests_and_pages() {
     let dir = large(1);
