@@ -383,6 +383,8 @@ fn limits_of_tests_are_options_and_tests_that_did_not_run_are_said_everywhere() 
         "8",
         "--tokens-max",
         "60",
+        "--action-tokens-max",
+        "16",
     ];
     let asked = [
         &[

@@ -57,6 +57,8 @@ impl Layers {
         let own = work.join(LAYERS_DIR);
         let (base, data) = (own.join("base"), own.join("data"));
         git::create_private_dir(&data).map_err(told)?;
+        // File systems differ: it is tried before anything is copied.
+        namespace::try_overlay(&own.join("probe"))?;
         shadow.restore(tree, &base).map_err(told)?;
         let mut files = walk::files(&base).map_err(told)?;
         files.sort_unstable();
@@ -78,7 +80,7 @@ impl Layers {
                 folder = above;
             }
         }
-        let layers = Self {
+        Ok(Self {
             work,
             tree: tree.clone(),
             base,
@@ -86,12 +88,7 @@ impl Layers {
             children,
             files,
             mounted: Mutex::default(),
-        };
-        // Tried once: file systems differ.
-        let probe = layers.work.join("probe");
-        layers.mount(&probe).map_err(told)?;
-        layers.discard(&probe);
-        Ok(layers)
+        })
     }
 
     /// Links large data of the repository `repo` into the layers: each workspace may write to

@@ -90,6 +90,35 @@ pub(super) fn mount_overlay(
         .map_err(|error| format!("the kernel lays no folders over one another here: {error}"))
 }
 
+/// Lays a folder over another one below `dir`, which is removed again, and makes anew a folder of
+/// the lower one: a file system that cannot note that hides nothing. Errors: a clause.
+pub(super) fn try_overlay(dir: &Path) -> Result<(), String> {
+    let [lower, upper, work, at] = ["lower", "upper", "work", "at"].map(|name| dir.join(name));
+    let folder = at.join("folder");
+    let prepare = || {
+        for made in [&lower.join("folder"), &upper, &work, &at] {
+            std::fs::create_dir_all(made)?;
+        }
+        std::fs::write(lower.join("folder/file"), "")
+    };
+    let renew = || {
+        std::fs::remove_dir_all(&folder)?;
+        std::fs::create_dir(&folder)?;
+        std::fs::read_dir(&folder).map(Iterator::count)
+    };
+    let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
+    let tried = prepare()
+        .map_err(failed)
+        .and_then(|()| mount_overlay(&[&lower], &upper, &work, &at))
+        .and_then(|()| renew().map_err(failed));
+    unmount(&at);
+    super::walk::remove_tree(dir).ok();
+    match tried? {
+        0 => Ok(()),
+        _ => Err("the file system does not keep what an overlay hides".to_owned()),
+    }
+}
+
 /// Takes away what is mounted at `at`, if something is.
 pub(super) fn unmount(at: &Path) {
     if is_entered() {
