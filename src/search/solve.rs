@@ -21,8 +21,7 @@ use crate::record::{
     Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
 };
 use crate::verify::{Bench, OwnTests, Plan, TestRunner, VerifyError, plan, untested};
-use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError};
-use sha2::{Digest, Sha256};
+use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError, folder_key};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -126,7 +125,7 @@ pub fn solve(
             let n_files = view.files.len();
             tools.watcher.stage(&format!("indexing {n_files} files"));
             let index = match request.index_dir {
-                Some(dir) => Index::kept(&view, dir, &digest_of(&repo)),
+                Some(dir) => Index::kept(&view, dir, &folder_key(&repo)),
                 None => Index::of(&view),
             };
             index.locate(&view, request.issue, &Weights::default())
@@ -218,12 +217,6 @@ pub fn solve(
     run(
         &places, recorder, strategy, &config, &bench, &view, clock, tools,
     )
-}
-
-/// A file name that stands for a folder.
-fn digest_of(dir: &Path) -> String {
-    let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
-    digest[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn whole_path(repo: &Path) -> Result<PathBuf, WorkspaceError> {

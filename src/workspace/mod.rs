@@ -8,6 +8,7 @@ mod checkout;
 mod copy;
 mod environment;
 mod git;
+mod index_file;
 mod large;
 mod layers;
 mod limits;
@@ -24,6 +25,7 @@ mod stage;
 mod stored;
 mod supervise;
 mod toolchain;
+mod trees;
 mod walk;
 
 pub use checkout::{git_settings, tracked_folders};
@@ -32,6 +34,7 @@ pub use environment::{
     BuildRequest, Built, Environment, EnvironmentSpec, EnvironmentStore, ImageFacts, Kept, Rebuild,
     Service, build_environment, find_uv,
 };
+pub use index_file::folder_key;
 pub use limits::{CommandEnd, CommandOutput, Limits, Stopped};
 pub use lock::{Lock, Locked};
 pub use mirror::Mirror;
@@ -39,11 +42,10 @@ pub use namespace::{enter_namespace, remove_workspaces};
 pub use python::find_python;
 pub use repository::OwnRepository;
 pub use sandbox::{Sandbox, SandboxMode};
-pub use shadow::{
-    Change, FileDiff, SHADOW_DIR, Shadow, Snapshot, TreeFile, TreeId, repository_prefix,
-};
+pub use shadow::{SHADOW_DIR, Shadow, Snapshot, TreeId, repository_prefix};
 pub use stored::{StoredPatch, apply_fault};
 pub use toolchain::Toolchain;
+pub use trees::{Change, FileDiff, TreeFile};
 pub use walk::{LeftOut, repository_files};
 
 use std::path::{Path, PathBuf};

@@ -1,14 +1,13 @@
-//! The shadow git directory: a tree id a step gives fork, diff and restore.
+//! The shadow git directory: a tree id a step gives fork, diff and restore. Its trees are read
+//! in `trees.rs`.
+use super::index_file::{Index, folder_key};
 use super::large::{beside, large_data};
 use super::layers::Layers;
 use super::{LeftOut, WorkspaceError, existing_dir, git, walk};
 use crate::record::LargeData;
-use sha2::{Digest, Sha256};
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The name of a shadow directory in a run's folder, by which such a folder is known.
 pub const SHADOW_DIR: &str = "shadow.git";
@@ -17,39 +16,11 @@ pub const SHADOW_DIR: &str = "shadow.git";
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TreeId(pub String);
 
-/// A regular file of a tree.
-pub struct TreeFile {
-    /// Relative to the root, with `/`.
-    pub path: String,
-    /// `None` where there are more of them than was asked for.
-    pub bytes: Option<Vec<u8>>,
-}
-
-/// A file or a link that two trees have differently.
-pub struct Change {
-    pub path: String,
-    pub is_in_from: bool,
-    pub is_in_to: bool,
-}
-
-/// A file's part of a patch.
-pub struct FileDiff {
-    /// Relative to the trees' root, with `/`.
-    pub path: Vec<u8>,
-    /// As git shows it, in the file's own encoding; a file with zero bytes as a binary patch.
-    pub plain: Vec<u8>,
-    /// The same as text, which `git apply` takes as well: a binary patch where `plain` is not UTF-8.
-    pub text: String,
-}
-
 /// New files from which on a snapshot writes one pack instead of a file for each object.
 /// 20,000 objects took 5 s in a pack and 18 s in files of their own (ext4 on a virtual
 /// disk); a pack for each small snapshot would make many packs, which slows every later
 /// look-up.
 const PACKED_FILES_MIN: usize = 1_000;
-
-/// Paths that a git command is given by name.
-const NAMED_PATHS_MAX: usize = 500;
 
 /// A git directory outside the repository whose index takes every file.
 ///
@@ -266,7 +237,7 @@ impl Shadow {
         if let Some(layers) = self.layers.as_ref().filter(|l| l.covers(&dir)) {
             return self.lay(layers, tree, &dir);
         }
-        let mark = self.git_dir.join("restored").join(key(&dir));
+        let mark = self.git_dir.join("restored").join(folder_key(&dir));
         if !mark.exists() {
             if dir.join(".git").symlink_metadata().is_ok() {
                 return Err(WorkspaceError::NotAWorkspace(dir));
@@ -339,145 +310,6 @@ impl Shadow {
         Ok(())
     }
 
-    /// The patch from one tree to another as `git apply` takes it; empty if equal.
-    /// Files whose path relative to the root is in `without` are left out
-    /// (a directory's path leaves out all that is in it).
-    ///
-    /// Text of another encoding than UTF-8 is given as a binary patch, so that
-    /// the patch as a whole is text. Files are never shown as renamed.
-    pub fn diff(
-        &self,
-        from: &TreeId,
-        to: &TreeId,
-        without: &[&str],
-    ) -> Result<String, WorkspaceError> {
-        self.diff_below("", from, to, without)
-    }
-
-    /// [`Self::diff`] for trees that are a folder of a git repository: paths
-    /// in the patch begin with `prefix` (see [`repository_prefix`]). Without
-    /// it `git apply` would silently pass over every file.
-    pub fn diff_below(
-        &self,
-        prefix: &str,
-        from: &TreeId,
-        to: &TreeId,
-        without: &[&str],
-    ) -> Result<String, WorkspaceError> {
-        self.check(from)?;
-        self.check(to)?;
-        let whole = self.patch(prefix, from, to, &all_but(without), false)?;
-        if let Ok(text) = String::from_utf8(whole) {
-            return Ok(text);
-        }
-        let files = self.file_diffs(prefix, from, to, without)?;
-        Ok(files.into_iter().map(|file| file.text).collect())
-    }
-
-    /// The parts of [`Self::diff_below`], one a file. Cost: a git process a file, and one
-    /// more for text of another encoding than UTF-8.
-    pub fn file_diffs(
-        &self,
-        prefix: &str,
-        from: &TreeId,
-        to: &TreeId,
-        without: &[&str],
-    ) -> Result<Vec<FileDiff>, WorkspaceError> {
-        self.check(from)?;
-        self.check(to)?;
-        let names = ["--name-only", "-z"];
-        let changed = self.diff_tree(from, to, &names, &all_but(without), false)?;
-        let mut files = Vec::new();
-        for path in split_nul(&changed) {
-            let only = [OsString::from_vec([b":(top,literal)", path].concat())];
-            let plain = self.patch(prefix, from, to, &only, false)?;
-            let text = match String::from_utf8(plain.clone()) {
-                Ok(text) => text,
-                Err(_) => String::from_utf8(self.patch(prefix, from, to, &only, true)?)
-                    .expect("a binary patch is ASCII"),
-            };
-            files.push(FileDiff {
-                path: path.to_vec(),
-                plain,
-                text,
-            });
-        }
-        Ok(files)
-    }
-
-    /// The bytes of a file of a tree; `None` where the tree has no such file.
-    pub fn bytes_of(&self, tree: &TreeId, path: &[u8]) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        self.check(tree)?;
-        let mut git = git::bare(&self.git_dir);
-        let name = OsString::from_vec([tree.0.as_bytes(), b":", path].concat());
-        git.args(["cat-file", "blob"]).arg(name);
-        match self.run(git, "cat-file", &[]) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(WorkspaceError::Git { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn patch(
-        &self,
-        prefix: &str,
-        from: &TreeId,
-        to: &TreeId,
-        paths: &[OsString],
-        as_binary: bool,
-    ) -> Result<Vec<u8>, WorkspaceError> {
-        let (a, b) = (
-            format!("--src-prefix=a/{prefix}"),
-            format!("--dst-prefix=b/{prefix}"),
-        );
-        let options = [
-            "-p",
-            "--binary",
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-            &a,
-            &b,
-        ];
-        self.diff_tree(from, to, &options, paths, as_binary)
-    }
-
-    fn diff_tree(
-        &self,
-        from: &TreeId,
-        to: &TreeId,
-        options: &[&str],
-        paths: &[OsString],
-        as_binary: bool,
-    ) -> Result<Vec<u8>, WorkspaceError> {
-        let mut git = git::bare(&self.git_dir);
-        if as_binary {
-            git.arg("-c").arg(git::all_binary(&self.git_dir));
-        }
-        git.args(["diff-tree", "-r", "--no-renames"]).args(options);
-        git.args([&from.0, &to.0, "--"]).args(paths);
-        self.run(git, "diff-tree", &[])
-    }
-
-    /// The paths that two trees have differently; a name that is not UTF-8 is left out.
-    pub fn changes(&self, from: &TreeId, to: &TreeId) -> Result<Vec<Change>, WorkspaceError> {
-        self.check(from)?;
-        self.check(to)?;
-        let listed = self.diff_tree(from, to, &["--name-status", "-z"], &[], false)?;
-        let mut words = split_nul(&listed).map(std::str::from_utf8);
-        let mut changes = Vec::new();
-        while let (Some(status), Some(path)) = (words.next(), words.next()) {
-            if let (Ok(status), Ok(path)) = (status, path) {
-                changes.push(Change {
-                    path: path.to_owned(),
-                    is_in_from: status != "A",
-                    is_in_to: status != "D",
-                });
-            }
-        }
-        Ok(changes)
-    }
-
     /// Writes `paths` of a tree, as they are, below `folder`; what else is there stays.
     pub fn check_out_files(
         &self,
@@ -492,75 +324,8 @@ impl Shadow {
         Ok(())
     }
 
-    /// Paths of all files of a tree, relative to its root, sorted. Bytes of a
-    /// name that are not UTF-8 become U+FFFD.
-    pub fn files(&self, tree: &TreeId) -> Result<Vec<String>, WorkspaceError> {
-        self.check(tree)?;
-        let mut git = git::bare(&self.git_dir);
-        git.args(["ls-tree", "-r", "-z", "--name-only", &tree.0]);
-        let listed = self.run(git, "ls-tree", &[])?;
-        let mut files: Vec<String> = split_nul(&listed)
-            .map(|path| String::from_utf8_lossy(path).into_owned())
-            .collect();
-        files.sort_unstable();
-        Ok(files)
-    }
-
-    /// The regular files of a tree at `paths`, or all of them where that is many or none; links,
-    /// and names that are not UTF-8, are left out. Nothing is
-    /// written, so it costs less than [restoring](Self::restore) the tree to read it.
-    pub fn read_files(
-        &self,
-        tree: &TreeId,
-        paths: &[&str],
-        bytes_max: u64,
-    ) -> Result<Vec<TreeFile>, WorkspaceError> {
-        self.check(tree)?;
-        let mut git = git::bare(&self.git_dir);
-        git.args(["ls-tree", "-r", "-l", "-z", &tree.0, "--"]);
-        // A command line has an end: of many more all are read.
-        if paths.len() <= NAMED_PATHS_MAX {
-            git.args(paths);
-        }
-        let listed = self.run(git, "ls-tree", &[])?;
-        let entries: Vec<TreeEntry> = split_nul(&listed).filter_map(TreeEntry::parse).collect();
-        let is_read = |entry: &&TreeEntry| entry.bytes <= bytes_max;
-        let wanted: Vec<&str> = entries.iter().filter(is_read).map(|e| e.id).collect();
-        let mut git = git::bare(&self.git_dir);
-        git.args(["cat-file", "--batch"]);
-        let blobs = self.run(git, "cat-file", (wanted.join("\n") + "\n").as_bytes())?;
-        // Each is `ID blob BYTES`, a line end, the bytes, a line end.
-        let mut left = blobs.as_slice();
-        let mut next = || {
-            let head = left.iter().position(|&byte| byte == b'\n')?;
-            let size = std::str::from_utf8(&left[..head])
-                .ok()?
-                .rsplit(' ')
-                .next()?;
-            let (start, end) = (head + 1, head + 1 + size.parse::<usize>().ok()?);
-            let blob = left.get(start..end)?.to_vec();
-            left = left.get(end + 1..)?;
-            Some(blob)
-        };
-        let mut files = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            let bytes = match is_read(&entry) {
-                true => Some(next().ok_or_else(|| WorkspaceError::Git {
-                    what: "cat-file".to_owned(),
-                    stderr: format!("no bytes of {}", entry.path),
-                })?),
-                false => None,
-            };
-            files.push(TreeFile {
-                path: entry.path.to_owned(),
-                bytes,
-            });
-        }
-        Ok(files)
-    }
-
     /// Refuses what is no tree of this shadow directory.
-    fn check(&self, tree: &TreeId) -> Result<(), WorkspaceError> {
+    pub(super) fn check(&self, tree: &TreeId) -> Result<(), WorkspaceError> {
         let missing = || WorkspaceError::NoTree {
             id: tree.0.clone(),
             git_dir: self.git_dir.clone(),
@@ -579,7 +344,12 @@ impl Shadow {
         }
     }
 
-    fn run(&self, git: Command, what: &str, stdin: &[u8]) -> Result<Vec<u8>, WorkspaceError> {
+    pub(super) fn run(
+        &self,
+        git: Command,
+        what: &str,
+        stdin: &[u8],
+    ) -> Result<Vec<u8>, WorkspaceError> {
         git::run(git, &self.git_dir, what, stdin)
     }
 }
@@ -594,102 +364,6 @@ pub fn repository_prefix(dir: &Path) -> Result<String, WorkspaceError> {
         Some(path) if !path.as_os_str().is_empty() => format!("{}/", path.display()),
         _ => String::new(),
     })
-}
-
-/// The index file of one directory, out of its place while a call uses it.
-///
-/// An index tells which files changed by their times. It is renamed and never
-/// copied: git compares a file's time with the index's own to see that it
-/// cannot tell, and a copy would be too young. A call that fails, or is
-/// killed, loses the index, which costs time and nothing else; and no lock
-/// file is left that would stop the next one.
-struct Index<'a> {
-    shadow: &'a Shadow,
-    dir: PathBuf,
-    home: PathBuf,
-    path: PathBuf,
-    had_entries: bool,
-}
-
-impl<'a> Index<'a> {
-    fn take(shadow: &'a Shadow, dir: &Path) -> Result<Self, WorkspaceError> {
-        let mut index = Self::empty(shadow, dir);
-        match std::fs::rename(&index.home, &index.path) {
-            Ok(()) => index.had_entries = true,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(WorkspaceError::io("open", &index.home, source)),
-        }
-        Ok(index)
-    }
-
-    fn empty(shadow: &'a Shadow, dir: &Path) -> Self {
-        static CALLS: AtomicU64 = AtomicU64::new(0);
-        let indices = shadow.git_dir.join("indices");
-        let home = indices.join(key(dir));
-        let call = CALLS.fetch_add(1, Ordering::Relaxed);
-        let path = indices.join(format!("{}.{}.{call}", key(dir), std::process::id()));
-        Self {
-            shadow,
-            dir: dir.to_owned(),
-            home,
-            path,
-            had_entries: false,
-        }
-    }
-
-    fn git(&self, args: &[&str]) -> Command {
-        let mut git = git::with_files(&self.shadow.git_dir, &self.dir, &self.path);
-        git.args(args);
-        git
-    }
-
-    fn keep(self) -> Result<(), WorkspaceError> {
-        match std::fs::rename(&self.path, &self.home) {
-            // Git writes no index for no files.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(WorkspaceError::io("keep", &self.home, source)),
-            Ok(()) => Ok(()),
-        }
-    }
-}
-
-impl Drop for Index<'_> {
-    fn drop(&mut self) {
-        // After `keep` there is nothing under this name any more.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// A file name that stands for a directory.
-fn key(dir: &Path) -> String {
-    let digest = Sha256::digest(dir.as_os_str().as_bytes());
-    digest.iter().take(16).map(|b| format!("{b:02x}")).collect()
-}
-
-/// A regular file of a tree, as `ls-tree -l` lists it.
-struct TreeEntry<'a> {
-    path: &'a str,
-    id: &'a str,
-    bytes: u64,
-}
-
-impl<'a> TreeEntry<'a> {
-    /// Of `100644 blob ID SIZE<tab>PATH`; `None` for a link, or a name that is not UTF-8.
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let (facts, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
-        let mut facts = facts.split_ascii_whitespace();
-        let (mode, kind) = (facts.next()?, facts.next()?);
-        let (id, bytes) = (facts.next()?, facts.next()?.parse().ok()?);
-        (kind == "blob" && mode.starts_with("100")).then_some(Self { path, id, bytes })
-    }
-}
-
-/// Pathspecs of everything but these files and folders.
-fn all_but(without: &[&str]) -> Vec<OsString> {
-    let mut paths = vec![OsString::from(":(top)")];
-    let excluded = without.iter().map(|p| format!(":(top,exclude,literal){p}"));
-    paths.extend(excluded.map(OsString::from));
-    paths
 }
 
 pub(super) fn split_nul(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,7 +1,8 @@
 //! Patches of what git would store: line ends, `$Id$` and encodings as the user's checkout has
 //! them converted, and without files that it ignores.
 use super::checkout::{ATTRIBUTES_FILE, IGNORE_FILE};
-use super::shadow::{Change, split_nul};
+use super::shadow::split_nul;
+use super::trees::Change;
 use super::{Shadow, TreeId, WorkspaceError, existing_dir, git, repository_prefix};
 use crate::record::GitSettings;
 use std::path::{Path, PathBuf};
