@@ -366,7 +366,7 @@ fn limits_of_tests_are_options_and_tests_that_did_not_run_are_said_everywhere() 
         let file = place.dir.path().join(format!("repo/test_{name}.py"));
         std::fs::write(
             file,
-            format!("import time\n\ndef test_{name}(): time.sleep(2)\n"),
+            format!("import time\n\ndef test_{name}(): time.sleep(4)\n"),
         )
         .unwrap();
     };
@@ -378,9 +378,9 @@ fn limits_of_tests_are_options_and_tests_that_did_not_run_are_said_everywhere() 
     let out = place.path("out");
     let limits = [
         "--test-s-max",
-        "3",
+        "5",
         "--verify-s-max",
-        "8",
+        "12",
         "--tokens-max",
         "60",
         "--action-tokens-max",
@@ -403,7 +403,8 @@ fn limits_of_tests_are_options_and_tests_that_did_not_run_are_said_everywhere() 
     let base = &report["tests"]["runs"][0];
     assert_eq!(base["counts"]["error"], 1, "{base}");
     let n_not_run = base["counts"]["not_run"].as_u64().unwrap();
-    assert!((1..5).contains(&n_not_run), "{base}");
+    // How many of them ran is up to the machine: 7 s do not suffice for 20 s of tests.
+    assert!((1..=5).contains(&n_not_run), "{base}");
     assert_eq!(base["not_run"].as_array().unwrap().len() as u64, n_not_run);
     assert_eq!(
         base["counts"]["passed"].as_u64().unwrap() + n_not_run,
