@@ -41,6 +41,7 @@ fn start(gate: Option<Gate>) -> RunStarted {
         test_cmd: None,
         junit: None,
         profile: AgentProfile::small(),
+        locations: Vec::new(),
         cuts: Vec::new(),
         tools: Vec::new(),
         environment: None,

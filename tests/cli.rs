@@ -416,3 +416,104 @@ fn limits_of_tests_are_options_and_tests_that_did_not_run_are_said_everywhere() 
     let markdown = std::fs::read_to_string(Path::new(&out).join("report.md")).unwrap();
     assert!(markdown.contains("| not run |"), "{markdown}");
 }
+
+/// The choice of a first location, under the grammar that holds a model to it.
+#[test]
+fn an_unsure_first_view_has_the_next_likeliest_locations_beside_it() {
+    let place = Place::new();
+    let shop = "def total(prices):\n    return sum(prices) + 1\n\n\ndef tax(price):\n    return price\n\n\nclass Cart:\n    def total(self):\n        return total([])\n";
+    std::fs::write(place.dir.path().join("repo/shop.py"), shop).unwrap();
+    std::fs::write(
+        place.dir.path().join("issue.md"),
+        "The `total` of a cart is 1 too high, its `tax` is not.\n",
+    )
+    .unwrap();
+    let out = place.path("out");
+    let options = [
+        "--model",
+        "random:tiny",
+        "--profile",
+        "standard",
+        "--gate",
+        "location:0",
+        "--steps-max",
+        "3",
+        "--action-tokens-max",
+        "100",
+        "--tokens-max",
+        "20000",
+        "--branches-max",
+        "2",
+        "--out",
+        &out,
+    ];
+    let output = place.solve(&options).output().unwrap();
+    let record = std::fs::read_to_string(Path::new(&out).join("record.jsonl")).unwrap();
+    let events = record
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let step = events
+        .into_iter()
+        .find(|event| event["event"] == "step_finished")
+        .unwrap_or_else(|| panic!("no step was taken: {}", stderr(&output)));
+    let candidates = step["candidates"].as_array().unwrap();
+    let location = &candidates[0]["entropy"]["location"];
+    let mut probs: Vec<(String, f64)> = serde_json::from_value(location["probs"].clone()).unwrap();
+    assert_eq!(probs.len(), 4, "{location}");
+    let seen = |candidate: &serde_json::Value| {
+        let canonical = candidate["canonical"].as_str().unwrap();
+        let call: serde_json::Value = serde_json::from_str(canonical).unwrap();
+        assert_eq!(call["name"], "view", "{canonical}");
+        let argument = |name: &str| call["arguments"][name].as_str().unwrap();
+        format!("{}::{}", argument("path"), argument("symbol"))
+    };
+    let views: Vec<String> = candidates.iter().map(seen).collect();
+    // Beside the first, the others in the order of their probabilities.
+    probs.retain(|(name, _)| *name != views[0]);
+    probs.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let next: Vec<&str> = probs.iter().map(|(name, _)| name.as_str()).collect();
+    let n = views.len() - 1;
+    assert!(n >= 1, "{step}");
+    assert_eq!(views[1..], next[..n]);
+}
+
+#[test]
+fn a_models_choice_of_locations_is_measured_and_nothing_is_decoded() {
+    let place = Place::new();
+    let task = serde_json::json!({
+        "instance_id": "shop-1",
+        "repo": "shop",
+        "problem_statement": "The `total` of a cart is 1 too high.",
+        "files": {
+            "shop.py": "def total(prices):\n    return sum(prices) + 1\n\n\ndef tax(price):\n    return price\n",
+            "test_shop.py": "from shop import total\n\ndef test_total():\n    assert total([1]) == 1\n",
+        },
+        "patch": "--- a/shop.py\n+++ b/shop.py\n@@ -1,2 +1,2 @@\n def total(prices):\n-    return sum(prices) + 1\n+    return sum(prices)\n",
+        "test_patch": "",
+        "FAIL_TO_PASS": ["test_shop.py::test_total"],
+        "PASS_TO_PASS": [],
+    });
+    let tasks = place.path("tasks.jsonl");
+    std::fs::write(&tasks, format!("{task}\n")).unwrap();
+    let options = ["--model", "random:tiny", "--kv-mem", "256", "--ctx", "8192"];
+    let asked = ["bench", "locate", "--tasks", &tasks, "--choices", "--json"];
+    let output = egss(&[&asked[..], &options].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = String::from_utf8(output.stdout.clone()).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let chosen = &lines[1]["chosen"];
+    assert_eq!(chosen["n_locations"], 2, "{chosen}");
+    // Of two locations in one file; the index puts `total` first.
+    let nats = chosen["entropy_nats"].as_f64().unwrap();
+    assert!((0.0..=2f64.ln() + 1e-6).contains(&nats), "{chosen}");
+    assert_eq!(chosen["ranks"][0]["symbol"], 1);
+    assert_eq!(chosen["ranks"][1]["file"], 1);
+    let certainty = &lines[2]["certainty"];
+    assert_eq!(
+        (&certainty["n_right"], &certainty["n_wrong"]),
+        (&1.into(), &0.into())
+    );
+}

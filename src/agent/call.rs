@@ -168,20 +168,28 @@ impl CallFormat {
         markers
     }
 
+    /// What stands before the tool's name.
+    pub fn opening(self) -> String {
+        Piece::texts(self.layout().opening)
+    }
+
     /// What a call begins with.
     pub(crate) fn first_marker(self) -> &'static str {
-        text_of(&self.layout().opening[0])
+        self.layout().opening[0].text()
     }
 
     /// What a call ends with.
     pub(crate) fn last_marker(self) -> &'static str {
-        text_of(self.layout().closing.last().expect("a call has an end"))
+        self.layout()
+            .closing
+            .last()
+            .expect("a call has an end")
+            .text()
     }
 
     /// A call as this format writes it, with strings as arguments.
     pub fn write(self, name: &str, arguments: &[(&str, &str)]) -> String {
         let layout = self.layout();
-        let texts = |pieces: &[Piece]| pieces.iter().map(text_of).collect::<String>();
         let arguments: Vec<String> = arguments
             .iter()
             .map(|(key, value)| {
@@ -189,15 +197,15 @@ impl CallFormat {
                     true => Value::from(*value).to_string(),
                     false => (*value).to_owned(),
                 };
-                let [opening, closing] = [layout.key_opening, layout.key_closing].map(texts);
+                let [opening, closing] = [layout.key_opening, layout.key_closing].map(Piece::texts);
                 format!(
                     "{opening}{key}{closing}{value}{}",
-                    texts(layout.value_closing)
+                    Piece::texts(layout.value_closing)
                 )
             })
             .collect();
         let [opening, before, closing] =
-            [layout.opening, layout.arguments_opening, layout.closing].map(texts);
+            [layout.opening, layout.arguments_opening, layout.closing].map(Piece::texts);
         let (delimiter, arguments) = (layout.name_delimiter, arguments.join(layout.separator));
         format!("{opening}{name}{delimiter}{before}{arguments}{closing}")
     }
@@ -249,14 +257,17 @@ impl CallFormat {
     /// The name, then each argument between its markers.
     fn read_pairs(self, body: &str) -> Result<(String, Map<String, Value>), ParseError> {
         let layout = self.layout();
-        let texts = |pieces: &[Piece]| pieces.iter().map(text_of).collect::<String>();
-        let after_marker = texts(&layout.opening[1..]);
+        let after_marker = Piece::texts(&layout.opening[1..]);
         let body = body.trim_start();
         let body = body.strip_prefix(after_marker.trim_start()).unwrap_or(body);
-        let key_opening = texts(layout.key_opening);
-        let key_end = text_of(&layout.key_closing[0]).trim_end();
-        let value_opening = text_of(layout.key_closing.last().expect("a value has a beginning"));
-        let value_end = text_of(&layout.value_closing[0]).trim();
+        let key_opening = Piece::texts(layout.key_opening);
+        let key_end = layout.key_closing[0].text().trim_end();
+        let value_opening = layout
+            .key_closing
+            .last()
+            .expect("a value has a beginning")
+            .text();
+        let value_end = layout.value_closing[0].text().trim();
         let name_end = body
             .find(layout.name_delimiter)
             .or_else(|| body.find(&key_opening))
@@ -313,11 +324,18 @@ fn object(value: Value) -> Result<Map<String, Value>, ParseError> {
     }
 }
 
-/// A piece as it is written; a number is the first one.
-fn text_of(piece: &Piece) -> &'static str {
-    match piece {
-        Marker(text) | Text(text) => text,
-        Index => "0",
+impl Piece {
+    /// As it is written; a number is the first one.
+    fn text(&self) -> &'static str {
+        match self {
+            Marker(text) | Text(text) => text,
+            Index => "0",
+        }
+    }
+
+    /// The text of several, one after the other.
+    pub(crate) fn texts(pieces: &[Self]) -> String {
+        pieces.iter().map(Self::text).collect()
     }
 }
 

@@ -3,13 +3,16 @@ use super::call::CallFormat;
 use super::config::{AgentConfig, Role};
 use super::dialect::{Dialect, encode};
 use super::issue::shown_issue;
+use super::location::locations;
 use super::map::map;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
-use super::prompt::{SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill};
+use super::prompt::{
+    FIRST_VIEW, SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill,
+};
 use super::rank::{identifiers, rank};
 use super::tool::{Block, ToolSet, form};
 use super::{AgentError, Transcript};
-use crate::base::{LimitHit, PromptStyle, ToolForm};
+use crate::base::{LimitHit, Location, PromptStyle, ToolForm};
 use crate::engine::Vocabulary;
 use crate::index::{Located, RepoFile, RepoView};
 use crate::lang::Example;
@@ -32,6 +35,8 @@ pub struct FirstPrompt {
     pub shown: Vec<String>,
     /// Paths of which only some functions are shown.
     pub excerpted: Vec<String>,
+    /// The locations of which the first call views one; empty: it is like any other.
+    pub locations: Vec<Location>,
     /// Limits that kept something out.
     pub cuts: Vec<LimitHit>,
 }
@@ -111,13 +116,19 @@ pub fn first_prompt(
             ("code", &code),
         ],
     );
-    let closing = match config.role {
-        Role::Agent if config.test_cmd.is_empty() => "Make the first call.".to_string(),
-        Role::Agent => format!(
-            "The tests are run with: {}\nMake the first call.",
-            config.test_cmd
-        ),
-        Role::OneTurn => "Make the call.".to_string(),
+    let locations = locations(config, view, located);
+    let closing = match (config.role, locations.len()) {
+        (Role::OneTurn, _) => "Make the call.".to_owned(),
+        (Role::Agent, 0) => "Make the first call.".to_owned(),
+        (Role::Agent, n) => fill(FIRST_VIEW, &[("n", &n.to_string())])
+            .trim_end()
+            .to_owned(),
+    };
+    let closing = match config.test_cmd.as_str() {
+        command if config.role == Role::Agent && !command.is_empty() => {
+            format!("The tests are run with: {command}\n{closing}")
+        }
+        _ => closing,
     };
     let n_tokens = |text: &str| vocabulary.encode(text).len();
     let rules = n_tokens(&system) + n_tokens(&closing);
@@ -159,6 +170,7 @@ pub fn first_prompt(
             ],
         ),
         system,
+        locations,
         shown: chosen.whole,
         excerpted: chosen.part,
         cuts: chosen

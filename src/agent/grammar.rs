@@ -7,7 +7,7 @@ use super::call::{CallFormat, Piece};
 use super::parse::{DIVIDER_MARK, FENCE, LONG_FENCE, REPLACE_MARK, SEARCH_MARK};
 use super::reasoning::{REASONING_CLOSING, REASONING_OPENING};
 use super::tool::{Block, Form, ParamKind, ToolSet, form};
-use crate::base::{AgentLimits, LimitHit, Thought};
+use crate::base::{AgentLimits, LimitHit, Location, Thought};
 use crate::engine::Vocabulary;
 use crate::index::RepoView;
 use crate::lang::{self, Symbol};
@@ -40,6 +40,8 @@ pub struct GrammarContext {
     pub files: Vec<FileFacts>,
     /// False when there are too many functions and types to list: any can be written.
     pub lists_symbols: bool,
+    /// The files are locations: those with functions are not named as a whole.
+    pub are_locations: bool,
     /// Characters of a search text or a command.
     pub text_chars_max: usize,
     /// Limits that keep it from knowing more.
@@ -78,6 +80,35 @@ impl GrammarContext {
     pub fn with_reasoning(mut self, tokens_max: usize) -> Self {
         self.reasoning_tokens_max = tokens_max;
         self
+    }
+
+    /// The same where only `locations` can be named.
+    #[must_use]
+    pub fn at_locations(self, locations: &[Location]) -> Self {
+        let mut files: Vec<FileFacts> = Vec::new();
+        for Location { path, symbol } in locations {
+            let known = files.iter().position(|file| file.path == *path);
+            let at = known.unwrap_or_else(|| {
+                files.push(FileFacts {
+                    path: path.clone(),
+                    symbols: Vec::new(),
+                    lines: Vec::new(),
+                });
+                files.len() - 1
+            });
+            files[at]
+                .symbols
+                .extend(symbol.iter().map(|name| SymbolFacts {
+                    name: name.clone(),
+                    opening: String::new(),
+                }));
+        }
+        Self {
+            files,
+            lists_symbols: true,
+            are_locations: true,
+            ..self
+        }
     }
 
     /// The same without some functions and classes, given as `(path, name)`:
@@ -148,6 +179,7 @@ impl GrammarContext {
         Self {
             files,
             lists_symbols,
+            are_locations: false,
             text_chars_max: limits.text_chars_max,
             cuts,
             calls,
@@ -158,7 +190,7 @@ impl GrammarContext {
 }
 
 /// True for text that a grammar's string can spell and that no marker hides in.
-fn is_plain(line: &str) -> bool {
+pub(super) fn is_plain(line: &str) -> bool {
     !line.contains('\u{7f}') && line != DIVIDER_MARK && line != REPLACE_MARK
 }
 
@@ -203,6 +235,7 @@ impl Writer<'_> {
         let needs_symbol = takes(ParamKind::Symbol);
         let depends = match needs_symbol {
             true => self.context.lists_symbols,
+            false if self.context.are_locations => true,
             // Lines of the file, or its language's fence, follow.
             false => form.block == Block::Hunks && self.context.has_lines(),
         };
@@ -214,6 +247,9 @@ impl Writer<'_> {
         }
         for index in 0..self.context.files.len() {
             let file = &self.context.files[index];
+            if !needs_symbol && self.context.are_locations && !file.symbols.is_empty() {
+                continue;
+            }
             if !needs_symbol {
                 let alternative = self.alternative(name, form, Some((index, &[])));
                 self.forms.push(alternative);

@@ -161,6 +161,13 @@ impl ToolSet {
         self
     }
 
+    /// Only the forms that `keep` names.
+    #[must_use]
+    pub fn only_forms(mut self, keep: impl Fn(ToolForm) -> bool) -> Self {
+        self.forms.retain(|&form| keep(form));
+        self
+    }
+
     /// Without one tool.
     #[must_use]
     pub fn without(self, name: ToolName) -> Self {

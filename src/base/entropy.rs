@@ -28,13 +28,14 @@ pub struct TokenEntropy {
     pub forced: bool,
 }
 
-/// How probability spreads over the allowed tools where the tool's name starts.
+/// How probability spreads over what may be chosen, where the choice's name starts: the
+/// tools that are allowed, or the locations that a first call may view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ToolEntropy {
-    /// Entropy of the distribution over allowed tools, renormalised, nats.
+pub struct ChoiceEntropy {
+    /// Entropy of the distribution over the choices, renormalised, nats.
     pub entropy_nats: f32,
-    /// Each allowed tool with its raw path probability (product over its
-    /// name's tokens, closing delimiter included); not renormalised.
+    /// Each choice with its raw path probability (product over its name's tokens, closing
+    /// delimiter included); not renormalised.
     pub probs: Vec<(String, f32)>,
     /// `1 - sum(probs)`: everything else, other tokenisations included.
     pub outside_mass: f32,

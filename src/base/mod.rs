@@ -5,6 +5,7 @@ mod decision;
 mod entropy;
 mod fixed;
 mod ids;
+mod location;
 mod manifest;
 mod names;
 mod pool;
@@ -24,9 +25,10 @@ pub use deadline::Deadline;
 pub use decision::{
     BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,
 };
-pub use entropy::{TokenEntropy, ToolEntropy};
+pub use entropy::{ChoiceEntropy, TokenEntropy};
 pub use fixed::FixedPatch;
 pub use ids::{BlockId, BranchId, SeqId, StepId};
+pub use location::Location;
 pub use manifest::{ModelFile, ModelManifest, ModelSource, PackageSource};
 pub use pool::Pool;
 pub use profile::{AgentLimits, AgentProfile, ContextShares, LimitHit, PromptStyle, Thought};

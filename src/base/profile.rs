@@ -32,6 +32,10 @@ pub struct AgentProfile {
     pub siblings: SamplerSettings,
     /// Added to the temperature from one sibling to the next.
     pub sibling_temperature_step: f32,
+    /// From this [location entropy](super::ActionEntropy::location) on, the first call of a
+    /// branch, which names a location, is rolled out; nats.
+    #[serde(default)]
+    pub location_gate_nats: f32,
     /// Tokens of a sequence where `--ctx` does not say; 0: the model's own limit.
     pub ctx_tokens: usize,
     /// Shares of the context: they lower the limits, never raise them.
@@ -97,6 +101,10 @@ pub struct AgentLimits {
     pub outlined_files_max: usize,
     /// Lines of a definition that the first prompt's map shows.
     pub shown_body_lines_max: usize,
+    /// Locations of which the first call of a branch views one, the index's likeliest; 0: the
+    /// first call is like any other.
+    #[serde(default)]
+    pub locations_max: usize,
     /// Characters of one observation.
     pub observation_chars_max: usize,
     /// Lines that one `view` shows.

@@ -3,7 +3,7 @@
 //!
 //! A new signal is a field of [`ActionEntropy`] and a row of the table here, and its
 //! measurement in `decode::action_entropy`, which the compiler points at.
-use super::ToolEntropy;
+use super::ChoiceEntropy;
 use serde::{Deserialize, Serialize};
 
 /// The uncertainty of one agent action, by named signal. What a thinking model
@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActionEntropy {
     /// Exact tool entropy; `None` where the engine has no full logits.
-    pub tool: Option<ToolEntropy>,
+    pub tool: Option<ChoiceEntropy>,
+    /// Exact entropy over the locations that may be named; `None` but where a run's first
+    /// call names one of the index's likeliest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<ChoiceEntropy>,
     /// Mean token entropy over the free argument tokens, nats; `None` if there are none.
     pub args_mean_nats: Option<f32>,
     /// Largest token entropy over the free argument tokens, nats.
@@ -89,7 +93,7 @@ macro_rules! signals {
 }
 
 signals! {
-    /// [`ToolEntropy::entropy_nats`].
+    /// [`ChoiceEntropy::entropy_nats`].
     Tool {
         name: "tool",
         label: "tool entropy",
@@ -128,6 +132,14 @@ signals! {
         help: "mean token entropy of a thinking model's reasoning",
         span: Several,
         value: |entropy| entropy.reasoning_mean_nats,
+    }
+    /// [`ActionEntropy::location`].
+    Location {
+        name: "location",
+        label: "location entropy",
+        help: "entropy over the index's likeliest locations, where a run's first call names one",
+        span: Several,
+        value: |entropy| entropy.location.as_ref().map(|location| location.entropy_nats),
     }
 }
 

@@ -1,15 +1,21 @@
-//! `egss bench locate`: how often the index finds the place, without a model.
+//! `egss bench locate`: how often the index finds the place, and a model's own choice among what
+//! it found; nothing is decoded.
+use super::common::{Meter, ModelArgs};
 use super::evaluation::TaskArgs;
+use super::solve::dialect;
 use super::{out, values};
 use crate::agent::ChatMl;
-use crate::checkpoint::{Checkpoint, resolve};
 use crate::eval::recall::{IndexedTask, Ranks, Recall, Shown, WITHIN, ablations, ranks};
+use crate::eval::{ChoiceCertainty, ChosenRanks, LocationChosen, Order};
 use crate::index::Weights;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
+
+/// Tokens of a sequence where nothing says how many: what the profile `standard` is measured at.
+const CTX_TOKENS: usize = 32_768;
 
 /// How often the files and functions that reference solutions change are found from the issues.
 #[derive(Args)]
@@ -23,13 +29,15 @@ pub struct LocateArgs {
     /// them.
     #[arg(long, value_name = "ROUNDS", value_parser = values::positive::<usize>)]
     fit: Option<usize>,
-    /// Also make the first prompts of the profile `standard`, counted by this model's tokenizer,
-    /// and say which of them show the place.
-    #[arg(long, value_name = "MODEL")]
-    prompts: Option<String>,
-    /// The context that those prompts are for, in tokens.
-    #[arg(long, default_value_t = 32_768, value_parser = values::positive::<usize>)]
-    ctx: usize,
+    /// Also make the first prompts of the profile `standard` in the model's context (`--ctx`,
+    /// default 32,768), and say which of them show the place.
+    #[arg(long)]
+    prompts: bool,
+    /// Also ask the model for its own choice among the locations of each first prompt.
+    #[arg(long)]
+    choices: bool,
+    #[command(flatten)]
+    model: ModelArgs,
     /// One JSON object a task and one of the sums, instead of tables.
     #[arg(long)]
     json: bool,
@@ -70,13 +78,22 @@ impl LocateArgs {
             out::print_line(&toml::to_string(&weights)?)?;
         }
         let all = ranks(&indexed, &weights);
+        let chosen = match self.choices {
+            true => self.chosen(&indexed)?,
+            false => Vec::new(),
+        };
         if self.json {
             for ranks in &all {
                 out::print_line(&json!(ranks).to_string())?;
             }
-            return Ok(out::print_line(
-                &json!({"all": Recall::of(all.iter())}).to_string(),
-            )?);
+            for chosen in &chosen {
+                out::print_line(&json!({ "chosen": chosen }).to_string())?;
+            }
+            let mut sums = json!({"all": Recall::of(all.iter())});
+            if self.choices {
+                sums["certainty"] = json!(ChoiceCertainty::of(&chosen));
+            }
+            return Ok(out::print_line(&sums.to_string())?);
         }
         out::print_line(
             "| task | files | first changed file | all changed files | first changed function | ms |\n|---|---:|---:|---:|---:|---:|",
@@ -98,8 +115,8 @@ impl LocateArgs {
             &Recall::of(half(0)),
         ))?;
         out::print_line(&sums("second half", &Recall::of(half(1))))?;
-        if let Some(model) = &self.prompts {
-            self.print_prompts(&indexed, model)?;
+        if self.prompts {
+            self.print_prompts(&indexed)?;
         }
         for (without, weights) in ablations(&weights) {
             let all = ranks(&indexed, &weights);
@@ -108,19 +125,58 @@ impl LocateArgs {
                 &Recall::of(all.iter()),
             ))?;
         }
+        if self.choices {
+            print_choices(&chosen)?;
+        }
         Ok(())
     }
 
-    fn print_prompts(&self, indexed: &[IndexedTask<'_>], model: &str) -> anyhow::Result<()> {
-        let tokenizer = Checkpoint::open(&resolve(model)?)?.tokenizer()?;
+    /// The model's choice for each task; a task for which there is none is named.
+    fn chosen(&self, indexed: &[IndexedTask<'_>]) -> anyhow::Result<Vec<LocationChosen>> {
+        let ctx_tokens = self.model.ctx.unwrap_or(CTX_TOKENS);
+        let mut opened = self.model.open_for(1, ctx_tokens)?;
+        // A choice is measured at once: a thinking model's reasoning is not decoded.
+        let dialect = dialect(&opened, 0)?;
+        let mut all = Vec::new();
+        for (nth, task) in indexed.iter().enumerate() {
+            let id = task.instance_id();
+            let mut meter = Meter::new(&format!("{}/{} {id}", nth + 1, indexed.len()));
+            let began = Instant::now();
+            let chosen = task.chosen(&mut opened.engine, &dialect, &mut |p| meter.show(&p));
+            drop(meter);
+            match chosen {
+                Ok(Some(chosen)) => {
+                    let rank = chosen.ranks_by(Order::Model).file;
+                    out::note(&format!(
+                        "{}/{} {id}: {} locations behind {} tokens, {:.2} nats, changed file {} by the model, {:.0} s",
+                        nth + 1,
+                        indexed.len(),
+                        chosen.n_locations,
+                        chosen.prompt_tokens,
+                        chosen.entropy_nats,
+                        rank_or_dash(rank),
+                        began.elapsed().as_secs_f32()
+                    ));
+                    all.push(chosen);
+                }
+                Ok(None) => out::note(&format!("{id}: no choice: there are not two locations")),
+                Err(error) => out::note(&format!("{id}: no choice: {error}")),
+            }
+        }
+        Ok(all)
+    }
+
+    fn print_prompts(&self, indexed: &[IndexedTask<'_>]) -> anyhow::Result<()> {
+        let ctx_tokens = self.model.ctx.unwrap_or(CTX_TOKENS);
+        let tokenizer = self.model.named()?.checkpoint.tokenizer()?;
         let mut all = Vec::new();
         for task in indexed {
-            all.push(task.first_prompt(&tokenizer, &ChatMl::default(), self.ctx)?);
+            all.push(task.shown(&tokenizer, &ChatMl::default(), ctx_tokens)?);
         }
         let n = |is: fn(&Shown) -> bool| all.iter().filter(|shown| is(shown)).count();
         out::print_line(&format!(
             "| first prompt of {} tokens ({} on average), of {} | outline of a changed file {} | changed code {} | either {} |",
-            self.ctx,
+            ctx_tokens,
             all.iter().map(|shown| shown.tokens).sum::<usize>() / all.len(),
             all.len(),
             n(|shown| shown.outline),
@@ -145,8 +201,52 @@ fn columns(of: &str) -> String {
     columns.join(" | ")
 }
 
+fn rank_or_dash(rank: Option<usize>) -> String {
+    rank.map_or("-".to_owned(), |rank| rank.to_string())
+}
+
+/// Hits by each order of the locations, and the entropy of right choices and wrong ones.
+fn print_choices(chosen: &[LocationChosen]) -> anyhow::Result<()> {
+    out::print_line(&format!(
+        "\n| locations in the order of | n | {} | {} |\n|---|---:|{}",
+        columns("file"),
+        columns("function"),
+        "---:|".repeat(2 * WITHIN.len())
+    ))?;
+    let shares = |rank: fn(ChosenRanks) -> Option<usize>, order: Order, of: usize| {
+        let share = WITHIN.map(|most| {
+            let found = chosen.iter().filter_map(|c| rank(c.ranks_by(order)));
+            let hits = found.filter(|rank| *rank <= most).count();
+            format!("{:.0} %", 100.0 * hits as f32 / of.max(1) as f32)
+        });
+        share.join(" | ")
+    };
+    let n_with_symbols = chosen.iter().filter(|c| c.has_symbols).count();
+    for order in Order::ALL {
+        out::print_line(&format!(
+            "| {} | {} | {} | {} |",
+            order.name(),
+            chosen.len(),
+            shares(|ranks| ranks.file, order, chosen.len()),
+            shares(|ranks| ranks.symbol, order, n_with_symbols)
+        ))?;
+    }
+    let certainty = ChoiceCertainty::of(chosen);
+    let nats = |mean: Option<f64>| mean.map_or("-".to_owned(), |mean| format!("{mean:.2}"));
+    let auroc = certainty.auroc.map_or("-".to_owned(), |auroc| {
+        format!("{:.2} ({:.2}-{:.2})", auroc.value, auroc.low, auroc.high)
+    });
+    Ok(out::print_line(&format!(
+        "\n| the model's likeliest location | n | entropy, nats | AUROC (95 %) |\n|---|---:|---:|---:|\n| in a changed file | {} | {} | {auroc} |\n| elsewhere | {} | {} | |",
+        certainty.n_right,
+        nats(certainty.right_nats),
+        certainty.n_wrong,
+        nats(certainty.wrong_nats)
+    ))?)
+}
+
 fn row_of(ranks: &Ranks) -> String {
-    let rank = |rank: Option<usize>| rank.map_or("-".to_owned(), |rank| rank.to_string());
+    let rank = rank_or_dash;
     let symbol = match ranks.has_symbols {
         true => rank(ranks.symbol),
         false => "none changed".to_owned(),

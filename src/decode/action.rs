@@ -21,8 +21,8 @@ pub struct DecodedAction<'a> {
 /// the mean over those of the reasoning. Tokens that the grammar forced say nothing about
 /// the model's doubt and are left out.
 ///
-/// A NaN among the tokens makes both signals NaN, which no gate passes. `tool` and
-/// `vote_nats` are not read off the action: see [`ToolPaths`](super::ToolPaths) and
+/// A NaN among the tokens makes both signals NaN, which no gate passes. `tool`, `location` and
+/// `vote_nats` are not read off the action: see [`ChoicePaths`](super::ChoicePaths) and
 /// [`vote_entropy`].
 pub fn action_entropy(action: &DecodedAction<'_>) -> ActionEntropy {
     let DecodedAction {
@@ -51,6 +51,7 @@ pub fn action_entropy(action: &DecodedAction<'_>) -> ActionEntropy {
     });
     ActionEntropy {
         tool: None,
+        location: None,
         args_mean_nats: mean(&free),
         args_max_nats: max.map(|(_, nats)| nats),
         args_max_at: max.map(|(at, _)| at),

@@ -20,7 +20,7 @@ pub use policy::{AskedGate, BranchAsk, BranchRoom};
 pub use row::{RowStats, logprob, masked_entropy};
 pub use sampler::sample;
 pub use token::{drawn_entropy, forced_entropy, token_entropy};
-pub use trie::ToolPaths;
+pub use trie::ChoicePaths;
 
 /// What can go wrong while deciding.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -43,6 +43,6 @@ pub enum DecodeError {
     TokenRefused { token: u32 },
     #[error("cannot take {asked} tokens back from a grammar that has accepted {accepted}")]
     Rollback { asked: usize, accepted: usize },
-    #[error("the tools' probabilities cannot be found: {0}")]
-    ToolPaths(String),
+    #[error("the probabilities of the choices cannot be found: {0}")]
+    ChoicePaths(String),
 }

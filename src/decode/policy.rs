@@ -230,7 +230,7 @@ fn steps(n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ToolEntropy;
+    use crate::base::ChoiceEntropy;
 
     const ROOM: BranchRoom = BranchRoom {
         branches_left: 10,
@@ -249,7 +249,7 @@ mod tests {
 
     fn entropy() -> ActionEntropy {
         ActionEntropy {
-            tool: Some(ToolEntropy {
+            tool: Some(ChoiceEntropy {
                 entropy_nats: 0.4,
                 probs: vec![],
                 outside_mass: 0.0,

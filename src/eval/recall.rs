@@ -1,8 +1,9 @@
 //! How often an index finds the place of a task's reference solution, from the issue alone.
+use super::location_choice::{Gold, LocationChosen};
 use super::{EvalError, Task};
-use crate::agent::{AgentConfig, AgentError, Dialect, first_prompt};
-use crate::base::AgentProfile;
-use crate::engine::Vocabulary;
+use crate::agent::{AgentConfig, AgentError, Dialect, FirstPrompt, LocationChoice, first_prompt};
+use crate::base::{AgentProfile, Purpose};
+use crate::engine::{Engine, EngineError, PrefixCache, Progress, Vocabulary};
 use crate::index::{Field, Index, Located, RepoView, Weights};
 use crate::lang::{self, Symbol};
 use crate::verify::patched_files;
@@ -10,6 +11,15 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Instant;
+
+/// A choice that could not be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
 
 /// Ranks that hits are counted within.
 pub const WITHIN: [usize; 4] = [1, 3, 10, 30];
@@ -126,16 +136,14 @@ impl<'a> IndexedTask<'a> {
         })
     }
 
-    /// The first prompt of the profile `standard` in a context of `ctx_tokens`: whether it shows
-    /// the place. No suite was built that would narrow the code that is shown.
-    ///
-    /// Errors: an issue that has no room.
-    pub fn first_prompt(
+    /// The first prompt of the profile `standard` in a context of `ctx_tokens`. No suite was built
+    /// that would narrow the code that is shown.
+    fn first_prompt(
         &self,
         vocabulary: &dyn Vocabulary,
         dialect: &dyn Dialect,
         ctx_tokens: usize,
-    ) -> Result<Shown, AgentError> {
+    ) -> Result<FirstPrompt, AgentError> {
         let issue = &self.task.problem_statement;
         let located = self.index.locate(&self.view, issue, &Weights::default());
         let profile = AgentProfile::standard().in_context(ctx_tokens);
@@ -144,13 +152,31 @@ impl<'a> IndexedTask<'a> {
             language: lang::of_repository(paths),
             ..AgentConfig::agent(profile)
         };
-        let prompt = first_prompt(
+        first_prompt(
             &config, &self.view, &located, issue, vocabulary, dialect, ctx_tokens,
-        )?;
-        let gold = self
-            .gold_files
-            .iter()
-            .map(|&file| &self.view.files[file].path);
+        )
+    }
+
+    pub fn instance_id(&self) -> &str {
+        &self.task.instance_id
+    }
+
+    fn gold_paths(&self) -> impl Iterator<Item = &String> + Clone {
+        let gold = self.gold_files.iter();
+        gold.map(|&file| &self.view.files[file].path)
+    }
+
+    /// Whether that prompt shows the place.
+    ///
+    /// Errors: an issue that has no room.
+    pub fn shown(
+        &self,
+        vocabulary: &dyn Vocabulary,
+        dialect: &dyn Dialect,
+        ctx_tokens: usize,
+    ) -> Result<Shown, AgentError> {
+        let prompt = self.first_prompt(vocabulary, dialect, ctx_tokens)?;
+        let mut gold = self.gold_paths();
         let shows_line = |path: &String| {
             let changed = changed_lines(&self.task.patch, path);
             let heading = format!("{path}, lines ");
@@ -166,9 +192,50 @@ impl<'a> IndexedTask<'a> {
         };
         Ok(Shown {
             outline: gold.clone().any(|path| prompt.excerpted.contains(path)),
-            code: gold.clone().any(shows_line),
+            code: gold.any(shows_line),
             tokens: prompt.transcript(vocabulary, dialect).tokens().len(),
         })
+    }
+
+    /// The model's own choice among the locations that this prompt is for; nothing is decoded.
+    /// `None` where there are not two.
+    ///
+    /// Errors: an issue that has no room; the engine's.
+    pub fn chosen(
+        &self,
+        engine: &mut dyn Engine,
+        dialect: &dyn Dialect,
+        on_step: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Option<LocationChosen>, ChoiceError> {
+        let ctx_tokens = engine.context_max();
+        let prompt = self.first_prompt(engine.vocabulary(), dialect, ctx_tokens)?;
+        let (calls, vocabulary) = (dialect.calls(), engine.vocabulary());
+        let choice = LocationChoice::new(&prompt.locations, calls, vocabulary, "");
+        let Some(choice) = choice else {
+            return Ok(None);
+        };
+        let mut tokens = prompt.transcript(vocabulary, dialect).tokens().to_vec();
+        let prompt_tokens = tokens.len();
+        tokens.extend(vocabulary.encode_special(&calls.opening()));
+        let seq = engine.new_sequence(PrefixCache::Use);
+        let measured = engine
+            .append(seq, &tokens, Purpose::Agent)
+            .and_then(|()| engine.compute(&[seq], Purpose::Agent, on_step))
+            .and_then(|()| choice.measure(engine, seq));
+        engine.release(seq);
+        let Some(entropy) = measured? else {
+            return Ok(None);
+        };
+        let symbols = self.gold_symbols.iter();
+        let gold = Gold {
+            files: self.gold_paths().map(String::as_str).collect(),
+            symbols: symbols
+                .map(|(file, name)| (self.view.files[*file].path.as_str(), name.as_str()))
+                .collect(),
+        };
+        let (id, locations) = (&self.task.instance_id, &prompt.locations);
+        let chosen = LocationChosen::of(id, locations, &entropy, &gold, prompt_tokens);
+        Ok(Some(chosen))
     }
 
     pub fn ranks(&self, weights: &Weights) -> Ranks {

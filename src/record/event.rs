@@ -1,8 +1,8 @@
 //! Event types. Every figure that a report shows or a decision rested on is here.
 use super::Checkout;
 use crate::base::{
-    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, LimitHit, StepId,
-    Strategy, TokenEntropy, UsageByPurpose,
+    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, LimitHit, Location,
+    StepId, Strategy, TokenEntropy, UsageByPurpose,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -83,6 +83,10 @@ pub struct RunStarted {
     /// run's context. Older records are of the profile that is called `small` now.
     #[serde(default = "AgentProfile::small")]
     pub profile: AgentProfile,
+    /// The locations of which the first call of each branch views one, the likeliest first;
+    /// empty: the first call is like any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<Location>,
     /// Limits that kept something out of the first prompt, or out of the calls' grammar.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<LimitHit>,

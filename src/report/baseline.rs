@@ -153,6 +153,7 @@ mod tests {
             python: None,
             issue: String::new(),
             profile: AgentProfile::small(),
+            locations: Vec::new(),
             cuts: Vec::new(),
             test_cmd: None,
             junit: None,

@@ -1,9 +1,11 @@
 //! A decoded action with its figures, and the sequence that ends with it.
 use super::controller::{Controller, SearchError};
 use super::start::Start;
-use crate::agent::{CallTokens, changes_nothing, locate_call, n_reasoning_tokens, parse};
-use crate::base::{Purpose, SeqId, TokenEntropy, ToolEntropy};
-use crate::decode::{DecodedAction, ToolPaths, action_entropy};
+use crate::agent::{
+    CallTokens, LocationChoice, changes_nothing, locate_call, n_reasoning_tokens, parse,
+};
+use crate::base::{ChoiceEntropy, Purpose, SeqId, TokenEntropy};
+use crate::decode::{ChoicePaths, DecodedAction, action_entropy};
 use crate::engine::{EngineError, Finish, ScoreJob};
 use crate::record::{Candidate, token_pieces};
 
@@ -187,7 +189,7 @@ impl Controller<'_> {
         &mut self,
         start: &Start,
         draft: &Draft,
-    ) -> Result<Option<ToolEntropy>, SearchError> {
+    ) -> Result<Option<ChoiceEntropy>, SearchError> {
         let Some(call) = &draft.call else {
             return Ok(None);
         };
@@ -202,7 +204,7 @@ impl Controller<'_> {
         if names.len() < 2 {
             return Ok(None);
         }
-        let Ok(paths) = ToolPaths::new(names) else {
+        let Ok(paths) = ChoicePaths::new(names) else {
             return Ok(None);
         };
         let seq = self
@@ -221,8 +223,33 @@ impl Controller<'_> {
         let scores = scores?.pop().expect("one result a job");
         Ok(Some(
             paths
-                .tool_entropy(&scores)
+                .entropy(&scores)
                 .map_err(|error| SearchError::Signal(error.to_string()))?,
         ))
+    }
+
+    /// Exact entropy over the run's locations, of a decoded call that views one.
+    pub(super) fn location_entropy(
+        &mut self,
+        start: &Start,
+        draft: &Draft,
+    ) -> Result<Option<ChoiceEntropy>, SearchError> {
+        let Some(call) = draft.call.as_ref().filter(|_| start.is_locating) else {
+            return Ok(None);
+        };
+        let choice = LocationChoice::new(
+            &self.recorder.state.start.locations,
+            self.dialect.calls(),
+            self.engine.vocabulary(),
+            &call.name_opening,
+        );
+        let Some(choice) = choice else {
+            return Ok(None);
+        };
+        let at = start.len + call.name_at;
+        let seq = self.engine.fork(draft.seq, at, Purpose::Agent);
+        let measured = choice.measure(self.engine, seq);
+        self.engine.release(seq);
+        Ok(measured?)
     }
 }

@@ -5,8 +5,8 @@ use super::draft::{Draft, Origin};
 use super::rollout::Ask;
 use super::start::Start;
 use crate::base::{
-    BranchDecision, BranchId, BranchPolicy, GateSignal, Recovery, SamplerSettings, SeqId, StepId,
-    ToolName,
+    BranchDecision, BranchId, BranchPolicy, Gate, GateSignal, Recovery, SamplerSettings, SeqId,
+    StepId, ToolName,
 };
 use crate::decode::{AskedGate, BranchAsk, BranchRoom};
 use crate::engine::{Finish, GenerateJob, Generated};
@@ -78,6 +78,7 @@ impl Controller<'_> {
             };
             let mut lead = self.draft(start, origin, generated.tokens, start.seq);
             lead.candidate.entropy.tool = self.tool_entropy(start, &lead)?;
+            lead.candidate.entropy.location = self.location_entropy(start, &lead)?;
             lead.finish = generated.finish;
             proposals.push(self.propose_from(start, lead)?);
         }
@@ -258,7 +259,15 @@ impl Controller<'_> {
         let tool = lead.candidate.tool.as_deref().and_then(ToolName::named);
         let signal = state.gate_signal().unwrap_or(GateSignal::DEFAULT);
         let before_nats = state.signal_before(start.branch, signal);
+        let at_locations = Gate {
+            signal: GateSignal::Location,
+            threshold_nats: self.config.profile.location_gate_nats,
+            quantile: None,
+            provenance: format!("agent profile {}", self.config.profile.name),
+        };
         let gate = match &state.start.gate {
+            Some(gate) if gate.signal == GateSignal::Location => AskedGate::Given(gate),
+            _ if start.is_locating => AskedGate::Given(&at_locations),
             Some(gate) => AskedGate::Given(gate),
             None => AskedGate::Running {
                 signal,

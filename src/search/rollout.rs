@@ -2,8 +2,8 @@
 use super::controller::{Controller, SearchError};
 use super::draft::{Draft, Origin};
 use super::start::Start;
-use crate::agent::{encode, grammar};
-use crate::base::{ForkAt, Purpose, SamplerSettings, ToolName};
+use crate::agent::{encode, grammar, view_of};
+use crate::base::{ForkAt, Location, Purpose, SamplerSettings, ToolName};
 use crate::decode::vote_entropy;
 use crate::engine::{EngineError, Finish, GenerateJob};
 use crate::record::Candidate;
@@ -80,6 +80,9 @@ impl Controller<'_> {
         start: &Start,
         ask: &Ask<'_>,
     ) -> Result<RolledOut, SearchError> {
+        if start.is_locating && !ask.is_vote {
+            return self.next_locations(start, ask);
+        }
         let elsewhere = self.elsewhere(start, ask);
         let at_start = ask.lead.first_choice().map_or(0, |choice| choice.at);
         let n_led = ask.n - usize::from(elsewhere.is_some());
@@ -115,6 +118,50 @@ impl Controller<'_> {
         Ok(RolledOut {
             drafts: self.fork_copies(start, drafts)?,
             vote_nats,
+        })
+    }
+
+    /// The likeliest locations that are not among the known ones, a sibling each: the
+    /// distribution is known exactly, so none is drawn.
+    fn next_locations(&mut self, start: &Start, ask: &Ask<'_>) -> Result<RolledOut, SearchError> {
+        let locations = self.recorder.state.start.locations.clone();
+        let measured = ask.known.iter().find_map(|c| c.entropy.location.as_ref());
+        let share = |location: &Location| {
+            let name = location.to_string();
+            let of_name =
+                |probs: &Vec<(String, f32)>| probs.iter().find(|(n, _)| *n == name).map(|p| p.1);
+            measured.and_then(|entropy| of_name(&entropy.probs))
+        };
+        let is_known = |location: &Location| {
+            let action = view_of(location).canonical();
+            ask.known.iter().any(|known| known.canonical == action)
+        };
+        let mut open: Vec<&Location> = locations.iter().filter(|l| !is_known(l)).collect();
+        // Equal shares, and those that nobody measured, in the order of the index.
+        open.sort_by(|a, b| share(b).unwrap_or(0.0).total_cmp(&share(a).unwrap_or(0.0)));
+        let mut siblings = Vec::new();
+        for (index, location) in open.into_iter().take(ask.n).enumerate() {
+            let context = start
+                .grammar
+                .clone()
+                .at_locations(std::slice::from_ref(location));
+            let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
+            let sampler = SamplerSettings::GREEDY;
+            let job = self.job(start, seq, ask.first_index + index, sampler);
+            siblings.push(Sibling {
+                index,
+                has_own_grammar: true,
+                origin: Origin::default(),
+                job: GenerateJob {
+                    grammar: Some(grammar::lark(&start.tools, &start.thought, &context)),
+                    ..job
+                },
+            });
+        }
+        let drafts = self.decode(start, siblings)?;
+        Ok(RolledOut {
+            drafts: drafts.into_iter().map(|(_, draft)| draft).collect(),
+            vote_nats: None,
         })
     }
 

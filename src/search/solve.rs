@@ -196,6 +196,7 @@ pub fn solve(
             .into_iter()
             .map(|tool| tool.name().to_owned())
             .collect(),
+        locations: prompt.locations,
         cuts: prompt.cuts.into_iter().chain(grammar.cuts).collect(),
         profile: config.profile.clone(),
         environment: request

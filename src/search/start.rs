@@ -1,7 +1,7 @@
 //! A branch at the start of a step: what it holds and what it may do.
 use super::controller::{Controller, SearchError};
 use crate::agent::{GrammarContext, ToolSet, grammar};
-use crate::base::{BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId};
+use crate::base::{BranchId, Purpose, RngKey, SamplerSettings, SeqId, StepId, Thought, ToolForm};
 use crate::engine::{EngineError, GenerateJob, Progress};
 use crate::index::RepoView;
 use std::sync::Arc;
@@ -16,6 +16,10 @@ pub(super) struct Start {
     pub redo: Option<StepId>,
     /// What may be called here.
     pub tools: ToolSet,
+    /// What may stand before the call.
+    pub thought: Thought,
+    /// The call views one of the run's locations.
+    pub is_locating: bool,
     /// What the workspace holds.
     pub view: Arc<RepoView>,
     /// What of it can be named, and what of that lies in the scope.
@@ -34,18 +38,35 @@ impl Controller<'_> {
             self.config.limits(),
         )
         .with_reasoning(budget.reasoning_tokens_max);
-        let grammar = everything
-            .clone()
-            .without_symbols(&self.config.scope.closed);
+        let depth = self.recorder.state.branch(branch).steps.len() as u32;
+        let mut tools = self.tools_of(branch);
+        let locations = &self.recorder.state.start.locations;
+        let is_locating = depth == 0 && !locations.is_empty() && tools.has(ToolForm::ViewSymbol);
+        let (grammar, thought) = match is_locating {
+            // Sentences before it would settle the choice before it is measured.
+            true => {
+                let views = [ToolForm::View, ToolForm::ViewSymbol];
+                tools = tools.only_forms(|form| views.contains(&form));
+                (everything.clone().at_locations(locations), Thought::None)
+            }
+            false => (
+                everything
+                    .clone()
+                    .without_symbols(&self.config.scope.closed),
+                self.config.profile.thought.clone(),
+            ),
+        };
         let share = self.strategy.share_prompt;
         let seq = self.sequence_of(branch, share)?;
         Ok(Start {
             branch,
             seq,
             len: self.engine.tokens(seq).len(),
-            depth: self.recorder.state.branch(branch).steps.len() as u32,
+            depth,
             redo: self.redo_of(branch),
-            tools: self.tools_of(branch),
+            tools,
+            thought,
+            is_locating,
             view,
             everything,
             grammar,
@@ -93,11 +114,7 @@ impl Controller<'_> {
             sampler,
             rng: self.key(start).split(candidate as u64),
             tokens_max: budget.action_tokens_max + budget.reasoning_tokens_max,
-            grammar: Some(grammar::lark(
-                &start.tools,
-                &self.config.profile.thought,
-                &start.grammar,
-            )),
+            grammar: Some(grammar::lark(&start.tools, &start.thought, &start.grammar)),
             grammar_prefix: 0,
             stop_tokens: self.stop_tokens.clone(),
             first_token_not: Vec::new(),

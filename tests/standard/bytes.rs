@@ -1,6 +1,5 @@
 //! Files of other encodings and line ends, from the issue to the patch.
-use crate::{call, engine, run};
-use egss::base::AgentProfile;
+use crate::{call, engine, profile, run};
 use egss::report::write_report;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -81,7 +80,7 @@ fn a_patch_of_files_in_other_encodings_is_read_and_applies() {
             .with_code("<<<<<<< SEARCH\nzwölf\n=======\nelf\n>>>>>>> REPLACE\n"),
         call("submit", json!({})),
     ];
-    let profile = AgentProfile::standard();
+    let profile = profile();
     let dir = tempfile::tempdir().unwrap();
     let state = run(
         repo.path(),

@@ -1,5 +1,5 @@
 //! A context that fills.
-use crate::{call, engine, run, write};
+use crate::{call, engine, profile, run, write};
 use egss::agent::{ChatMl, Dialect};
 use egss::base::{AgentProfile, BranchId};
 use egss::engine::Vocabulary;
@@ -12,8 +12,8 @@ use serde_json::json;
 const CTX_TOKENS: usize = 16_000;
 const N_VIEWS: usize = 30;
 
-fn profile() -> AgentProfile {
-    let mut profile = AgentProfile::standard();
+fn narrow() -> AgentProfile {
+    let mut profile = profile();
     profile.limits.action_tokens_max = 400;
     profile.shares.files = 0.05;
     profile
@@ -48,7 +48,7 @@ fn run_views(unfolded_min: u32, out: &std::path::Path) -> RunState {
             .with_code("def f():\n    return 2\n"),
     );
     calls.push(call("submit", json!({})));
-    let mut profile = profile();
+    let mut profile = narrow();
     profile.limits.unfolded_min = unfolded_min;
     run(
         repo.path(),
@@ -86,7 +86,7 @@ fn a_context_that_fills_folds_old_observations_and_goes_on() {
     for folded in &folds {
         assert!(folded.tokens_after < folded.tokens_before);
         // Before the fold the last observation may reach past the context.
-        assert!(folded.tokens_after + profile().limits.action_tokens_max <= CTX_TOKENS);
+        assert!(folded.tokens_after + narrow().limits.action_tokens_max <= CTX_TOKENS);
     }
     // The view that was asked for again was carried out, not withheld as a repetition.
     let again = &state.steps[N_VIEWS];

@@ -1,7 +1,6 @@
 //! Bundled packages in JavaScript, Go and Rust: a scripted agent solves each through the
 //! tools of `standard`, and its tests are counted by the language's own runner.
-use crate::{Say, call, engine, run};
-use egss::base::AgentProfile;
+use crate::{Say, call, engine, profile, run};
 use egss::record::{BranchStatus, StepOutcome, SuiteRun, TestResult};
 use egss::search::RunState;
 use serde_json::json;
@@ -18,7 +17,7 @@ fn task(name: &str) -> PathBuf {
 fn solve_task(name: &str, calls: Vec<Say>) -> (RunState, bool) {
     let (task, out) = (task(name), tempfile::tempdir().unwrap());
     let issue = std::fs::read_to_string(task.join("issue.md")).unwrap();
-    let profile = AgentProfile::standard();
+    let profile = profile();
     let engine = engine(calls, 100_000);
     let state = run(&task.join("repo"), &issue, &profile, engine, out.path());
     let ended = state.branches[0].ended.as_ref().unwrap();

@@ -3,6 +3,7 @@
 mod bytes;
 mod folding;
 mod languages;
+mod locations;
 mod size;
 mod tools;
 
@@ -50,15 +51,34 @@ pub fn sandbox() -> Sandbox {
     Sandbox::new(SandboxMode::Bubblewrap, &python).unwrap()
 }
 
+/// The profile for scripts: their first calls view no locations of the index.
+pub fn profile() -> AgentProfile {
+    let mut profile = AgentProfile::standard();
+    profile.limits.locations_max = 0;
+    profile
+}
+
 /// One trajectory of the calls in `repo`.
 pub fn run(
+    repo: &Path,
+    issue: &str,
+    profile: &AgentProfile,
+    engine: ScriptedEngine,
+    run_dir: &Path,
+) -> RunState {
+    run_by("single", repo, issue, profile, engine, run_dir)
+}
+
+/// A run of a strategy by one trajectory.
+pub fn run_by(
+    strategy: &str,
     repo: &Path,
     issue: &str,
     profile: &AgentProfile,
     mut engine: ScriptedEngine,
     run_dir: &Path,
 ) -> RunState {
-    let strategy = strategy_named("single", 1, 1, profile).unwrap();
+    let strategy = strategy_named(strategy, 1, 4, profile).unwrap();
     let limits = &profile.limits;
     let request = SolveRequest {
         repo,

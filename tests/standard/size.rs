@@ -1,6 +1,5 @@
 //! A repository of 20,000 files: each can be named, viewed and edited.
-use crate::{call, engine, run};
-use egss::base::AgentProfile;
+use crate::{call, engine, profile, run};
 use egss::record::{BranchStatus, StepOutcome};
 use serde_json::json;
 
@@ -44,7 +43,7 @@ fn of_20_000_files_every_one_can_be_listed_viewed_and_edited() {
     ];
     let out = tempfile::tempdir().unwrap();
     let issue = format!("`{symbol}` gives one too much.");
-    let profile = AgentProfile::standard();
+    let profile = profile();
     let state = run(
         repo.path(),
         &issue,

@@ -1,6 +1,6 @@
 //! Every tool and every form of `standard`, in one trajectory.
-use crate::{Say, call, called, engine, run, write};
-use egss::base::{AgentProfile, ToolForm};
+use crate::{Say, call, called, engine, profile, run, write};
+use egss::base::ToolForm;
 use egss::record::{BranchStatus, StepOutcome};
 use serde_json::json;
 
@@ -73,7 +73,7 @@ fn every_tool_and_form_is_reached_and_the_patch_holds_what_was_kept() {
             ("test_cart.py", TEST),
         ],
     );
-    let profile = AgentProfile::standard();
+    let profile = profile();
     let (forms, says): (Vec<ToolForm>, Vec<Say>) = calls().into_iter().unzip();
     let (mut wanted, mut reached) = (profile.tools.clone(), forms);
     wanted.sort();
@@ -163,7 +163,7 @@ fn undo_goes_back_change_by_change_and_the_last_verdict_with_it() {
     let state = run(
         repo.path(),
         "`half` gives the whole.",
-        &AgentProfile::standard(),
+        &profile(),
         engine(calls, 60_000),
         out.path(),
     );

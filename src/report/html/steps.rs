@@ -7,7 +7,7 @@ use super::super::view::{BranchView, RunView, chosen, signal_nats};
 use super::candidates::{rationale, siblings, taken};
 use super::entropy::heat;
 use super::markup::Markup;
-use crate::base::ToolEntropy;
+use crate::base::ChoiceEntropy;
 use crate::record::StepFinished;
 
 /// With more steps than this, only the winner's branch is open at first.
@@ -61,6 +61,9 @@ fn branch(out: &mut Markup, view: &RunView, branch: &BranchView) {
     out.raw("</details>\n");
 }
 
+/// Choices of a distribution that are shown one by one: all tools, the likeliest locations.
+const CHOICES_MAX: usize = 15;
+
 fn step(out: &mut Markup, view: &RunView, at: usize, gate_nats: Option<f32>) {
     let step = &view.steps[at];
     let signal = signal_nats(step);
@@ -102,7 +105,15 @@ fn step(out: &mut Markup, view: &RunView, at: usize, gate_nats: Option<f32>) {
         .iter()
         .filter_map(|c| c.entropy.tool.as_ref());
     if let Some(tool) = tools.next() {
-        tool_table(out, tool);
+        choice_table(out, "Tool distribution", "outside the tools", tool);
+    }
+    let mut locations = step
+        .candidates
+        .iter()
+        .filter_map(|c| c.entropy.location.as_ref());
+    if let Some(location) = locations.next() {
+        let title = "Location distribution";
+        choice_table(out, title, "outside the locations", location);
     }
     out.raw("<p class=\"note\">");
     let total = step.usage.total();
@@ -130,19 +141,31 @@ fn decision(out: &mut Markup, step: &StepFinished) {
         .raw("</p>\n");
 }
 
-fn tool_table(out: &mut Markup, tool: &ToolEntropy) {
-    out.raw("<h4>Tool distribution</h4><div class=\"wide\"><table class=\"tools\"><tbody>");
-    let mut rows: Vec<(&str, f32)> = tool.probs.iter().map(|(n, p)| (n.as_str(), *p)).collect();
+/// The likeliest choices with their probabilities, and what is left of 1.
+fn choice_table(out: &mut Markup, title: &str, rest: &'static str, choice: &ChoiceEntropy) {
+    out.raw("<h4>")
+        .text(title)
+        .raw("</h4><div class=\"wide\"><table class=\"tools\"><tbody>");
+    let mut rows: Vec<(&str, f32)> = choice.probs.iter().map(|(n, p)| (n.as_str(), *p)).collect();
     rows.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let n_more = rows.len().saturating_sub(CHOICES_MAX);
+    let of_more: f32 = rows.iter().skip(CHOICES_MAX).map(|row| row.1).sum();
+    rows.truncate(CHOICES_MAX);
+    let more = format!("{n_more} more");
+    if n_more > 0 {
+        rows.push((&more, of_more));
+    }
     for (name, share) in rows {
         out.raw("<tr><td><code>").text(name).raw("</code></td>");
         out.figure(percent(share));
         bar(out, "bar", share);
         out.raw("</tr>");
     }
-    out.raw("<tr class=\"outside\"><td>outside the tools</td>");
-    out.figure(percent(tool.outside_mass));
-    bar(out, "bar", tool.outside_mass);
+    out.raw("<tr class=\"outside\"><td>")
+        .text(rest)
+        .raw("</td>");
+    out.figure(percent(choice.outside_mass));
+    bar(out, "bar", choice.outside_mass);
     out.raw("</tr></tbody></table></div>\n");
 }
 

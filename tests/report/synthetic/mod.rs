@@ -5,8 +5,8 @@ mod runs;
 pub use runs::{beam, long, realistic};
 
 use egss::base::{
-    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, Gate, GateSignal, RngKey,
-    StepId, TokenEntropy, ToolEntropy, Usage, UsageByPurpose,
+    ActionEntropy, AgentProfile, BranchDecision, BranchId, Budget, ChoiceEntropy, Gate, GateSignal,
+    RngKey, StepId, TokenEntropy, Usage, UsageByPurpose,
 };
 use egss::record::*;
 use egss::search::strategy_named;
@@ -95,6 +95,7 @@ impl Synthetic {
             test_cmd: None,
             junit: None,
             profile: AgentProfile::small(),
+            locations: Vec::new(),
             cuts: Vec::new(),
             tools: Vec::new(),
             environment: None,
@@ -333,10 +334,10 @@ impl Synthetic {
     }
 }
 
-fn tool_entropy(tool: &str) -> ToolEntropy {
+fn tool_entropy(tool: &str) -> ChoiceEntropy {
     let others = ["view", "search", "edit", "run", "submit"];
     let share = |name: &str| if name == tool { 0.87 } else { 0.025 };
-    ToolEntropy {
+    ChoiceEntropy {
         entropy_nats: 0.52,
         probs: others
             .iter()
