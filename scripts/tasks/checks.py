@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -62,13 +63,19 @@ def results(
 
 
 def limited(
-    command: list, tree: Path, s_max: int, hash_seed: str = "random", **streams
+    command: list,
+    tree: Path,
+    s_max: int,
+    hash_seed: str = "random",
+    more_env: "dict[str, str] | None" = None,
+    **streams,
 ) -> subprocess.CompletedProcess:
     """Runs `command` in `tree` with limits of time and memory; nothing is left in the tree.
 
     Raises subprocess.TimeoutExpired after `s_max` seconds.
     """
     env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": hash_seed}
+    env |= more_env or {}
     words = [str(word) for word in command]
     return subprocess.run(
         words,
@@ -94,10 +101,10 @@ def apply_patch(tree: Path, patch: str) -> None:
     """`git apply` in `tree`, whatever repository lies around it; a failure if it does not apply."""
     env = os.environ | {"GIT_CEILING_DIRECTORIES": str(tree.parent)}
     done = subprocess.run(
-        ["git", "apply", "-"], cwd=tree, input=patch, text=True, capture_output=True, env=env
+        ["git", "apply", "-"], cwd=tree, input=patch.encode(), capture_output=True, env=env
     )
     if done.returncode != 0:
-        raise Failure(f"the gold patch does not apply: {done.stderr.strip()}")
+        raise Failure(f"the gold patch does not apply: {done.stderr.decode().strip()}")
 
 
 def new_file_diff(path: str, text: str) -> str:
@@ -108,10 +115,16 @@ def new_file_diff(path: str, text: str) -> str:
 
 
 def change_diff(path: str, before: str, after: str) -> str:
-    lines = (text.splitlines(keepends=True) for text in (before, after))
+    lines = (lines_of(text) for text in (before, after))
     return f"diff --git a/{path} b/{path}\n" + "".join(
-        difflib.unified_diff(*lines, f"a/{path}", f"b/{path}")
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(*lines, f"a/{path}", f"b/{path}")
     )
+
+
+def lines_of(text: str) -> "list[str]":
+    """Lines with their ends, as git and Python's parser know them: a form feed ends none."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def write_tasks(out: Path, tasks: list[dict]) -> None:

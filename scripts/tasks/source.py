@@ -1,7 +1,11 @@
 """A Python source with the places of its nodes and the variables known there."""
 
 import ast
+import copy
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from tasks.checks import lines_of
 
 # Operators by the name of their node.
 SIGNS = {
@@ -19,7 +23,8 @@ class Source:
     def __init__(self, text: str):
         self.text = text
         self.tree = ast.parse(text)
-        self.lines = text.splitlines(keepends=True)
+        self.lines = lines_of(text)
+        self.starts = [0, *accumulate(map(len, self.lines))]
         self.parents = {
             child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)
         }
@@ -30,12 +35,18 @@ class Source:
             for node in code(part)
         ]
 
+    def within(self, function: ast.FunctionDef) -> "Source":
+        """The same source, of which only this function's nodes count."""
+        part = copy.copy(self)
+        part.nodes = list(code(function))
+        return part
+
     def of(self, *types: type) -> Iterator:
         return (node for node in self.nodes if isinstance(node, types))
 
     def offset(self, line: int, column_bytes: int) -> int:
         before = self.lines[line - 1].encode()[:column_bytes].decode()
-        return sum(map(len, self.lines[: line - 1])) + len(before)
+        return self.starts[line - 1] + len(before)
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         start = self.offset(node.lineno, node.col_offset)

@@ -367,6 +367,37 @@ fn scores_of_names_that_begin_one_another_equal_single_rows() {
 }
 
 #[test]
+fn what_long_continuations_have_in_common_is_run_once() {
+    let mut engine = open_tiny(128, 1_024);
+    let trunk = prompt(20);
+    let path: Vec<u32> = (40..60).collect();
+    let names = [[5, 6], [5, 7], [8, 9], [10, 11]].map(|end| [&path[..], &end].concat());
+    let seq = prefill(&mut engine, &trunk);
+    let before = engine.usage()[PURPOSE].computed_tokens;
+    let job = ScoreJob {
+        seq,
+        continuations: names.to_vec(),
+        purpose: PURPOSE,
+    };
+    let scores = engine.score(&[job]).unwrap();
+    // The path once, then a token each: the last one is predicted.
+    let computed = engine.usage()[PURPOSE].computed_tokens - before;
+    assert_eq!(computed, 20 + 3);
+    for (name, scores) in names.iter().zip(&scores[0]) {
+        for at in [0, 1, 19, 20, 21] {
+            let row = fresh_logits(&mut engine, &[&trunk[..], &name[..at]].concat());
+            let single = logprob(&row, &RowStats::of(&row).unwrap(), name[at]);
+            assert!(
+                (single - scores[at]).abs() < TOLERANCE_F32,
+                "{at}: {single} {}",
+                scores[at]
+            );
+        }
+    }
+    assert_eq!(engine.tokens(seq), trunk);
+}
+
+#[test]
 fn a_continuation_longer_than_a_batch_is_scored() {
     let mut engine = open_tiny(128, 1_024);
     let seq = prefill(&mut engine, &prompt(20));
