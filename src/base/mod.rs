@@ -1,4 +1,5 @@
 //! Ids, units, randomness, and the plain data that later modules hand over.
+mod cache;
 mod date;
 mod deadline;
 mod decision;
@@ -20,6 +21,7 @@ mod usage;
 mod user_dir;
 mod utf8;
 
+pub use cache::keep_newest;
 pub use date::{day, second};
 pub use deadline::Deadline;
 pub use decision::{

@@ -99,10 +99,14 @@ pub struct Budget {
     /// One test with its set-up and tear-down, or one test file's import, seconds.
     #[serde(default = "test_s_max")]
     pub test_s_max: u64,
-    /// One run of all tests, on the base or on a patch, seconds. `None`: a quarter of
-    /// `wall_s_max`, 120 at most.
+    /// One run of the tests on a patch that may be chosen, and on the base beside it, seconds.
+    /// `None`: a quarter of `wall_s_max`, 600 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify_s_max: Option<u64>,
+    /// One run of the tests after an edit, and on the base before the search, seconds. `None`:
+    /// 60, no more than `verify_s_max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_s_max: Option<u64>,
 }
 
 /// Seconds of one test, where nothing else is said.
@@ -126,6 +130,7 @@ impl Default for Budget {
             wall_s_max: 3_600,
             test_s_max: test_s_max(),
             verify_s_max: None,
+            check_s_max: None,
         }
     }
 }

@@ -176,11 +176,15 @@ pub struct BudgetArgs {
         value_parser = values::positive::<u64>
     )]
     test_s_max: u64,
-    /// Seconds of one run of all tests at most, on the base or on a patch; tests that it does
-    /// not come to count neither as passed nor as failed [default: a quarter of --wall-s-max,
-    /// 120 at most].
+    /// Seconds of one run of the tests at most, on a patch that may be chosen and on the base
+    /// beside it; tests that it does not come to count neither as passed nor as failed
+    /// [default: a quarter of --wall-s-max, 600 at most].
     #[arg(long, value_parser = values::positive::<u64>)]
     verify_s_max: Option<u64>,
+    /// Seconds of one run of the tests at most, after an edit and on the base before the search:
+    /// those nearest to the change come first [default: 60, no more than --verify-s-max].
+    #[arg(long, value_parser = values::positive::<u64>)]
+    check_s_max: Option<u64>,
 }
 
 impl BudgetArgs {
@@ -201,6 +205,7 @@ impl BudgetArgs {
             wall_s_max: self.wall_s_max,
             test_s_max: self.test_s_max,
             verify_s_max: self.verify_s_max,
+            check_s_max: self.check_s_max,
         };
         let limits = [
             budget.tokens_max,

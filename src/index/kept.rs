@@ -2,8 +2,9 @@
 //! that changed are read again.
 use super::entry::Entry;
 use super::{Index, RepoView, terms};
+use crate::base::keep_newest;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Changes with the form of an entry, and with anything that makes other entries of the same
@@ -34,7 +35,7 @@ impl Index {
         let is_known = |entry: &Arc<Entry>| known.contains(&Arc::as_ptr(entry));
         let is_same = index.entries.len() == n_known && index.entries.iter().all(is_known);
         if !is_same && write(&index, folder, &place).is_some() {
-            remove_oldest(folder);
+            keep_newest(folder, KEPT_MAX);
         }
         index
     }
@@ -62,17 +63,6 @@ fn write(index: &Index, folder: &Path, place: &Path) -> Option<()> {
     std::fs::write(file.path(), bytes).ok()?;
     file.persist(place).ok()?;
     Some(())
-}
-
-fn remove_oldest(folder: &Path) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut kept: Vec<(std::time::SystemTime, PathBuf)> = entries
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    kept.sort();
-    for (_, path) in kept.iter().rev().skip(KEPT_MAX) {
-        std::fs::remove_file(path).ok();
-    }
 }
 
 #[cfg(test)]

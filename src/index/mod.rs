@@ -7,11 +7,13 @@ mod issue;
 mod kept;
 mod links;
 mod locate;
+mod nearness;
 mod repo;
 mod terms;
 
 pub use field::{Field, Weights};
 pub use locate::{FoundFile, FoundSymbol, Located};
+pub use nearness::{Links, Nearness};
 pub(crate) use repo::FILE_BYTES_MAX;
 pub use repo::{RepoFile, RepoView};
 

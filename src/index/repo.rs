@@ -51,8 +51,7 @@ pub struct RepoView {
 
 impl RepoView {
     /// A view of these paths and texts.
-    #[cfg(test)]
-    pub(crate) fn of_texts<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    pub fn of_texts<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut files: Vec<RepoFile> = texts
             .map(|(path, text)| RepoFile {
                 path: path.to_owned(),

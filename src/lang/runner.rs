@@ -5,6 +5,7 @@ use super::{LangError, all, is_test_side, of_repository};
 use crate::base::Budget;
 use crate::record::{Coverage, Reached, TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -45,19 +46,28 @@ impl Default for RunnerLimits {
     }
 }
 
-/// The part of a run's time that one run of all tests may take where nothing else is said.
+/// The part of a run's time that one run of the tests may take where nothing else is said.
 const RUN_SHARE: u64 = 4;
+/// Seconds of one run of the tests where nothing else is said, and time enough: on a patch that
+/// may be chosen, and after an edit.
+const VERIFY_S_MAX: u64 = 600;
+const CHECK_S_MAX: u64 = 60;
 
 impl RunnerLimits {
     /// Those of a run with this budget.
     pub fn of_run(budget: &Budget) -> Self {
-        let default = Self::default();
-        let share = (budget.wall_s_max / RUN_SHARE).clamp(1, default.run_s_max);
+        let share = (budget.wall_s_max / RUN_SHARE).clamp(1, VERIFY_S_MAX);
         Self {
             test_s_max: budget.test_s_max,
             run_s_max: budget.verify_s_max.unwrap_or(share),
-            ..default
+            ..Self::default()
         }
+    }
+
+    /// Seconds of the tests before the search and after an edit, of a run with this budget.
+    pub fn check_s_max(budget: &Budget) -> u64 {
+        let most = Self::of_run(budget).run_s_max;
+        budget.check_s_max.unwrap_or(CHECK_S_MAX.min(most))
     }
 
     /// The command limits with a wall time.
@@ -81,7 +91,7 @@ pub struct Ran {
 }
 
 /// The tests of a repository, as its runner finds them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
     /// Files to run, in the runner's order: those with tests, and those that cannot be
     /// collected.
@@ -120,6 +130,8 @@ impl Collected {
 pub trait Runner {
     /// For messages: `pytest`.
     fn name(&self) -> &'static str;
+    /// The same with so many seconds for one run of all tests.
+    fn within(&self, run_s_max: u64) -> Box<dyn Runner + '_>;
     /// Where the consolidated suite stands, relative to the repository's root.
     fn suite_file(&self) -> &'static str;
     /// The command that a model is told to run the tests by.
@@ -138,6 +150,11 @@ pub trait Runner {
     /// configuration as far as the runner has one. Cost: imports all tests.
     fn collect(&self, _dir: &Path, files: &[String]) -> Result<Collected, LangError> {
         Ok(Collected::by_name(self.targets(files)))
+    }
+    /// All that decides beside the files which tests [`Self::collect`] finds: the interpreter and
+    /// its packages. `None`: collecting costs nothing that would be worth keeping.
+    fn packages(&self) -> Option<String> {
+        None
     }
 
     /// The issue's own examples as sources of tests.

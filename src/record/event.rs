@@ -399,8 +399,11 @@ pub struct SuiteBuilt {
     /// Name of the file at the repository's root.
     pub file: String,
     pub text: String,
-    /// The repository's own test files that are run too.
+    /// The repository's own test files that are run too, in this order as far as time goes.
     pub repository_tests: Vec<String>,
+    /// The reasons for their order: a clause, and the number of files that follow for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<(String, u32)>,
     /// Where each consolidated test came from, one clause each.
     pub sources: Vec<String>,
     /// Ids of other tests that fail on the base and that a patch is to make pass: the user's

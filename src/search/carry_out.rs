@@ -169,6 +169,8 @@ impl Controller<'_> {
             StepOutcome::TestsPassed if state.is_check_decisive() && last_changed(last) => {
                 Some(BranchStatus::Submitted)
             }
+            // Nothing was changed yet: the fault was reproduced.
+            StepOutcome::TestsFailed if last.tree == state.start.base_tree => None,
             StepOutcome::TestsFailed if self.revises(branch, last) => None,
             // What went wrong leaves the context with its tokens.
             StepOutcome::EditFailed

@@ -5,43 +5,67 @@ use crate::agent::{AfterEdit, AgentError, CheckReport};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use crate::verify::{Bench, NotRun, VerifyError, is_stated, must_pass};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-/// Runs the suite that was built before the search on a branch's workspace.
+/// Runs the suite that was built before the search on a branch's workspace: the examples,
+/// and of the repository's tests those nearest to the change, as far as time goes.
 pub struct SuiteCheck<'a> {
-    pub bench: &'a Bench<'a>,
+    pub bench: Bench<'a>,
     pub suite: &'a SuiteBuilt,
+    /// As far as it came before the search.
     pub base: &'a SuiteRun,
     pub views: &'a Views<'a>,
+    /// Results on the base of tests that the run before the search did not come to, by their ids;
+    /// looked for where a patch fails them.
+    confirmed: Mutex<HashMap<String, TestResult>>,
 }
 
 /// Failing tests that an observation tells of.
 const FAILURES_SHOWN: usize = 3;
 
+/// Tests that fail on a patch and that the base is asked about.
+const CONFIRMED_MAX: usize = 50;
+
+fn told(error: VerifyError) -> AgentError {
+    match error {
+        VerifyError::Workspace(error) => AgentError::Workspace(error),
+        other => AgentError::Check(other.to_string()),
+    }
+}
+
 impl AfterEdit for SuiteCheck<'_> {
     fn check(&self, dir: &Path) -> Result<Option<CheckReport>, AgentError> {
-        let must_pass: Vec<&TestOutcome> = self
+        let tree = self.bench.shadow.snapshot(dir)?;
+        let changed = self.bench.changed_paths(&tree).map_err(told)?;
+        let suite = self.bench.nearest_first(self.suite, &changed);
+        // The branch's number is of no use here.
+        let run = self.bench.run_patch(BranchId(0), &tree, &suite);
+        let (run, _) = run.map_err(told)?;
+        self.confirm(&run)?;
+        // Of a test that the run did not come to nothing is known.
+        let not_run = NotRun::of(&run);
+        let wanted = self.base.tests.iter();
+        let wanted = wanted.filter(|test| must_pass(self.suite, test) && !not_run.has(&test.id));
+        let known: HashSet<&str> = self
             .base
             .tests
             .iter()
-            .filter(|test| must_pass(self.suite, test))
+            .map(|test| test.id.as_str())
             .collect();
-        if must_pass.is_empty() {
-            return Ok(None);
-        }
-        let tree = self.bench.shadow.snapshot(dir)?;
-        // The branch's number is of no use here.
-        let run = self.bench.run_patch(BranchId(0), &tree, self.suite);
-        let (run, _) = run.map_err(|error| match error {
-            VerifyError::Workspace(error) => AgentError::Workspace(error),
-            other => AgentError::Check(other.to_string()),
-        })?;
-        // Of a test that the run did not come to nothing is known.
-        let not_run = NotRun::of(&run);
-        let reached: Vec<&TestOutcome> = must_pass
-            .into_iter()
-            .filter(|test| !not_run.has(&test.id))
-            .collect();
+        let confirmed = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Those that the base's run did not come to: what passes, and what passed there.
+        let others = run.tests.iter().filter(|test| {
+            let passed_before = confirmed.get(&test.id) == Some(&TestResult::Passed);
+            !known.contains(test.id.as_str())
+                && NotRun::of(self.base).has(&test.id)
+                && (test.result == TestResult::Passed || passed_before)
+        });
+        let reached: Vec<&TestOutcome> = wanted.chain(others).collect();
         if reached.is_empty() {
             return Ok(None);
         }
@@ -74,7 +98,46 @@ impl AfterEdit for SuiteCheck<'_> {
     }
 }
 
-impl SuiteCheck<'_> {
+impl<'a> SuiteCheck<'a> {
+    pub fn new(
+        bench: Bench<'a>,
+        suite: &'a SuiteBuilt,
+        base: &'a SuiteRun,
+        views: &'a Views<'a>,
+    ) -> Self {
+        Self {
+            bench,
+            suite,
+            base,
+            views,
+            confirmed: Mutex::default(),
+        }
+    }
+
+    /// Runs the tests that fail in `run`, and of which the base says nothing yet, on the base.
+    fn confirm(&self, run: &SuiteRun) -> Result<(), AgentError> {
+        let unknown = NotRun::of(self.base);
+        let lock = || {
+            self.confirmed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let fails = |test: &&TestOutcome| {
+            matches!(test.result, TestResult::Failed | TestResult::Error)
+                && unknown.has(&test.id)
+                && !lock().contains_key(&test.id)
+        };
+        let ids = run.tests.iter().filter(fails).map(|test| test.id.clone());
+        let ids: Vec<String> = ids.take(CONFIRMED_MAX).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let on_base = self.bench.run_ids_on_base(&ids).map_err(told)?;
+        let results = on_base.tests.into_iter().map(|test| (test.id, test.result));
+        lock().extend(results);
+        Ok(())
+    }
+
     /// What the tests that fail on the base and must not say in `run`; `None` where
     /// each says what it said there.
     fn new_failure(&self, run: &SuiteRun) -> Option<String> {
@@ -101,7 +164,7 @@ impl SuiteCheck<'_> {
 fn tell(failing: &[&TestOutcome], n_tests: usize, run: &SuiteRun) -> String {
     let not_run = match run.counts.not_run {
         0 => String::new(),
-        n => format!(" {n} were not run."),
+        n => format!(" {n} others, farther from the change, were not run."),
     };
     let mut text = format!(
         "{} of {n_tests} tests pass.{not_run}",

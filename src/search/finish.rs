@@ -116,7 +116,12 @@ impl Controller<'_> {
         let (written, dropped) = self.additions(self.strategy.augment, trajectories, &sources)?;
         sources.extend(written);
         let issue = self.recorder.state.start.issue.clone();
-        let mut plan = plan(self.bench, &sources, &issue)?;
+        let mut near = Vec::new();
+        for ended in trajectories {
+            let tree = TreeId(self.recorder.state.tree(ended.branch).to_owned());
+            near.extend(self.bench.changed_paths(&tree)?);
+        }
+        let mut plan = plan(self.bench, &sources, &issue, &near)?;
         let dropped = dropped.iter().map(ToString::to_string);
         plan.suite.dropped.extend(dropped);
         plan.suite.usage = self.take_usage();

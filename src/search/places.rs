@@ -1,5 +1,6 @@
 //! The folder of a run.
 use super::controller::SearchError;
+use crate::index::Links;
 use crate::record::{Checkout, LargeData, RECORD_FILE};
 use crate::verify::{Bench, Scratch, TestRunner};
 use crate::workspace::{
@@ -44,12 +45,14 @@ impl Places {
         shadow: &'a Shadow,
         runner: &'a TestRunner<'a>,
         base: &'a TreeId,
+        links: &'a Links,
     ) -> Bench<'a> {
         Bench {
             shadow,
             runner,
             base,
             scratch: &self.scratch,
+            links,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::base::{
     AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
 };
 use crate::engine::Engine;
-use crate::index::{Index, Located, RepoView, Weights};
+use crate::index::{Index, Links, Located, RepoView, Weights};
 use crate::lang::{self, LangError, RunnerLimits};
 use crate::record::{
     Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
@@ -44,7 +44,8 @@ pub struct SolveRequest<'a> {
     pub own_tests: OwnTests,
     /// The environment that is installed for the repository; `tools.sandbox` is a sandbox in it.
     pub environment: Option<&'a Environment>,
-    /// The folder that indices of repositories are kept in between runs; `None`: they are not kept.
+    /// The folder that indices of repositories, and their tests, are kept in between runs; `None`:
+    /// they are not kept.
     pub index_dir: Option<&'a Path>,
 }
 
@@ -106,12 +107,24 @@ pub fn solve(
     let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(&request.budget));
     let (asked, environment) = (&request.own_tests, request.environment);
     let (own_tests, runner) = test_runner(&sandbox, limits, asked, environment, &files)?;
-    let bench = places.bench(&shadow, &runner, &base);
-    let base_s = clock.base().left().as_secs();
+    let runner = runner.keeping_in(request.index_dir.map(|dir| dir.join(TESTS_DIR)));
+    let view = RepoView::of_tree(&shadow, &base, &checkout.source_folders)?;
+    let stage = format!("indexing {} files", view.files.len());
+    tools.watcher.stage(&stage);
+    let index = match request.index_dir {
+        Some(dir) => Index::kept(&view, dir, &folder_key(&repo)),
+        None => Index::of(&view),
+    };
+    let located = index.locate(&view, request.issue, &Weights::default());
+    let links = index.links(&view);
+    drop(index);
+    let bench = places.bench(&shadow, &runner, &base, &links);
+    let check_s_max = RunnerLimits::check_s_max(&request.budget);
+    let base_s = clock.base().left().as_secs().min(check_s_max);
     let stage = format!("running the tests on the base, {base_s} s at most");
     tools.watcher.stage(&stage);
-    let suite = plan_base(&bench, &sandbox, &clock, request.issue)?;
-    let view = RepoView::of_tree(bench.shadow, bench.base, &checkout.source_folders)?;
+    let near = likely_files(&view, &located);
+    let suite = plan_base(&bench, &sandbox, &clock, request.issue, &near, check_s_max)?;
     if let Some(sentences) = view.unread(request.repo, |_| true) {
         tools.watcher.stage(&format!("not read: {sentences}"));
     }
@@ -120,18 +133,6 @@ pub fn solve(
     let own = own_tests.command.as_deref();
     let mut config = agent_config(request.strategy, profile, own, &bench, &view);
     config.scope = Scope::of(&view, &suite.suite, &checkout.source_folders);
-    let located = match config.profile.prompt {
-        PromptStyle::Map => {
-            let n_files = view.files.len();
-            tools.watcher.stage(&format!("indexing {n_files} files"));
-            let index = match request.index_dir {
-                Some(dir) => Index::kept(&view, dir, &folder_key(&repo)),
-                None => Index::of(&view),
-            };
-            index.locate(&view, request.issue, &Weights::default())
-        }
-        PromptStyle::Files => Located::default(),
-    };
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
         let ctx_tokens = tools.engine.context_max();
@@ -260,11 +261,18 @@ fn plan_base(
     sandbox: &Sandbox,
     clock: &Clock,
     issue: &str,
+    near: &[String],
+    check_s_max: u64,
 ) -> Result<Plan, SearchError> {
     let deadline = clock.base();
     let left_s = deadline.left().as_secs_f32();
     sandbox.set_deadline(deadline);
-    let planned = plan(bench, &[], issue).and_then(|mut plan| {
+    let runner = bench.runner.within(check_s_max);
+    let bench = &Bench {
+        runner: &runner,
+        ..*bench
+    };
+    let planned = plan(bench, &[], issue, near).and_then(|mut plan| {
         plan.suite.reached = bench.reached(&plan.suite, &plan.base)?;
         Ok(plan)
     });
@@ -330,7 +338,22 @@ pub(super) fn with_bench<T>(
         },
         &shadow.files(&base)?,
     )?;
-    work(&places, &places.bench(&shadow, &runner, &base), &sandbox)
+    let links = Links::default();
+    let bench = places.bench(&shadow, &runner, &base, &links);
+    work(&places, &bench, &sandbox)
+}
+
+/// Files that the issue is likeliest about, before anything is changed: tests near them come first.
+const LIKELY_FILES_MAX: usize = 5;
+
+fn likely_files(view: &RepoView, located: &Located) -> Vec<String> {
+    let found = located.files.iter().filter(|found| found.score > 0.0);
+    let files = found.map(|found| &view.files[found.file]);
+    let sources = files.filter(|file| file.is_source());
+    sources
+        .take(LIKELY_FILES_MAX)
+        .map(|file| file.path.clone())
+        .collect()
 }
 
 fn go_on(
@@ -344,6 +367,12 @@ fn go_on(
     let strategy = start.strategy.clone();
     let folders = &start.checkout.source_folders;
     let view = RepoView::of_tree(bench.shadow, bench.base, folders)?;
+    let index = Index::of(&view);
+    let links = index.links(&view);
+    let bench = &Bench {
+        links: &links,
+        ..*bench
+    };
     let (profile, own) = (start.profile.clone(), start.test_cmd.as_deref());
     let mut config = agent_config(&strategy, profile, own, bench, &view);
     if !start.tools.is_empty() {
@@ -357,7 +386,11 @@ fn go_on(
         check_base(bench, &recorder, &clock)?;
     }
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
-        let suite = plan_base(bench, tools.sandbox, &clock, &start.issue)?;
+        let located = index.locate(&view, &start.issue, &Weights::default());
+        let near = likely_files(&view, &located);
+        let check_s_max = RunnerLimits::check_s_max(&start.budget);
+        let sandbox = tools.sandbox;
+        let suite = plan_base(bench, sandbox, &clock, &start.issue, &near, check_s_max)?;
         recorder.emit(Event::SuiteBuilt(suite.suite))?;
         recorder.emit(Event::SuiteRun(suite.base))?;
     }
@@ -395,12 +428,14 @@ fn run(
     clock.keep(Duration::from_millis(suite_ms), strategy.n);
     let folders = &config.scope.source_folders;
     let views = Views::new(bench.shadow, bench.base, view, folders);
-    let check = SuiteCheck {
-        bench,
-        suite: &suite,
-        base: &base,
-        views: &views,
+    let check_runner = bench
+        .runner
+        .within(RunnerLimits::check_s_max(&recorder.state.start.budget));
+    let check_bench = Bench {
+        runner: &check_runner,
+        ..*bench
     };
+    let check = SuiteCheck::new(check_bench, &suite, &base, &views);
     let mut others = tools.others;
     let stop_tokens = tools.dialect.stop_tokens(tools.engine.vocabulary());
     let mut controller = Controller {
@@ -447,6 +482,9 @@ fn agent_config(
     }
 }
 
+/// Below the folder of indices: tests that were collected.
+const TESTS_DIR: &str = "tests";
+
 /// Names of tests in a sentence.
 const NAMES_MAX: usize = 3;
 
@@ -464,6 +502,12 @@ fn check_base(bench: &Bench<'_>, recorder: &Recorder, clock: &Clock) -> Result<(
         passed.map(|test| test.id.clone()).collect()
     };
     let mut lost = passed_of(before);
+    let check_s_max = RunnerLimits::check_s_max(&recorder.state.start.budget);
+    let runner = bench.runner.within(check_s_max);
+    let bench = Bench {
+        runner: &runner,
+        ..*bench
+    };
     bench.runner.sandbox().set_deadline(clock.base());
     for _ in 0..2 {
         if lost.is_empty() {

@@ -1,11 +1,13 @@
 //! Where tests are run: copies of trees, and the suite in them.
 use super::VerifyError;
 use super::changed::{changed_files, changed_lines};
+use super::order::reasons;
 use super::repository::put_tests_back;
 use super::runner::TestRunner;
 use super::scratch::{Scratch, TreeCopy};
 use super::suite::{is_of_suite, is_stated};
 use crate::base::BranchId;
+use crate::index::Links;
 use crate::lang::{ChangedLines, Collected};
 use crate::record::{Coverage, Reached, SuiteBuilt, SuiteRun};
 use crate::workspace::{Limits, Shadow, TreeId};
@@ -21,6 +23,8 @@ pub struct Bench<'a> {
     pub base: &'a TreeId,
     /// Holds the copies of trees that tests run in.
     pub scratch: &'a Scratch,
+    /// The base's files as they lead to each other: tests run in the order of their nearness.
+    pub links: &'a Links,
 }
 
 /// Of an environment's rebuild of compiled files; compilers take much of each.
@@ -136,6 +140,28 @@ impl Bench<'_> {
     /// Runs a suite that was built and run before, and the repository's own tests, on the base.
     pub fn run_base_again(&self, suite: &SuiteBuilt) -> Result<SuiteRun, VerifyError> {
         self.run_base(&suite.text, &suite.repository_tests)
+    }
+
+    /// Runs tests of the repository by their ids on the base.
+    pub fn run_ids_on_base(&self, ids: &[String]) -> Result<SuiteRun, VerifyError> {
+        let dir = self.copy(self.base)?;
+        self.runner.run(None, dir.path(), ids)
+    }
+
+    /// The suite with the repository's tests in the order of their nearness to the files `near`.
+    pub fn nearest_first(&self, suite: &SuiteBuilt, near: &[String]) -> SuiteBuilt {
+        let order = self.links.order(&suite.repository_tests, near);
+        SuiteBuilt {
+            order: reasons(&order),
+            repository_tests: order.into_iter().map(|(path, _)| path).collect(),
+            ..suite.clone()
+        }
+    }
+
+    /// Files that a tree has otherwise than the base.
+    pub fn changed_paths(&self, tree: &TreeId) -> Result<Vec<String>, VerifyError> {
+        let changes = self.shadow.changes(self.base, tree)?;
+        Ok(changes.into_iter().map(|change| change.path).collect())
     }
 
     /// Runs a suite of this text alone on a tree.

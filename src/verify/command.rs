@@ -6,6 +6,7 @@ use crate::lang::{
 use crate::workspace::{Limits, Sandbox};
 use std::path::Path;
 
+#[derive(Clone)]
 pub(super) struct CommandRunner<'a> {
     sandbox: &'a Sandbox,
     limits: RunnerLimits,
@@ -20,6 +21,12 @@ impl<'a> CommandRunner<'a> {
 impl Runner for CommandRunner<'_> {
     fn name(&self) -> &'static str {
         "test command"
+    }
+
+    fn within(&self, run_s_max: u64) -> Box<dyn Runner + '_> {
+        let mut runner = self.clone();
+        runner.limits.run_s_max = run_s_max;
+        Box::new(runner)
     }
 
     fn test_command(&self) -> &'static str {

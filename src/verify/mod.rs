@@ -10,6 +10,8 @@ mod classes;
 mod code;
 mod command;
 mod evaluate;
+mod kept;
+mod order;
 mod patch;
 mod plan;
 mod repository;

@@ -1,6 +1,7 @@
 //! From sources to a suite that can be collected on the base.
 use super::VerifyError;
 use super::bench::Bench;
+use super::order::{in_order, reasons};
 use super::suite::goals;
 use crate::lang::{Consolidated, Dropped, TestSource};
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome};
@@ -15,13 +16,21 @@ pub struct Plan {
 }
 
 /// Builds the suite out of the issue's own examples and `sources`, and runs it
-/// and the repository's tests on the base.
+/// and the repository's tests on the base: those that the issue names first, then by their
+/// nearness to the files `near`, as far as time goes.
 ///
 /// A source that makes the suite uncollectable on the base is dropped and named.
-pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Plan, VerifyError> {
+pub fn plan(
+    bench: &Bench<'_>,
+    sources: &[TestSource],
+    issue: &str,
+    near: &[String],
+) -> Result<Plan, VerifyError> {
     let runner = bench.runner.runner();
     let found = bench.collect_base()?;
-    let repository_tests = found.targets;
+    let order = in_order(bench.links, &found, issue, near);
+    let reasons = reasons(&order);
+    let repository_tests: Vec<String> = order.into_iter().map(|(path, _)| path).collect();
     // Reading the examples changes nothing, so the first run takes the same copy.
     let dir = bench.copy(bench.base)?;
     let examples = runner.issue_examples(dir.path(), issue)?;
@@ -55,6 +64,7 @@ pub fn plan(bench: &Bench<'_>, sources: &[TestSource], issue: &str) -> Result<Pl
         file: runner.suite_file().to_owned(),
         text: suite.text,
         repository_tests,
+        order: reasons,
         documented: found.documented,
         options_dropped: found.options_dropped,
         sources: sources

@@ -2,6 +2,7 @@
 //! user's own command.
 use super::VerifyError;
 use super::command::CommandRunner;
+use super::kept;
 use super::scratch::TreeCopy;
 use crate::base::BranchId;
 use crate::lang::{
@@ -10,8 +11,9 @@ use crate::lang::{
 };
 use crate::record::{Coverage, SuiteCounts, SuiteRun, TestOutcome, TestResult};
 use crate::workspace::{CommandEnd, CommandOutput, Sandbox, TreeId};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The user's way to run the repository's own tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +33,10 @@ pub struct TestRunner<'a> {
     sandbox: &'a Sandbox,
     own: OwnTests,
     runner: Box<dyn Runner + 'a>,
+    /// The folder in which the tests of trees are kept between runs.
+    kept_in: Option<PathBuf>,
     /// The tests of the trees that were looked at, mostly of the base alone.
-    collected: Mutex<Vec<(TreeId, Collected)>>,
+    collected: Arc<Mutex<Vec<(TreeId, Collected)>>>,
 }
 
 impl<'a> TestRunner<'a> {
@@ -63,8 +67,27 @@ impl<'a> TestRunner<'a> {
             sandbox,
             own,
             runner,
-            collected: Mutex::default(),
+            kept_in: None,
+            collected: Arc::default(),
         })
+    }
+
+    /// The same with so many seconds for one run of the tests.
+    pub fn within(&self, run_s_max: u64) -> TestRunner<'_> {
+        TestRunner {
+            sandbox: self.sandbox,
+            own: self.own.clone(),
+            runner: self.runner.within(run_s_max),
+            kept_in: self.kept_in.clone(),
+            collected: Arc::clone(&self.collected),
+        }
+    }
+
+    /// The same with the tests of trees kept in `folder` between runs.
+    #[must_use]
+    pub fn keeping_in(mut self, folder: Option<PathBuf>) -> Self {
+        self.kept_in = folder;
+        self
     }
 
     /// The sandbox of this module's helpers; tests run in the runner's own.
@@ -96,7 +119,20 @@ impl<'a> TestRunner<'a> {
         if let Some((_, found)) = known().iter().find(|(of, _)| of == tree) {
             return Ok(found.clone());
         }
-        let found = self.runner.collect(dir()?.path(), files)?;
+        let packages = self.runner.packages();
+        let kept = self.kept_in.as_deref().zip(packages.as_deref());
+        let old = kept.and_then(|(folder, packages)| kept::read(folder, tree, packages));
+        let found = match old {
+            Some(found) => found,
+            None => {
+                let found = self.runner.collect(dir()?.path(), files)?;
+                // A fault may be gone the next time.
+                if let Some((folder, packages)) = kept.filter(|_| found.fault.is_none()) {
+                    kept::write(folder, tree, packages, &found);
+                }
+                found
+            }
+        };
         known().push((tree.clone(), found.clone()));
         Ok(found)
     }
@@ -113,9 +149,10 @@ impl<'a> TestRunner<'a> {
         targets: &[String],
     ) -> Result<SuiteRun, VerifyError> {
         if targets.is_empty() {
-            return Ok(suite_run(branch, Ran::default()));
+            return Ok(self.suite_run(branch, Ran::default()));
         }
-        Ok(suite_run(branch, self.runner.run(dir, targets)?))
+        let ran = self.runner.run(dir, targets)?;
+        Ok(self.suite_run(branch, ran))
     }
 
     /// Runs `suite` by the runner and the repository's own tests: `repository`
@@ -143,7 +180,36 @@ impl<'a> TestRunner<'a> {
             not_run: [run.not_run, own.not_run].concat(),
             fault: fault.reduce(|first, second| format!("{first}; {second}")),
         };
-        Ok(suite_run(branch, ran))
+        Ok(self.suite_run(branch, ran))
+    }
+
+    /// A run's outcome with its counts. Of a file that the run did not come to the tests are
+    /// counted where they are known.
+    fn suite_run(&self, branch: Option<BranchId>, ran: Ran) -> SuiteRun {
+        let known = self
+            .collected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ids = known.iter().flat_map(|(_, found)| &found.ids);
+        let mut in_file: HashMap<&str, u32> = HashMap::new();
+        if !ran.not_run.is_empty() {
+            for id in ids {
+                let file = id.split("::").next().unwrap_or(id);
+                *in_file.entry(file).or_default() += 1;
+            }
+        }
+        let n_tests = |id: &String| in_file.get(id.as_str()).copied().unwrap_or(1);
+        SuiteRun {
+            branch,
+            counts: SuiteCounts {
+                not_run: ran.not_run.iter().map(n_tests).sum(),
+                ..count(&ran.tests)
+            },
+            tests: ran.tests,
+            not_run: ran.not_run,
+            fault: ran.fault,
+            coverage: None,
+        }
     }
 
     /// How many of `changed` lines the suite and the repository's own tests
@@ -230,20 +296,6 @@ fn by_exit_status(output: &CommandOutput, fault: Option<String>) -> Ran {
         tests: vec![command_outcome(output)],
         fault,
         ..Ran::default()
-    }
-}
-
-fn suite_run(branch: Option<BranchId>, ran: Ran) -> SuiteRun {
-    SuiteRun {
-        branch,
-        counts: SuiteCounts {
-            not_run: u32::try_from(ran.not_run.len()).unwrap_or(u32::MAX),
-            ..count(&ran.tests)
-        },
-        tests: ran.tests,
-        not_run: ran.not_run,
-        fault: ran.fault,
-        coverage: None,
     }
 }
 

@@ -36,11 +36,7 @@ pub fn is_stated(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
 /// Tests that fail on the base and are goals beside the issue's examples: the user's command,
 /// and tests of the repository whose names the issue holds.
 pub(super) fn goals(base: &SuiteRun, issue: &str) -> Vec<String> {
-    let words: HashSet<&str> = issue
-        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .collect();
-    // A test called `test` or `works` is named by many a sentence.
-    let is_telling = |name: &str| name.len() > 4 && name.contains('_');
+    let words = words(issue);
     let is_goal = |test: &&TestOutcome| {
         let name = test.id.rsplit("::").next().unwrap_or(&test.id);
         let name = name.split('[').next().unwrap_or(name);
@@ -50,6 +46,18 @@ pub(super) fn goals(base: &SuiteRun, issue: &str) -> Vec<String> {
     };
     let found = base.tests.iter().filter(is_goal);
     found.map(|test| test.id.clone()).collect()
+}
+
+/// The words of an issue that could be names.
+pub(super) fn words(issue: &str) -> HashSet<&str> {
+    issue
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .collect()
+}
+
+/// False for a name such as `test` or `works`, which many a sentence has.
+pub(super) fn is_telling(name: &str) -> bool {
+    name.len() > 4 && name.contains('_')
 }
 
 /// An example of the issue, stated or shown.

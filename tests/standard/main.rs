@@ -1,6 +1,7 @@
 //! The `standard` profile from end to end with a scripted engine: its tools, a context
 //! that fills, large repositories, and packages in other languages than Python.
 mod bytes;
+mod checks;
 mod folding;
 mod languages;
 mod locations;
@@ -69,9 +70,45 @@ pub fn run(
     run_by("single", repo, issue, profile, engine, run_dir)
 }
 
+/// The limits that a profile asks for.
+fn budget_of(profile: &AgentProfile) -> Budget {
+    let limits = &profile.limits;
+    Budget {
+        tokens_max: limits.tokens_max,
+        steps_max: limits.steps_max,
+        action_tokens_max: limits.action_tokens_max,
+        ..Budget::default()
+    }
+}
+
+/// The same within other limits.
+pub fn run_within(
+    budget: Budget,
+    repo: &Path,
+    issue: &str,
+    profile: &AgentProfile,
+    engine: ScriptedEngine,
+    run_dir: &Path,
+) -> RunState {
+    asked("single", budget, repo, issue, profile, engine, run_dir)
+}
+
 /// A run of a strategy by one trajectory.
 pub fn run_by(
     strategy: &str,
+    repo: &Path,
+    issue: &str,
+    profile: &AgentProfile,
+    engine: ScriptedEngine,
+    run_dir: &Path,
+) -> RunState {
+    let budget = budget_of(profile);
+    asked(strategy, budget, repo, issue, profile, engine, run_dir)
+}
+
+fn asked(
+    strategy: &str,
+    budget: Budget,
     repo: &Path,
     issue: &str,
     profile: &AgentProfile,
@@ -79,7 +116,6 @@ pub fn run_by(
     run_dir: &Path,
 ) -> RunState {
     let strategy = strategy_named(strategy, 1, 4, profile).unwrap();
-    let limits = &profile.limits;
     let request = SolveRequest {
         repo,
         issue,
@@ -87,12 +123,7 @@ pub fn run_by(
         model: "scripted",
         strategy: &strategy,
         seed: 1,
-        budget: Budget {
-            tokens_max: limits.tokens_max,
-            steps_max: limits.steps_max,
-            action_tokens_max: limits.action_tokens_max,
-            ..Budget::default()
-        },
+        budget,
         gate: None,
         profile,
         own_tests: OwnTests::default(),

@@ -1,8 +1,12 @@
 //! The tests of a repository are those that pytest finds by the project's own configuration
 //! (hermes-agent#11699, pytest-xdist#594, #1074).
-use crate::support::{Files, folder, limits, names, python, python_runner, results, sandbox};
+use crate::support::{
+    Files, Repository, folder, limits, names, python, python_runner, results, sandbox,
+};
+use egss::index::{Index, RepoView};
 use egss::lang::{Collected, SUITE_FILE, list_files};
 use egss::record::{SuiteRun, TestResult};
+use egss::verify::{Bench, plan};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -323,4 +327,75 @@ fn files_that_cannot_be_imported_are_targets() {
         (run.counts.passed, run.counts.error, run.counts.total),
         (1, 2, 3)
     );
+}
+
+/// Collecting imports all tests: 40 s of each run on a large repository.
+#[test]
+fn collected_tests_are_kept_between_runs_for_the_same_files() {
+    let kept = tempfile::tempdir().unwrap();
+    let folder = kept.path().join("tests");
+    let sandbox = sandbox();
+    let collected = |files: Files<'_>| {
+        let repository = Repository::new(files);
+        let runner = python_runner(&sandbox, limits()).keeping_in(Some(folder.clone()));
+        let plan = plan(&repository.bench(&runner), &[], "Nothing.", &[]).unwrap();
+        plan.suite.repository_tests
+    };
+    let files: Files<'_> = &[("tests/test_a.py", PASSES)];
+    assert_eq!(collected(files), ["tests/test_a.py"]);
+    let places = || std::fs::read_dir(&folder).unwrap().flatten();
+    let place = places().next().unwrap().path();
+    // Another name in the file shows that it is read.
+    let text = std::fs::read_to_string(&place).unwrap();
+    std::fs::write(&place, text.replace("tests/test_a.py", "tests/test_b.py")).unwrap();
+    assert_eq!(collected(files), ["tests/test_b.py"]);
+    // Other files are collected anew; what cannot be read counts for nothing.
+    let more: Files<'_> = &[("tests/test_a.py", PASSES), ("tests/test_c.py", PASSES)];
+    assert_eq!(collected(more), ["tests/test_a.py", "tests/test_c.py"]);
+    assert_eq!(places().count(), 2);
+    std::fs::write(&place, "{").unwrap();
+    assert_eq!(collected(files), ["tests/test_a.py"]);
+}
+
+/// The first tests of the alphabet ran, whatever had changed.
+#[test]
+fn tests_run_in_the_order_of_what_the_issue_names_and_of_their_nearness() {
+    let sandbox = sandbox();
+    let files: Files<'_> = &[
+        ("shop/cart.py", "x = 1\n"),
+        ("shop/money.py", "x = 1\n"),
+        ("tests/test_a.py", PASSES),
+        ("tests/test_cart.py", PASSES),
+        ("tests/test_money.py", PASSES),
+        ("tests/test_z.py", "def test_of_the_issue(): pass\n"),
+    ];
+    let view = RepoView::of_texts(files.iter().copied());
+    let links = Index::of(&view).links(&view);
+    let repository = Repository::new(files);
+    let runner = python_runner(&sandbox, limits());
+    let bench = Bench {
+        links: &links,
+        ..repository.bench(&runner)
+    };
+    let issue = "`test_of_the_issue` should fail.";
+    let suite = plan(&bench, &[], issue, &["shop/money.py".to_owned()])
+        .unwrap()
+        .suite;
+    assert_eq!(
+        suite.repository_tests,
+        [
+            "tests/test_z.py",
+            "tests/test_money.py",
+            "tests/test_a.py",
+            "tests/test_cart.py"
+        ]
+    );
+    let reasons = [
+        ("the issue names it", 1),
+        ("it has the changed file's name", 1),
+        ("nothing links it to the change", 2),
+    ];
+    assert_eq!(suite.order, reasons.map(|(why, n)| (why.to_owned(), n)));
+    let now = bench.nearest_first(&suite, &["shop/cart.py".to_owned()]);
+    assert_eq!(now.repository_tests[0], "tests/test_cart.py");
 }

@@ -132,6 +132,7 @@ fn of_planted_tests_and_patches_the_right_patch_wins_and_no_wrong_test_decides()
         &bench,
         &planted.map(|(origin, text)| source(origin, text)),
         ISSUE,
+        &[],
     )
     .unwrap();
     std::fs::write(world.path().join("weather"), "foul").unwrap();
@@ -364,7 +365,7 @@ fn patches_that_were_not_tested_in_time_have_no_run() {
     let repository = Repository::new(&[("mod.py", BASE), ("tests/test_own.py", OWN)]);
     let runner = python_runner(&sandbox, limits());
     let bench = repository.bench(&runner);
-    let plan = plan(&bench, &[], ISSUE).unwrap();
+    let plan = plan(&bench, &[], ISSUE, &[]).unwrap();
     let tree = repository.tree(&[("mod.py", "def other():\n    return 1\n")]);
     sandbox.set_deadline(Deadline::within(Duration::ZERO));
     let evaluation = evaluate(&bench, &plan.suite, &plan.base, &[(BranchId(0), tree)]).unwrap();

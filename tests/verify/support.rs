@@ -1,5 +1,6 @@
 //! What the tests of this binary share.
 use egss::base::BranchId;
+use egss::index::Links;
 use egss::lang::{RunnerLimits, SourceKind, TestSource};
 use egss::record::{SuiteRun, TestResult};
 use egss::verify::{Bench, Evaluation, OwnTests, Plan, Scratch, TestRunner, evaluate, plan};
@@ -112,6 +113,7 @@ pub struct Repository {
     /// Removed with it.
     _dir: tempfile::TempDir,
     scratch: Scratch,
+    links: Links,
     shadow: Shadow,
     files: Vec<(String, String)>,
     base: TreeId,
@@ -126,6 +128,7 @@ impl Repository {
         Self {
             files: files.collect(),
             scratch: Scratch::new(dir.path()),
+            links: Links::default(),
             _dir: dir,
             shadow,
             base,
@@ -156,6 +159,7 @@ impl Repository {
             runner,
             base: &self.base,
             scratch: &self.scratch,
+            links: &self.links,
         }
     }
 
@@ -177,7 +181,7 @@ impl Repository {
         let trees = patches.iter().map(|changes| self.tree(changes));
         let patches: Vec<(BranchId, TreeId)> = branches.zip(trees).collect();
         let bench = self.bench(runner);
-        let plan = plan(&bench, sources, issue).unwrap();
+        let plan = plan(&bench, sources, issue, &[]).unwrap();
         let evaluation = evaluate(&bench, &plan.suite, &plan.base, &patches).unwrap();
         (plan, evaluation)
     }

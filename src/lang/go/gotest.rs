@@ -18,6 +18,7 @@ use crate::workspace::{Limits, Sandbox, Toolchain};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The outcome of a module of which nothing builds.
@@ -32,10 +33,12 @@ const PROCESSES_MAX: u64 = 512;
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Runs `go test` with the toolchain of whoever started the program.
+#[derive(Clone)]
 pub(super) struct GoRunner {
     sandbox: Sandbox,
     limits: RunnerLimits,
-    seed: Seed,
+    /// Of all runners of these limits and others.
+    seed: Arc<Seed>,
 }
 
 impl GoRunner {
@@ -51,7 +54,7 @@ impl GoRunner {
         Ok(Self {
             sandbox: sandbox.map_err(LangError::NoRunner)?,
             limits: RunnerLimits { command, ..limits },
-            seed: Seed::default(),
+            seed: Arc::default(),
         })
     }
 
@@ -84,6 +87,12 @@ impl GoRunner {
 impl Runner for GoRunner {
     fn name(&self) -> &'static str {
         "go test"
+    }
+
+    fn within(&self, run_s_max: u64) -> Box<dyn Runner + '_> {
+        let mut runner = self.clone();
+        runner.limits.run_s_max = run_s_max;
+        Box::new(runner)
     }
 
     fn suite_file(&self) -> &'static str {

@@ -29,6 +29,7 @@ const PROCESSES_MAX: u64 = 512;
 const CACHES: [&str; 3] = [".vite", ".vite-temp", ".vitest"];
 
 /// Runs one kind of tests with the Node of whoever started the program.
+#[derive(Clone)]
 pub(super) struct NodeRunner {
     sandbox: Sandbox,
     limits: RunnerLimits,
@@ -88,6 +89,12 @@ fn is_others_test(path: &str) -> bool {
 impl Runner for NodeRunner {
     fn name(&self) -> &'static str {
         self.kind.name()
+    }
+
+    fn within(&self, run_s_max: u64) -> Box<dyn Runner + '_> {
+        let mut runner = self.clone();
+        runner.limits.run_s_max = run_s_max;
+        Box::new(runner)
     }
 
     fn suite_file(&self) -> &'static str {

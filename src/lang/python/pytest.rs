@@ -45,6 +45,7 @@ const START_S_MIN: u64 = 10;
 const USAGE_ERROR: CommandEnd = CommandEnd::Exited(4);
 
 /// Runs pytest with one interpreter.
+#[derive(Clone)]
 pub(super) struct PytestRunner<'a> {
     pub sandbox: &'a Sandbox,
     pub limits: RunnerLimits,
@@ -241,6 +242,12 @@ impl Runner for PytestRunner<'_> {
         "pytest"
     }
 
+    fn within(&self, run_s_max: u64) -> Box<dyn Runner + '_> {
+        let mut runner = self.clone();
+        runner.limits.run_s_max = run_s_max;
+        Box::new(runner)
+    }
+
     fn suite_file(&self) -> &'static str {
         SUITE_FILE
     }
@@ -320,6 +327,21 @@ impl Runner for PytestRunner<'_> {
             options_dropped: told.dropped,
             fault: None,
         })
+    }
+
+    fn packages(&self) -> Option<String> {
+        let python = self.sandbox.python();
+        // Whoever installs a package changes the folder that it goes to.
+        let library = python.parent()?.parent()?.join("lib");
+        let mut text = python.display().to_string();
+        for version in std::fs::read_dir(library).ok()?.flatten() {
+            let packages = version.path().join("site-packages");
+            if let Ok(meta) = packages.metadata() {
+                let changed = meta.modified().ok()?;
+                text += &format!("\n{} {changed:?}", packages.display());
+            }
+        }
+        Some(text)
     }
 
     fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, LangError> {

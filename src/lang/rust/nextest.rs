@@ -16,6 +16,7 @@ use crate::record::TestOutcome;
 use crate::workspace::{CommandEnd, CommandOutput, Limits, Sandbox, Toolchain};
 use std::path::{Path, PathBuf};
 use std::slice;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The outcome of a package of which nothing builds.
@@ -47,10 +48,12 @@ const CARGO_ENV: [&str; 5] = [
 ];
 
 /// Runs cargo-nextest with the toolchain of whoever started the program.
+#[derive(Clone)]
 pub(super) struct NextestRunner {
     sandbox: Sandbox,
     limits: RunnerLimits,
-    seed: Seed,
+    /// Of all runners of these limits and others.
+    seed: Arc<Seed>,
 }
 
 /// One command's end, and its tests if it came to run them.
@@ -73,7 +76,7 @@ impl NextestRunner {
         Ok(Self {
             sandbox: found.map_err(LangError::NoRunner)?,
             limits: RunnerLimits { command, ..limits },
-            seed: Seed::default(),
+            seed: Arc::default(),
         })
     }
 
@@ -281,6 +284,12 @@ impl JunitStyle for NextestXml<'_> {
 impl Runner for NextestRunner {
     fn name(&self) -> &'static str {
         "cargo-nextest"
+    }
+
+    fn within(&self, run_s_max: u64) -> Box<dyn Runner + '_> {
+        let mut runner = self.clone();
+        runner.limits.run_s_max = run_s_max;
+        Box::new(runner)
     }
 
     fn suite_file(&self) -> &'static str {
