@@ -15,7 +15,7 @@ use crate::base::{
     AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
 };
 use crate::engine::Engine;
-use crate::index::{Index, Links, Located, RepoView, Weights};
+use crate::index::{FoundFile, Index, Links, Located, RepoView, Weights};
 use crate::lang::{self, LangError, RunnerLimits};
 use crate::record::{
     Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
@@ -345,14 +345,18 @@ pub(super) fn with_bench<T>(
 
 /// Files that the issue is likeliest about, before anything is changed: tests near them come first.
 const LIKELY_FILES_MAX: usize = 5;
+/// Of the score of the likeliest of them, what the others have at least.
+const LIKELY_SHARE: f32 = 0.25;
 
 fn likely_files(view: &RepoView, located: &Located) -> Vec<String> {
-    let found = located.files.iter().filter(|found| found.score > 0.0);
-    let files = found.map(|found| &view.files[found.file]);
-    let sources = files.filter(|file| file.is_source());
-    sources
-        .take(LIKELY_FILES_MAX)
-        .map(|file| file.path.clone())
+    let files = located.files.iter();
+    let sources = files.filter(|found| found.score > 0.0 && view.files[found.file].is_source());
+    let likely: Vec<&FoundFile> = sources.take(LIKELY_FILES_MAX).collect();
+    let least = likely.first().map_or(0.0, |best| LIKELY_SHARE * best.score);
+    likely
+        .into_iter()
+        .filter(|found| found.score >= least)
+        .map(|found| view.files[found.file].path.clone())
         .collect()
 }
 

@@ -5,7 +5,7 @@ use egss::record::StepOutcome;
 use serde_json::json;
 
 const MONEY: &str = "def add(a, b):\n    return a + b\n";
-const TEST_MONEY: &str = "from shop.money import add\n\ndef test_add():\n    assert add(1, 2) == 3\n\ndef test_broken_before():\n    assert add(1, 2) == 4\n";
+const TEST_MONEY: &str = "from bank.money import add\n\ndef test_add():\n    assert add(1, 2) == 3\n\ndef test_broken_before():\n    assert add(1, 2) == 4\n";
 const SLOW: &str = "import time\nfrom shop.cart import total\n\ndef test_slow():\n    time.sleep(3)\n    assert total([]) == 0\n";
 
 /// 28 of 558 tests, the first of the alphabet, were called "28 of 28".
@@ -17,7 +17,8 @@ fn a_check_runs_the_nearest_tests_and_asks_the_base_about_what_fails() {
         &repo,
         &[
             ("shop/__init__.py", ""),
-            ("shop/money.py", MONEY),
+            ("bank/__init__.py", ""),
+            ("bank/money.py", MONEY),
             ("shop/cart.py", "def total(prices):\n    return 0\n"),
             ("tests/test_a_cart.py", SLOW),
             ("tests/test_cart.py", SLOW),
@@ -27,7 +28,7 @@ fn a_check_runs_the_nearest_tests_and_asks_the_base_about_what_fails() {
         ],
     );
     let edit = |code: &str| {
-        let arguments = json!({ "path": "shop/money.py", "symbol": "add" });
+        let arguments = json!({ "path": "bank/money.py", "symbol": "add" });
         call("edit", arguments).with_code(code)
     };
     let calls = vec![

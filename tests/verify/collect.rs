@@ -4,7 +4,7 @@ use crate::support::{
     Files, Repository, folder, limits, names, python, python_runner, results, sandbox,
 };
 use egss::index::{Index, RepoView};
-use egss::lang::{Collected, SUITE_FILE, list_files};
+use egss::lang::{Collected, RunnerLimits, SUITE_FILE, list_files};
 use egss::record::{SuiteRun, TestResult};
 use egss::verify::{Bench, plan};
 use std::collections::BTreeSet;
@@ -13,7 +13,12 @@ use std::process::Command;
 /// The tests of a project, and its run.
 fn seen(files: Files<'_>) -> (Collected, SuiteRun) {
     let (sandbox, dir) = (sandbox(), folder(files));
-    let runner = python_runner(&sandbox, limits());
+    // Nothing here hangs; a busy machine takes its time.
+    let patient = RunnerLimits {
+        test_s_max: 10,
+        ..limits()
+    };
+    let runner = python_runner(&sandbox, patient);
     let paths = list_files(dir.path()).unwrap();
     let found = runner.runner().collect(dir.path(), &paths).unwrap();
     let run = runner.run(None, dir.path(), &found.targets).unwrap();
