@@ -1,9 +1,7 @@
-//! Copying a file into a tree that may hold anything, and a whole tree into an empty folder.
+//! Copying a file into a tree that may hold anything.
 use super::WorkspaceError;
-use rayon::prelude::*;
 use std::fs;
-use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 /// Puts a copy of `source` (a file or a link) at `root/path`, whatever stands there. Nothing
 /// outside `root` is touched, even if the tree has a link where the path has a folder.
@@ -35,33 +33,4 @@ pub fn put_file(source: &Path, root: &Path, path: &Path) -> Result<(), Workspace
         Err(_) => fs::copy(source, &target).map(drop),
     };
     copied.map_err(|e| fail("write", &target, e))
-}
-
-/// Copies the files, links and folders of `from` into `to`, an empty folder, side by side. On a
-/// file system that shares blocks between files (Btrfs, XFS) none is written.
-///
-/// Errors: a file that cannot be read or written; what was copied by then stays.
-pub(super) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    let mut waiting = vec![PathBuf::new()];
-    while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(from.join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            match entry.file_type()?.is_dir() {
-                true => {
-                    fs::create_dir(to.join(&path))?;
-                    waiting.push(path);
-                }
-                false => files.push(path),
-            }
-        }
-    }
-    files.par_iter().try_for_each(|path| {
-        let (source, target) = (from.join(path), to.join(path));
-        match fs::read_link(&source) {
-            Ok(link) => std::os::unix::fs::symlink(link, target),
-            Err(_) => fs::copy(source, target).map(drop),
-        }
-    })
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// The folders that belong to a run's layers, below the folder of its workspaces.
-pub(super) const LAYERS_DIR: &str = "layers";
+const LAYERS_DIR: &str = "layers";
 
 /// One copy of a base tree, and what is laid over it.
 pub(super) struct Layers {

@@ -1,9 +1,8 @@
 //! The shadow git directory: a tree id a step gives fork, diff and restore. Its trees are read
 //! in `trees.rs`.
-use super::copy::copy_tree;
 use super::index_file::{Index, folder_key};
 use super::large::{beside, large_data};
-use super::layers::{LAYERS_DIR, Layers};
+use super::layers::Layers;
 use super::{LeftOut, WorkspaceError, existing_dir, git, walk};
 use crate::record::LargeData;
 use std::os::unix::ffi::OsStrExt;
@@ -33,9 +32,6 @@ pub struct Shadow {
     /// Paths relative to a workspace that no snapshot takes, and no restore touches.
     without: Vec<PathBuf>,
     layers: Option<Layers>,
-    /// Where there are no layers: the base's tree, and a folder that holds it, of which new
-    /// workspaces are copies.
-    base_copy: Option<(TreeId, PathBuf)>,
 }
 
 /// A repository as it was found.
@@ -65,7 +61,6 @@ impl Shadow {
             git_dir,
             without: Vec::new(),
             layers: None,
-            base_copy: None,
         })
     }
 
@@ -80,9 +75,8 @@ impl Shadow {
     }
 
     /// The same with workspaces below `work` as layers over one copy of `base`, where the kernel
-    /// can (after [`enter_namespace`](super::enter_namespace)); else they are copies of that copy,
-    /// which share its blocks on file systems that can (Btrfs, XFS). Of the data beside the base,
-    /// in the repository `repo`, what the layers cannot hold is given back.
+    /// can (after [`enter_namespace`](super::enter_namespace)); else they are copies. Of the data
+    /// beside the base, in the repository `repo`, what the layers cannot hold is given back.
     pub fn in_layers(
         mut self,
         base: &TreeId,
@@ -91,11 +85,6 @@ impl Shadow {
         large_data: &[LargeData],
     ) -> (Self, Vec<LargeData>) {
         let Ok(layers) = Layers::make(&self, base, work) else {
-            let copy = work.join(LAYERS_DIR).join("base");
-            // Without it workspaces are written by git.
-            if self.restore(base, &copy).is_ok() {
-                self.base_copy = Some((base.clone(), copy));
-            }
             return (self, large_data.to_vec());
         };
         let left = layers.link_data(repo, large_data);
@@ -256,10 +245,7 @@ impl Shadow {
             std::fs::write(&mark, dir.as_os_str().as_bytes())
                 .map_err(|source| WorkspaceError::io("write", &mark, source))?;
         }
-        let index = match self.copied_base(&dir)? {
-            Some(index) => index,
-            None => Index::take(self, &dir)?,
-        };
+        let index = Index::take(self, &dir)?;
         let index = match self.check_out(tree, &dir, &index) {
             Ok(()) => index,
             Err(WorkspaceError::Git { .. }) if index.had_entries => {
@@ -270,27 +256,6 @@ impl Shadow {
             Err(error) => return Err(error),
         };
         index.keep()
-    }
-
-    /// Fills an empty folder with the base, where there is a copy of it: files are copied side by
-    /// side, and none is unpacked. `None`: the folder holds something, or there is no copy.
-    fn copied_base(&self, dir: &Path) -> Result<Option<Index<'_>>, WorkspaceError> {
-        let Some((tree, copy)) = self.base_copy.as_ref() else {
-            return Ok(None);
-        };
-        let is_empty = std::fs::read_dir(dir).is_ok_and(|mut held| held.next().is_none());
-        if !is_empty || copy_tree(copy, dir).is_err() {
-            return Ok(None);
-        }
-        let mut index = Index::empty(self, dir);
-        self.run(index.git(&["read-tree", &tree.0]), "read-tree", &[])?;
-        self.run(
-            index.git(&["update-index", "-q", "--refresh"]),
-            "update-index",
-            &[],
-        )?;
-        index.had_entries = true;
-        Ok(Some(index))
     }
 
     /// Lays `tree` over the base at `dir`: what differs is written.

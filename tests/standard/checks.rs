@@ -48,7 +48,7 @@ fn a_check_runs_the_nearest_tests_and_asks_the_base_about_what_fails() {
     // The issue is about the cart: the time of the base's first run goes to its tests.
     let issue = "`total` in shop/cart.py forgets the prices.";
     let engine = engine(calls, 60_000);
-    let state = run_within(budget, &repo, issue, &profile(), engine, &out);
+    let state = run_within(budget, "single", &repo, issue, &profile(), engine, &out);
     let base = state.base_run().unwrap();
     assert!(base.counts.not_run > 0, "{base:?}");
     let suite = state.suite.as_ref().unwrap();

@@ -81,18 +81,6 @@ fn budget_of(profile: &AgentProfile) -> Budget {
     }
 }
 
-/// The same within other limits.
-pub fn run_within(
-    budget: Budget,
-    repo: &Path,
-    issue: &str,
-    profile: &AgentProfile,
-    engine: ScriptedEngine,
-    run_dir: &Path,
-) -> RunState {
-    asked("single", budget, repo, issue, profile, engine, run_dir)
-}
-
 /// A run of a strategy by one trajectory.
 pub fn run_by(
     strategy: &str,
@@ -103,12 +91,13 @@ pub fn run_by(
     run_dir: &Path,
 ) -> RunState {
     let budget = budget_of(profile);
-    asked(strategy, budget, repo, issue, profile, engine, run_dir)
+    run_within(budget, strategy, repo, issue, profile, engine, run_dir)
 }
 
-fn asked(
-    strategy: &str,
+/// The same within other limits.
+pub fn run_within(
     budget: Budget,
+    strategy: &str,
     repo: &Path,
     issue: &str,
     profile: &AgentProfile,
