@@ -1,5 +1,5 @@
-//! What a sensible agent does, written down in order; where it is follows from the answers that
-//! it has had.
+//! The work of a sensible agent, written down in order. The answers that it has had say how far
+//! it is.
 use crate::gold::Change;
 use egss::agent::CallFormat;
 use regex::Regex;
@@ -22,7 +22,7 @@ pub struct Agent<'a> {
     prompt: &'a str,
     issue: &'a str,
     changes: &'a [Change],
-    /// What the tools have answered, in order; `n_read` of them are dealt with.
+    /// Answers of the tools, in order; `n_read` of them are dealt with.
     answers: Vec<&'a str>,
     n_read: usize,
     /// The lines seen of each file, by their numbers.
@@ -297,7 +297,7 @@ fn is_test(path: &str) -> bool {
     path.split('/').any(|part| part.starts_with("test"))
 }
 
-/// What looks like a name of code in the issue: quoted first, then by its look.
+/// Words of the issue that look like names of code: quoted ones first.
 fn names(issue: &str) -> Vec<String> {
     let quoted = Regex::new(r"`([A-Za-z_][\w.]{2,60})(?:\(\))?`").expect("it is one");
     let looks = r"\b([A-Za-z]\w*_\w+|_\w{3,}|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+|\w{3,}\.\w{3,})";

@@ -12,7 +12,7 @@ VALUE_CHARS_MAX = 120
 # An expression of more characters is called the result.
 EXPRESSION_CHARS_MAX = 70
 FRAMES_MAX = 3
-# What a call is wrapped in to be compared.
+# A call to be compared is wrapped in these.
 WRAPPERS = {
     "list", "tuple", "set", "dict", "sorted", "str", "repr", "len", "next", "bool", "int", "type",
     "isinstance", "all", "any", "raises", "getvalue",

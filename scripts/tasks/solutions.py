@@ -15,7 +15,7 @@ SOURCE, TESTS = "solution.py", "test_solution.py"
 PREFIX = "humaneval_more__"
 # The slowest of the solutions' tests, one of problem 75, takes 0.08 s.
 TEST_S_MAX = 2
-# What an issue shows of a result.
+# Characters of a result that an issue shows.
 RESULT_CHARS_MAX = 160
 # Defects whose tests end differently under these are thrown away.
 HASH_SEEDS = ["0", "1"]

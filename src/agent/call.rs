@@ -168,7 +168,7 @@ impl CallFormat {
         markers
     }
 
-    /// What stands before the tool's name.
+    /// The text before the tool's name.
     pub fn opening(self) -> String {
         Piece::texts(self.layout().opening)
     }

@@ -92,7 +92,7 @@ fn call(calls: CallFormat, location: &Location) -> String {
 pub struct LocationChoice {
     /// The tokens that all calls have in common.
     common: Vec<u32>,
-    /// What is left of each.
+    /// The rest of each.
     paths: ChoicePaths,
 }
 

@@ -64,7 +64,7 @@ impl ChoicePaths {
         })
     }
 
-    /// What must be scored where the choice's name starts, sorted by tokens.
+    /// The continuations to score where the choice's name starts, sorted by tokens.
     pub fn continuations(&self) -> &[Vec<u32>] {
         &self.continuations
     }

@@ -16,7 +16,7 @@ pub(super) struct Start {
     pub redo: Option<StepId>,
     /// What may be called here.
     pub tools: ToolSet,
-    /// What may stand before the call.
+    /// The text that may stand before the call.
     pub thought: Thought,
     /// The call views one of the run's locations.
     pub is_locating: bool,

@@ -331,7 +331,7 @@ impl Runner for PytestRunner<'_> {
 
     fn packages(&self) -> Option<String> {
         let python = self.sandbox.python();
-        // Whoever installs a package changes the folder that it goes to.
+        // Installing a package changes the folder that it goes to.
         let library = python.parent()?.parent()?.join("lib");
         let mut text = python.display().to_string();
         for version in std::fs::read_dir(library).ok()?.flatten() {
