@@ -37,6 +37,15 @@ fn told(error: VerifyError) -> AgentError {
 
 impl AfterEdit for SuiteCheck<'_> {
     fn check(&self, dir: &Path) -> Result<Option<CheckReport>, AgentError> {
+        let unknown = NotRun::of(self.base);
+        let has_wanted = self
+            .base
+            .tests
+            .iter()
+            .any(|test| must_pass(self.suite, test));
+        if !has_wanted && self.base.not_run.is_empty() {
+            return Ok(None);
+        }
         let tree = self.bench.shadow.snapshot(dir)?;
         let changed = self.bench.changed_paths(&tree).map_err(told)?;
         let suite = self.bench.nearest_first(self.suite, &changed);
@@ -62,7 +71,7 @@ impl AfterEdit for SuiteCheck<'_> {
         let others = run.tests.iter().filter(|test| {
             let passed_before = confirmed.get(&test.id) == Some(&TestResult::Passed);
             !known.contains(test.id.as_str())
-                && NotRun::of(self.base).has(&test.id)
+                && unknown.has(&test.id)
                 && (test.result == TestResult::Passed || passed_before)
         });
         let reached: Vec<&TestOutcome> = wanted.chain(others).collect();
