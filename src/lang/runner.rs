@@ -125,8 +125,8 @@ impl Collected {
 /// Results and counts are read from what the runner writes (JUnit XML, or a stream of
 /// events) and from nothing else. Whatever keeps that from being written (a file that
 /// cannot be collected, a process that hangs) is an `Error` outcome of what is at fault, so
-/// that the rest still counts. Each test runs in a process of its own, within
-/// [`RunnerLimits::test_s_max`], and is stopped there.
+/// that the rest still counts. Each test has [`RunnerLimits::test_s_max`] and is stopped
+/// there, and none can fail by what another one left behind.
 pub trait Runner {
     /// For messages: `pytest`.
     fn name(&self) -> &'static str;

@@ -180,6 +180,61 @@ fn what_one_test_changes_reaches_no_other() {
     assert_eq!(counts, (7, 7), "{:?}", run.tests);
 }
 
+const FIXTURES: &str = "\
+import pytest
+@pytest.fixture(scope='session')
+def server():
+    with open('servers', 'a') as file: file.write('x')
+    yield
+    with open('servers', 'a') as file: file.write('.')
+def servers():
+    with open('servers') as file: return file.read()
+";
+
+#[test]
+fn fixtures_live_as_long_as_in_pytest() {
+    let once = "from conftest import servers\ndef test_a(server): assert servers() == 'x'\ndef test_b(server): assert servers() == 'x'\n";
+    // A second server is there only where a test ends its process, or is run again by itself.
+    let twice = "import os\nfrom conftest import servers\ndef test_ends(server): os._exit(1)\ndef test_after(server): assert servers() == 'xx'\n";
+    let (run, dir) = run(
+        &[
+            ("conftest.py", FIXTURES),
+            ("test_a.py", once),
+            ("test_b.py", once),
+            ("test_c.py", twice),
+        ],
+        &["test_a.py", "test_b.py", "test_c.py"],
+    );
+    let counts = (run.counts.passed, run.counts.total);
+    assert_eq!(counts, (5, 6), "{:?}", run.tests);
+    let servers = std::fs::read_to_string(dir.path().join("servers")).unwrap();
+    assert_eq!(servers, "xx.", "the last one is torn down");
+}
+
+const NEIGHBOURS: &str = "\
+import os
+SEEN = []
+def test_leaves(): SEEN.append(1)
+def test_minds(): assert SEEN == []
+def test_needs(): assert SEEN == [1]
+def test_wrong(): assert SEEN is None
+";
+
+#[test]
+fn a_test_that_fails_beside_others_is_judged_alone() {
+    let (run, _dir) = run(&[("test_a.py", NEIGHBOURS)], &["test_a.py"]);
+    let found = results(&run);
+    for (name, result) in [
+        ("leaves", TestResult::Passed),
+        ("minds", TestResult::Passed),
+        // As in pytest: it passes where the one that it needs has run.
+        ("needs", TestResult::Passed),
+        ("wrong", TestResult::Failed),
+    ] {
+        assert_eq!(found[format!("test_a.py::test_{name}").as_str()], result);
+    }
+}
+
 #[test]
 fn a_file_that_ends_the_process_is_the_only_error() {
     let (run, _dir) = run(

@@ -1,5 +1,5 @@
-//! Python's tests, by pytest and by the project's own configuration: one process collects
-//! and forks a child for each test (`egss_pytest`), and tells each result when it is there.
+//! Python's tests, by pytest and by the project's own configuration: one process collects,
+//! its child runs the tests (`egss_pytest`), and each result is told when it is there.
 use super::Python;
 use super::compile::compile_faults;
 use super::consolidate::{SUITE_FILE, consolidate, strict};

@@ -19,6 +19,8 @@ enum Line {
     },
     Started(String),
     Ended(Ended),
+    /// A test that failed beside others, once more without them.
+    Alone(Ended),
     #[allow(dead_code, reason = "always true")]
     Finished(bool),
 }
@@ -74,6 +76,11 @@ impl Told {
                         told.running = None;
                     }
                     put(&mut told.tests, &mut places, ended.outcome());
+                }
+                Ok(Line::Alone(ended)) => {
+                    if let Some(&at) = places.get(&ended.id) {
+                        told.tests[at] = ended.outcome();
+                    }
                 }
                 Ok(Line::Finished(_)) => told.is_finished = true,
                 Err(_) => {}
@@ -133,6 +140,18 @@ mod tests {
         assert!(matches!(told.running, Some(Running::Test(id)) if id == "a.py::y"));
         assert_eq!(told.collected.map(|ids| ids.len()), Some(3));
         assert!(!told.is_finished);
+    }
+
+    #[test]
+    fn what_a_test_comes_to_alone_counts() {
+        let stream = br#"{"ended": {"id": "a.py::x", "result": "failed", "message": "", "text": "E   no", "ms": 0}}
+{"ended": {"id": "a.py::y", "result": "failed", "message": "", "text": "E   no", "ms": 0}}
+{"alone": {"id": "a.py::x", "result": "passed", "message": "", "text": "", "ms": 2}}
+{"finished": true}
+"#;
+        let told = Told::read(stream);
+        let results: Vec<TestResult> = told.tests.iter().map(|test| test.result).collect();
+        assert_eq!(results, [TestResult::Passed, TestResult::Failed]);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-"""Runs pytest: each test in a process of its own, within a time limit.
+"""Runs pytest in processes that a crash or a hang does not outlive.
 
 `main(ARGUMENTS)` is called in the directory under test. The process that collected forks a
-child for each test and takes its reports back as JSON through a pipe: nothing that a test does
-to memory, to the environment or to the working directory reaches another, and a test that
-crashes or hangs is the only one that fails.
+child, which runs the tests in order as pytest does, fixtures of every scope alive, and sends
+each one's reports back as JSON through a pipe. A test that crashes or hangs is the only one that
+fails: another child goes on after it. A test that fails is run once more in a child of its own,
+after the others: what it comes to there counts, so that nothing that a test does to memory, to
+the environment or to the working directory lets another one fail.
 
 In the child a limit raises by SIGALRM, so that its traceback says where the time went; code
 that swallows it is killed with its process group a little later. Files are imported in the

@@ -1,4 +1,4 @@
-"""A process that answers with one line of JSON."""
+"""A process that answers with lines of JSON."""
 
 import json
 import os
@@ -15,9 +15,10 @@ from egss_pytest.stream import NO_RESULT, write
 
 
 class Child:
-    """A forked process that sends one line of JSON."""
+    """A forked process that sends a line of JSON for each thing that it did."""
 
     def __init__(self, work):
+        """`work(send)` runs in it; `send` takes what becomes a line."""
         # A plugin may have set an alarm for the test: it is not this process's.
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.stdout.flush()
@@ -32,55 +33,66 @@ class Child:
             run_and_exit(work, end)
         os.close(end)
         self.status = None
+        self.data = bytearray()
 
-    def wait(self, seconds):
-        """The reply, or `None` and why there is none. Nothing of it is left running."""
-        deadline = time.monotonic() + seconds
-        line, is_late = self.read(deadline)
+    def reply(self, seconds):
+        """The next line, or `None` and why there is none."""
+        line, is_late = self.line(time.monotonic() + seconds)
+        if is_late:
+            return None, too_long()
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            self.has_ended(1)
+            return None, f"{NO_RESULT} its process {self.end()} before it had one"
+        return (reply, None) if "reports" in reply else (None, reply["died"])
+
+    def line(self, deadline):
+        poll = select.poll()
+        poll.register(self.pipe, select.POLLIN)
+        while b"\n" not in self.data:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return b"", True
+            if poll.poll(1000 * min(left, LOOK_SECONDS)):
+                chunk = os.read(self.pipe, 1 << 16)
+                if not chunk:
+                    break
+                self.data += chunk
+            elif self.has_ended(0) and not poll.poll(0):
+                # A process that it left behind holds the pipe.
+                break
+        line, _, rest = bytes(self.data).partition(b"\n")
+        self.data = bytearray(rest)
+        return line, False
+
+    def stop(self):
+        """Leaves nothing of it running."""
         # The process too: a test may have put itself into another group.
         for kill in (os.killpg, os.kill):
             try:
                 kill(self.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 pass
-        if not self.has_ended(0):
-            self.has_ended(None)
+        self.has_ended(None)
         os.close(self.pipe)
-        if is_late:
-            return None, too_long()
-        try:
-            reply = json.loads(line)
-        except ValueError:
-            return None, f"{NO_RESULT} its process {self.end()} before it had one"
-        return (reply, None) if "reports" in reply else (None, reply["died"])
 
-    def read(self, deadline):
-        data = bytearray()
-        poll = select.poll()
-        poll.register(self.pipe, select.POLLIN)
-        while not data.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return bytes(data), True
-            if poll.poll(1000 * min(left, LOOK_SECONDS)):
-                chunk = os.read(self.pipe, 1 << 16)
-                if not chunk:
-                    break
-                data += chunk
-            elif self.has_ended(0) and not poll.poll(0):
-                # A process that it left behind holds the pipe.
-                break
-        return bytes(data), False
-
-    def has_ended(self, wait):
-        """Whether it has; with `wait` `None`, once it has."""
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG if wait == 0 else 0)
+    def has_ended(self, seconds):
+        """Whether it has, within that time; with `None`, once it has."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while self.status is None:
+            pid, status = os.waitpid(self.pid, 0 if deadline is None else os.WNOHANG)
             if pid:
                 self.status = status
+            elif time.monotonic() >= deadline:
+                break
+            else:
+                time.sleep(0.001)
         return self.status is not None
 
     def end(self):
+        if self.status is None:
+            return "closed its pipe"
         code = os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else None
         if code is not None:
             return f"ended with status {code}"
@@ -90,17 +102,21 @@ class Child:
 def run_and_exit(work, end):
     """Never returns, whatever `work` does."""
     own = os.getpid()
+
+    def send(reply):
+        # A process that a test itself forked comes by here too.
+        if os.getpid() != own:
+            os._exit(0)
+        write(end, json.dumps(reply, default=repr).encode() + b"\n")
+
     try:
         os.setpgid(0, 0)
         try:
-            reply = work()
+            work(send)
         except BaseException as error:
             why = "".join(traceback.format_exception_only(type(error), error)).strip()
             if not isinstance(error, TimeLimit):
                 why = f"{NO_RESULT} {why}"
-            reply = {"died": why}
-        # A process that the test itself forked comes by here too.
-        if os.getpid() == own:
-            write(end, json.dumps(reply, default=repr).encode() + b"\n")
+            send({"died": why})
     finally:
         os._exit(0)

@@ -7,7 +7,7 @@ from egss_pytest.request import PRIVATE
 
 
 class Coverage:
-    """Counts which of some lines are run, in this process and in the children."""
+    """Counts which of some lines are run, in this process and in its children."""
 
     def __init__(self, changed):
         import coverage
@@ -20,17 +20,21 @@ class Coverage:
         self.tool.start()
 
     def ran(self):
-        """The lines that this process has run so far."""
+        """The lines that this process has run and not told yet."""
         self.tool.stop()
         data = self.tool.get_data()
-        return {path: sorted(data.lines(path) or []) for path in self.changed}
+        new = {path: set(data.lines(path) or []) - self.seen[path] for path in self.changed}
+        self.tool.start()
+        self.add(new)
+        return {path: sorted(lines) for path, lines in new.items()}
 
     def add(self, ran):
         for path, lines in ran.items():
             self.seen[path].update(lines)
 
     def finish(self):
-        self.add(self.ran())
+        self.ran()
+        self.tool.stop()
         lines = covered = 0
         for path, changed in self.changed.items():
             try:

@@ -17,6 +17,8 @@ SUITE = ASKED["suite"]
 REPEAT_SECONDS = 1.0
 # The time that a test gets beyond the limit for its tear-down, before it is killed.
 GRACE_SECONDS = 1.0
+# Tests of a file that failed alone too, before the rest of its failures is believed.
+ALONE_MAX = 5
 # How soon a child is missed that ended without closing its pipe.
 LOOK_SECONDS = 0.05
 # The time that a session gets for its end, once all tests have ended.

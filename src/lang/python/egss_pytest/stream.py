@@ -17,7 +17,8 @@ class Stream:
 
     `{"dropped": option}`, `{"importing": file}`, `{"imported": file}`,
     `{"collected": {"ids", "doctests"}}`, `{"started": id}`,
-    `{"ended": {"id", "result", "message", "text", "ms"}}`, `{"finished": true}`.
+    `{"ended": {"id", "result", "message", "text", "ms"}}`, the same as `"alone"` (of a test that
+    failed beside others: what it came to without them), `{"finished": true}`.
     """
 
     def __init__(self):
@@ -39,15 +40,10 @@ class Stream:
             self.tell({"dropped": plain(option)})
 
     def end(self, nodeid, reports):
-        """One test's outcome: the worst of what was reported of it."""
-        told = {"id": plain(nodeid), "result": "passed", "message": "", "text": ""}
-        told["ms"] = int(1000 * sum(getattr(report, "duration", 0) for report in reports))
-        for report in reports:
-            result = result_of(report)
-            if RESULTS.index(result) > RESULTS.index(told["result"]):
-                told["result"] = result
-                told["message"], told["text"] = failure_of(report, result)
-        self.tell({"ended": told})
+        self.tell({"ended": outcome(nodeid, reports)})
+
+    def end_alone(self, nodeid, reports):
+        self.tell({"alone": outcome(nodeid, reports)})
 
     def finish(self):
         """Once no test runs any more: what one of them may have written here is gone."""
@@ -61,6 +57,22 @@ class Stream:
 
 # From the best to the worst.
 RESULTS = ("passed", "skipped", "failed", "error")
+
+
+def outcome(nodeid, reports):
+    """One test's outcome: the worst of what was reported of it."""
+    told = {"id": plain(nodeid), "result": "passed", "message": "", "text": ""}
+    told["ms"] = int(1000 * sum(getattr(report, "duration", 0) for report in reports))
+    for report in reports:
+        result = result_of(report)
+        if RESULTS.index(result) > RESULTS.index(told["result"]):
+            told["result"] = result
+            told["message"], told["text"] = failure_of(report, result)
+    return told
+
+
+def is_failed(report):
+    return result_of(report) in ("failed", "error")
 
 
 def result_of(report):
