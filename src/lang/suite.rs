@@ -7,18 +7,21 @@ use serde::Deserialize;
 pub enum SourceKind {
     /// Written by a trajectory, or newly for the suite.
     Written,
-    /// An example of the issue that says what should hold.
+    /// An assertion of the issue: it says what should hold.
     IssueStated,
-    /// An example of the issue that may show today's fault: it counts only where it
-    /// fails on the base.
+    /// A session of the issue, which may show what should hold or today's fault: it counts
+    /// only where it fails on the base.
     IssueShown,
+    /// What the issue shows and the base does: it fails there, and a fix changes it.
+    IssueReported,
 }
 
 impl SourceKind {
     /// No written test keeps a name that begins so.
     pub(crate) const ISSUE_PREFIX: &'static str = "test_issue_";
-    pub(crate) const ISSUE_SHOWN_PREFIX: &'static str = "test_issue_shown";
     pub(crate) const ISSUE_STATED_PREFIX: &'static str = "test_issue_stated";
+    const ISSUE_SHOWN_PREFIX: &'static str = "test_issue_shown";
+    const ISSUE_REPORTED_PREFIX: &'static str = "test_issue_reported";
 
     /// The prefix of its test functions.
     pub(super) fn prefix(self) -> &'static str {
@@ -26,6 +29,7 @@ impl SourceKind {
             Self::Written => "test_assert",
             Self::IssueStated => Self::ISSUE_STATED_PREFIX,
             Self::IssueShown => Self::ISSUE_SHOWN_PREFIX,
+            Self::IssueReported => Self::ISSUE_REPORTED_PREFIX,
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::VerifyError;
 use super::bench::Bench;
 use super::classes::{NotRun, classify, written_tests};
+use super::suite::shows_today;
 use crate::base::BranchId;
-use crate::lang::SourceKind;
 use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestResult};
 use crate::workspace::TreeId;
 use std::collections::HashMap;
@@ -123,12 +123,8 @@ impl SetAside {
     /// Examples of the issue that may show today's fault, and do: they pass on
     /// the base.
     fn shown_faults(&mut self, suite: &SuiteBuilt, base: &SuiteRun) {
-        let prefix = format!("{}::{}", suite.file, SourceKind::ISSUE_SHOWN_PREFIX);
-        let shown = base
-            .tests
-            .iter()
-            .filter(|test| test.id.starts_with(&prefix) && test.result == TestResult::Passed);
-        for test in shown {
+        let shown = base.tests.iter();
+        for test in shown.filter(|test| shows_today(suite, test)) {
             let why =
                 "the issue shows it without saying that it should hold, and it holds on the base";
             self.put(&test.id, why.to_owned());

@@ -353,7 +353,12 @@ fn an_example_that_shows_todays_fault_does_not_count_against_a_fix() {
         "I ran this:\n\n    >>> double(5)\n    7\n\nand was surprised.\n",
     );
     let classified = &evaluation.classified;
-    assert_eq!(classified.classes, []);
+    let reported = format!("{SUITE_FILE}::test_issue_reported");
+    assert_eq!(
+        classified.classes,
+        [(reported, TestClass::Discriminating)],
+        "the fix changes what the issue reports"
+    );
     assert_eq!(classified.set_aside.len(), 1);
     assert!(classified.set_aside[0].1.contains("it holds on the base"));
     assert!(gate(&evaluation.patches[0], classified));

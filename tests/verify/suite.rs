@@ -1,5 +1,6 @@
-use crate::support::{folder, run, sandbox, source};
-use egss::lang::{SUITE_FILE, SourceKind, consolidate, issue_examples};
+use crate::support::{folder, results, run, sandbox, source};
+use egss::lang::{SUITE_FILE, SourceKind, TestSource, consolidate, issue_examples};
+use egss::record::TestResult;
 
 const FIRST: &str = "\
 import math
@@ -116,7 +117,7 @@ fn examples_of_an_issue_become_sources_with_their_imports() {
     let found = issue_examples(&sandbox(), repo.path(), ISSUE).unwrap();
     let texts: Vec<&str> = found.sources.iter().map(|s| s.text.as_str()).collect();
     assert_eq!(
-        texts,
+        texts[..3],
         [
             "from pkg.text import slug\nassert slug('A b') == 'a-b'\n",
             "from pkg.text import slug\nassert slug('A b') == 'A b'\n",
@@ -126,7 +127,99 @@ fn examples_of_an_issue_become_sources_with_their_imports() {
     // Where the base prints it, it is what happens now; else it is a wish.
     let (stated, shown) = (SourceKind::IssueStated, SourceKind::IssueShown);
     let kinds: Vec<SourceKind> = found.sources.iter().map(|s| s.kind).collect();
-    assert_eq!(kinds, [stated, shown, stated]);
+    assert_eq!(kinds, [shown, shown, stated, SourceKind::IssueReported]);
     let whys: Vec<&str> = found.dropped.iter().map(|d| d.why.as_str()).collect();
     assert_eq!(whys, ["nothing in the repository defines `nothing`"]);
+}
+
+/// The test that is made of what an issue reports of a base, if there is one, and what it comes to
+/// on each of some fixes.
+fn reported(issue: &str, base: &str, fixes: &[&str]) -> Option<Vec<TestResult>> {
+    let repo = folder(&[("mod.py", base)]);
+    let found = issue_examples(&sandbox(), repo.path(), issue).unwrap();
+    let is_reported = |source: &&TestSource| source.kind == SourceKind::IssueReported;
+    let source = found.sources.iter().find(is_reported)?.clone();
+    let suite = consolidate(&sandbox(), &[source]).unwrap();
+    let id = format!("{SUITE_FILE}::test_issue_reported");
+    let result = |text: &str| {
+        let (run, _dir) = run(
+            &[("mod.py", text), (SUITE_FILE, &suite.text)],
+            &[SUITE_FILE],
+        );
+        assert_eq!(run.tests.len(), 1);
+        results(&run)[id.as_str()]
+    };
+    assert_eq!(result(base), TestResult::Failed, "{}", suite.text);
+    Some(fixes.iter().map(|text| result(text)).collect())
+}
+
+const BASE: &str = "def half(n):\n    return n // 2\n";
+const FIX: &str = "def half(n):\n    return n / 2\n";
+const REFUSES: &str = "def half(n):\n    raise ValueError(n)\n";
+const OTHER: &str = "def half(n):\n    m = n // 2\n    return m\n";
+const GONE: &str = "def third(n):\n    return n / 3\n";
+
+#[test]
+fn what_an_issue_reports_and_the_base_does_has_to_change() {
+    use TestResult::{Failed, Passed};
+    let ways = [
+        // A session, with a right outcome beside the fault.
+        "`half` is wrong\n\n```\n>>> half(4)\n2\n>>> half(5)\n2\n```\n",
+        // A notebook.
+        "wrong half\n\n```\nIn [1]: x = 5\n\nIn [2]: half(x)\nOut[2]: 2\n```\n",
+        // A script, and its output as a comment or as a block of its own.
+        "wrong\n\n```python\nfrom mod import *\n# should be 2.5 but prints 2\nprint(half(5))\n```\n",
+        "wrong\n\n```python\nimport mod\nprint('half of 5:', mod.half(5))\n```\nIt prints:\n```\nhalf of 5: 2\n```\n",
+    ];
+    for issue in ways {
+        let found = reported(issue, BASE, &[FIX, REFUSES, OTHER, GONE]);
+        let wanted = vec![Passed, Passed, Failed, Failed];
+        assert_eq!(found, Some(wanted), "{issue}");
+    }
+}
+
+#[test]
+fn an_error_that_an_issue_reports_has_to_go() {
+    use TestResult::{Failed, Passed};
+    let base = "def first(x):\n    if not x:\n        print('empty')\n    return x[0]\n";
+    let fix = "def first(x):\n    return x[0] if x else None\n";
+    let clearer =
+        "def first(x):\n    if not x:\n        raise ValueError('x is empty')\n    return x[0]\n";
+    let ways = [
+        "```\n>>> first([1])\n1\n>>> first([])\nTraceback (most recent call last):\n  File \"<stdin>\", line 1, in <module>\nIndexError: list index out of range\n```\n",
+        "```python\nfrom mod import first\n\nfirst([])  # fails\n```\nwith\n```\nIndexError: list index out of range\n```\n",
+        "`first([])` raises `IndexError: list index out of range`.\n",
+    ];
+    for issue in ways {
+        let found = reported(issue, base, &[fix, clearer, base]);
+        assert_eq!(found, Some(vec![Passed, Passed, Failed]), "{issue}");
+    }
+}
+
+#[test]
+fn nothing_is_reported_that_is_right_or_not_so_on_the_base() {
+    let ways = [
+        // What it should be.
+        "`half` should give\n\n```\n>>> half(4)\n2\n```\n",
+        // Not what the base does.
+        "```\n>>> half(5)\n'2'\n```\n",
+        // Nobody says what is wrong with it.
+        "`half(5)` is slow\n",
+        // What an installation lacks.
+        "```\n>>> import no_such_module\nModuleNotFoundError: No module named 'no_such_module'\n```\n",
+        // Another one each time.
+        "```\n>>> import random\n>>> random.random()\n0.5\n```\n",
+    ];
+    for issue in ways {
+        assert_eq!(reported(issue, BASE, &[]), None, "{issue}");
+    }
+}
+
+#[test]
+fn a_session_that_ends_its_process_is_named() {
+    let repo = folder(&[("mod.py", "import os\ndef end(): os._exit(3)\n")]);
+    let found = issue_examples(&sandbox(), repo.path(), "```\n>>> end()\n1\n```\n").unwrap();
+    let dropped = found.dropped.iter().map(ToString::to_string);
+    let dropped: Vec<String> = dropped.collect();
+    assert!(dropped[0].contains("could not be replayed"), "{dropped:?}");
 }

@@ -9,6 +9,7 @@ const CODE: Script = Script {
     name: "code.py",
     text: include_str!("code.py"),
     by: By::UnderTest,
+    beside: &[],
 };
 
 #[derive(Serialize)]

@@ -9,6 +9,7 @@ const COMPILE: Script = Script {
     name: "compile.py",
     text: include_str!("compile.py"),
     by: By::UnderTest,
+    beside: &[],
 };
 
 #[derive(Serialize)]

@@ -12,6 +12,7 @@ const CONSOLIDATE: Script = Script {
     name: "consolidate.py",
     text: include_str!("consolidate.py"),
     by: By::Own,
+    beside: &[],
 };
 
 #[derive(Serialize)]

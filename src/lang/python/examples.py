@@ -2,8 +2,8 @@
 
 Called in the repository's root as `egss-python -I examples.py REQUEST REPLY`. The
 request is `{"issue"}`, the reply `{"examples": [{"kind", "text"}],
-"dropped": [[snippet, why]]}`; an example is `stated` (it says what should
-hold) or `shown` (a session that may show today's fault). Asserts and `>>>`
+"dropped": [[snippet, why]]}`; an example is `stated` (an assertion) or `shown`
+(a session, which may show what should hold or today's fault). Asserts and `>>>`
 examples become source text with the imports that they need, found by looking
 up the repository's top-level definitions. Nothing of the repository is
 imported or run here.
@@ -214,13 +214,14 @@ def doctest_snippets(block, prose):
         if want.startswith("Traceback "):
             yield None, "shows a traceback, most likely the fault itself", source
         elif want and len(body) == 1 and isinstance(body[0], ast.Expr):
-            statements.append(equals(body[0].value, want))
+            wanted = equals(body[0].value, want, by_text=SHOWS_WISH.search(prose))
+            statements.append(wanted or body[0])
         else:
             statements.extend(body)
     # Whether an example shows what happens now is not for the line before it to say: the base
     # is asked. One that passes there does, whatever its title.
     if any(isinstance(statement, ast.Assert) for statement in statements):
-        yield "stated" if SHOWS_WISH.search(prose) else "shown", statements, block
+        yield "shown", statements, block
 
 
 def prompts(block):
@@ -256,16 +257,22 @@ def parses(text):
         return False
 
 
-def equals(expression, want):
-    """`assert expression == want`, by value where `want` is a literal, else by text."""
-    if isinstance(expression, ast.Call) and getattr(expression.func, "id", "") == "print":
-        if len(expression.args) == 1 and not expression.keywords:
-            left = ast.Call(ast.Name("str", ast.Load()), expression.args, [])
-            return ast.Assert(compare(left, ast.Constant(want)))
+def equals(expression, want, by_text):
+    """`assert expression == want`, by value where `want` is a literal. Else by text: people
+    write an object down from memory, and versions show it in other ways, so that the issue
+    has to say that it is a wish; without that, `None`."""
     try:
         right = ast.parse(want, mode="eval").body
         ast.literal_eval(right)
     except (ValueError, SyntaxError, TypeError):
+        if not by_text:
+            return None
+        right = None
+    if isinstance(expression, ast.Call) and getattr(expression.func, "id", "") == "print":
+        if len(expression.args) == 1 and not expression.keywords:
+            left = ast.Call(ast.Name("str", ast.Load()), expression.args, [])
+            return ast.Assert(compare(left, ast.Constant(want)))
+    if right is None:
         expression = ast.Call(ast.Name("repr", ast.Load()), [expression], [])
         right = ast.Constant(want)
     return ast.Assert(compare(expression, right))

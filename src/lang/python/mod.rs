@@ -8,6 +8,7 @@ mod consolidate;
 mod environment;
 mod examples;
 mod pytest;
+mod reported;
 mod script;
 mod stream;
 mod trace;

@@ -33,6 +33,8 @@ pub(super) struct Script {
     pub name: &'static str,
     pub text: &'static str,
     pub by: By,
+    /// Modules that it imports, which stand beside it.
+    pub beside: &'static [(&'static str, &'static str)],
 }
 
 impl Script {
@@ -55,7 +57,10 @@ impl Script {
         let private = private_dir(dir)?;
         let inside = private_name(private.path());
         let request = serde_json::to_vec(request).expect("requests serialise to JSON");
-        write(&private.path().join("script.py"), self.text.as_bytes())?;
+        let own = [("script.py", self.text)];
+        for (name, text) in own.iter().chain(self.beside) {
+            write(&private.path().join(name), text.as_bytes())?;
+        }
         write(&private.path().join("request.json"), &request)?;
         let path_of = |name: &str| format!("{inside}/{name}");
         let output = sandbox.run(

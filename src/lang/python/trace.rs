@@ -11,6 +11,7 @@ const TRACE: Script = Script {
     name: "trace.py",
     text: include_str!("trace.py"),
     by: By::UnderTest,
+    beside: &[],
 };
 
 #[derive(Serialize)]
