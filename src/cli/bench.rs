@@ -1,4 +1,5 @@
 //! `egss bench`: what this machine does with a model.
+use super::check::CheckArgs;
 use super::common::{Meter, ModelArgs, NamedModel};
 use super::locate::LocateArgs;
 use super::{out, values};
@@ -28,6 +29,8 @@ enum What {
     Entropy(BranchArgs),
     /// How often the index finds what reference solutions change; without a model.
     Locate(LocateArgs),
+    /// Whether the tests after an edit are those that tell; without a model.
+    Check(CheckArgs),
 }
 
 #[derive(Args)]
@@ -80,6 +83,7 @@ impl BenchArgs {
             What::Fork(args) => args.run(&[256, 1024, 4096], &[8]),
             What::Entropy(args) => args.run(&[1024], &[1, 8]),
             What::Locate(args) => args.run(),
+            What::Check(args) => args.run(),
         }
     }
 }

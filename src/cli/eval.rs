@@ -64,7 +64,7 @@ pub struct EvalArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum GraderArg {
+pub enum GraderArg {
     Own,
     Swebench,
 }

@@ -1,6 +1,7 @@
 //! The commands. The only module that sees every other one.
 mod bench;
 mod calibrate;
+mod check;
 mod common;
 mod env;
 mod eval;

@@ -5,6 +5,7 @@ mod candidate;
 mod comparison;
 #[cfg(test)]
 mod fixtures;
+mod gold_check;
 mod grader;
 mod judge;
 mod location_choice;
@@ -22,6 +23,7 @@ mod task;
 
 pub use candidate::JudgedCandidate;
 pub use comparison::{Comparison, compare};
+pub use gold_check::{GoldCheck, GoldChecks, gold_check};
 pub use grader::{CannotRun, Grader, Place};
 pub use judge::{Verdict, hidden_runner, judge};
 pub use location_choice::{ChoiceCertainty, ChosenRanks, LocationChosen, Order};

@@ -5,6 +5,7 @@ use crate::agent::{AfterEdit, AgentError, CheckReport};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use crate::verify::{Bench, NotRun, VerifyError, is_stated, must_pass};
+use crate::workspace::TreeId;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -47,12 +48,7 @@ impl AfterEdit for SuiteCheck<'_> {
             return Ok(None);
         }
         let tree = self.bench.shadow.snapshot(dir)?;
-        let changed = self.bench.changed_paths(&tree).map_err(told)?;
-        let suite = self.bench.nearest_first(self.suite, &changed);
-        // The branch's number is of no use here.
-        let run = self.bench.run_patch(BranchId(0), &tree, &suite);
-        let (run, _) = run.map_err(told)?;
-        self.confirm(&run)?;
+        let (_, run) = self.ran(&tree).map_err(told)?;
         // Of a test that the run did not come to nothing is known.
         let not_run = NotRun::of(&run);
         let wanted = self.base.tests.iter();
@@ -123,8 +119,43 @@ impl<'a> SuiteCheck<'a> {
         }
     }
 
+    /// The suite in the order of its nearness to what a tree changes, and its run on the tree;
+    /// what fails there and did not come to run on the base has then run there, too.
+    pub fn ran(&self, tree: &TreeId) -> Result<(SuiteBuilt, SuiteRun), VerifyError> {
+        let changed = self.bench.changed_paths(tree)?;
+        let suite = self.bench.nearest_first(self.suite, &changed);
+        // The branch's number is of no use here.
+        let (run, _) = self.bench.run_patch(BranchId(0), tree, &suite)?;
+        self.confirm(&run)?;
+        Ok((suite, run))
+    }
+
+    /// Tests that have to pass on a patch, pass on the base, and fail in `run`.
+    pub fn regressions(&self, run: &SuiteRun) -> Vec<String> {
+        let passes =
+            |test: &&TestOutcome| test.result == TestResult::Passed && must_pass(self.suite, test);
+        let before: HashSet<&str> = self
+            .base
+            .tests
+            .iter()
+            .filter(passes)
+            .map(|test| test.id.as_str())
+            .collect();
+        let confirmed = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let has_failed = |test: &&TestOutcome| {
+            let id = test.id.as_str();
+            matches!(test.result, TestResult::Failed | TestResult::Error)
+                && (before.contains(id) || confirmed.get(id) == Some(&TestResult::Passed))
+        };
+        let failed = run.tests.iter().filter(has_failed);
+        failed.map(|test| test.id.clone()).collect()
+    }
+
     /// Runs the tests that fail in `run`, and of which the base says nothing yet, on the base.
-    fn confirm(&self, run: &SuiteRun) -> Result<(), AgentError> {
+    fn confirm(&self, run: &SuiteRun) -> Result<(), VerifyError> {
         let unknown = NotRun::of(self.base);
         let lock = || {
             self.confirmed
@@ -141,7 +172,7 @@ impl<'a> SuiteCheck<'a> {
         if ids.is_empty() {
             return Ok(());
         }
-        let on_base = self.bench.run_ids_on_base(&ids).map_err(told)?;
+        let on_base = self.bench.run_ids_on_base(&ids)?;
         let results = on_base.tests.into_iter().map(|test| (test.id, test.result));
         lock().extend(results);
         Ok(())

@@ -53,6 +53,8 @@ pub enum SearchError {
         names.join(", ")
     )]
     BaseChanged { n: usize, names: Vec<String> },
+    #[error("the patch does not apply: {0}")]
+    BadPatch(String),
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,

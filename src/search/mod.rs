@@ -1,9 +1,11 @@
 //! Entropy-guided stepwise scaling: the controller, its strategies, and the
 //! pipeline from an issue to a selected patch.
 mod additions;
+mod base;
 mod beam;
 mod carry_out;
 mod check;
+mod check_patch;
 mod choose;
 mod clock;
 mod controller;
@@ -30,13 +32,15 @@ mod strategy;
 mod views;
 mod watch;
 
+pub use base::{BaseRequest, test_runner};
+pub use check_patch::{PatchCheck, check_patch};
 pub use controller::{Controller, SearchError};
 pub use end_anew::end_anew;
 pub use judge::{JUDGE_CALL, judge};
 pub use others::{OtherModel, Others};
 pub use places::WORK_DIR;
 pub use recorder::Recorder;
-pub use solve::{SolveRequest, Tools, resume, solve, test_runner};
+pub use solve::{SolveRequest, Tools, resume, solve};
 pub use state::{BranchState, RunState};
 pub use strategy::{STRATEGY_NAMES, default_voters, strategy_named};
 pub use watch::{NoWatcher, Watcher};

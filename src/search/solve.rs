@@ -1,8 +1,8 @@
 //! The pipeline: an issue and a repository in, a selected patch out.
+use super::base::{Base, BaseRequest, likely_files, plan_base, with_base};
 use super::check::SuiteCheck;
 use super::clock::Clock;
 use super::controller::{Controller, SearchError};
-use super::found::{checkout_of, tell_what_is_left_out};
 use super::others::Others;
 use super::places::Places;
 use super::recorder::Recorder;
@@ -15,15 +15,15 @@ use crate::base::{
     AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
 };
 use crate::engine::Engine;
-use crate::index::{FoundFile, Index, Links, Located, RepoView, Weights};
-use crate::lang::{self, LangError, RunnerLimits};
+use crate::index::{Index, Links, RepoView, Weights};
+use crate::lang::{self, RunnerLimits};
 use crate::record::{
     Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
 };
-use crate::verify::{Bench, OwnTests, Plan, TestRunner, VerifyError, plan, untested};
-use crate::workspace::{Environment, Sandbox, Shadow, TreeId, WorkspaceError, folder_key};
+use crate::verify::{Bench, OwnTests, TestRunner};
+use crate::workspace::{Environment, Sandbox, Shadow, TreeId};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a run is asked to do.
@@ -61,6 +61,19 @@ pub struct Tools<'a> {
     pub began: Instant,
 }
 
+impl<'a> SolveRequest<'a> {
+    fn base(&self) -> BaseRequest<'a> {
+        BaseRequest {
+            repo: self.repo,
+            issue: self.issue,
+            budget: self.budget,
+            own_tests: self.own_tests.clone(),
+            environment: self.environment,
+            index_dir: self.index_dir,
+        }
+    }
+}
+
 impl Tools<'_> {
     /// The same tools for a shorter time, in another sandbox.
     fn in_sandbox<'b>(&'b mut self, sandbox: &'b Sandbox) -> Tools<'b> {
@@ -84,62 +97,40 @@ impl Tools<'_> {
 pub fn solve(
     run_dir: &Path,
     request: &SolveRequest<'_>,
-    mut tools: Tools<'_>,
+    tools: Tools<'_>,
 ) -> Result<RunState, SearchError> {
-    let places = Places::make(run_dir)?;
-    let shadow = Shadow::open(&places.shadow)?;
     let wall = Duration::from_secs(request.budget.wall_s_max);
     let clock = Clock::new(wall, Deadline::after(tools.began, wall));
-    let sandbox = tools.sandbox.for_one_run();
-    tools.watcher.stage("reading the repository");
-    let found = shadow.snapshot_repository(request.repo)?;
-    let (shadow, mut base) = (shadow.beside(&found.large_data), found.tree.clone());
-    let checkout = checkout_of(request.repo, &shadow, found)?;
-    if let Some(environment) = request.environment {
-        base = environment.furnished(&shadow, &base)?;
-    }
-    let repo = whole_path(request.repo)?;
-    tools.watcher.stage("preparing workspaces");
-    let (shadow, read_only) = places.layered(shadow, &base, &repo, &checkout);
-    tell_what_is_left_out(&checkout, &read_only, tools.watcher);
-    let sandbox = places.sandbox(sandbox, checkout.has_git, &shadow, &base)?;
-    let sandbox = sandbox.with_data(&repo, &read_only);
-    let (files, limits) = (shadow.files(&base)?, RunnerLimits::of_run(&request.budget));
-    let (asked, environment) = (&request.own_tests, request.environment);
-    let (own_tests, runner) = test_runner(&sandbox, limits, asked, environment, &files)?;
-    let runner = runner.keeping_in(request.index_dir.map(|dir| dir.join(TESTS_DIR)));
-    let view = RepoView::of_tree(&shadow, &base, &checkout.source_folders)?;
-    let stage = format!("indexing {} files", view.files.len());
-    tools.watcher.stage(&stage);
-    let index = match request.index_dir {
-        Some(dir) => Index::kept(&view, dir, &folder_key(&repo)),
-        None => Index::of(&view),
-    };
-    let located = index.locate(&view, request.issue, &Weights::default());
-    let links = index.links(&view);
-    drop(index);
-    let bench = places.bench(&shadow, &runner, &base, &links);
-    let check_s_max = RunnerLimits::check_s_max(&request.budget);
-    let base_s = clock.base().left().as_secs().min(check_s_max);
-    let stage = format!("running the tests on the base, {base_s} s at most");
-    tools.watcher.stage(&stage);
-    let near = likely_files(&view, &located);
-    let suite = plan_base(&bench, &sandbox, &clock, request.issue, &near, check_s_max)?;
+    let asked = request.base();
+    with_base(run_dir, &asked, tools.sandbox, tools.watcher, |base| {
+        solve_from(&base, request, clock, tools)
+    })
+}
+
+/// The run itself: from the tests on the base to a patch.
+fn solve_from(
+    base: &Base<'_>,
+    request: &SolveRequest<'_>,
+    clock: Clock,
+    mut tools: Tools<'_>,
+) -> Result<RunState, SearchError> {
+    let (bench, view, located) = (&base.bench, &base.view, &base.located);
+    let suite = base.planned(&request.base(), &clock, tools.watcher)?;
     if let Some(sentences) = view.unread(request.repo, |_| true) {
         tools.watcher.stage(&format!("not read: {sentences}"));
     }
     let profile = request.profile.clone();
     let profile = profile.in_context(tools.engine.context_max());
-    let own = own_tests.command.as_deref();
-    let mut config = agent_config(request.strategy, profile, own, &bench, &view);
-    config.scope = Scope::of(&view, &suite.suite, &checkout.source_folders);
+    let own = base.own_tests.command.as_deref();
+    let mut config = agent_config(request.strategy, profile, own, bench, view);
+    config.scope = Scope::of(view, &suite.suite, &base.checkout.source_folders);
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
         let ctx_tokens = tools.engine.context_max();
         first_prompt(
             config,
-            &view,
-            &located,
+            view,
+            located,
             request.issue,
             vocabulary,
             tools.dialect,
@@ -166,7 +157,7 @@ pub fn solve(
     }
     let transcript = prompt.transcript(tools.engine.vocabulary(), tools.dialect);
     let grammar = GrammarContext::of(
-        &view,
+        view,
         tools.engine.vocabulary(),
         tools.dialect.calls(),
         config.limits(),
@@ -182,15 +173,15 @@ pub fn solve(
         ctx_tokens: tools.engine.context_max(),
         budget: request.budget,
         gate: request.gate.clone(),
-        repo: repo.display().to_string(),
+        repo: base.repo.display().to_string(),
         python: match request.environment {
             Some(_) => None,
-            None => Some(sandbox.python().to_owned()),
+            None => Some(base.sandbox.python().to_owned()),
         },
-        checkout,
+        checkout: base.checkout.clone(),
         issue: request.issue.into(),
-        test_cmd: own_tests.command,
-        junit: own_tests.junit,
+        test_cmd: base.own_tests.command.clone(),
+        junit: base.own_tests.junit.clone(),
         tools: config
             .tools
             .names()
@@ -203,88 +194,29 @@ pub fn solve(
         environment: request
             .environment
             .map(|environment| environment.id.clone()),
-        base_tree: base.0.clone(),
+        base_tree: bench.base.0.clone(),
         prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
         prompt_tokens: transcript.tokens().to_vec(),
         started_at_s: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs()),
     };
-    let mut recorder = Recorder::create(&places.record, start)?;
+    let mut recorder = Recorder::create(&base.places.record, start)?;
     for event in [Event::SuiteBuilt(suite.suite), Event::SuiteRun(suite.base)] {
         tools.watcher.event(&event, &recorder.state);
         recorder.emit(event)?;
     }
-    let tools = tools.in_sandbox(&sandbox);
+    let tools = tools.in_sandbox(base.sandbox);
     run(
-        &places, recorder, strategy, &config, &bench, &view, clock, tools,
+        base.places,
+        recorder,
+        strategy,
+        &config,
+        bench,
+        view,
+        clock,
+        tools,
     )
-}
-
-fn whole_path(repo: &Path) -> Result<PathBuf, WorkspaceError> {
-    repo.canonicalize().map_err(|source| WorkspaceError::Io {
-        what: "read",
-        path: repo.to_owned(),
-        source,
-    })
-}
-
-/// The runner of a repository's tests, and the user's way to run them: as was asked, or by its
-/// environment's test command where the language's runner is not in the environment.
-///
-/// Errors as [`TestRunner::for_files`]'s.
-pub fn test_runner<'a>(
-    sandbox: &'a Sandbox,
-    limits: RunnerLimits,
-    asked: &OwnTests,
-    environment: Option<&Environment>,
-    files: &[String],
-) -> Result<(OwnTests, TestRunner<'a>), VerifyError> {
-    let command = environment.and_then(|e| e.spec.test.clone());
-    let mut own = asked.clone();
-    if own.command.is_none() && command.is_some() {
-        let found = lang::runner_for(sandbox, limits, files);
-        if let Err(LangError::NoPytest { .. } | LangError::NoRunner(_)) = found {
-            own = OwnTests {
-                command,
-                ..OwnTests::default()
-            };
-        }
-    }
-    let runner = TestRunner::for_files(sandbox, limits, own.clone(), files)?;
-    Ok((own, runner))
-}
-
-/// The suite and its run on the base; no tests at all where those take too long.
-fn plan_base(
-    bench: &Bench<'_>,
-    sandbox: &Sandbox,
-    clock: &Clock,
-    issue: &str,
-    near: &[String],
-    check_s_max: u64,
-) -> Result<Plan, SearchError> {
-    let deadline = clock.base();
-    let left_s = deadline.left().as_secs_f32();
-    sandbox.set_deadline(deadline);
-    let runner = bench.runner.within(check_s_max);
-    let bench = &Bench {
-        runner: &runner,
-        ..*bench
-    };
-    let planned = plan(bench, &[], issue, near).and_then(|mut plan| {
-        plan.suite.reached = bench.reached(&plan.suite, &plan.base)?;
-        Ok(plan)
-    });
-    match planned {
-        Err(_) if deadline.is_over() => Ok(untested(
-            bench,
-            &format!(
-                "nothing is tested: the tests on the base did not end within {left_s:.1} s, a third of the run's time; raise --wall-s-max, or name fewer tests by --test-cmd"
-            ),
-        )),
-        planned => Ok(planned?),
-    }
 }
 
 /// Goes on with a killed run from its last finished agent step, in the time that it has
@@ -341,23 +273,6 @@ pub(super) fn with_bench<T>(
     let links = Links::default();
     let bench = places.bench(&shadow, &runner, &base, &links);
     work(&places, &bench, &sandbox)
-}
-
-/// Files that the issue is likeliest about, before anything is changed: tests near them come first.
-const LIKELY_FILES_MAX: usize = 5;
-/// Of the score of the likeliest of them, what the others have at least.
-const LIKELY_SHARE: f32 = 0.25;
-
-fn likely_files(view: &RepoView, located: &Located) -> Vec<String> {
-    let files = located.files.iter();
-    let sources = files.filter(|found| found.score > 0.0 && view.files[found.file].is_source());
-    let likely: Vec<&FoundFile> = sources.take(LIKELY_FILES_MAX).collect();
-    let least = likely.first().map_or(0.0, |best| LIKELY_SHARE * best.score);
-    likely
-        .into_iter()
-        .filter(|found| found.score >= least)
-        .map(|found| view.files[found.file].path.clone())
-        .collect()
 }
 
 fn go_on(
@@ -485,9 +400,6 @@ fn agent_config(
         ..config
     }
 }
-
-/// Below the folder of indices: tests that were collected.
-const TESTS_DIR: &str = "tests";
 
 /// Names of tests in a sentence.
 const NAMES_MAX: usize = 3;

@@ -3,7 +3,7 @@ use super::instance::InstancePlace;
 use super::package::{InstanceSpec, SwebenchPackage};
 use crate::eval::grader::CannotRun;
 use crate::eval::{EvalError, Task};
-use crate::workspace::{EnvironmentStore, SandboxMode};
+use crate::workspace::{Environment, EnvironmentStore, Sandbox, SandboxMode};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -52,18 +52,9 @@ impl SwebenchGrader {
         repo: &Path,
         on_step: &mut dyn FnMut(&str),
     ) -> Result<Result<InstancePlace<'a>, CannotRun>, EvalError> {
-        let spec = match self.spec(task) {
-            Ok(spec) => spec,
-            Err(why) => return Ok(Err(CannotRun(why))),
-        };
-        let found = self.store.find(&spec.environment, repo);
-        let opened = found.and_then(|environment| {
-            let sandbox = environment.sandbox(SandboxMode::Bubblewrap, &self.python)?;
-            Ok((environment, sandbox))
-        });
-        let (environment, sandbox) = match opened {
-            Ok(opened) => opened,
-            Err(error) => return Ok(Err(CannotRun(error.to_string()))),
+        let (spec, environment, sandbox) = match self.environment(task, repo) {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(why)),
         };
         let place = InstancePlace {
             grader: self,
@@ -76,5 +67,21 @@ impl SwebenchGrader {
             Some(why) => Err(CannotRun(why)),
             None => Ok(place),
         })
+    }
+
+    /// The environment of `repo`, a clean copy of the task's repository, and a sandbox in it.
+    pub fn environment(
+        &self,
+        task: &Task,
+        repo: &Path,
+    ) -> Result<(&InstanceSpec, Environment, Sandbox), CannotRun> {
+        let spec = self.spec(task).map_err(CannotRun)?;
+        let found = self.store.find(&spec.environment, repo);
+        let opened = found.and_then(|environment| {
+            let sandbox = environment.sandbox(SandboxMode::Bubblewrap, &self.python)?;
+            Ok((environment, sandbox))
+        });
+        let (environment, sandbox) = opened.map_err(|error| CannotRun(error.to_string()))?;
+        Ok((spec, environment, sandbox))
     }
 }
