@@ -31,6 +31,9 @@ pub struct AgentConfig {
     /// How the repository's tests are run, as the model is told; empty where nothing is
     /// known that runs them.
     pub test_cmd: String,
+    /// A test that was made of the issue fails on the base; else an agent with a map of the
+    /// repository is asked to write one.
+    pub is_reproduced: bool,
 }
 
 impl AgentConfig {
@@ -44,6 +47,7 @@ impl AgentConfig {
             language: lang::of_path(""),
             check_after_edit: true,
             test_cmd: String::new(),
+            is_reproduced: true,
         }
     }
 

@@ -7,7 +7,7 @@ use super::location::locations;
 use super::map::map;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::prompt::{
-    FIRST_VIEW, SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill,
+    FIRST_VIEW, REPRODUCE, SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill,
 };
 use super::rank::{identifiers, rank};
 use super::tool::{Block, ToolSet, form};
@@ -126,7 +126,12 @@ pub fn first_prompt(
     };
     let closing = match config.test_cmd.as_str() {
         command if config.role == Role::Agent && !command.is_empty() => {
-            format!("The tests are run with: {command}\n{closing}")
+            let has_map = config.profile.prompt == PromptStyle::Map;
+            let asked = match has_map && !config.is_reproduced {
+                true => REPRODUCE,
+                false => "",
+            };
+            format!("The tests are run with: {command}\n{asked}{closing}")
         }
         _ => closing,
     };
@@ -375,6 +380,27 @@ mod tests {
     }
 
     const CART: &str = "def total(xs):\n    return sum(xs) + 1\n";
+
+    #[test]
+    fn an_agent_is_asked_for_a_reproduction_where_the_issue_gives_none() {
+        let view = view(&[("cart.py", CART)]);
+        let asks = |profile: AgentProfile, is_reproduced, test_cmd: &str| {
+            let config = AgentConfig {
+                is_reproduced,
+                test_cmd: test_cmd.to_owned(),
+                ..AgentConfig::agent(profile)
+            };
+            let prompt = prompt(&config, &view, 20_000).unwrap();
+            prompt.user.contains("write a new test file")
+        };
+        assert!(asks(AgentProfile::standard(), false, "pytest"));
+        assert!(!asks(AgentProfile::standard(), true, "pytest"));
+        assert!(
+            !asks(AgentProfile::standard(), false, ""),
+            "nothing runs it"
+        );
+        assert!(!asks(AgentProfile::small(), false, "pytest"));
+    }
 
     #[test]
     fn the_example_is_an_edit_in_a_form_that_is_open() {

@@ -6,6 +6,7 @@ pub(crate) const SYSTEM_ONE_TURN: &str = include_str!("prompts/system_one_turn.m
 pub(crate) const SYSTEM_MAP: &str = include_str!("prompts/system_map.md");
 pub(crate) const SYSTEM_MAP_ONE_TURN: &str = include_str!("prompts/system_map_one_turn.md");
 pub(crate) const TASK: &str = include_str!("prompts/task.md");
+pub(crate) const REPRODUCE: &str = include_str!("prompts/reproduce.md");
 pub(crate) const FIRST_VIEW: &str = include_str!("prompts/first_view.md");
 pub(crate) const REPEATED: &str = include_str!("prompts/repeated.md");
 pub(crate) const NO_CALL: &str = include_str!("prompts/no_call.md");

@@ -48,8 +48,6 @@ impl CheckArgs {
         let watcher = TerminalWatcher::new();
         let budget = Budget {
             check_s_max: Some(self.check_s_max),
-            // The tests on the base have a third of it.
-            wall_s_max: 4 * self.check_s_max,
             ..Budget::default()
         };
         let mut checks = Vec::new();

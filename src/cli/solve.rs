@@ -56,7 +56,9 @@ pub struct SolveArgs {
     /// The run's folder; made if it is not there. Default: a new one where `egss runs` lists them.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How the repository's tests are run; default: by its language's runner.
+    /// How the repository's tests are run; default: by its language's runner. `{modules:FOLDER}`
+    /// in it is where unittest's dotted modules of test files below that folder stand:
+    /// `./tests/runtests.py --verbosity 2 {modules:tests}`.
     #[arg(long, value_name = "COMMAND")]
     test_cmd: Option<String>,
     /// Where that command writes JUnit XML, relative to the repository: each test counts

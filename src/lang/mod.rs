@@ -356,6 +356,22 @@ pub trait Language: Sync {
         parse_generic(xml)
     }
 
+    /// The dotted module of a file of its, relative to where modules begin, where a test command
+    /// may take modules.
+    fn module_of(&self, _path: &str) -> Option<String> {
+        None
+    }
+
+    /// The outcomes in the output of a verbose test command that takes modules; `file_of`
+    /// gives a module's file.
+    fn read_verbose(
+        &self,
+        _output: &str,
+        _file_of: &dyn Fn(&str) -> Option<String>,
+    ) -> Vec<TestOutcome> {
+        Vec::new()
+    }
+
     /// True for a repository, given by its paths, whose tests this language's runner runs.
     fn is_project(&self, _files: &[String]) -> bool {
         false

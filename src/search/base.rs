@@ -132,15 +132,23 @@ pub fn test_runner<'a>(
     environment: Option<&Environment>,
     files: &[String],
 ) -> Result<(OwnTests, TestRunner<'a>), VerifyError> {
-    let command = environment.and_then(|e| e.spec.test.clone());
     let mut own = asked.clone();
-    if own.command.is_none() && command.is_some() {
-        let found = lang::runner_for(sandbox, limits, files);
-        if let Err(LangError::NoPytest { .. } | LangError::NoRunner(_)) = found {
-            own = OwnTests {
-                command,
-                ..OwnTests::default()
-            };
+    let spec = environment.map(|environment| &environment.spec);
+    if let Some(spec) = spec.filter(|_| asked.command.is_none()) {
+        let has_runner = || {
+            let found = lang::runner_for(sandbox, limits, files);
+            !matches!(
+                found,
+                Err(LangError::NoPytest { .. } | LangError::NoRunner(_))
+            )
+        };
+        // A suite that takes modules is no other runner's, whichever is there.
+        match (&spec.test, &spec.test_modules) {
+            (Some(test), Some(folder)) => {
+                own.command = Some(format!("{test} {{modules:{}}}", folder.display()));
+            }
+            (Some(test), None) if !has_runner() => own.command = Some(test.clone()),
+            _ => {}
         }
     }
     let runner = TestRunner::for_files(sandbox, limits, own.clone(), files)?;

@@ -18,9 +18,9 @@ use crate::engine::Engine;
 use crate::index::{Index, Links, RepoView, Weights};
 use crate::lang::{self, RunnerLimits};
 use crate::record::{
-    Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestResult,
+    Event, RECORD_FILE, RECORD_VERSION, RunStarted, SuiteBuilt, SuiteRun, TestOutcome, TestResult,
 };
-use crate::verify::{Bench, OwnTests, TestRunner};
+use crate::verify::{Bench, OwnTests, TestRunner, is_stated};
 use crate::workspace::{Environment, Sandbox, Shadow, TreeId};
 use std::collections::HashSet;
 use std::path::Path;
@@ -121,9 +121,11 @@ fn solve_from(
     }
     let profile = request.profile.clone();
     let profile = profile.in_context(tools.engine.context_max());
-    let own = base.own_tests.command.as_deref();
+    let own = base.own_tests.shown();
     let mut config = agent_config(request.strategy, profile, own, bench, view);
     config.scope = Scope::of(view, &suite.suite, &base.checkout.source_folders);
+    let is_goal = |test: &TestOutcome| is_stated(&suite.suite, test);
+    config.is_reproduced = suite.base.tests.iter().any(is_goal);
     let prompt_for = |config: &AgentConfig| {
         let vocabulary = tools.engine.vocabulary();
         let ctx_tokens = tools.engine.context_max();
@@ -292,7 +294,11 @@ fn go_on(
         links: &links,
         ..*bench
     };
-    let (profile, own) = (start.profile.clone(), start.test_cmd.as_deref());
+    let own_tests = OwnTests {
+        command: start.test_cmd.clone(),
+        junit: start.junit.clone(),
+    };
+    let (profile, own) = (start.profile.clone(), own_tests.shown());
     let mut config = agent_config(&strategy, profile, own, bench, &view);
     if !start.tools.is_empty() {
         let is_open = |tool: ToolName| start.tools.iter().any(|name| name == tool.name());
@@ -385,7 +391,7 @@ fn run(
 fn agent_config(
     strategy: &Strategy,
     profile: AgentProfile,
-    own_command: Option<&str>,
+    own_command: Option<String>,
     bench: &Bench<'_>,
     view: &RepoView,
 ) -> AgentConfig {
@@ -396,7 +402,7 @@ fn agent_config(
     let by_runner = bench.runner.runner().test_command();
     AgentConfig {
         language: lang::of_repository(view.files.iter().map(|file| file.path.as_str())),
-        test_cmd: own_command.unwrap_or(by_runner).to_owned(),
+        test_cmd: own_command.unwrap_or_else(|| by_runner.to_owned()),
         ..config
     }
 }

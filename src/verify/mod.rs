@@ -11,6 +11,7 @@ mod code;
 mod command;
 mod evaluate;
 mod kept;
+mod modules;
 mod order;
 mod patch;
 mod plan;

@@ -3,6 +3,7 @@
 use super::VerifyError;
 use super::command::CommandRunner;
 use super::kept;
+use super::modules::ModuleCommand;
 use super::scratch::TreeCopy;
 use crate::base::BranchId;
 use crate::lang::{
@@ -21,11 +22,22 @@ pub struct OwnTests {
     /// A shell command line; `None`: by the runner that fits the repository.
     ///
     /// Where it runs pytest, it is given a place for JUnit XML at its end (so pytest has
-    /// to come last). A command that leaves no XML is one test, `test-cmd`, which passes
-    /// with exit status 0.
+    /// to come last). A command with a place `{modules:FOLDER}` is given dotted modules of
+    /// test files there, those nearest to a change first, and says its results as unittest does
+    /// where it is verbose. Any other command that leaves no XML is one test, `test-cmd`, which
+    /// passes with exit status 0.
     pub command: Option<String>,
     /// Where the command writes JUnit XML, relative to the repository's root.
     pub junit: Option<PathBuf>,
+}
+
+impl OwnTests {
+    /// The command as a person is told it.
+    pub fn shown(&self) -> Option<String> {
+        let command = self.command.as_ref()?;
+        let shown = ModuleCommand::of(command).map(|command| command.of_modules("MODULE"));
+        Some(shown.unwrap_or_else(|| command.clone()))
+    }
 }
 
 /// Runs a repository's tests and the consolidated suite.
@@ -109,7 +121,11 @@ impl<'a> TestRunner<'a> {
         files: &[String],
     ) -> Result<Collected, VerifyError> {
         if self.own.command.is_some() {
-            return Ok(Collected::by_name(self.runner.targets(files)));
+            let targets = self.runner.targets(files);
+            return Ok(Collected::by_name(match self.modules() {
+                Some(command) => command.targets(targets),
+                None => targets,
+            }));
         }
         let known = || {
             self.collected
@@ -151,8 +167,31 @@ impl<'a> TestRunner<'a> {
         if targets.is_empty() {
             return Ok(self.suite_run(branch, Ran::default()));
         }
-        let ran = self.runner.run(dir, targets)?;
+        let Some(command) = self.modules() else {
+            let ran = self.runner.run(dir, targets)?;
+            return Ok(self.suite_run(branch, ran));
+        };
+        let is_suite = |target: &&String| target.as_str() == self.runner.suite_file();
+        let (suite, own): (Vec<&String>, Vec<&String>) = targets.iter().partition(is_suite);
+        let (suite, own): (Vec<String>, Vec<String>) = (
+            suite.into_iter().cloned().collect(),
+            own.into_iter().cloned().collect(),
+        );
+        let mut ran = match suite.is_empty() {
+            true => Ran::default(),
+            false => self.runner.run(dir, &suite)?,
+        };
+        let (sandbox, limits) = (self.runner.sandbox(), self.runner.command_limits());
+        let others = command.run(sandbox, dir, &own, &limits)?;
+        ran.tests.extend(others.tests);
+        ran.not_run.extend(others.not_run);
+        ran.fault = joined(ran.fault, others.fault);
         Ok(self.suite_run(branch, ran))
+    }
+
+    /// The user's command, where it takes modules.
+    fn modules(&self) -> Option<ModuleCommand<'_>> {
+        ModuleCommand::of(self.own.command.as_deref()?)
     }
 
     /// Runs `suite` by the runner and the repository's own tests: `repository`
@@ -164,7 +203,8 @@ impl<'a> TestRunner<'a> {
         suite: &[String],
         repository: &[String],
     ) -> Result<SuiteRun, VerifyError> {
-        let Some(command) = &self.own.command else {
+        let command = self.own.command.as_ref();
+        let Some(command) = command.filter(|_| self.modules().is_none()) else {
             return self.run(branch, dir, &[suite, repository].concat());
         };
         let mut run = self.run(branch, dir, suite)?;
@@ -174,11 +214,10 @@ impl<'a> TestRunner<'a> {
                 run.tests.push(test);
             }
         }
-        let fault = [run.fault, own.fault].into_iter().flatten();
         let ran = Ran {
             tests: run.tests,
             not_run: [run.not_run, own.not_run].concat(),
-            fault: fault.reduce(|first, second| format!("{first}; {second}")),
+            fault: joined(run.fault, own.fault),
         };
         Ok(self.suite_run(branch, ran))
     }
@@ -255,6 +294,11 @@ impl<'a> TestRunner<'a> {
         let output = sandbox.shell(dir, command, &limits)?;
         Ok(by_exit_status(&output, None))
     }
+}
+
+fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    let faults = [first, second].into_iter().flatten();
+    faults.reduce(|first, second| format!("{first}; {second}"))
 }
 
 /// A command's outcomes by its XML, or its exit status where there is none.

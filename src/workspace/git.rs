@@ -102,9 +102,17 @@ pub(super) fn all_binary(git_dir: &Path) -> OsString {
     setting
 }
 
-/// A setting (for `git -c`) with which `update-index` writes the files that it adds into
-/// one pack, as it does with large files, instead of an object file each.
-pub(super) const INTO_ONE_PACK: &str = "core.bigFileThreshold=1";
+/// Arguments with which `update-index` writes the files that it adds into one pack, as it does
+/// with large files, instead of an object file each.
+///
+/// An empty file still is an object of its own. Synced in a batch, it would wait in a folder that
+/// git removes before a pack that was begun after it is moved out of there.
+pub(super) const INTO_ONE_PACK: [&str; 4] = [
+    "-c",
+    "core.bigFileThreshold=1",
+    "-c",
+    "core.fsyncMethod=fsync",
+];
 
 /// The version from which [`INTO_ONE_PACK`] makes one pack: an older git makes one a file.
 const ONE_PACK_SINCE: (u32, u32) = (2, 37);

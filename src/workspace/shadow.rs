@@ -208,7 +208,7 @@ impl Shadow {
         let mut git = index.git(&[]);
         let n_new = files.len().saturating_sub(split_nul(&known).count());
         if n_new >= PACKED_FILES_MIN && git::packs_what_it_adds(&self.git_dir)? {
-            git.args(["-c", git::INTO_ONE_PACK]);
+            git.args(git::INTO_ONE_PACK);
         }
         git.args(["update-index", "--add", "--remove", "-z", "--stdin"]);
         self.run(git, "update-index", &join_nul(files))

@@ -6,6 +6,7 @@ mod cut;
 mod evaluate;
 mod go;
 mod judge;
+mod modules;
 mod nextest;
 mod node;
 mod runner;

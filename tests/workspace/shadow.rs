@@ -319,7 +319,8 @@ fn many_new_files_become_one_pack_and_few_become_objects() {
             format!("{n}\n"),
         );
     }
-    // Files that git's way for large ones might treat otherwise.
+    // Files that git's way for large ones might treat otherwise, the first one, too.
+    put(&bench.src(), ".empty", "");
     put(&bench.src(), "empty.txt", "");
     put(&bench.src(), "crlf.txt", "a\r\nb\n");
     put(&bench.src(), "bytes.bin", [0, 159, 146, 150]);

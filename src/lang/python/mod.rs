@@ -12,6 +12,7 @@ mod reported;
 mod script;
 mod stream;
 mod trace;
+mod unittest;
 mod xml;
 
 pub use compile::compile_faults;
@@ -283,6 +284,18 @@ impl Language for Python {
 
     fn read_junit(&self, xml: &str, dir: &Path) -> Option<Vec<TestOutcome>> {
         parse_junit(xml, dir)
+    }
+
+    fn module_of(&self, path: &str) -> Option<String> {
+        unittest::module_of(path)
+    }
+
+    fn read_verbose(
+        &self,
+        output: &str,
+        file_of: &dyn Fn(&str) -> Option<String>,
+    ) -> Vec<TestOutcome> {
+        unittest::read_verbose(output, file_of)
     }
 
     fn is_project(&self, files: &[String]) -> bool {

@@ -68,6 +68,10 @@ pub struct EnvironmentSpec {
     /// The command that runs the repository's tests; test files or ids may follow it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
+    /// The folder below which it takes dotted modules, as unittest does, and not paths; it says
+    /// its results as unittest does where it is verbose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_modules: Option<PathBuf>,
     /// Names of hosts that mean the loopback address inside, where services answer for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
@@ -146,6 +150,12 @@ impl EnvironmentSpec {
             return Err(format!(
                 "the requirement file {} must be a path relative to the repository's root",
                 path.display()
+            ));
+        }
+        if let Some(folder) = self.test_modules.as_ref().filter(leaves) {
+            return Err(format!(
+                "`test_modules` {} must be a folder's path relative to the repository's root",
+                folder.display()
             ));
         }
         match &self.image {
