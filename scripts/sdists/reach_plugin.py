@@ -2,8 +2,7 @@
 
 Called as `egss_pytest` is. `reach.json` in the private folder is then
 `{"tests": {id: {path: [line]}}, "outside": {path: [line]}}`: `outside` is what ran outside of
-tests, by imports and collection. Each test runs in a process of its own, so that no cache that
-another test has filled hides a line from it.
+tests, by imports and collection. It is for requests with `apart`.
 """
 
 import json
@@ -50,13 +49,13 @@ class Reach:
 class Reaching(isolation.Isolation):
     """In the place of `egss_pytest.isolation.Isolation`."""
 
-    def run_one(self, item):
+    def wait(self, child, item):
         self.coverage.test = item.nodeid
-        super().run_one(item)
+        return super().wait(child, item)
 
-    def run(self, item):
+    def work(self, items, send):
         self.coverage.tool.switch_context(TEST)
-        return super().run(item)
+        super().work(items, send)
 
 
 main.Coverage = Reach

@@ -15,8 +15,8 @@ STEP_SECONDS = 15.0
 
 
 def replay(steps):
-    """What each step comes to, run one after another as by a person at a prompt: an outcome is
-    `{"error": [type, message]}`, or `{"value", "text", "printed"}` without what there is none of."""
+    """The outcome of each step, run one after another as by a person at a prompt:
+    `{"error": [type, message]}`, or those of `{"value", "text", "printed"}` that there are."""
     import contextlib
     import io
     import re

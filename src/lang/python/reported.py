@@ -23,7 +23,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import replay as replayer  # noqa: E402
 from examples import (  # noqa: E402
     DEFS,
-    IMPORTS,
     Index,
     bound_in,
     code_blocks,
@@ -41,7 +40,9 @@ NO_FAULTS = {"ImportError", "ModuleNotFoundError", "NameError", "SyntaxError", "
 # step is.
 TELLING_CHARS = 6
 # Said of what should be.
-WISH = re.compile(r"\b(expect(?:ed|s)?|should|desired|correct(?:ly)?|ought|want(?:ed)?|works)\b", re.I)
+WISH = re.compile(
+    r"\b(expect(?:ed|s)?|should|desired|correct(?:ly)?|ought|want(?:ed)?|works)\b", re.I
+)
 # Said of what is: after a wish it turns the sentence.
 FAULT = re.compile(
     r"\b(but|instead|actual(?:ly)?|wrong|incorrect|bug|get|got|gives|returns|not)\b", re.I
@@ -80,9 +81,7 @@ def block_steps(block, prose):
             continue
         for node in body:
             last = node is body[-1]
-            steps.append(
-                {"source": ast.unparse(node), "want": want if last else "", "near": prose}
-            )
+            steps.append({"source": ast.unparse(node), "want": want if last else "", "near": prose})
     return steps
 
 
@@ -209,8 +208,10 @@ def without_sources(issue, steps):
     kept = []
     for line in issue.splitlines():
         code = re.sub(r"^\s*(?:>>>|\.\.\.|In \[\d+\]:)\s?", "", line).partition("#")[0].strip()
-        is_code = code in sources or (parses(code) and code.replace(" ", "") in
-            {source.replace(" ", "") for source in sources})
+        is_code = code in sources or (
+            parses(code)
+            and code.replace(" ", "") in {source.replace(" ", "") for source in sources}
+        )
         kept.append(line.partition("#")[2] if is_code else line)
     return "\n".join(kept)
 
@@ -251,8 +252,10 @@ def test_of(steps, runs, found):
         elif "error" in outcome:
             continue
         kept.append(step["source"])
-    return inspect.getsource(replayer.replay) + "\n" + TEST.format(
-        steps=kept, reported=reported, broken=sorted(NO_FAULTS | {"AttributeError"})
+    return (
+        inspect.getsource(replayer.replay)
+        + "\n"
+        + TEST.format(steps=kept, reported=reported, broken=sorted(NO_FAULTS | {"AttributeError"}))
     )
 
 

@@ -11,7 +11,7 @@ from _pytest.runner import runtestprotocol
 from egss_pytest.child import Child
 from egss_pytest.limits import alarm
 from egss_pytest.reports import captured, data_of, no_result, report_of
-from egss_pytest.request import ALONE_MAX, GRACE_SECONDS, SECONDS
+from egss_pytest.request import ALONE_MAX, GRACE_SECONDS, IS_APART, SECONDS
 from egss_pytest.stream import is_failed, plain
 
 
@@ -46,8 +46,9 @@ class Isolation:
         failed = []
         at = 0
         while at < len(items):
-            at += self.run_some(items[at:], failed)
-        self.run_alone(failed)
+            at += self.run_some(items[at : at + 1] if IS_APART else items[at:], failed)
+        if not IS_APART:
+            self.run_alone(failed)
 
     def run_some(self, items, failed):
         """Runs tests in one child for as long as it lives; how many had their turn."""
