@@ -189,6 +189,8 @@ fn an_error_that_an_issue_reports_has_to_go() {
         "```\n>>> first([1])\n1\n>>> first([])\nTraceback (most recent call last):\n  File \"<stdin>\", line 1, in <module>\nIndexError: list index out of range\n```\n",
         "```python\nfrom mod import first\n\nfirst([])  # fails\n```\nwith\n```\nIndexError: list index out of range\n```\n",
         "`first([])` raises `IndexError: list index out of range`.\n",
+        // A program, which gets no arguments of another one.
+        "```python\nimport sys\nfrom mod import first\nif __name__ == '__main__':\n    first(sys.argv[1:])\n```\n```\nIndexError: list index out of range\n```\n",
     ];
     for issue in ways {
         let found = reported(issue, base, &[fix, clearer, base]);

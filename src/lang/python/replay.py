@@ -20,13 +20,17 @@ def replay(steps):
     import contextlib
     import io
     import re
+    import sys
 
     def plain(text):
         return re.sub(r"0x[0-9a-fA-F]+", "0x", text.strip())[:5000]
 
     scope = {"__name__": "__main__"}
     outcomes = []
+    arguments = sys.argv
     for source in steps:
+        # A program that the session is gets no arguments of this one.
+        sys.argv = ["issue.py"]
         printed = io.StringIO()
         outcome = {}
         try:
@@ -44,6 +48,8 @@ def replay(steps):
                 outcome["printed"] = plain(printed.getvalue())
         except (Exception, SystemExit) as error:
             outcome = {"error": [type(error).__name__, plain(str(error))]}
+        finally:
+            sys.argv = arguments
         outcomes.append(outcome)
     return outcomes
 
