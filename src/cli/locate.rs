@@ -1,10 +1,11 @@
 //! `egss bench locate`: how often the index finds the place, and a model's own choice among what
 //! it found; nothing is decoded.
-use super::common::{Meter, ModelArgs};
+use super::common::{Meter, ModelArgs, NamedModel};
 use super::evaluation::TaskArgs;
 use super::solve::dialect;
 use super::{out, values};
 use crate::agent::ChatMl;
+use crate::checkpoint::Tokenizer;
 use crate::eval::recall::{IndexedTask, Ranks, Recall, Shown, WITHIN, ablations, ranks};
 use crate::eval::{ChoiceCertainty, ChosenRanks, LocationChosen, Order};
 use crate::index::Weights;
@@ -46,6 +47,15 @@ pub struct LocateArgs {
 impl LocateArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let mut weights = self.weights()?;
+        // Its faults are told before anything is read, and its threads are those of the index.
+        let named = match self.prompts || self.choices {
+            true => Some(self.model.named()?),
+            false => None,
+        };
+        let tokenizer = match &named {
+            Some(named) => Some(named.checkpoint.tokenizer()?),
+            None => None,
+        };
         let mut tasks = self.tasks.read()?;
         // Halves by every other task in the order of their names.
         tasks.sort_by(|a, b| a.instance_id.cmp(&b.instance_id));
@@ -78,9 +88,9 @@ impl LocateArgs {
             out::print_line(&toml::to_string(&weights)?)?;
         }
         let all = ranks(&indexed, &weights);
-        let chosen = match self.choices {
-            true => self.chosen(&indexed)?,
-            false => Vec::new(),
+        let chosen = match named.filter(|_| self.choices) {
+            Some(named) => self.chosen(&indexed, named)?,
+            None => Vec::new(),
         };
         if self.json {
             for ranks in &all {
@@ -115,8 +125,8 @@ impl LocateArgs {
             &Recall::of(half(0)),
         ))?;
         out::print_line(&sums("second half", &Recall::of(half(1))))?;
-        if self.prompts {
-            self.print_prompts(&indexed)?;
+        if let Some(tokenizer) = tokenizer.filter(|_| self.prompts) {
+            self.print_prompts(&indexed, &tokenizer)?;
         }
         for (without, weights) in ablations(&weights) {
             let all = ranks(&indexed, &weights);
@@ -132,9 +142,14 @@ impl LocateArgs {
     }
 
     /// The model's choice for each task; a task for which there is none is named.
-    fn chosen(&self, indexed: &[IndexedTask<'_>]) -> anyhow::Result<Vec<LocationChosen>> {
+    fn chosen(
+        &self,
+        indexed: &[IndexedTask<'_>],
+        named: NamedModel,
+    ) -> anyhow::Result<Vec<LocationChosen>> {
         let ctx_tokens = self.model.ctx.unwrap_or(CTX_TOKENS);
-        let mut opened = self.model.open_for(1, ctx_tokens)?;
+        named.checkpoint.chat_template()?;
+        let mut opened = self.model.open_named(named, 1, ctx_tokens)?;
         // A choice is measured at once: a thinking model's reasoning is not decoded.
         let dialect = dialect(&opened, 0)?;
         let mut all = Vec::new();
@@ -166,12 +181,15 @@ impl LocateArgs {
         Ok(all)
     }
 
-    fn print_prompts(&self, indexed: &[IndexedTask<'_>]) -> anyhow::Result<()> {
+    fn print_prompts(
+        &self,
+        indexed: &[IndexedTask<'_>],
+        tokenizer: &Tokenizer,
+    ) -> anyhow::Result<()> {
         let ctx_tokens = self.model.ctx.unwrap_or(CTX_TOKENS);
-        let tokenizer = self.model.named()?.checkpoint.tokenizer()?;
         let mut all = Vec::new();
         for task in indexed {
-            all.push(task.shown(&tokenizer, &ChatMl::default(), ctx_tokens)?);
+            all.push(task.shown(tokenizer, &ChatMl::default(), ctx_tokens)?);
         }
         let n = |is: fn(&Shown) -> bool| all.iter().filter(|shown| is(shown)).count();
         out::print_line(&format!(
