@@ -99,7 +99,8 @@ pub struct Collected {
     /// Those of `targets` that are no test files: examples in their documentation are run, or
     /// tests that stand beside the code.
     pub documented: Vec<String>,
-    /// All tests, in order; empty where the runner finds files only.
+    /// All tests, in order; empty where the runner finds files only, or where finding the tests
+    /// takes too long.
     pub ids: Vec<String>,
     /// Options of the project's own configuration that do not hold, each with the reason
     /// where it is not plain: they would change which tests run, or run them elsewhere.

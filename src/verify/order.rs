@@ -2,26 +2,46 @@
 use super::suite::{is_telling, words};
 use crate::index::{Links, Nearness};
 use crate::lang::Collected;
+use std::path::Path;
 
 /// The tests that were found by their nearness to the files `near`; before them those that hold a
-/// test which the issue names.
+/// test which the issue names. `dir` is a copy of their tree, which is read where the tests in
+/// a file are not known.
 pub(super) fn in_order(
     links: &Links,
     found: &Collected,
+    dir: &Path,
     issue: &str,
     near: &[String],
 ) -> Vec<(String, Nearness)> {
     let words = words(issue);
-    let is_named = |path: &str| {
-        found.ids.iter().any(|id| {
-            let rest = id
-                .strip_prefix(path)
-                .and_then(|rest| rest.strip_prefix("::"));
-            let name = rest.map(|rest| rest.rsplit("::").next().unwrap_or(rest));
-            let name = name.map(|name| name.split('[').next().unwrap_or(name));
-            name.is_some_and(|name| is_telling(name) && words.contains(name))
-        })
+    let is_in = |id: &str, path: &str| {
+        let rest = id
+            .strip_prefix(path)
+            .and_then(|rest| rest.strip_prefix("::"));
+        let name = rest.map(|rest| rest.rsplit("::").next().unwrap_or(rest));
+        let name = name.map(|name| name.split('[').next().unwrap_or(name));
+        name.is_some_and(|name| is_telling(name) && words.contains(name))
     };
+    // Without ids: a word that begins as a test's name does, and stands in the file.
+    let names: Vec<&str> = match found.ids.is_empty() {
+        true => words
+            .iter()
+            .copied()
+            .filter(|word| word.starts_with("test") && is_telling(word))
+            .collect(),
+        false => Vec::new(),
+    };
+    let holds = |path: &str| {
+        let bytes = match names.is_empty() {
+            true => Vec::new(),
+            false => std::fs::read(dir.join(path)).unwrap_or_default(),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let in_file = super::suite::words(&text);
+        names.iter().any(|name| in_file.contains(name))
+    };
+    let is_named = |path: &str| found.ids.iter().any(|id| is_in(id, path)) || holds(path);
     let (mut named, rest): (Vec<_>, Vec<_>) = links
         .order(&found.targets, near)
         .into_iter()

@@ -28,11 +28,11 @@ pub fn plan(
 ) -> Result<Plan, VerifyError> {
     let runner = bench.runner.runner();
     let found = bench.collect_base()?;
-    let order = in_order(bench.links, &found, issue, near);
+    // Reading changes nothing, so the first run takes the same copy.
+    let dir = bench.copy(bench.base)?;
+    let order = in_order(bench.links, &found, dir.path(), issue, near);
     let reasons = reasons(&order);
     let repository_tests: Vec<String> = order.into_iter().map(|(path, _)| path).collect();
-    // Reading the examples changes nothing, so the first run takes the same copy.
-    let dir = bench.copy(bench.base)?;
     let examples = runner.issue_examples(dir.path(), issue)?;
     let mut sources = [examples.sources, sources.to_vec()].concat();
     let mut dropped = examples.dropped;

@@ -404,3 +404,44 @@ fn tests_run_in_the_order_of_what_the_issue_names_and_of_their_nearness() {
     let now = bench.nearest_first(&suite, &["shop/cart.py".to_owned()]);
     assert_eq!(now.repository_tests[0], "tests/test_cart.py");
 }
+
+#[test]
+fn where_all_imports_take_too_long_files_are_found_and_none_is_imported() {
+    // The configuration's own names, examples in documentation, and a file that takes as long as
+    // a test may.
+    let slow = "import time\ntime.sleep(0.9)\ndef test_slow(): pass\n";
+    let configuration = "[pytest]\npython_files = check_*.py\ntestpaths = checks pkg\naddopts = --doctest-modules\n";
+    let names: Vec<String> = (0..40).map(|n| format!("checks/check_{n}.py")).collect();
+    let mut files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), slow)).collect();
+    files.extend([
+        ("pytest.ini", configuration),
+        ("checks/check_named.py", "def test_named_here(): pass\n"),
+        ("checks/test_other.py", "def test_other(): pass\n"),
+        ("pkg/__init__.py", ""),
+        ("pkg/shown.py", "'''\n>>> 1 + 1\n2\n'''\n"),
+    ]);
+    let (sandbox, dir) = (sandbox(), folder(&files));
+    let few = RunnerLimits {
+        run_s_max: 20,
+        ..limits()
+    };
+    let paths: Vec<String> = files.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let runner = python_runner(&sandbox, few);
+    let found = runner.runner().collect(dir.path(), &paths).unwrap();
+    assert_eq!(found.fault, None);
+    assert!(found.ids.is_empty());
+    let targets: BTreeSet<&str> = found.targets.iter().map(String::as_str).collect();
+    let wanted = names.iter().map(String::as_str);
+    // A file that is told for its examples, too, is one target.
+    let others = ["checks/check_named.py", "pkg/shown.py"];
+    for path in wanted.chain(others) {
+        assert!(targets.contains(path), "{path} in {targets:?}");
+    }
+    assert!(found.documented.contains(&"pkg/shown.py".to_owned()));
+    assert!(
+        !found
+            .documented
+            .iter()
+            .any(|path| path.starts_with("checks/check_"))
+    );
+}

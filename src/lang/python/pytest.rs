@@ -38,6 +38,8 @@ const CALL: &str = "import sys\nkept = [p for p in sys.path if p not in ('', '.'
 /// The part of a run's time that may pass without a test file's import or a test: plugins
 /// and conftest files are loaded in it.
 const START_SHARE: u64 = 4;
+/// The part of a run's time in which its tests are collected before it. SymPy's take 86 s.
+const COLLECT_SHARE: u64 = 4;
 /// The least of such a time, seconds: the interpreter, pytest and imports on a slow disk.
 const START_S_MIN: u64 = 10;
 
@@ -167,6 +169,24 @@ impl<'a> PytestRunner<'a> {
         })
     }
 
+    /// Files that hold tests by the project's own configuration; nothing is imported but what
+    /// steers pytest. `None`: that did not come to its end.
+    fn files_collected(&self, dir: &Path) -> Result<Option<Told>, LangError> {
+        let asked = Asked {
+            collect_only: true,
+            files_only: true,
+            ..Asked::default()
+        };
+        let session = self.session(dir, &asked, self.collect_s_max())?;
+        let told = session.told;
+        Ok((told.is_finished && !told.files.is_empty()).then_some(told))
+    }
+
+    /// The time in which all tests are imported, or they are not before they run.
+    fn collect_s_max(&self) -> u64 {
+        (self.limits.run_s_max / COLLECT_SHARE).max(START_S_MIN)
+    }
+
     fn start_s_max(&self) -> u64 {
         (self.limits.run_s_max / START_SHARE).max(START_S_MIN)
     }
@@ -174,7 +194,7 @@ impl<'a> PytestRunner<'a> {
     /// Collects by the project's own configuration. A file whose import ends or hangs the
     /// process is left out of the next attempt, and told as an error.
     fn collected(&self, dir: &Path) -> Result<(Told, CommandOutput), LangError> {
-        let deadline = Instant::now() + Duration::from_secs(self.limits.run_s_max);
+        let deadline = Instant::now() + Duration::from_secs(self.collect_s_max());
         let mut faults: Vec<TestOutcome> = Vec::new();
         loop {
             let ignored = faults.iter().map(|test| format!("--ignore={}", test.id));
@@ -216,6 +236,8 @@ pub(super) struct Asked<'a> {
     /// Ids that are not run again.
     pub done: Vec<String>,
     pub changed: Option<&'a ChangedLines>,
+    /// With `collect_only`: files, of which none is imported.
+    pub files_only: bool,
     /// Further arguments.
     #[serde(skip)]
     pub more: Vec<String>,
@@ -271,6 +293,18 @@ impl Runner for PytestRunner<'_> {
 
     fn collect(&self, dir: &Path, files: &[String]) -> Result<Collected, LangError> {
         let (told, output) = self.collected(dir)?;
+        if output.end == CommandEnd::TimedOut
+            && let Some(quick) = self.files_collected(dir)?
+        {
+            let with_tests = quick.files.iter().filter(|(_, is_doctest)| !is_doctest);
+            let has_tests = with_tests.map(|(file, _)| file.as_str()).collect();
+            let named = quick.files.iter().map(|(file, _)| file.as_str());
+            let found = collected_in(dir, self.targets(files), named, &has_tests);
+            return Ok(Collected {
+                options_dropped: quick.dropped,
+                ..found
+            });
+        }
         let ids = told.collected.unwrap_or_default();
         let by_name = self.targets(files);
         if !told.is_finished || (ids.is_empty() && told.tests.is_empty()) {
@@ -286,46 +320,18 @@ impl Runner for PytestRunner<'_> {
                 ..Collected::by_name(by_name)
             });
         }
-        // In pytest's order, which is the project's.
-        let mut named = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut targets = Vec::new();
-        let faulty = told.tests.iter().map(|test| test.id.as_str());
-        for id in ids.iter().map(String::as_str).chain(faulty) {
-            let file = id.split("::").next().unwrap_or(id);
-            // There are many tests to a file.
-            if !named.insert(file) {
-                continue;
-            }
-            let below: Vec<String> = match dir.join(file).is_file() {
-                true => vec![file.to_owned()],
-                false => {
-                    let below = |path: &&String| Path::new(path).starts_with(file);
-                    by_name.iter().filter(below).cloned().collect()
-                }
-            };
-            for path in below.into_iter().filter(|path| path != SUITE_FILE) {
-                if seen.insert(path.clone()) {
-                    targets.push(path);
-                }
-            }
-        }
         let has_tests: BTreeSet<&str> = ids
             .iter()
             .filter(|id| !told.doctests.contains(*id))
             .filter_map(|id| id.split("::").next())
             .collect();
-        let is_documented = |path: &&String| {
-            !has_tests.contains(path.as_str())
-                && named.contains(path.as_str())
-                && Python.test_role(path) == TestRole::None
-        };
+        let faulty = told.tests.iter().map(|test| test.id.as_str());
+        let named = ids.iter().map(String::as_str).chain(faulty);
+        let found = collected_in(dir, by_name, named, &has_tests);
         Ok(Collected {
-            documented: targets.iter().filter(is_documented).cloned().collect(),
-            targets,
-            ids,
             options_dropped: told.dropped,
-            fault: None,
+            ids,
+            ..found
         })
     }
 
@@ -429,6 +435,48 @@ impl Runner for PytestRunner<'_> {
 
     fn command_limits(&self) -> Limits {
         self.limits.wall(self.limits.run_s_max)
+    }
+}
+
+/// The targets of the tests `named` (ids, or files), in their order, which is the project's.
+/// `has_tests` are the files with more than examples of their documentation.
+fn collected_in<'a>(
+    dir: &Path,
+    by_name: Vec<String>,
+    named: impl Iterator<Item = &'a str>,
+    has_tests: &BTreeSet<&str>,
+) -> Collected {
+    let mut files = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut targets = Vec::new();
+    for id in named {
+        let file = id.split("::").next().unwrap_or(id);
+        // There are many tests to a file.
+        if !files.insert(file) {
+            continue;
+        }
+        let below: Vec<String> = match dir.join(file).is_file() {
+            true => vec![file.to_owned()],
+            false => {
+                let below = |path: &&String| Path::new(path).starts_with(file);
+                by_name.iter().filter(below).cloned().collect()
+            }
+        };
+        for path in below.into_iter().filter(|path| path != SUITE_FILE) {
+            if seen.insert(path.clone()) {
+                targets.push(path);
+            }
+        }
+    }
+    let is_documented = |path: &&String| {
+        !has_tests.contains(path.as_str())
+            && files.contains(path.as_str())
+            && Python.test_role(path) == TestRole::None
+    };
+    Collected {
+        documented: targets.iter().filter(is_documented).cloned().collect(),
+        targets,
+        ..Collected::default()
     }
 }
 

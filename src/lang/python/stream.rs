@@ -10,6 +10,10 @@ use std::collections::{HashMap, HashSet};
 #[serde(rename_all = "snake_case")]
 enum Line {
     Dropped(String),
+    File {
+        id: String,
+        is_doctest: bool,
+    },
     Importing(String),
     #[allow(dead_code, reason = "the name is for a person who reads the file")]
     Imported(String),
@@ -39,6 +43,9 @@ struct Ended {
 pub(super) struct Told {
     /// Options of the project that did not hold.
     pub dropped: Vec<String>,
+    /// Files that hold tests, where nothing else was asked for, and whether those are examples of
+    /// a documentation.
+    pub files: Vec<(String, bool)>,
     /// All tests that were to run, in order; `None` where collecting them did not end.
     pub collected: Option<Vec<String>>,
     /// Those of them that are examples of a documentation.
@@ -64,6 +71,7 @@ impl Told {
         for line in stream.split(|&byte| byte == b'\n') {
             match serde_json::from_slice(line) {
                 Ok(Line::Dropped(option)) => told.dropped.push(option),
+                Ok(Line::File { id, is_doctest }) => told.files.push((id, is_doctest)),
                 Ok(Line::Importing(file)) => told.running = Some(Running::Import(file)),
                 Ok(Line::Started(id)) => told.running = Some(Running::Test(id)),
                 Ok(Line::Imported(_)) => told.running = None,

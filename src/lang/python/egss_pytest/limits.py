@@ -75,5 +75,20 @@ class Limits:
         watch(END_SECONDS)
 
 
+class FilesOnly:
+    """The plugin that tells each file of tests in the place of importing it."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_make_collect_report(self, collector):
+        if not isinstance(collector, pytest.Module):
+            return None
+        is_doctest = type(collector).__name__.startswith("Doctest")
+        self.stream.tell({"file": {"id": plain(collector.nodeid), "is_doctest": is_doctest}})
+        return CollectReport(collector.nodeid, "passed", None, [])
+
+
 # Exceptions that end a session of pytest when an import raises them.
 ENDS = (SystemExit, KeyboardInterrupt, pytest.exit.Exception)

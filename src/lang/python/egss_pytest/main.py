@@ -7,10 +7,10 @@ import traceback
 import pytest
 
 from egss_pytest.isolation import Isolation
-from egss_pytest.limits import Limits, watch
+from egss_pytest.limits import FilesOnly, Limits, watch
 from egss_pytest.lines import Coverage
 from egss_pytest.options import Options, version
-from egss_pytest.request import ASKED, PRIVATE, ROOT, START_SECONDS
+from egss_pytest.request import ASKED, FILES_ONLY, PRIVATE, ROOT, START_SECONDS
 from egss_pytest.stream import Stream
 
 # pytest's exit status for a command line that it does not take.
@@ -35,6 +35,8 @@ def main(arguments):
     status = 1
     try:
         plugins = [Options(stream), Limits(stream), Isolation(coverage, stream)]
+        if FILES_ONLY:
+            plugins.append(FilesOnly(stream))
         status = int(pytest.main(arguments, plugins=plugins))
         if coverage is not None:
             coverage.finish()

@@ -13,6 +13,8 @@ SECONDS = float(ASKED["test_s_max"])
 START_SECONDS = float(ASKED["start_s_max"])
 TARGETS = ASKED["targets"]
 SUITE = ASKED["suite"]
+# Only the files that hold tests are looked for; none is imported.
+FILES_ONLY = ASKED.get("files_only", False)
 # Each test in a process of its own from the start.
 IS_APART = ASKED.get("apart", False)
 # The alarm comes again after the limit, for imports that swallow the first one.

@@ -15,7 +15,8 @@ TEXT_CHARS_MAX = 100000
 class Stream:
     """Results so far: lines that a killed process leaves behind.
 
-    `{"dropped": option}`, `{"importing": file}`, `{"imported": file}`,
+    `{"dropped": option}`, `{"file": {"id", "is_doctest"}}`, `{"importing": file}`,
+    `{"imported": file}`,
     `{"collected": {"ids", "doctests"}}`, `{"started": id}`,
     `{"ended": {"id", "result", "message", "text", "ms"}}`, the same as `"alone"` (of a test that
     failed beside others: what it came to without them), `{"finished": true}`.
