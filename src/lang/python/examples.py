@@ -49,7 +49,9 @@ class Index:
     """Top-level names of the repository's modules, tests left out."""
 
     def __init__(self):
-        self.modules = {}  # module -> names it binds at its top level
+        self.modules = {}  # module -> names that it defines at its top level
+        self.imported = {}  # package -> `(module, name)` that it imports, a name `*` for all
+        self.given = {}  # package -> its public names, once they were asked for
 
     @classmethod
     def of(cls, root):
@@ -61,19 +63,43 @@ class Index:
                     tree = ast.parse(file.read())
             except (OSError, SyntaxError, ValueError, RecursionError):
                 continue
-            index.modules[module_name(root, path)] = top_level_names(tree)
+            module = module_name(root, path)
+            index.modules[module] = top_level_names(tree)
+            if os.path.basename(path) == "__init__.py":
+                index.imported[module] = list(imports_from(tree, module))
         return index
 
+    def public(self, package, seen=()):
+        """Names that `from PACKAGE import *` may give."""
+        names = set(self.modules.get(package, ()))
+        for module, name in self.imported.get(package, ()):
+            if name != "*":
+                names.add(name)
+            elif module not in seen:
+                names |= self.public(module, (*seen, module))
+        return names
+
     def defining(self, name, issue):
-        """The module to import `name` from: one that the issue names, then the shortest."""
+        """The module to import `name` from: one that the issue names, then a package at the top
+        that gives it to its users, then the shortest."""
         found = [module for module, names in self.modules.items() if name in names]
+        if not found:
+            return None
+        found += [
+            top for top in {module.split(".")[0] for module in found} if self.gives(top, name)
+        ]
 
         def rank(module):
             path = module.replace(".", "/") + ".py"
             named = path in issue or re.search(rf"\b{re.escape(module)}\b", issue)
             return (not named, module.count("."), len(module), module)
 
-        return min(found, key=rank, default=None)
+        return min(found, key=rank)
+
+    def gives(self, package, name):
+        if package not in self.given:
+            self.given[package] = self.public(package)
+        return name in self.given[package]
 
 
 def python_files(root):
@@ -107,6 +133,16 @@ def module_name(root, path):
     if pieces[-1] == "__init__" and len(pieces) > 1:
         pieces = pieces[:-1]
     return ".".join(pieces)
+
+
+def imports_from(tree, package):
+    """`(module, name)` of each `from` import at the top level of a package."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: 1 - node.level or None] if node.level else []
+            module = ".".join(parts + ([node.module] if node.module else []))
+            for alias in node.names:
+                yield module, alias.asname or alias.name
 
 
 def top_level_names(tree):

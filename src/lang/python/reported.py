@@ -34,6 +34,12 @@ from examples import (  # noqa: E402
 )
 
 STEPS_MAX = 200
+# A call in a sentence, with calls of one more level in it.
+CALL = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*\((?:[^()\n]|\([^()\n]*\))+\)")
+# A comment that says what an expression gives.
+GIVES = re.compile(r"^#\s*(.+?)\s*(?:=>|->|→)\s*(.+)$")
+# Characters of an error's message by which it is known: versions add to its end.
+MESSAGE_CHARS = 24
 # Errors that tell of this machine, or of a name that the issue does not explain.
 NO_FAULTS = {"ImportError", "ModuleNotFoundError", "NameError", "SyntaxError", "IndentationError"}
 # Outcomes of fewer characters stand in a text by chance: such a one has to stand where the
@@ -58,11 +64,17 @@ def session(issue):
     steps = []
     for block, prose in code_blocks(issue):
         steps.extend(block_steps(block, prose))
+    known = {step["source"] for step in steps}
     for line in issue.splitlines():
-        for inline in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", line):
-            call = expression(inline)
-            if isinstance(call, ast.Call):
-                steps.append({"source": ast.unparse(call), "want": "", "near": line})
+        # A line of code stands in a block.
+        if parses(line.strip().lstrip(">. ")):
+            continue
+        for text in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", line) + CALL.findall(line):
+            call = expression(text)
+            if isinstance(call, ast.Call) and ast.unparse(call) not in known:
+                known.add(ast.unparse(call))
+                near = line.replace(text, "")
+                steps.append({"source": ast.unparse(call), "want": "", "near": near})
     return steps[:STEPS_MAX]
 
 
@@ -101,7 +113,21 @@ def script_steps(block, prose):
         steps.append(
             {"source": ast.unparse(node), "want": "", "near": "\n".join([prose] + near[::-1])}
         )
-    return steps
+    return steps + list(told_by_comments(lines))
+
+
+def told_by_comments(lines):
+    """Comments such as `# page.slug => 'a-b'`, with the comment before each."""
+    before = ""
+    for line in map(str.strip, lines):
+        told = GIVES.match(line)
+        node = expression(told.group(1)) if told else None
+        if node is not None:
+            yield {"source": ast.unparse(node), "want": told.group(2), "near": before}
+        elif line.startswith("#"):
+            before = line
+        elif line:
+            before = ""
 
 
 def notebook(block):
@@ -157,7 +183,7 @@ def facts(issue, steps, runs):
     """The outcomes that are shown and that the base has, by the step's number: errors, or else
     values."""
     errors, values = {}, {}
-    shown = flat(without_sources(issue, steps))
+    sources = " ".join(flat(step["source"]) for step in steps)
     for at, (step, first, second) in enumerate(zip(steps, *runs)):
         # An address, a time, a random number: another one each time.
         if first != second or not first:
@@ -165,7 +191,7 @@ def facts(issue, steps, runs):
         if "error" in first:
             if is_error_shown(first["error"], step, issue):
                 errors[at] = first
-        elif is_value_shown(first, step, shown):
+        elif is_value_shown(first, step, flat(issue), sources):
             values[at] = first
     return errors or values
 
@@ -180,16 +206,17 @@ def is_error_shown(error, step, issue):
         return True
     text = flat(issue)
     has_name = re.search(rf"\b{re.escape(name)}\b", text) is not None
-    return has_name and len(line) >= TELLING_CHARS and line in text
+    return has_name and len(line) >= TELLING_CHARS and line[:MESSAGE_CHARS] in text
 
 
-def is_value_shown(outcome, step, shown):
+def is_value_shown(outcome, step, issue, sources):
     forms = {flat(form) for form in outcome.values()}
     if step["want"]:
         return flat(step["want"]) in forms and not is_wish(step["near"])
     for form in forms:
-        if len(form) >= TELLING_CHARS and form in shown:
-            before = shown[: shown.index(form)]
+        # One that looks like code of the session need not be an output.
+        if len(form) >= TELLING_CHARS and form not in sources and form in issue:
+            before = issue[: issue.index(form)]
             return not is_wish(before[-60:])
         if has_word(flat(step["near"]), form) and form != "None":
             return not is_wish(step["near"])
@@ -200,20 +227,6 @@ def is_wish(text):
     """Whether a text says of an outcome that it is as it should be."""
     said = WISH.search(text)
     return said is not None and FAULT.search(text[said.end() :]) is None
-
-
-def without_sources(issue, steps):
-    """The issue without the lines that are code."""
-    sources = {line.strip() for step in steps for line in step["source"].splitlines()}
-    kept = []
-    for line in issue.splitlines():
-        code = re.sub(r"^\s*(?:>>>|\.\.\.|In \[\d+\]:)\s?", "", line).partition("#")[0].strip()
-        is_code = code in sources or (
-            parses(code)
-            and code.replace(" ", "") in {source.replace(" ", "") for source in sources}
-        )
-        kept.append(line.partition("#")[2] if is_code else line)
-    return "\n".join(kept)
 
 
 def flat(text):

@@ -17,11 +17,11 @@ and told.
 
 `sys.argv[1]` is a private folder with `request.json`: `{"test_s_max", "start_s_max",
 "collect_only", "targets", "suite", "done", "changed", "files_only", "apart"}`. `targets` are
-files and ids, or null for the project's own choice; `suite` is a file whose tests no option of the project leaves
-out; `done` are ids that are not run again; `changed` is `{path: [line]}`, lines whose running
-is counted, or null. `files_only` asks for the files that hold tests, with `collect_only`, and
-`apart` for a process for each test; they may be left out. The replies stand beside it:
-`stream.jsonl`, an object a line, each written when it is known (see `Stream`), and
+files and ids, or null for the project's own choice; `suite` is a file whose tests no option of
+the project leaves out; `done` are ids that are not run again; `changed` is `{path: [line]}`,
+lines whose running is counted, or null. `files_only` asks for the files that hold tests, with
+`collect_only`, and `apart` for a process for each test; they may be left out. The replies stand
+beside it: `stream.jsonl`, an object a line, each written when it is known (see `Stream`), and
 `coverage.json`, `{"lines", "covered"}`.
 
 Runs with pytest 3.3 and later, under Python 3.6 and later: the version is the repository's
