@@ -44,6 +44,7 @@ pub use merged::{Merged, origins};
 pub use nearest::{nearest_names, nearest_place};
 pub(crate) use private::{private_dir, private_name, read_private};
 pub use python::{SUITE_FILE, compile_faults, consolidate, issue_examples, parse_junit, trace};
+pub(crate) use runner::at_fault;
 pub use runner::{
     ChangedLines, Collected, Ran, Runner, RunnerLimits, TEST_CMD_ID, end_of, is_container,
     runner_for,

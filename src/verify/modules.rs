@@ -1,8 +1,9 @@
 //! A test command that takes dotted modules, as unittest and runners made of it do: its place
 //! for them is `{modules:FOLDER}`, the folder being where modules begin.
-use crate::lang::{self, Ran, end_of};
+use crate::lang::{self, Ran, at_fault};
+use crate::record::TestOutcome;
 use crate::workspace::{CommandEnd, Limits, Sandbox, WorkspaceError};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -79,9 +80,8 @@ impl<'a> ModuleCommand<'a> {
             .filter_map(|file| Some((self.module(file)?, *file)))
             .collect();
         let mut ran = Ran::default();
-        let (mut rest, mut n) = (files.as_slice(), FIRST_FILES);
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(n.min(rest.len()));
+        let mut batches = batches(&files);
+        while let Some(files) = batches.pop_front() {
             let left = deadline.saturating_duration_since(Instant::now()).as_secs();
             if left == 0 {
                 ran.fault = Some(format!(
@@ -90,49 +90,48 @@ impl<'a> ModuleCommand<'a> {
                 ));
                 break;
             }
-            self.call(
-                sandbox,
-                dir,
-                now,
-                &modules,
-                &limits_of(limits, left),
-                &mut ran,
-            )?;
-            (rest, n) = (later, 2 * n);
+            let names: Vec<String> = files.iter().filter_map(|file| self.module(file)).collect();
+            let line = self.of_modules(&names.join(" "));
+            let output = sandbox.shell(dir, &line, &limits_of(limits, left))?;
+            let tests = results_in(&output.text, &modules);
+            match files {
+                // One of them can end the runner before it runs any: those that cannot be
+                // imported, or need what is not there.
+                [_, _, ..] if tests.is_empty() && output.end != CommandEnd::TimedOut => {
+                    let (first, second) = files.split_at(files.len() / 2);
+                    batches.push_front(second);
+                    batches.push_front(first);
+                }
+                [file] if tests.is_empty() && output.end != CommandEnd::TimedOut => {
+                    ran.tests.push(at_fault(file, &output));
+                }
+                _ => ran.tests.extend(tests),
+            }
         }
         let ended: HashSet<&str> = ran.tests.iter().map(|test| file_of(&test.id)).collect();
-        let not_run = files.into_iter().filter(|file| !ended.contains(file));
-        ran.not_run = not_run.map(str::to_owned).collect();
+        let not_run = files.iter().filter(|file| !ended.contains(*file));
+        ran.not_run = not_run.map(|file| (*file).to_owned()).collect();
         Ok(ran)
     }
+}
 
-    fn call(
-        &self,
-        sandbox: &Sandbox,
-        dir: &Path,
-        files: &[&str],
-        modules: &BTreeMap<String, &str>,
-        limits: &Limits,
-        ran: &mut Ran,
-    ) -> Result<(), WorkspaceError> {
-        let names: Vec<String> = files.iter().filter_map(|file| self.module(file)).collect();
-        let line = self.of_modules(&names.join(" "));
-        let output = sandbox.shell(dir, &line, limits)?;
-        let file_of = |module: &str| modules.get(module).map(|file| (*file).to_owned());
-        let mut tests = Vec::new();
-        for language in lang::all() {
-            tests.extend(language.read_verbose(&output.text, &file_of));
-        }
-        if tests.is_empty() && output.end != CommandEnd::TimedOut {
-            ran.fault = Some(format!(
-                "the test command says no result of {}: it {}",
-                names.join(" "),
-                end_of(&output)
-            ));
-        }
-        ran.tests.extend(tests);
-        Ok(())
+/// Files call by call: more each time.
+fn batches<'a, 'b>(files: &'b [&'a str]) -> VecDeque<&'b [&'a str]> {
+    let (mut rest, mut n) = (files, FIRST_FILES);
+    let mut batches = VecDeque::new();
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(n.min(rest.len()));
+        batches.push_back(now);
+        (rest, n) = (later, 2 * n);
     }
+    batches
+}
+
+fn results_in(output: &str, modules: &BTreeMap<String, &str>) -> Vec<TestOutcome> {
+    let file_of = |module: &str| modules.get(module).map(|file| (*file).to_owned());
+    lang::all()
+        .flat_map(|language| language.read_verbose(output, &file_of))
+        .collect()
 }
 
 fn limits_of(limits: &Limits, seconds: u64) -> Limits {

@@ -89,3 +89,25 @@ fn what_such_a_command_did_not_come_to_was_not_run() {
     assert_eq!(run.tests.len(), 3, "{:?}", run.tests);
     assert_eq!(run.not_run, ["tests/slow/tests.py"]);
 }
+
+#[test]
+fn a_module_that_ends_the_runner_takes_no_other_down() {
+    let ends = "import os\nos._exit(1)\n";
+    let more = [
+        ("tests/ends/__init__.py", ""),
+        ("tests/ends/tests.py", ends),
+    ];
+    let all: Vec<(&str, &str)> = FILES.into_iter().chain(more).collect();
+    let (sandbox, dir) = (sandbox(), folder(&all));
+    let files: Vec<String> = all.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let runner = TestRunner::for_files(&sandbox, limits(), own(), &files).unwrap();
+    let asked = names(&["tests/ends/tests.py", "tests/admin/tests.py"]);
+    let run = runner.run_all(None, dir.path(), &[], &asked).unwrap();
+    let found = results(&run);
+    assert_eq!(found["tests/ends/tests.py"], TestResult::Error);
+    assert_eq!(
+        found["tests/admin/tests.py::Case::test_good"],
+        TestResult::Passed
+    );
+    assert!(run.not_run.is_empty());
+}

@@ -218,6 +218,33 @@ fn nothing_is_reported_that_is_right_or_not_so_on_the_base() {
 }
 
 #[test]
+fn names_are_those_of_packages_and_of_the_repositorys_own_imports() {
+    let repo = folder(&[
+        (
+            "pkg/__init__.py",
+            "from .text import *\nfrom .names import I\n",
+        ),
+        (
+            "pkg/text.py",
+            "from decimal import Decimal\ndef slug(s): return s\n",
+        ),
+        ("pkg/names.py", "I = 1\n"),
+        ("pkg/abc.py", "I = 2\n"),
+    ]);
+    let issue = "- assert slug('') == ''\n- assert I == 1\n- assert slug(Decimal('1')) == 1\n";
+    let found = issue_examples(&sandbox(), repo.path(), issue).unwrap();
+    let texts: Vec<&str> = found.sources.iter().map(|s| s.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "from pkg import slug\nassert slug('') == ''\n",
+            "from pkg import I\nassert I == 1\n",
+            "from decimal import Decimal\nfrom pkg import slug\nassert slug(Decimal('1')) == 1\n",
+        ]
+    );
+}
+
+#[test]
 fn a_session_that_ends_its_process_is_named() {
     let repo = folder(&[("mod.py", "import os\ndef end(): os._exit(3)\n")]);
     let found = issue_examples(&sandbox(), repo.path(), "```\n>>> end()\n1\n```\n").unwrap();

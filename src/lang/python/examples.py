@@ -11,6 +11,7 @@ imported or run here.
 
 import ast
 import builtins
+import collections
 import json
 import os
 import pkgutil
@@ -52,6 +53,8 @@ class Index:
         self.modules = {}  # module -> names that it defines at its top level
         self.imported = {}  # package -> `(module, name)` that it imports, a name `*` for all
         self.given = {}  # package -> its public names, once they were asked for
+        # name -> how often a statement of the repository imports it
+        self.usual = collections.defaultdict(collections.Counter)
 
     @classmethod
     def of(cls, root):
@@ -65,6 +68,8 @@ class Index:
                 continue
             module = module_name(root, path)
             index.modules[module] = top_level_names(tree)
+            for name, statement in imports_of(tree):
+                index.usual[name][statement] += 1
             if os.path.basename(path) == "__init__.py":
                 index.imported[module] = list(imports_from(tree, module))
         return index
@@ -143,6 +148,20 @@ def imports_from(tree, package):
             module = ".".join(parts + ([node.module] if node.module else []))
             for alias in node.names:
                 yield module, alias.asname or alias.name
+
+
+def imports_of(tree):
+    """Each name that a module's top level imports from outside of its own package, with the
+    statement that does."""
+    for node in tree.body:
+        if not isinstance(node, IMPORTS) or getattr(node, "level", 0):
+            continue
+        for alias in node.names:
+            if alias.name == "*" or ("." in alias.name and not alias.asname):
+                continue
+            is_from = isinstance(node, ast.ImportFrom)
+            one = ast.ImportFrom(node.module, [alias], 0) if is_from else ast.Import([alias])
+            yield alias.asname or alias.name, ast.unparse(one)
 
 
 def top_level_names(tree):
@@ -408,7 +427,9 @@ def import_for(name, nodes, index, written, issue):
             return f"from {module.rpartition('.')[0]} import {name}"
     if name in standard_modules() or name == "pytest":
         return f"import {name}"
-    return None
+    # As the repository itself imports it most often: `from decimal import Decimal`.
+    usual = index.usual.get(name)
+    return min(usual, key=lambda text: (-usual[text], text)) if usual else None
 
 
 def resolve(statements, index, written, issue):

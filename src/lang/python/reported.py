@@ -47,12 +47,15 @@ NO_FAULTS = {"ImportError", "ModuleNotFoundError", "NameError", "SyntaxError", "
 TELLING_CHARS = 6
 # Said of what should be.
 WISH = re.compile(
-    r"\b(expect(?:ed|s)?|should|desired|correct(?:ly)?|ought|want(?:ed)?|works)\b", re.I
+    r"\b(expect(?:ed|s)?|should|must|desired|correct(?:ly)?|ought|want(?:ed)?|works)\b", re.I
 )
 # Said of what is: after a wish it turns the sentence.
 FAULT = re.compile(
     r"\b(but|instead|actual(?:ly)?|wrong|incorrect|bug|get|got|gives|returns|not)\b", re.I
 )
+
+# An error's name.
+ERROR = re.compile(r"\b\w*(?:Error|Exception|Warning)\b|\brais|\bcrash|\bfails?\b", re.I)
 
 
 # --- the session that an issue shows ---------------------------------------------------
@@ -66,15 +69,17 @@ def session(issue):
         steps.extend(block_steps(block, prose))
     known = {step["source"] for step in steps}
     for line in issue.splitlines():
-        # A line of code stands in a block.
-        if parses(line.strip().lstrip(">. ")):
+        # A line of code stands in a block, and an assertion is a wish.
+        if parses(line.strip().lstrip(">. ")) or "assert " in line:
             continue
         for text in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", line) + CALL.findall(line):
             call = expression(text)
             if isinstance(call, ast.Call) and ast.unparse(call) not in known:
                 known.add(ast.unparse(call))
                 near = line.replace(text, "")
-                steps.append({"source": ast.unparse(call), "want": "", "near": near})
+                # Without a word of blame it is an example of anything.
+                if FAULT.search(near) or ERROR.search(near):
+                    steps.append({"source": ast.unparse(call), "want": "", "near": near})
     return steps[:STEPS_MAX]
 
 
