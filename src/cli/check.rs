@@ -6,9 +6,7 @@ use super::solve::SandboxArgs;
 use super::watch::TerminalWatcher;
 use super::{out, values};
 use crate::base::Budget;
-use crate::eval::swebench::SwebenchGrader;
 use crate::eval::{CannotRun, GoldCheck, GoldChecks, Grader, gold_check};
-use crate::workspace::{EnvironmentStore, find_python};
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
@@ -35,14 +33,7 @@ pub struct CheckArgs {
 impl CheckArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let tasks = self.tasks.read()?;
-        let swebench = match self.grader {
-            GraderArg::Own => None,
-            GraderArg::Swebench => {
-                let python = find_python(self.sandbox.python.as_deref(), Path::new("."))?;
-                let store = EnvironmentStore::of_user()?;
-                Some(SwebenchGrader::new(store, &tasks, &python)?)
-            }
-        };
+        let swebench = self.grader.open(&tasks, &self.sandbox)?;
         let grader = swebench.as_ref().map_or(Grader::Own, Grader::Swebench);
         let sandbox = self.sandbox.open(Path::new("."))?;
         let watcher = TerminalWatcher::new();

@@ -7,7 +7,7 @@ use super::strategy::StrategyArgs;
 use crate::base::{FixedPatch, Strategy};
 use crate::eval::swebench::SwebenchGrader;
 use crate::eval::{
-    Comparison, EvalRequest, EvalRow, Evaluated, Grader, NotRun, Prefixes, compare,
+    Comparison, EvalRequest, EvalRow, Evaluated, Grader, NotRun, Prefixes, Task, compare,
     comparison_table, markdown_table, rescore, rescored_table, summarise, write_predictions,
 };
 use crate::report::comparison_html;
@@ -69,6 +69,22 @@ pub enum GraderArg {
     Swebench,
 }
 
+impl GraderArg {
+    /// The grader by SWE-bench's rules for these tasks, where that was asked for.
+    pub fn open(
+        self,
+        tasks: &[Task],
+        sandbox: &SandboxArgs,
+    ) -> anyhow::Result<Option<SwebenchGrader>> {
+        if self == Self::Own {
+            return Ok(None);
+        }
+        let python = find_python(sandbox.python.as_deref(), Path::new("."))?;
+        let store = EnvironmentStore::of_user()?;
+        Ok(Some(SwebenchGrader::new(store, tasks, &python)?))
+    }
+}
+
 impl EvalArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let profile = self.budget.profile(&self.model.model)?;
@@ -92,14 +108,7 @@ impl EvalArgs {
                 self.out.display()
             );
         }
-        let swebench = match self.grader {
-            GraderArg::Own => None,
-            GraderArg::Swebench => {
-                let python = find_python(self.sandbox.python.as_deref(), Path::new("."))?;
-                let store = EnvironmentStore::of_user()?;
-                Some(SwebenchGrader::new(store, &tasks, &python)?)
-            }
-        };
+        let swebench = self.grader.open(&tasks, &self.sandbox)?;
         let request = EvalRequest {
             tasks: &tasks,
             strategies: &strategies,

@@ -8,7 +8,7 @@ use crate::verify::{Bench, NotRun, VerifyError, is_stated, must_pass};
 use crate::workspace::TreeId;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Runs the suite that was built before the search on a branch's workspace: the examples,
 /// and of the repository's tests those nearest to the change, as far as time goes.
@@ -59,10 +59,7 @@ impl AfterEdit for SuiteCheck<'_> {
             .iter()
             .map(|test| test.id.as_str())
             .collect();
-        let confirmed = self
-            .confirmed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let confirmed = self.confirmed();
         // Those that the base's run did not come to: what passes, and what passed there.
         let others = run.tests.iter().filter(|test| {
             let passed_before = confirmed.get(&test.id) == Some(&TestResult::Passed);
@@ -141,10 +138,7 @@ impl<'a> SuiteCheck<'a> {
             .filter(passes)
             .map(|test| test.id.as_str())
             .collect();
-        let confirmed = self
-            .confirmed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let confirmed = self.confirmed();
         let has_failed = |test: &&TestOutcome| {
             let id = test.id.as_str();
             matches!(test.result, TestResult::Failed | TestResult::Error)
@@ -154,18 +148,19 @@ impl<'a> SuiteCheck<'a> {
         failed.map(|test| test.id.clone()).collect()
     }
 
+    fn confirmed(&self) -> MutexGuard<'_, HashMap<String, TestResult>> {
+        self.confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs the tests that fail in `run`, and of which the base says nothing yet, on the base.
     fn confirm(&self, run: &SuiteRun) -> Result<(), VerifyError> {
         let unknown = NotRun::of(self.base);
-        let lock = || {
-            self.confirmed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
         let fails = |test: &&TestOutcome| {
             matches!(test.result, TestResult::Failed | TestResult::Error)
                 && unknown.has(&test.id)
-                && !lock().contains_key(&test.id)
+                && !self.confirmed().contains_key(&test.id)
         };
         let ids = run.tests.iter().filter(fails).map(|test| test.id.clone());
         let ids: Vec<String> = ids.take(CONFIRMED_MAX).collect();
@@ -174,7 +169,7 @@ impl<'a> SuiteCheck<'a> {
         }
         let on_base = self.bench.run_ids_on_base(&ids)?;
         let results = on_base.tests.into_iter().map(|test| (test.id, test.result));
-        lock().extend(results);
+        self.confirmed().extend(results);
         Ok(())
     }
 

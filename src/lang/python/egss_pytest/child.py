@@ -15,7 +15,8 @@ from egss_pytest.stream import NO_RESULT, write
 
 
 class Child:
-    """A forked process that sends a line of JSON for each thing that it did."""
+    """A forked process that sends a line of JSON for each thing that it did, and waits for word
+    before it does the next: what it does then is known while it does it."""
 
     def __init__(self, work):
         """`work(send)` runs in it; `send` takes what becomes a line."""
@@ -24,16 +25,27 @@ class Child:
         sys.stdout.flush()
         sys.stderr.flush()
         self.pipe, end = os.pipe()
+        word, self.word = os.pipe()
         with warnings.catch_warnings():
             # Threads that an import started are not in the child.
             warnings.simplefilter("ignore")
             self.pid = os.fork()
         if self.pid == 0:
             os.close(self.pipe)
-            run_and_exit(work, end)
+            os.close(self.word)
+            run_and_exit(work, end, word)
         os.close(end)
+        os.close(word)
         self.status = None
         self.data = bytearray()
+
+    def go_on(self):
+        """Lets it do the next thing; false if it is no longer there."""
+        try:
+            os.write(self.word, b"\n")
+        except OSError:
+            return False
+        return not self.has_ended(0)
 
     def reply(self, seconds):
         """The next line, or `None` and why there is none."""
@@ -76,6 +88,7 @@ class Child:
                 pass
         self.has_ended(None)
         os.close(self.pipe)
+        os.close(self.word)
 
     def has_ended(self, seconds):
         """Whether it has, within that time; with `None`, once it has."""
@@ -99,7 +112,7 @@ class Child:
         return f"died of signal {os.WTERMSIG(self.status)}"
 
 
-def run_and_exit(work, end):
+def run_and_exit(work, end, word):
     """Never returns, whatever `work` does."""
     own = os.getpid()
 
@@ -108,6 +121,9 @@ def run_and_exit(work, end):
         if os.getpid() != own:
             os._exit(0)
         write(end, json.dumps(reply, default=repr).encode() + b"\n")
+        # Nothing comes where the process that it belongs to is gone.
+        if not os.read(word, 1):
+            os._exit(0)
 
     try:
         os.setpgid(0, 0)

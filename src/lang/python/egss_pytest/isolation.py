@@ -57,6 +57,8 @@ class Isolation:
             for at, item in enumerate(items):
                 hook = item.ihook
                 self.stream.tell({"started": plain(item.nodeid)})
+                if at and not child.go_on():
+                    return at
                 hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
                 reply, reports = self.wait(child, item)
                 is_whole = reply is not None and not reply["is_late"]
