@@ -97,7 +97,7 @@ def session(
     told = [json.loads(line) for line in stream.read_text().splitlines()] if stream.exists() else []
     if {"finished": True} not in told:
         return {}
-    # What a test came to alone counts.
+    # A result that a test had alone counts.
     ended = [Ended(**line[kind]) for kind in ("ended", "alone") for line in told if kind in line]
     return {one.id: one for one in ended}
 

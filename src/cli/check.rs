@@ -17,7 +17,7 @@ use std::path::Path;
 pub struct CheckArgs {
     #[command(flatten)]
     tasks: TaskArgs,
-    /// Where the tests run: the tasks' own environments (swebench), or the interpreter of --python.
+    /// Environment of the tests: each task's own (swebench), or the interpreter of --python.
     #[arg(long, value_enum, default_value = "own", value_name = "NAME")]
     grader: GraderArg,
     /// Seconds of the tests on the base, and of those after the edit.

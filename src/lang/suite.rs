@@ -12,7 +12,8 @@ pub enum SourceKind {
     /// A session of the issue, which may show what should hold or today's fault: it counts
     /// only where it fails on the base.
     IssueShown,
-    /// What the issue shows and the base does: it fails there, and a fix changes it.
+    /// An outcome that the issue shows and the base has: the test fails there, and a fix
+    /// changes it.
     IssueReported,
 }
 

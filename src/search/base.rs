@@ -167,7 +167,7 @@ pub(super) fn plan_base(
     let deadline = clock.base();
     let left_s = deadline.left().as_secs_f32();
     sandbox.set_deadline(deadline);
-    // What is read out of the issue, and how the tests are found, takes its time, too.
+    // Reading the issue and finding the tests take their time, too.
     let runner = bench
         .runner
         .within(check_s_max.min(deadline.left().as_secs() / 2));

@@ -201,13 +201,13 @@ fn an_error_that_an_issue_reports_has_to_go() {
 #[test]
 fn nothing_is_reported_that_is_right_or_not_so_on_the_base() {
     let ways = [
-        // What it should be.
+        // A wish.
         "`half` should give\n\n```\n>>> half(4)\n2\n```\n",
         // Not what the base does.
         "```\n>>> half(5)\n'2'\n```\n",
         // Nobody says what is wrong with it.
         "`half(5)` is slow\n",
-        // What an installation lacks.
+        // A lack of this installation.
         "```\n>>> import no_such_module\nModuleNotFoundError: No module named 'no_such_module'\n```\n",
         // Another one each time.
         "```\n>>> import random\n>>> random.random()\n0.5\n```\n",

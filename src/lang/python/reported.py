@@ -147,7 +147,7 @@ def notebook(block):
         if want:
             yield text, want[0].strip()
             continue
-        # What it prints follows it.
+        # Its output follows it.
         lines = text.splitlines()
         for end in range(len(lines), 0, -1):
             if parses("\n".join(lines[:end])):

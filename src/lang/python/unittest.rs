@@ -1,4 +1,4 @@
-//! What unittest says of each test where it is verbose: `test_x (pkg.tests.Case) ... ok`.
+//! Results in the output of a verbose unittest: `test_x (pkg.tests.Case) ... ok`.
 use super::xml::failure_message;
 use crate::record::{TestOutcome, TestResult};
 use regex::Regex;
