@@ -81,7 +81,6 @@ fn candidate(nats: f32) -> Candidate {
         merged: 1,
         forked_at: 0,
         temperature: 0.8,
-        nudge_tokens: Vec::new(),
         tried: None,
     }
 }
@@ -114,7 +113,6 @@ fn step(step: u32, branch: u32, nats: &[f32]) -> Event {
             reason: "for a test".into(),
         },
         outcome: StepOutcome::Ok,
-        new_failure: None,
         cuts: Vec::new(),
         observation: String::new(),
         observation_tokens: Vec::new(),

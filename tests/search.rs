@@ -27,12 +27,6 @@ fn edit(body: &str) -> String {
     )
 }
 
-/// True if a text stands in the history of a scripted engine, whose tokens are bytes.
-fn says(history: &[u32], text: &str) -> bool {
-    let text: Vec<u32> = text.bytes().map(u32::from).collect();
-    history.windows(text.len()).any(|window| window == text)
-}
-
 /// Always unsure in the same way: the wrong edit is likelier than the right one.
 fn engine() -> ScriptedEngine {
     let said = vec![(edit("sum(xs) - 1"), 0.6), (edit("sum(xs)"), 0.4)];
@@ -149,44 +143,6 @@ fn a_failed_edit_is_left_behind_and_a_sibling_solves_the_issue() {
         .status()
         .unwrap();
     assert!(applied.success());
-}
-
-#[test]
-fn a_failure_of_a_new_kind_is_revised_once_and_the_old_one_never() {
-    // A changed sum that is as wrong as before, another that is wrong in its own
-    // way; only who sees the second failure knows better.
-    let mut engine = ScriptedEngine::from_policy(|history| match says(history, "assert 2 == 3") {
-        true => vec![(edit("sum(xs)"), 1.0)],
-        false => vec![(edit("1 + sum(xs)"), 0.6), (edit("sum(xs) - 1"), 0.4)],
-    })
-    .with_context_max(100_000);
-    let dir = tempfile::tempdir().unwrap();
-    let strategy = Strategy {
-        revisions: 1,
-        ..strategy_named("egss", 4, 4, &AgentProfile::small()).unwrap()
-    };
-    let state = run_strategy(&mut engine, &strategy, Budget::default(), dir.path());
-    let (old, new): (Vec<_>, Vec<_>) = state
-        .steps
-        .iter()
-        .filter(|step| step.outcome == StepOutcome::TestsFailed)
-        .partition(|step| step.new_failure.is_none());
-    assert!(!old.is_empty());
-    for step in old {
-        let branch = state.branch(step.branch);
-        assert_eq!(branch.steps.last(), Some(&step.step));
-        assert_eq!(
-            branch.ended.as_ref().unwrap().status,
-            BranchStatus::Abandoned
-        );
-    }
-    assert_eq!(new.len(), 1);
-    let winner = state.selected.as_ref().unwrap().branch.unwrap();
-    let outcomes: Vec<StepOutcome> = state.path(winner).map(|step| step.outcome).collect();
-    assert_eq!(
-        outcomes,
-        [StepOutcome::TestsFailed, StepOutcome::TestsPassed]
-    );
 }
 
 #[test]

@@ -8,9 +8,6 @@ pub struct CheckReport {
     pub passed: bool,
     /// What the agent is shown: short, the failure's own words.
     pub text: String,
-    /// What the tests that fail on the base say, where that is something else now;
-    /// equal texts are the same failure.
-    pub new_failure: Option<String>,
 }
 
 /// Runs after an edit that compiles: the repository's tests, the issue's own

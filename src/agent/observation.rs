@@ -8,8 +8,6 @@ pub struct Observation {
     /// What the agent reads, already cut to its limit.
     pub text: String,
     pub outcome: StepOutcome,
-    /// As [`CheckReport::new_failure`](super::CheckReport::new_failure).
-    pub new_failure: Option<String>,
     /// Limits that cut it.
     pub cuts: Vec<LimitHit>,
 }
@@ -19,7 +17,6 @@ impl Observation {
         Self {
             text: text.into(),
             outcome,
-            new_failure: None,
             cuts: Vec::new(),
         }
     }

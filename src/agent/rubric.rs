@@ -1,8 +1,7 @@
-//! Scores read from the logits: a question behind a context, on a forked cache
-//! or on one computed anew.
+//! Scores read from the logits: a question behind a context, on a forked cache.
 use super::dialect::{Dialect, encode};
-use crate::base::{JudgeContext, Purpose, SeqId};
-use crate::engine::{Engine, EngineError, PrefixCache, ScoreJob};
+use crate::base::{Purpose, SeqId};
+use crate::engine::{Engine, EngineError, ScoreJob};
 
 /// Probabilities of the digits 0 to 3, renormalised over the four.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,14 +46,12 @@ impl Digits {
 /// the digits 0 to 3, for each sequence and dimension. The sequences are left
 /// as they were, and none sees another.
 ///
-/// Cost: on a fork one batch, of the question's tokens a sequence and a few
-/// tokens an answer; otherwise one a sequence, with its whole context too.
+/// Cost: one batch, of the question's tokens a sequence and a few tokens an answer.
 /// Errors: `ContextFull`, `KvPoolFull`, `Model`.
 pub fn digits(
     engine: &mut dyn Engine,
     dialect: &dyn Dialect,
     seqs: &[SeqId],
-    context: JudgeContext,
     question: &str,
     dimensions: &[&str],
     purpose: Purpose,
@@ -64,27 +61,18 @@ pub fn digits(
         .flat_map(|name| (0..=3).map(move |digit| format!("{name}: {digit}")))
         .map(|text| engine.vocabulary().encode(&text))
         .collect();
-    // Contexts computed anew do not share a block: one at a time has room.
-    let at_once = match context {
-        JudgeContext::Fork => seqs.len().max(1),
-        JudgeContext::Prefill => 1,
-    };
-    let mut all = Vec::with_capacity(seqs.len());
-    for seqs in seqs.chunks(at_once) {
-        let asked = ask(engine, dialect, seqs, context, question, purpose)?;
-        let jobs: Vec<ScoreJob> = asked
-            .iter()
-            .map(|&seq| ScoreJob {
-                seq,
-                continuations: answers.clone(),
-                purpose,
-            })
-            .collect();
-        let scores = engine.score(&jobs);
-        asked.iter().for_each(|&seq| engine.release(seq));
-        all.extend(scores?.iter().map(|logprobs| read(logprobs)));
-    }
-    Ok(all)
+    let asked = ask(engine, dialect, seqs, question, purpose)?;
+    let jobs: Vec<ScoreJob> = asked
+        .iter()
+        .map(|&seq| ScoreJob {
+            seq,
+            continuations: answers.clone(),
+            purpose,
+        })
+        .collect();
+    let scores = engine.score(&jobs);
+    asked.iter().for_each(|&seq| engine.release(seq));
+    Ok(scores?.iter().map(|logprobs| read(logprobs)).collect())
 }
 
 /// A new sequence for each, with the question behind it. They are the caller's.
@@ -92,7 +80,6 @@ pub fn ask(
     engine: &mut dyn Engine,
     dialect: &dyn Dialect,
     seqs: &[SeqId],
-    context: JudgeContext,
     question: &str,
     purpose: Purpose,
 ) -> Result<Vec<SeqId>, EngineError> {
@@ -100,15 +87,7 @@ pub fn ask(
     let mut asked = Vec::with_capacity(seqs.len());
     let mut result = Ok(());
     for &seq in seqs {
-        let own = match context {
-            JudgeContext::Fork => engine.fork(seq, engine.tokens(seq).len(), purpose),
-            JudgeContext::Prefill => {
-                let fresh = engine.new_sequence(PrefixCache::Bypass);
-                let tokens = engine.tokens(seq).to_vec();
-                result = result.and(engine.append(fresh, &tokens, purpose));
-                fresh
-            }
-        };
+        let own = engine.fork(seq, engine.tokens(seq).len(), purpose);
         result = result.and(engine.append(own, &question, purpose));
         asked.push(own);
     }

@@ -39,7 +39,7 @@ pub use rng::RngKey;
 pub use settings::{AugmentSettings, Budget, SamplerSettings};
 pub use signal::{ActionEntropy, GateSignal, SignalSpan};
 pub use strategy::{
-    ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen, PointWeights, Recovery, SelectBy,
+    ForkAt, JudgeMethod, JudgeSettings, JudgeWhen, PointWeights, Recovery, SelectBy,
     SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
 };
 pub use tool::{ToolForm, ToolName};

@@ -24,11 +24,6 @@ pub struct Strategy {
     pub policy: BranchPolicy,
     pub fork_at: ForkAt,
     pub recovery: Recovery,
-    /// Where the search would go back: how often a branch first goes on with a
-    /// failure in its context. Only one that no branch has met, of tests that
-    /// failed in another way before the change.
-    #[serde(default)]
-    pub revisions: u32,
     pub stop: StopRule,
     /// Where the check decides, edits are carried out in copies before siblings are
     /// decoded and before any is judged: one that passes is taken.
@@ -100,25 +95,20 @@ impl StopRule {
     };
 }
 
-/// How siblings are made to differ.
+/// How siblings are made to differ. Those that leave an action at the same token take different
+/// tokens there, as many as the model holds possible.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SiblingSettings {
     /// Of the first sibling.
     pub sampler: SamplerSettings,
     /// Added to the temperature from one sibling to the next.
     pub temperature_step: f32,
-    /// Siblings that leave at the same token take different tokens there, as
-    /// many as the model holds possible.
-    pub distinct: bool,
-    /// They are asked, behind the context, for another way.
-    pub nudge: bool,
 }
 
 /// How candidates of a step are scored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JudgeSettings {
     pub method: JudgeMethod,
-    pub context: JudgeContext,
     pub when: JudgeWhen,
     /// Another model that judges, by name or path; it reads the context as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,7 +119,6 @@ impl Default for JudgeSettings {
     fn default() -> Self {
         Self {
             method: JudgeMethod::Digits,
-            context: JudgeContext::Fork,
             when: JudgeWhen::Before,
             model: None,
         }
@@ -145,17 +134,6 @@ pub enum JudgeMethod {
     Rationale,
     /// Nobody judges: the first candidate that can be carried out is taken.
     None,
-}
-
-/// What a judge's question stands behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JudgeContext {
-    /// The candidate's own context, on a forked cache.
-    #[default]
-    Fork,
-    /// The same tokens in an empty cache, as through an API.
-    Prefill,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -216,10 +216,9 @@ mod tests {
     }
 
     /// Numbers of which 0 has a meaning, said in the option's help.
-    const MAY_BE_ZERO: [&str; 6] = [
+    const MAY_BE_ZERO: [&str; 5] = [
         "augment",
         "reasoning-tokens-max",
-        "revisions",
         "seed",
         "threads",
         "top-k",

@@ -4,8 +4,8 @@ use super::solve::dialect;
 use super::values;
 use crate::agent::Dialect;
 use crate::base::{
-    AgentProfile, AugmentSettings, ForkAt, GATE_QUANTILE, Gate, GateSignal, JudgeContext,
-    JudgeMethod, JudgeWhen, RUNNING_STEPS_MIN, Recovery, SelectBy, Strategy, Voter, VoterPrompt,
+    AgentProfile, AugmentSettings, ForkAt, GATE_QUANTILE, Gate, GateSignal, JudgeMethod, JudgeWhen,
+    RUNNING_STEPS_MIN, Recovery, SelectBy, Strategy, Voter, VoterPrompt,
 };
 use crate::checkpoint::find_manifest;
 use crate::engine::Opened;
@@ -32,32 +32,15 @@ pub struct StrategyArgs {
     /// After a failure: append the correction, or go back and fork.
     #[arg(long, value_enum)]
     recovery: Option<RecoveryArg>,
-    /// Before it goes back: how often a branch goes on with a failure that is a new
-    /// one.
-    #[arg(long, value_name = "N", value_parser = values::whole::<u32>)]
-    revisions: Option<u32>,
     #[arg(long, value_name = "SIGNAL:NATS", value_parser = parse_gate, help = gate_help())]
     gate: Option<Gate>,
-    /// Siblings may take the same first token.
-    #[arg(long)]
-    siblings_alike: bool,
-    /// Siblings are asked for another way than the first.
-    #[arg(long)]
-    nudge: bool,
     /// How candidates are scored. Default: not at all, unless another option here needs
     /// scores.
     #[arg(long, value_enum)]
     judge: Option<JudgeArg>,
-    /// Judge candidates before any is carried out, also where the example
-    /// would tell which one is right.
-    #[arg(long)]
-    judge_first: bool,
     /// Judge candidates with what came of them, each carried out in a copy.
     #[arg(long)]
     judge_after: bool,
-    /// Judge and vote without the agent's cache, as through an API: for comparison.
-    #[arg(long)]
-    judge_prefill: bool,
     /// Another model as the judge.
     #[arg(long, value_name = "MODEL")]
     judge_model: Option<String>,
@@ -139,19 +122,9 @@ impl StrategyArgs {
             }
             None => {}
         }
-        if let Some(revisions) = self.revisions {
-            strategy.revisions = revisions;
-        }
-        strategy.evidence_first &= !self.judge_first;
-        strategy.siblings.distinct &= !self.siblings_alike;
-        strategy.siblings.nudge |= self.nudge;
         let judge = &mut strategy.judge;
         // Who says how to judge, or wants a beam of the best, wants a judge.
-        let asks = strategy.beam > 1
-            || self.judge_first
-            || self.judge_after
-            || self.judge_prefill
-            || self.judge_model.is_some();
+        let asks = strategy.beam > 1 || self.judge_after || self.judge_model.is_some();
         if asks && judge.method == JudgeMethod::None {
             judge.method = JudgeMethod::Digits;
         }
@@ -163,9 +136,6 @@ impl StrategyArgs {
         }
         if self.judge_after {
             judge.when = JudgeWhen::After;
-        }
-        if self.judge_prefill {
-            judge.context = JudgeContext::Prefill;
         }
         judge.model = self.judge_model.clone();
         if let Some(cases_max) = self.augment {

@@ -145,10 +145,6 @@ pub struct Candidate {
     /// The sampler's temperature.
     #[serde(default)]
     pub temperature: f32,
-    /// What stands between the step's start and its tokens: the nudge of a
-    /// sibling that was asked for another way. Part of its history.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub nudge_tokens: Vec<u32>,
     /// What carrying it out gave, where candidates are judged after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<Tried>,
@@ -170,9 +166,6 @@ pub struct Tried {
     pub outcome: StepOutcome,
     /// What the agent would be shown, already cut to its limit.
     pub observation: String,
-    /// As [`StepFinished::new_failure`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new_failure: Option<String>,
     /// As [`StepFinished::cuts`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<LimitHit>,
@@ -258,10 +251,6 @@ pub struct StepFinished {
     pub chosen: usize,
     pub decision: BranchDecision,
     pub outcome: StepOutcome,
-    /// After a change with which tests fail: what those that fail on the base say
-    /// now, where that is something else. The change reached what they test.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new_failure: Option<String>,
     /// What the agent was shown, already cut to its limit.
     pub observation: String,
     /// Limits that cut it.

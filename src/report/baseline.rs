@@ -80,11 +80,9 @@ fn inherited(view: &RunView) -> Cost {
     let shared = view.branches.iter().flat_map(|b| &b.shared_steps);
     shared.fold(Cost::default(), |mut sum, &at| {
         let step = &view.steps[at];
-        let (decoded, nudge) = chosen(step).map_or((0, 0), |candidate| {
-            (candidate.tokens.len(), candidate.nudge_tokens.len())
-        });
+        let decoded = chosen(step).map_or(0, |candidate| candidate.tokens.len());
         sum.decoded_tokens += decoded as u64;
-        sum.computed_tokens += (nudge + step.observation_tokens.len()) as u64;
+        sum.computed_tokens += step.observation_tokens.len() as u64;
         sum
     })
 }
@@ -200,7 +198,6 @@ mod tests {
             merged: 1,
             forked_at,
             temperature: 0.0,
-            nudge_tokens: Vec::new(),
             tried: None,
         }
     }
@@ -233,7 +230,6 @@ mod tests {
                 reason: String::new(),
             },
             outcome: StepOutcome::Ok,
-            new_failure: None,
             cuts: Vec::new(),
             observation: String::new(),
             observation_tokens: vec![0; n_observed],

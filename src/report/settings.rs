@@ -1,7 +1,7 @@
 //! A strategy's switches as a person reads them.
 use crate::base::{
-    AugmentSettings, BranchPolicy, ForkAt, JudgeContext, JudgeMethod, JudgeSettings, JudgeWhen,
-    Recovery, SamplerSettings, Strategy,
+    AugmentSettings, BranchPolicy, ForkAt, JudgeMethod, JudgeSettings, JudgeWhen, Recovery,
+    SamplerSettings, Strategy,
 };
 
 /// Each switch by name, in the order in which a run comes upon it.
@@ -75,13 +75,7 @@ fn siblings(strategy: &Strategy) -> String {
     if settings.temperature_step > 0.0 {
         text += &format!(", each +{}", settings.temperature_step);
     }
-    if settings.distinct {
-        text += ", distinct first tokens";
-    }
-    if settings.nudge {
-        text += ", asked for another way";
-    }
-    text
+    text + ", distinct first tokens"
 }
 
 fn fork_at(fork_at: ForkAt) -> &'static str {
@@ -97,17 +91,13 @@ fn judge(judge: &JudgeSettings) -> String {
         JudgeMethod::Rationale => "rationale, then digits",
         JudgeMethod::None => return "nobody".into(),
     };
-    let context = match judge.context {
-        JudgeContext::Fork => "on a fork",
-        JudgeContext::Prefill => "in a context of its own",
-    };
     let when = match judge.when {
         JudgeWhen::Before => "before the action runs",
         JudgeWhen::After => "with its observation",
     };
     match &judge.model {
-        Some(model) => format!("{method}, {context}, {when}, by {model}"),
-        None => format!("{method}, {context}, {when}"),
+        Some(model) => format!("{method}, {when}, by {model}"),
+        None => format!("{method}, on a fork, {when}"),
     }
 }
 
@@ -116,12 +106,8 @@ fn recovery(strategy: &Strategy) -> String {
         Recovery::Append => return "goes on with it in the context".into(),
         Recovery::Fork(weights) => weights,
     };
-    let revises = match strategy.revisions {
-        0 => String::new(),
-        n => format!("of a new kind, goes on up to {n} times; then "),
-    };
     format!(
-        "{revises}forks where entropy × {} + judge × {} − failures × {} − distance × {} is largest",
+        "forks where entropy × {} + judge × {} − failures × {} − distance × {} is largest",
         weights.entropy, weights.judge, weights.failures, weights.distance
     )
 }

@@ -28,7 +28,6 @@ impl Controller<'_> {
                 Observation {
                     text: tried.observation.clone(),
                     outcome: tried.outcome,
-                    new_failure: tried.new_failure.clone(),
                     cuts: tried.cuts.clone(),
                 },
                 TreeId(tried.tree.clone()),
@@ -60,7 +59,6 @@ impl Controller<'_> {
             chosen,
             decision,
             outcome: observation.outcome,
-            new_failure: observation.new_failure,
             observation: observation.text,
             cuts: observation.cuts,
             observation_tokens: observation_tokens.clone(),
@@ -171,7 +169,6 @@ impl Controller<'_> {
             }
             // Nothing was changed yet: the fault was reproduced.
             StepOutcome::TestsFailed if last.tree == state.start.base_tree => None,
-            StepOutcome::TestsFailed if self.revises(branch, last) => None,
             // What went wrong leaves the context with its tokens.
             StepOutcome::EditFailed
             | StepOutcome::TestsFailed
@@ -183,22 +180,6 @@ impl Controller<'_> {
             }
             _ => None,
         }
-    }
-
-    /// True where a failure is worth another step behind it: the change reached what
-    /// the failing tests test, no other did so in the same way, and the branch has
-    /// not had all of its revisions.
-    fn revises(&self, branch: BranchId, last: &StepFinished) -> bool {
-        let state = &self.recorder.state;
-        let Some(failure) = &last.new_failure else {
-            return false;
-        };
-        let before = &state.steps[..last.step.0 as usize];
-        let is_known = before
-            .iter()
-            .any(|step| step.new_failure.as_ref() == Some(failure));
-        let n_new = state.path(branch).filter(|step| step.new_failure.is_some());
-        !is_known && n_new.count() as u32 <= self.strategy.revisions
     }
 
     /// Takes the branch's patch and ends it.

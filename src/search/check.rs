@@ -4,7 +4,7 @@ use super::views::Views;
 use crate::agent::{AfterEdit, AgentError, CheckReport};
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
-use crate::verify::{Bench, NotRun, VerifyError, is_stated, must_pass};
+use crate::verify::{Bench, NotRun, VerifyError, must_pass};
 use crate::workspace::TreeId;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -92,11 +92,7 @@ impl AfterEdit for SuiteCheck<'_> {
                 );
             }
         }
-        Ok(Some(CheckReport {
-            passed,
-            text,
-            new_failure: self.new_failure(&run).filter(|_| !passed),
-        }))
+        Ok(Some(CheckReport { passed, text }))
     }
 }
 
@@ -171,28 +167,6 @@ impl<'a> SuiteCheck<'a> {
         let results = on_base.tests.into_iter().map(|test| (test.id, test.result));
         self.confirmed().extend(results);
         Ok(())
-    }
-
-    /// What the tests that fail on the base and must not say in `run`; `None` where
-    /// each says what it said there.
-    fn new_failure(&self, run: &SuiteRun) -> Option<String> {
-        let not_run = NotRun::of(run);
-        let mut is_new = false;
-        let mut text = String::new();
-        let tests = self.base.tests.iter();
-        for before in tests.filter(|test| is_stated(self.suite, test)) {
-            let now = run.tests.iter().find(|test| test.id == before.id);
-            if now.is_none() && not_run.has(&before.id) {
-                continue;
-            }
-            let says = match now {
-                Some(now) if now.result == TestResult::Passed => "passes",
-                now => now.unwrap_or(before).message.trim(),
-            };
-            is_new |= says != before.message.trim();
-            text += &format!("{}: {says}\n", before.id);
-        }
-        is_new.then_some(text)
     }
 }
 

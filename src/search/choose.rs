@@ -148,7 +148,6 @@ impl Controller<'_> {
         Ok(Tried {
             outcome: observation.outcome,
             observation: observation.text,
-            new_failure: observation.new_failure,
             cuts: observation.cuts,
             tree: tree.0,
         })

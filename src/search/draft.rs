@@ -92,7 +92,6 @@ pub(super) struct Origin {
     /// Tokens that it shares with the action that it left.
     pub shared: Vec<TokenEntropy>,
     pub temperature: f32,
-    pub nudge_tokens: Vec<u32>,
 }
 
 impl Controller<'_> {
@@ -143,7 +142,6 @@ impl Controller<'_> {
             merged: 1,
             forked_at,
             temperature: origin.temperature,
-            nudge_tokens: origin.nudge_tokens,
             tried: None,
             text,
         };
@@ -167,14 +165,12 @@ impl Controller<'_> {
         let tokens: Vec<u32> = self.engine.tokens(start.seq)[..start.len]
             .iter()
             .copied()
-            .chain(candidate.nudge_tokens.iter().copied())
             .chain(ids)
             .collect();
         let seq = self.sequences.holding(self.engine, &tokens)?;
         let origin = Origin {
             shared: Vec::new(),
             temperature: candidate.temperature,
-            nudge_tokens: candidate.nudge_tokens.clone(),
         };
         let mut draft = self.draft(start, origin, candidate.tokens.clone(), seq);
         draft.candidate.forked_at = candidate.forked_at;

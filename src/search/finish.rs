@@ -292,17 +292,9 @@ impl Controller<'_> {
         let key = RngKey::from_seed(start.seed)
             .split(tree.unwrap_or_default())
             .split(group);
-        let context = self.strategy.judge.context;
         let Some(name) = voters.first().and_then(|voter| voter.model.as_ref()) else {
             let ballots = on(&seqs);
-            return Ok(vote(
-                self.engine,
-                self.dialect,
-                voters,
-                &ballots,
-                context,
-                key,
-            )?);
+            return Ok(vote(self.engine, self.dialect, voters, &ballots, key)?);
         };
         let texts: Vec<String> = seqs
             .iter()
@@ -310,14 +302,7 @@ impl Controller<'_> {
             .collect();
         let other = self.others.named(name)?;
         let seqs = other.read(&texts, Purpose::Selection)?;
-        let votes = vote(
-            other.engine,
-            other.dialect,
-            voters,
-            &on(&seqs),
-            context,
-            key,
-        );
+        let votes = vote(other.engine, other.dialect, voters, &on(&seqs), key);
         seqs.iter().for_each(|&seq| other.engine.release(seq));
         votes.map_err(|error| other.no_room(error))
     }

@@ -112,15 +112,10 @@ impl RunState {
         path.len() - shared
     }
 
-    /// False for a step from which `tries_max` branches went, where siblings were
-    /// rolled out and none was new, or that revises a failure.
+    /// False for a step from which `tries_max` branches went, or where siblings were
+    /// rolled out and none was new.
     fn is_open(&self, step: &StepFinished, tries_max: usize) -> bool {
         if step.outcome == StepOutcome::Submitted && step.depth == 0 {
-            return false;
-        }
-        // A revision: more of them would start from what is wrong already.
-        let mut before = self.prefix_of(step).iter();
-        if before.any(|&s| self.step(s).new_failure.is_some()) {
             return false;
         }
         self.same_point(step).count() < tries_max && !self.is_exhausted(step)

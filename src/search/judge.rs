@@ -1,9 +1,7 @@
 //! The judge (section 2.1): a question behind a candidate's context, answered
 //! on five dimensions by expected digits.
 use crate::agent::{Dialect, ask, digits};
-use crate::base::{
-    JudgeContext, JudgeMethod, JudgeSettings, Purpose, RngKey, SamplerSettings, SeqId,
-};
+use crate::base::{JudgeMethod, JudgeSettings, Purpose, RngKey, SamplerSettings, SeqId};
 use crate::engine::{Engine, EngineError, GenerateJob};
 use crate::record::JudgeScore;
 
@@ -47,22 +45,13 @@ pub fn judge(
 ) -> Result<Vec<JudgeScore>, EngineError> {
     let purpose = Purpose::Judge;
     if settings.method != JudgeMethod::Rationale {
-        let read = digits(
-            engine,
-            dialect,
-            seqs,
-            settings.context,
-            question,
-            &DIMENSIONS,
-            purpose,
-        )?;
+        let read = digits(engine, dialect, seqs, question, &DIMENSIONS, purpose)?;
         return Ok(read.iter().map(|digits| score(digits, None)).collect());
     }
     let question = format!("{}\n{WHY}", question.trim_end());
-    let asked = ask(engine, dialect, seqs, settings.context, &question, purpose)?;
+    let asked = ask(engine, dialect, seqs, &question, purpose)?;
     let rated = reasons(engine, &asked).and_then(|reasons| {
-        let context = JudgeContext::Fork;
-        let read = digits(engine, dialect, &asked, context, RATE, &DIMENSIONS, purpose)?;
+        let read = digits(engine, dialect, &asked, RATE, &DIMENSIONS, purpose)?;
         Ok(read.into_iter().zip(reasons))
     });
     asked.iter().for_each(|&seq| engine.release(seq));

@@ -2,13 +2,11 @@
 use super::controller::{Controller, SearchError};
 use super::draft::{Draft, Origin};
 use super::start::Start;
-use crate::agent::{encode, grammar, view_of};
+use crate::agent::{grammar, view_of};
 use crate::base::{ForkAt, Location, Purpose, SamplerSettings, ToolName};
 use crate::decode::vote_entropy;
-use crate::engine::{EngineError, Finish, GenerateJob};
+use crate::engine::{Finish, GenerateJob};
 use crate::record::Candidate;
-
-const NUDGE: &str = include_str!("prompts/nudge.md");
 
 /// What siblings are asked for.
 pub(super) struct Ask<'a> {
@@ -93,10 +91,7 @@ impl Controller<'_> {
         }
         let mut siblings = Vec::with_capacity(sites.len());
         for (index, site) in sites.iter().enumerate() {
-            // Where the context has no room for a nudge there is no sibling.
-            let Some(mut sibling) = self.sibling(start, ask, site, index)? else {
-                continue;
-            };
+            let mut sibling = self.sibling(start, ask, site, index);
             if let Some(grammar) = elsewhere.as_ref().filter(|_| index == n_led) {
                 sibling.job.grammar = Some(grammar.clone());
                 sibling.set_sampler(self.strategy.siblings.sampler);
@@ -188,58 +183,30 @@ impl Controller<'_> {
     }
 
     fn sites(&self, ask: &Ask<'_>, n: usize) -> Vec<Site> {
-        let distinct = self.strategy.siblings.distinct;
         if ask.is_vote {
             return action_sites(ask.lead, ask.known, n, false);
         }
         match self.strategy.fork_at {
-            ForkAt::Action => action_sites(ask.lead, ask.known, n, distinct),
+            ForkAt::Action => action_sites(ask.lead, ask.known, n, true),
             ForkAt::Token => token_sites(ask.lead, ask.known, n),
         }
     }
 
-    fn sibling(
-        &mut self,
-        start: &Start,
-        ask: &Ask<'_>,
-        site: &Site,
-        index: usize,
-    ) -> Result<Option<Sibling>, SearchError> {
+    fn sibling(&mut self, start: &Start, ask: &Ask<'_>, site: &Site, index: usize) -> Sibling {
         let settings = &self.strategy.siblings;
         let mut sampler = settings.sampler;
         sampler.temperature += settings.temperature_step * index as f32;
         let lead = &ask.lead.candidate;
         let shared = lead.tokens[..site.at].to_vec();
-        // What stands before a token is kept as it is: no nudge there.
-        let nudge = settings.nudge && self.strategy.fork_at == ForkAt::Action;
-        let (seq, nudge_tokens) = if nudge {
-            let nudge = encode(self.engine.vocabulary(), &self.dialect.question(NUDGE));
-            let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
-            let ids = shared.iter().map(|token| token.token);
-            let tokens: Vec<u32> = nudge.iter().copied().chain(ids).collect();
-            match self.engine.append(seq, &tokens, Purpose::Agent) {
-                Err(EngineError::ContextFull { .. }) => {
-                    self.engine.release(seq);
-                    return Ok(None);
-                }
-                appended => appended?,
-            }
-            (seq, nudge)
-        } else {
-            let before = start.len + lead.nudge_tokens.len();
-            let seq = self
-                .engine
-                .fork(ask.lead.seq, before + site.at, Purpose::Agent);
-            (seq, lead.nudge_tokens.clone())
-        };
+        let at = start.len + site.at;
+        let seq = self.engine.fork(ask.lead.seq, at, Purpose::Agent);
         let job = self.job(start, seq, ask.first_index + index, sampler);
-        Ok(Some(Sibling {
+        Sibling {
             index,
             has_own_grammar: false,
             origin: Origin {
                 shared,
                 temperature: sampler.temperature,
-                nudge_tokens,
             },
             job: GenerateJob {
                 grammar_prefix: site.at,
@@ -248,7 +215,7 @@ impl Controller<'_> {
                 tokens_max: job.tokens_max.saturating_sub(site.at).max(1),
                 ..job
             },
-        }))
+        }
     }
 
     /// Decodes siblings; those that could take no token of their own, or for
@@ -305,8 +272,7 @@ impl Controller<'_> {
                 continue;
             }
             let at = choices[nth % choices.len()].at;
-            let before = start.len + copy.candidate.nudge_tokens.len();
-            let seq = self.engine.fork(copy.seq, before + at, Purpose::Agent);
+            let seq = self.engine.fork(copy.seq, start.len + at, Purpose::Agent);
             let sampler = SamplerSettings {
                 temperature: copy.candidate.temperature,
                 ..self.strategy.siblings.sampler
@@ -318,7 +284,6 @@ impl Controller<'_> {
                 origin: Origin {
                     shared: copy.tokens()[..at].to_vec(),
                     temperature: copy.candidate.temperature,
-                    nudge_tokens: copy.candidate.nudge_tokens.clone(),
                 },
                 job: GenerateJob {
                     grammar: copy.grammar.clone().or(job.grammar),

@@ -300,7 +300,6 @@ impl RunState {
         let last = last.filter(|_| self.branch(branch).ended.is_some());
         for step in self.path(branch) {
             let taken = &step.candidates[step.chosen];
-            tokens.extend_from_slice(&taken.nudge_tokens);
             tokens.extend(taken.tokens.iter().map(|token| token.token));
             if Some(step.step) != last {
                 tokens.extend_from_slice(self.observation_tokens(branch, step));

@@ -64,17 +64,12 @@ pub fn strategy_named(name: &str, n: u32, k: u32, profile: &AgentProfile) -> Opt
         policy: BranchPolicy::Never,
         fork_at: ForkAt::Action,
         recovery: Recovery::Append,
-        // The 1.5B model mostly gives its own code back when it sees the failure: one
-        // of 20 revisions passed (the demo, seeds 2 and 3), each as dear as four tries.
-        revisions: 0,
         stop: StopRule::NEVER,
         evidence_first: false,
         sampler: profile.sampler,
         siblings: SiblingSettings {
             sampler: profile.siblings,
             temperature_step: profile.sibling_temperature_step,
-            distinct: true,
-            nudge: false,
         },
         judge: JudgeSettings::default(),
         // Nothing, as long as no measurement says that its tests help to choose.

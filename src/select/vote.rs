@@ -1,7 +1,7 @@
 //! Preference voters (section 2.3): six dimensions, read from the logits behind
 //! each candidate's own context.
 use crate::agent::{Dialect, Digits, digits};
-use crate::base::{BranchId, JudgeContext, Purpose, RngKey, SeqId, Voter, VoterPrompt};
+use crate::base::{BranchId, Purpose, RngKey, SeqId, Voter, VoterPrompt};
 use crate::engine::{Engine, EngineError};
 use crate::record::Voted;
 
@@ -40,7 +40,6 @@ pub fn vote(
     dialect: &dyn Dialect,
     voters: &[Voter],
     ballots: &[Ballot],
-    context: JudgeContext,
     key: RngKey,
 ) -> Result<Vec<Voted>, EngineError> {
     let Some(first) = voters.first() else {
@@ -59,7 +58,6 @@ pub fn vote(
         engine,
         dialect,
         &seqs,
-        context,
         question,
         &DIMENSIONS,
         Purpose::Selection,

@@ -2,8 +2,8 @@
 //! behind the candidate's tokens computed anew.
 use crate::common::*;
 use egss::agent::{ChatMl, digits};
-use egss::base::{JudgeContext, Purpose, SamplerSettings, SeqId};
-use egss::engine::{Engine, LocalEngine};
+use egss::base::{Purpose, SamplerSettings, SeqId};
+use egss::engine::{Engine, EngineError, LocalEngine, PrefixCache};
 
 /// Of a digit's expectation, on a tiny f32 checkpoint: logits move by
 /// `TOLERANCE_F32` at most, an expectation over 0 to 3 by no more than three
@@ -34,17 +34,29 @@ pub fn judge_both_ways(engine: &mut LocalEngine, trunk: &[u32], asked: &Asked<'_
         .collect();
     engine.generate(&jobs, &mut |_| {}).unwrap();
     let seqs: Vec<SeqId> = jobs.iter().map(|job| job.seq).collect();
-    let mut judged = |context, seqs: &[SeqId]| {
+    let ask = |engine: &mut LocalEngine, seqs: &[SeqId]| {
+        let dialect = ChatMl::default();
+        let (question, dimensions) = (asked.question, asked.dimensions);
+        digits(engine, &dialect, seqs, question, dimensions, Purpose::Judge)
+    };
+    // The same tokens in an empty cache; one at a time, since they share no block.
+    let ask_anew = |engine: &mut LocalEngine, seqs: &[SeqId]| {
+        let mut all = Vec::new();
+        for &seq in seqs {
+            let tokens = engine.tokens(seq).to_vec();
+            let fresh = engine.new_sequence(PrefixCache::Bypass);
+            engine.append(fresh, &tokens, Purpose::Judge).unwrap();
+            all.extend(ask(engine, &[fresh])?);
+            engine.release(fresh);
+        }
+        Ok::<_, EngineError>(all)
+    };
+    let mut judged = |is_fork: bool, seqs: &[SeqId]| {
         let (before, living) = (engine.usage().judge, engine.living());
-        let digits = digits(
-            engine,
-            &ChatMl::default(),
-            seqs,
-            context,
-            asked.question,
-            asked.dimensions,
-            Purpose::Judge,
-        );
+        let digits = match is_fork {
+            true => ask(engine, seqs),
+            false => ask_anew(engine, seqs),
+        };
         assert_eq!(engine.living(), living, "the judge leaves nothing behind");
         engine.check_integrity();
         let after = engine.usage().judge;
@@ -53,11 +65,11 @@ pub fn judge_both_ways(engine: &mut LocalEngine, trunk: &[u32], asked: &Asked<'_
         (digits.unwrap(), computed, reused)
     };
     // The fork comes second: it profits from nothing that the prefill left.
-    let (anew, computed_anew, _) = judged(JudgeContext::Prefill, &seqs);
-    let (forked, computed_forked, reused) = judged(JudgeContext::Fork, &seqs);
+    let (anew, computed_anew, _) = judged(false, &seqs);
+    let (forked, computed_forked, reused) = judged(true, &seqs);
     // Nobody sees another: in which order they come makes no difference.
     let reversed: Vec<SeqId> = seqs.iter().rev().copied().collect();
-    let (backwards, ..) = judged(JudgeContext::Fork, &reversed);
+    let (backwards, ..) = judged(true, &reversed);
     for (a, b) in forked.iter().zip(backwards.iter().rev()) {
         for (a, b) in a.iter().zip(b) {
             let differ = (a.expectation() - b.expectation()).abs();

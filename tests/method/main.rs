@@ -177,11 +177,11 @@ fn gate(signal: GateSignal, threshold_nats: f32) -> Gate {
 
 #[test]
 fn every_signal_equals_its_closed_form() {
-    let mut strategy = strategy_named("branch-always", 1, 40, &AgentProfile::small()).unwrap();
-    strategy.siblings.distinct = false;
+    // Candidates that vote are sampled freely.
+    let mut strategy = strategy_named("egss-judged", 1, 40, &AgentProfile::small()).unwrap();
     strategy.siblings.sampler.temperature = 1.0;
     strategy.siblings.temperature_step = 0.0;
-    let step = first_step(&strategy, None);
+    let step = first_step(&strategy, Some(gate(GateSignal::Vote, 0.0)));
     let signals = &step.candidates[0].entropy;
     // The greedy action writes a.py. Its tool is one of two with text in them.
     let tool = signals.tool.as_ref().unwrap();
@@ -507,36 +507,6 @@ fn another_model_judges_what_it_reads_and_its_cost_is_counted() {
     assert_eq!(state.usage, spent);
     assert!(other.usage().judge.computed_tokens > 0);
     assert_eq!(own.usage().judge, Default::default());
-}
-
-#[test]
-fn a_sibling_that_was_nudged_has_the_nudge_in_its_history() {
-    let mut strategy = garden_strategy(1);
-    strategy.siblings.nudge = true;
-    strategy.siblings.distinct = false;
-    strategy.siblings.sampler.temperature = 0.0;
-    let say = |text: &str| {
-        if text.contains("You are now the reviewer") {
-            rate(if text.contains("\"path\": \"b1.py\"") {
-                3
-            } else {
-                0
-            })
-        } else if text.contains("\"path\"") && text.contains("1.py\"") {
-            vec![(SUBMIT.into(), 1.0)]
-        } else if text.contains("Take another way") {
-            vec![(write("b1"), 1.0)]
-        } else {
-            vec![(write("a1"), 1.0)]
-        }
-    };
-    let (state, _) = run(&strategy, None, Budget::default(), say);
-    let step = state.step(StepId(0));
-    assert_eq!(step.chosen, 1);
-    assert!(!step.candidates[1].nudge_tokens.is_empty());
-    let history = ByteVocabulary::chat_ml().decode(&state.tokens(BranchId(0)));
-    let nudge = history.find("Take another way").unwrap();
-    assert!(history.find("\"path\": \"b1.py\"").unwrap() > nudge);
 }
 
 #[test]

@@ -151,7 +151,6 @@ impl Executor<'_> {
                 fill(CHECK_PASSED, &[("edited", &edited)]),
             ),
             Some(report) => Observation {
-                new_failure: report.new_failure,
                 ..Observation::new(
                     StepOutcome::TestsFailed,
                     fill(

@@ -128,10 +128,6 @@ fn figures(out: &mut Markup, candidate: &Candidate) {
             count(candidate.forked_at, "token")
         ));
     }
-    if !candidate.nudge_tokens.is_empty() {
-        let n = count(candidate.nudge_tokens.len(), "token");
-        parts.push(format!("asked for another way ({n})"));
-    }
     if candidate.merged > 1 {
         parts.push(format!("decoded {} times", candidate.merged));
     }

@@ -193,7 +193,6 @@ impl Synthetic {
             merged: 1,
             forked_at: 0,
             temperature: 0.8,
-            nudge_tokens: Vec::new(),
             tried: None,
         }
     }
@@ -255,7 +254,6 @@ impl Synthetic {
             },
             candidates,
             outcome: step.outcome,
-            new_failure: None,
             cuts: Vec::new(),
             observation: step.observation.into(),
             observation_tokens: vec![1, 2, 3],

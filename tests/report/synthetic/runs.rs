@@ -252,7 +252,6 @@ pub fn beam() -> Synthetic {
             let taken = &mut step.candidates[chosen];
             taken.forked_at = n;
             taken.temperature = 0.9;
-            taken.nudge_tokens = vec![7; 12];
         }
     };
     let judged = |step: &mut StepFinished| {
@@ -262,7 +261,6 @@ pub fn beam() -> Synthetic {
             judge.rationale = Some("It edits what the failing example runs.".into());
             candidate.tried = Some(Tried {
                 outcome: if nth == 0 { TestsFailed } else { Ok },
-                new_failure: None,
                 cuts: Vec::new(),
                 observation: "1 failed, 8 passed".into(),
                 tree: "2".repeat(40),
