@@ -1,5 +1,5 @@
 //! How a run spends its budget, as plain data: it stands in the record whole.
-use super::{AugmentSettings, BranchPolicy, SamplerSettings};
+use super::{AugmentSettings, BranchPolicy, Gate, GateSignal, SamplerSettings};
 use serde::{Deserialize, Serialize};
 
 /// A strategy: one controller, a few switches.
@@ -22,6 +22,9 @@ pub struct Strategy {
     pub share_prompt: bool,
     /// At which steps to roll out candidates.
     pub policy: BranchPolicy,
+    /// The only signal that may gate; `None`: the signal of the gate that is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_signal: Option<GateSignal>,
     pub fork_at: ForkAt,
     pub recovery: Recovery,
     pub stop: StopRule,
@@ -38,6 +41,14 @@ pub struct Strategy {
     /// Who votes on the shortlisted patches, where that decides.
     pub voters: Vec<Voter>,
     pub select: SelectBy,
+}
+
+impl Strategy {
+    /// The gate of a run: the given one, unless the strategy gates by another signal.
+    pub fn gate(&self, given: Option<&Gate>) -> Option<Gate> {
+        let gates = |gate: &&Gate| self.gate_signal.is_none_or(|signal| signal == gate.signal);
+        given.filter(gates).cloned()
+    }
 }
 
 /// Where a sibling leaves the action that was decoded first.

@@ -9,7 +9,7 @@ use crate::base::{
 };
 use crate::checkpoint::find_manifest;
 use crate::engine::Opened;
-use crate::search::{OtherModel, Others, STRATEGY_NAMES, strategy_named};
+use crate::search::{BEAM_MAX, OtherModel, Others, STRATEGY_NAMES, strategy_named};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
@@ -88,9 +88,6 @@ enum SelectArg {
     Preference,
 }
 
-/// Most branches that live at the same time.
-const BEAM_MAX: u32 = 4;
-
 fn beam(text: &str) -> Result<u32, String> {
     values::within(text, 1..=BEAM_MAX)
 }
@@ -107,6 +104,10 @@ impl StrategyArgs {
         })?;
         if let Some(beam) = self.beam {
             strategy.beam = beam;
+        }
+        // A gate that the user gives is the strategy's, whatever its signal.
+        if let (Some(signal), Some(gate)) = (&mut strategy.gate_signal, &self.gate) {
+            *signal = gate.signal;
         }
         if let Some(fork_at) = self.fork_at {
             strategy.fork_at = match fork_at {

@@ -346,8 +346,8 @@ impl Controller<'_> {
             return self.go_back(&weights);
         }
         // Independent trajectories, one after the other; each counts, with a
-        // patch or without.
-        if n_branches >= self.strategy.n {
+        // patch or without. With a beam all of them come from one prompt's tree.
+        if n_branches >= self.strategy.n || self.strategy.beam > 1 {
             return Ok(false);
         }
         self.open(None, "from the prompt".into())?;

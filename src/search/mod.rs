@@ -42,5 +42,5 @@ pub use places::WORK_DIR;
 pub use recorder::Recorder;
 pub use solve::{SolveRequest, Tools, resume, solve};
 pub use state::{BranchState, RunState};
-pub use strategy::{STRATEGY_NAMES, default_voters, strategy_named};
+pub use strategy::{BEAM_MAX, STRATEGY_NAMES, default_voters, strategy_named};
 pub use watch::{NoWatcher, Watcher};

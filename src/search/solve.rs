@@ -174,7 +174,7 @@ fn solve_from(
         seed: request.seed,
         ctx_tokens: tools.engine.context_max(),
         budget: request.budget,
-        gate: request.gate.clone(),
+        gate: strategy.gate(request.gate.as_ref()),
         repo: base.repo.display().to_string(),
         python: match request.environment {
             Some(_) => None,

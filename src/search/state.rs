@@ -368,9 +368,10 @@ impl RunState {
 
     /// The signal that gates this run; `None` where no entropy decides.
     pub fn gate_signal(&self) -> Option<GateSignal> {
-        match (&self.start.gate, self.start.strategy.policy) {
+        let strategy = &self.start.strategy;
+        match (&self.start.gate, strategy.policy) {
             (Some(gate), _) => Some(gate.signal),
-            (None, BranchPolicy::Gate) => Some(GateSignal::DEFAULT),
+            (None, BranchPolicy::Gate) => Some(strategy.gate_signal.unwrap_or(GateSignal::DEFAULT)),
             (None, _) => None,
         }
     }

@@ -1,11 +1,11 @@
 //! The strategies by name: each a few lines on the same controller.
 use crate::base::{
-    AgentProfile, AugmentSettings, BranchPolicy, ForkAt, JudgeMethod, JudgeSettings, PointWeights,
-    Recovery, SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
+    AgentProfile, AugmentSettings, BranchPolicy, ForkAt, GateSignal, JudgeMethod, JudgeSettings,
+    PointWeights, Recovery, SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,
 };
 
 /// The strategies that `--strategy` knows.
-pub const STRATEGY_NAMES: [&str; 12] = [
+pub const STRATEGY_NAMES: [&str; 13] = [
     "one-turn",
     "one-turn-best-of-n",
     "single",
@@ -13,6 +13,7 @@ pub const STRATEGY_NAMES: [&str; 12] = [
     "best-of-n",
     "best-of-n-stop",
     "egss",
+    "paper",
     "branch-random",
     "branch-always",
     "branch-every-k",
@@ -50,6 +51,20 @@ pub fn default_voters() -> Vec<Voter> {
     ]
 }
 
+/// The paper's voters: one question, its answer taken at T = 0 and drawn at T = 1.
+fn paper_voters() -> Vec<Voter> {
+    [0.0, 1.0]
+        .map(|temperature| Voter {
+            model: None,
+            prompt: VoterPrompt::Maintainer,
+            temperature: Some(temperature),
+        })
+        .to_vec()
+}
+
+/// Branches that live at the same time at most.
+pub const BEAM_MAX: u32 = 4;
+
 /// The strategy of that name with `n` trajectories and `k` candidates, sampled as a
 /// profile has it. `best-of-4` stands for `best-of-n` with n = 4. `None` for an unknown name.
 pub fn strategy_named(name: &str, n: u32, k: u32, profile: &AgentProfile) -> Option<Strategy> {
@@ -62,6 +77,7 @@ pub fn strategy_named(name: &str, n: u32, k: u32, profile: &AgentProfile) -> Opt
         at_once: false,
         share_prompt: true,
         policy: BranchPolicy::Never,
+        gate_signal: None,
         fork_at: ForkAt::Action,
         recovery: Recovery::Append,
         stop: StopRule::NEVER,
@@ -107,6 +123,19 @@ pub fn strategy_named(name: &str, n: u32, k: u32, profile: &AgentProfile) -> Opt
         },
         ..single.clone()
     };
+    // The published method (arXiv 2602.05242, sections 2.1 to 2.3): branches are judged before
+    // anything is carried out, and live side by side until N trajectories are complete.
+    let paper = Strategy {
+        n,
+        k,
+        beam: n.min(BEAM_MAX),
+        policy: BranchPolicy::Gate,
+        gate_signal: Some(GateSignal::Tool),
+        augment: AugmentSettings::of(n),
+        voters: paper_voters(),
+        select: SelectBy::Preference,
+        ..single.clone()
+    };
     let control = |policy| Strategy {
         policy,
         ..egss.clone()
@@ -132,6 +161,7 @@ pub fn strategy_named(name: &str, n: u32, k: u32, profile: &AgentProfile) -> Opt
             ..best_of
         },
         "egss" => egss,
+        "paper" => paper,
         "branch-random" => control(BranchPolicy::Random { rate: CONTROL_RATE }),
         "branch-always" => control(BranchPolicy::Always),
         "branch-every-k" => control(BranchPolicy::EveryKth {

@@ -30,7 +30,10 @@ pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalErro
             continue;
         };
         let start = started(&lines);
-        if start.strategy == *strategy && start.gate == request.gate && is_alike(start, request) {
+        if start.strategy == *strategy
+            && start.gate == strategy.gate(request.gate.as_ref())
+            && is_alike(start, request)
+        {
             let state = RunState::of_record(&lines);
             found.push(StoredRun { row, state });
         }
