@@ -1,5 +1,6 @@
 //! The model's additions to the suite, asked for behind the trajectories.
-use super::controller::{Controller, SearchError};
+use super::error::SearchError;
+use super::run::Search;
 use crate::base::{AugmentSettings, RngKey, SamplerSettings};
 use crate::lang::{Dropped, TestSource};
 use crate::record::BranchEnded;
@@ -12,7 +13,7 @@ const TEMPERATURE: f32 = 0.8;
 /// The stream of the additions: no step has this number.
 const STREAM: u64 = 0x6175_676d; // "augm"
 
-impl Controller<'_> {
+impl Search<'_> {
     /// Tests that the model writes on top of `sources`, one trajectory after
     /// the other, and what came to nothing. None where `settings` ask for none.
     pub(super) fn additions(
@@ -26,7 +27,7 @@ impl Controller<'_> {
             return Ok((written, dropped));
         }
         self.watcher.stage("writing tests");
-        let merged = self.bench.runner.runner().consolidate(sources)?;
+        let merged = self.workspaces.bench.runner.runner().consolidate(sources)?;
         let known: Vec<String> = merged.tests.into_iter().map(|(name, _)| name).collect();
         let issue = self.recorder.state.start.issue.clone();
         let key = RngKey::from_seed(self.recorder.state.start.seed).split(STREAM);
@@ -36,8 +37,10 @@ impl Controller<'_> {
             let origin = format!("the model behind branch {branch}");
             let tree = TreeId(self.recorder.state.tree(branch).to_owned());
             let budget = self.recorder.state.start.budget.tokens_max;
-            let answer = self.with_room(|this| {
-                let seq = this.sequence_of(branch, true)?;
+            let tokens_max = budget.saturating_sub(self.spent_tokens());
+            let (state, bench) = (&self.recorder.state, self.workspaces.bench);
+            let answer = self.decoder.with_room(|decoder| {
+                let seq = decoder.sequence_of(state, branch, true)?;
                 let request = AugmentRequest {
                     settings,
                     behind: Some(seq),
@@ -50,9 +53,9 @@ impl Controller<'_> {
                         false => SamplerSettings::at(TEMPERATURE),
                     },
                     rng: key.split(u64::from(nth)),
-                    tokens_max: budget.saturating_sub(this.spent_tokens()),
+                    tokens_max,
                 };
-                Ok(augment(this.engine, this.dialect, this.bench, &request)?)
+                Ok(augment(decoder.engine, decoder.dialect, bench, &request)?)
             });
             match answer {
                 Ok(Ok(source)) => written.push(source),

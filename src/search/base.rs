@@ -1,6 +1,6 @@
 //! The repository that a run begins from: read, indexed, and with a bench for its tests.
 use super::clock::Clock;
-use super::controller::SearchError;
+use super::error::SearchError;
 use super::found::{checkout_of, tell_what_is_left_out};
 use super::places::Places;
 use super::watch::Watcher;

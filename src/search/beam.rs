@@ -1,5 +1,6 @@
 //! The beam: how many branches live at the same time, and which.
-use super::controller::{Controller, SearchError};
+use super::command::Command;
+use super::next::Deciding;
 use super::state::RunState;
 use crate::base::{BranchId, StepId};
 use crate::record::{BranchStatus, ForkPoint};
@@ -16,59 +17,52 @@ struct Contender {
     leaves: Option<StepId>,
 }
 
-impl Controller<'_> {
+impl Deciding<'_> {
     /// Keeps the best of what can go on after a round: living branches that are
     /// not among them are pruned, candidates that are get a branch. Evidence
     /// comes first: a branch that failed in this round is not living any more.
     ///
-    /// `first` is the number of the round's first step. Done again after it was cut short,
-    /// it does what is left.
-    pub(super) fn fill_beam(&mut self, first: StepId) -> Result<(), SearchError> {
-        if self.strategy.beam < 2 || self.strategy.at_once || self.is_satisfied() {
-            return Ok(());
+    /// One branch a command; `None` when the beam is filled.
+    pub(super) fn beam(&self) -> Option<Command> {
+        let (state, strategy) = (self.state, self.rules.strategy);
+        let first = self.round.first?;
+        if strategy.beam < 2 || strategy.at_once || state.satisfies(strategy.stop) {
+            return None;
         }
-        let state = &self.recorder.state;
         // What is still to come of N trajectories.
-        let left = (self.strategy.n as usize).saturating_sub(state.finished().len());
-        let beam = (self.strategy.beam as usize).min(left);
+        let left = (strategy.n as usize).saturating_sub(state.finished().len());
+        let beam = (strategy.beam as usize).min(left);
         let kept = best(contenders(state, first), beam);
+        let is_kept = |branch: BranchId| {
+            let mut goes_on = kept.iter().filter(|c| c.leaves.is_none());
+            goes_on.any(|c| c.branch == branch)
+        };
+        let mut old = state.living().into_iter().filter(|&b| !state.is_new(b));
+        if let Some(branch) = old.find(|&branch| !is_kept(branch)) {
+            let status = BranchStatus::Pruned;
+            return Some(Command::End { branch, status });
+        }
         let mut opened: Vec<StepId> = new_branches(state)
             .filter_map(|branch| Some(state.branch(branch).forked_from?.step))
             .collect();
-        let old = state.living().into_iter().filter(|&b| !state.is_new(b));
-        let old: Vec<BranchId> = old.collect();
-        for branch in old {
-            if !kept
-                .iter()
-                .any(|c| c.leaves.is_none() && c.branch == branch)
-            {
-                self.end_branch(branch, BranchStatus::Pruned)?;
+        let is_open = |contender: &Contender| {
+            let step = contender.leaves?;
+            match opened.iter().position(|&open| open == step) {
+                Some(at) => {
+                    opened.swap_remove(at);
+                    None
+                }
+                None => Some((contender.branch, step, contender.score.unwrap_or_default())),
             }
-        }
-        for contender in kept {
-            let Some(step) = contender.leaves else {
-                continue;
-            };
-            if let Some(at) = opened.iter().position(|&open| open == step) {
-                opened.swap_remove(at);
-                continue;
-            }
-            if self.recorder.state.branches.len() as u32
-                >= self.recorder.state.start.budget.branches_max
-            {
-                return Ok(());
-            }
-            let from = ForkPoint {
-                branch: contender.branch,
-                step,
-            };
-            let score = contender.score.unwrap_or_default();
-            let reason = format!(
+        };
+        let (branch, step, score) = kept.iter().find_map(is_open)?;
+        let is_full = state.branches.len() as u32 >= state.start.budget.branches_max;
+        (!is_full).then(|| Command::Open {
+            forked_from: Some(ForkPoint { branch, step }),
+            reason: format!(
                 "in the beam of {beam}: a candidate of step {step}, trajectory score {score:.2}"
-            );
-            self.open(Some(from), reason)?;
-        }
-        Ok(())
+            ),
+        })
     }
 }
 

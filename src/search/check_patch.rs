@@ -2,7 +2,7 @@
 use super::base::{BaseRequest, with_base};
 use super::check::SuiteCheck;
 use super::clock::Clock;
-use super::controller::SearchError;
+use super::error::SearchError;
 use super::views::Views;
 use super::watch::Watcher;
 use crate::base::Deadline;

@@ -1,17 +1,15 @@
 //! A decoded action with its figures, and the sequence that ends with it.
-use super::controller::{Controller, SearchError};
-use super::start::Start;
-use crate::agent::{
-    CallTokens, LocationChoice, changes_nothing, locate_call, n_reasoning_tokens, parse,
-};
-use crate::base::{ChoiceEntropy, Purpose, SeqId, TokenEntropy};
-use crate::decode::{ChoicePaths, DecodedAction, action_entropy};
-use crate::engine::{EngineError, Finish, ScoreJob};
-use crate::record::{Candidate, token_pieces};
+use crate::agent::{Action, CallTokens, ParseError};
+use crate::base::{SeqId, TokenEntropy, ToolName};
+use crate::engine::Finish;
+use crate::record::{Candidate, StepOutcome};
 
-/// What will be a candidate of a step.
-pub(super) struct Draft {
+/// A candidate of a step that is being decided.
+#[derive(Clone, Debug)]
+pub struct Draft {
     pub candidate: Candidate,
+    /// The action, read once.
+    pub action: Result<Action, ParseError>,
     pub seq: SeqId,
     /// An edit that gives back what the file holds, on a branch that has yet to
     /// change something.
@@ -20,7 +18,7 @@ pub(super) struct Draft {
     pub call: Option<CallTokens>,
     /// How its decoding ended.
     pub finish: Finish,
-    /// What held it; `None` for what the step's own grammar held.
+    /// The grammar that held it; `None`: the step's own.
     pub grammar: Option<String>,
 }
 
@@ -28,6 +26,18 @@ impl Draft {
     /// True for an edit that was carried out in a copy and speaks against itself.
     pub fn has_failed(&self) -> bool {
         self.candidate.has_failed()
+    }
+
+    /// True for one that was carried out in a copy and passes the check.
+    pub fn has_passed(&self) -> bool {
+        let tried = self.candidate.tried.as_ref();
+        tried.is_some_and(|tried| tried.outcome == StepOutcome::TestsPassed)
+    }
+
+    /// True for an action that changes a file.
+    pub fn is_edit(&self) -> bool {
+        let tool = self.candidate.tool.as_deref().and_then(ToolName::named);
+        tool.is_some_and(ToolName::changes_files)
     }
 
     /// The action's tokens.
@@ -63,7 +73,7 @@ impl Draft {
 
 /// A token that could have been another one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Choice {
+pub struct Choice {
     /// Index in the action's tokens.
     pub at: usize,
     /// Entropy after the grammar's mask, where there is one: what the mask
@@ -83,169 +93,5 @@ impl Choice {
     /// less one.
     pub fn others(self) -> usize {
         (self.nats.exp().round() as usize).saturating_sub(1)
-    }
-}
-
-/// What of a candidate is known before it is decoded.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Origin {
-    /// Tokens that it shares with the action that it left.
-    pub shared: Vec<TokenEntropy>,
-    pub temperature: f32,
-}
-
-impl Controller<'_> {
-    /// Reads a decoded action. `tail` is what was decoded behind what it shares
-    /// with the action that it left.
-    pub(super) fn draft(
-        &self,
-        start: &Start,
-        origin: Origin,
-        tail: Vec<TokenEntropy>,
-        seq: SeqId,
-    ) -> Draft {
-        let vocabulary = self.engine.vocabulary();
-        let forked_at = origin.shared.len();
-        let tokens = [origin.shared, tail].concat();
-        let ids: Vec<u32> = tokens.iter().map(|token| token.token).collect();
-        let text = vocabulary.decode(&ids);
-        let calls = self.dialect.calls();
-        let parsed = parse(calls, &start.tools, &text);
-        let call = locate_call(vocabulary, calls, &ids);
-        let n_reasoning = n_reasoning_tokens(vocabulary, &ids);
-        let arguments = call
-            .as_ref()
-            .map_or(n_reasoning..ids.len(), |call| call.arguments.clone());
-        let is_copy = !self.recorder.state.has_work(start.branch)
-            && parsed
-                .as_ref()
-                .is_ok_and(|action| changes_nothing(&start.view, action));
-        let pieces = token_pieces(&ids, |token| vocabulary.token_bytes(token));
-        let candidate = Candidate {
-            tool: parsed
-                .as_ref()
-                .ok()
-                .map(|action| action.tool().name().to_owned()),
-            canonical: match &parsed {
-                Ok(action) => action.canonical(),
-                Err(_) => format!("unreadable: {}", text.trim()),
-            },
-            entropy: action_entropy(&DecodedAction {
-                tokens: &tokens,
-                pieces: &pieces,
-                arguments,
-                n_reasoning,
-            }),
-            pieces,
-            tokens,
-            judge: None,
-            merged: 1,
-            forked_at,
-            temperature: origin.temperature,
-            tried: None,
-            text,
-        };
-        Draft {
-            candidate,
-            seq,
-            is_copy,
-            call,
-            finish: Finish::GrammarEnd,
-            grammar: None,
-        }
-    }
-
-    /// A candidate that was decoded earlier, on a sequence that ends with it.
-    pub(super) fn redraft(
-        &mut self,
-        start: &Start,
-        candidate: &Candidate,
-    ) -> Result<Draft, SearchError> {
-        let ids = candidate.tokens.iter().map(|token| token.token);
-        let tokens: Vec<u32> = self.engine.tokens(start.seq)[..start.len]
-            .iter()
-            .copied()
-            .chain(ids)
-            .collect();
-        let seq = self.sequences.holding(self.engine, &tokens)?;
-        let origin = Origin {
-            shared: Vec::new(),
-            temperature: candidate.temperature,
-        };
-        let mut draft = self.draft(start, origin, candidate.tokens.clone(), seq);
-        draft.candidate.forked_at = candidate.forked_at;
-        draft.candidate.judge = candidate.judge.clone();
-        draft.candidate.entropy = candidate.entropy.clone();
-        Ok(draft)
-    }
-
-    /// Exact tool entropy of a decoded action: each allowed name's probability
-    /// where the name starts.
-    pub(super) fn tool_entropy(
-        &mut self,
-        start: &Start,
-        draft: &Draft,
-    ) -> Result<Option<ChoiceEntropy>, SearchError> {
-        let Some(call) = &draft.call else {
-            return Ok(None);
-        };
-        let names = start.tools.tool_names_with_delimiter(self.dialect.calls());
-        let names: Vec<(String, Vec<u32>)> = names
-            .into_iter()
-            .map(|(name, text)| {
-                let text = format!("{}{text}", call.name_opening);
-                (name, self.engine.vocabulary().encode(&text))
-            })
-            .collect();
-        if names.len() < 2 {
-            return Ok(None);
-        }
-        let Ok(paths) = ChoicePaths::new(names) else {
-            return Ok(None);
-        };
-        let seq = self
-            .engine
-            .fork(draft.seq, start.len + call.name_at, Purpose::Agent);
-        let job = ScoreJob {
-            seq,
-            continuations: paths.continuations().to_vec(),
-            purpose: Purpose::Agent,
-        };
-        let scores = self.engine.score(&[job]);
-        self.engine.release(seq);
-        if let Err(EngineError::ContextFull { .. }) = scores {
-            return Ok(None);
-        }
-        let scores = scores?.pop().expect("one result a job");
-        Ok(Some(
-            paths
-                .entropy(&scores)
-                .map_err(|error| SearchError::Signal(error.to_string()))?,
-        ))
-    }
-
-    /// Exact entropy over the run's locations, of a decoded call that views one.
-    pub(super) fn location_entropy(
-        &mut self,
-        start: &Start,
-        draft: &Draft,
-    ) -> Result<Option<ChoiceEntropy>, SearchError> {
-        let Some(call) = draft.call.as_ref().filter(|_| start.is_locating) else {
-            return Ok(None);
-        };
-        let choice = LocationChoice::new(
-            &self.recorder.state.start.locations,
-            self.dialect.calls(),
-            self.engine.vocabulary(),
-            &call.name_opening,
-        );
-        let Some(choice) = choice else {
-            return Ok(None);
-        };
-        let at = start.len + call.name_at;
-        let seq = self.engine.fork(draft.seq, at, Purpose::Agent);
-        let measured = choice.measure(self.engine, seq);
-        self.engine.release(seq);
-        Ok(measured?)
     }
 }

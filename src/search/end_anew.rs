@@ -1,6 +1,6 @@
 //! A finished run, ended another way: what was decoded stands, and nothing is added to it.
 use super::clock::Clock;
-use super::controller::SearchError;
+use super::error::SearchError;
 use super::patch::code_of;
 use super::solve::{SolveRequest, Tools, resume_by, with_bench};
 use super::state::RunState;

@@ -1,7 +1,9 @@
 //! From trajectories to one patch: consolidate tests, run them, vote, select.
-use super::controller::{Controller, SearchError};
-use super::judge::JUDGE_TRAJECTORY;
+use super::decoder::{Decoder, JUDGE_TRAJECTORY};
+use super::error::SearchError;
 use super::patch::written_tests;
+use super::run::Search;
+use super::state::RunState;
 use crate::base::{BranchId, JudgeMethod, Purpose, RngKey, SelectBy, SeqId, Voter};
 use crate::lang::{SourceKind, TestSource, TextFile};
 use crate::record::{BranchEnded, Event, RunEnded, SuiteRun, TrajectoryJudged, Voted};
@@ -18,7 +20,7 @@ struct SuiteOutcome {
     faults: Vec<(BranchId, String)>,
 }
 
-impl Controller<'_> {
+impl Search<'_> {
     /// The stages after the search. A run that was killed in the middle of them
     /// does them again from the start: they spend little and end alike.
     pub fn finish(&mut self) -> Result<(), SearchError> {
@@ -119,9 +121,9 @@ impl Controller<'_> {
         let mut near = Vec::new();
         for ended in trajectories {
             let tree = TreeId(self.recorder.state.tree(ended.branch).to_owned());
-            near.extend(self.bench.changed_paths(&tree)?);
+            near.extend(self.workspaces.bench.changed_paths(&tree)?);
         }
-        let mut plan = plan(self.bench, &sources, &issue, &near)?;
+        let mut plan = plan(self.workspaces.bench, &sources, &issue, &near)?;
         let dropped = dropped.iter().map(ToString::to_string);
         plan.suite.dropped.extend(dropped);
         plan.suite.usage = self.take_usage();
@@ -137,7 +139,7 @@ impl Controller<'_> {
                 )
             })
             .collect();
-        let evaluation = evaluate(self.bench, &plan.suite, &plan.base, &patches)?;
+        let evaluation = evaluate(self.workspaces.bench, &plan.suite, &plan.base, &patches)?;
         let (n, all) = (evaluation.patches.len(), patches.len());
         if n < all {
             self.watcher.stage(&format!(
@@ -159,14 +161,15 @@ impl Controller<'_> {
     /// The test and debug files that a branch wrote.
     fn sources_of(&self, branch: BranchId) -> Result<Vec<TestSource>, SearchError> {
         let tree = TreeId(self.recorder.state.tree(branch).to_owned());
-        let files = written_tests(self.bench, &tree)?;
+        let bench = self.workspaces.bench;
+        let files = written_tests(bench, &tree)?;
         if files.is_empty() {
             return Ok(Vec::new());
         }
-        let dir = self.work_dir.join("sources");
-        self.bench.shadow.restore(&tree, &dir)?;
+        let dir = self.workspaces.work_dir.join("sources");
+        bench.shadow.restore(&tree, &dir)?;
         let mut sources = Vec::new();
-        let runner = self.bench.runner.runner();
+        let runner = bench.runner.runner();
         for file in files.iter().filter(|file| runner.is_source(file)) {
             // A file that is no text is no test.
             let Some(text) = TextFile::read(&dir, file).map(TextFile::into_text) else {
@@ -179,7 +182,7 @@ impl Controller<'_> {
                 text,
             });
         }
-        self.bench.shadow.discard(&dir);
+        bench.shadow.discard(&dir);
         Ok(sources)
     }
 
@@ -197,12 +200,13 @@ impl Controller<'_> {
             return Ok(());
         }
         self.watcher.stage("judging trajectories");
-        let scores = self.with_room(|this| {
+        let state = &self.recorder.state;
+        let scores = self.decoder.with_room(|decoder| {
             let mut seqs = Vec::new();
             for &branch in &unjudged {
-                seqs.push(this.sequence_of(branch, true)?);
+                seqs.push(decoder.sequence_of(state, branch, true)?);
             }
-            this.ask_judge(JUDGE_TRAJECTORY, &seqs)
+            decoder.ask_judge(JUDGE_TRAJECTORY, &seqs)
         });
         let scores = match scores {
             Err(error) if error.is_pool_full() || error.is_context_full() => {
@@ -246,7 +250,10 @@ impl Controller<'_> {
         };
         let ballots: Vec<(BranchId, bool)> = staying.into_iter().map(|b| (b, passes(b))).collect();
         for (index, voters) in by_question(&self.strategy.voters).iter().enumerate() {
-            let votes = self.with_room(|this| this.votes_of(voters, &ballots, index as u64));
+            let (state, group) = (&self.recorder.state, index as u64);
+            let votes = self
+                .decoder
+                .with_room(|decoder| decoder.votes_of(state, voters, &ballots, group));
             match votes {
                 // The ranking with the votes so far stands.
                 Err(error) if error.is_pool_full() || error.is_context_full() => {
@@ -263,17 +270,20 @@ impl Controller<'_> {
         }
         Ok(())
     }
+}
 
+impl Decoder<'_> {
     /// The votes of those who ask one question of one model.
     fn votes_of(
         &mut self,
+        state: &RunState,
         voters: &[Voter],
         ballots: &[(BranchId, bool)],
         group: u64,
     ) -> Result<Vec<Voted>, SearchError> {
         let mut seqs = Vec::new();
         for &(branch, _) in ballots {
-            seqs.push(self.sequence_of(branch, true)?);
+            seqs.push(self.sequence_of(state, branch, true)?);
         }
         let on = |seqs: &[SeqId]| -> Vec<Ballot> {
             let pairs = ballots.iter().zip(seqs);
@@ -287,7 +297,7 @@ impl Controller<'_> {
         };
         // By the repository too: draws that were the same for every task of a seed would
         // favour one branch in all of them.
-        let start = &self.recorder.state.start;
+        let start = &state.start;
         let tree = u64::from_str_radix(start.base_tree.get(..16).unwrap_or_default(), 16);
         let key = RngKey::from_seed(start.seed)
             .split(tree.unwrap_or_default())
@@ -296,10 +306,7 @@ impl Controller<'_> {
             let ballots = on(&seqs);
             return Ok(vote(self.engine, self.dialect, voters, &ballots, key)?);
         };
-        let texts: Vec<String> = seqs
-            .iter()
-            .map(|&seq| self.engine.vocabulary().decode(self.engine.tokens(seq)))
-            .collect();
+        let texts: Vec<String> = seqs.iter().map(|&seq| self.text_of(seq)).collect();
         let other = self.others.named(name)?;
         let seqs = other.read(&texts, Purpose::Selection)?;
         let votes = vote(other.engine, other.dialect, voters, &on(&seqs), key);

@@ -1,5 +1,5 @@
 //! The folder of a run.
-use super::controller::SearchError;
+use super::error::SearchError;
 use crate::index::Links;
 use crate::record::{Checkout, LargeData, RECORD_FILE};
 use crate::verify::{Bench, Scratch, TestRunner};

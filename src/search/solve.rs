@@ -2,14 +2,15 @@
 use super::base::{Base, BaseRequest, likely_files, plan_base, with_base};
 use super::check::SuiteCheck;
 use super::clock::Clock;
-use super::controller::{Controller, SearchError};
-use super::others::Others;
+use super::decoder::{Decoder, Others};
+use super::error::SearchError;
 use super::places::Places;
 use super::recorder::Recorder;
-use super::sequences::Sequences;
+use super::run::Search;
 use super::state::RunState;
 use super::views::Views;
 use super::watch::Watcher;
+use super::workspaces::Workspaces;
 use crate::agent::{AfterEdit, AgentConfig, Dialect, GrammarContext, Scope, first_prompt};
 use crate::base::{
     AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
@@ -362,29 +363,33 @@ fn run(
     };
     let check = SuiteCheck::new(check_bench, &suite, &base, &views);
     let mut others = tools.others;
-    let stop_tokens = tools.dialect.stop_tokens(tools.engine.vocabulary());
-    let mut controller = Controller {
-        engine: tools.engine,
-        others: others.reborrow(),
+    let mut search = Search {
+        decoder: Decoder::new(
+            tools.engine,
+            others.reborrow(),
+            tools.dialect,
+            (strategy, config),
+            &views,
+            tools.watcher,
+        ),
+        workspaces: Workspaces {
+            sandbox: tools.sandbox,
+            bench,
+            check: Some(&check as &dyn AfterEdit),
+            config,
+            views: &views,
+            work_dir: places.work.clone(),
+        },
         recorder: &mut recorder,
         strategy,
         config,
-        dialect: tools.dialect,
-        sandbox: tools.sandbox,
-        bench,
-        check: Some(&check as &dyn AfterEdit),
-        views: &views,
         watcher: tools.watcher,
-        stop_tokens,
-        work_dir: places.work.clone(),
         clock,
-        sequences: Sequences::default(),
-        made_room: false,
         recorded: UsageByPurpose::default(),
     };
-    controller.search()?;
-    controller.finish()?;
-    controller.release();
+    search.search()?;
+    search.finish()?;
+    search.release();
     Ok(recorder.state)
 }
 

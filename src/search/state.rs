@@ -1,4 +1,4 @@
-//! A run as a fold over its events: what the controller decides from, and what
+//! A run as a fold over its events: what the search decides from, and what
 //! a killed run resumes with.
 use crate::base::{BranchId, BranchPolicy, GateSignal, StepId, StopRule, ToolName, UsageByPurpose};
 use crate::record::{
@@ -10,7 +10,7 @@ use crate::select::{CandidatePatch, code_key};
 use crate::verify::{is_stated, pass_rate, written_rate};
 
 /// A branch: its steps from the prompt on, those inherited at its fork included.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BranchState {
     pub steps: Vec<StepId>,
     /// Where it left another branch; `None` for one from the prompt.
@@ -26,7 +26,7 @@ pub struct BranchState {
 }
 
 /// Everything that has happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunState {
     pub start: RunStarted,
     /// Indexed by [`BranchId`].
@@ -76,7 +76,7 @@ impl RunState {
         state
     }
 
-    /// Takes one event. Panics on events that no controller writes in this order.
+    /// Takes one event. Panics on events that no search writes in this order.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::RunStarted(_) => panic!("a run starts once"),
@@ -306,6 +306,15 @@ impl RunState {
             }
         }
         tokens
+    }
+
+    /// Length of the history of a living branch, tokens.
+    pub fn n_tokens(&self, branch: BranchId) -> usize {
+        let n_of = |step: &StepFinished| {
+            let taken = &step.candidates[step.chosen];
+            taken.tokens.len() + self.observation_tokens(branch, step).len()
+        };
+        self.start.prompt_tokens.len() + self.path(branch).map(n_of).sum::<usize>()
     }
 
     /// A step's rendered observation as the branch's history has it.

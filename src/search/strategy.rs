@@ -1,4 +1,4 @@
-//! The strategies by name: each a few lines on the same controller.
+//! The strategies by name: each a few settings of the same search.
 use crate::base::{
     AgentProfile, AugmentSettings, BranchPolicy, ForkAt, GateSignal, JudgeMethod, JudgeSettings,
     PointWeights, Recovery, SelectBy, SiblingSettings, StopRule, Strategy, Voter, VoterPrompt,

@@ -489,7 +489,7 @@ fn judging_by_fork_gives_the_digits_of_a_prefill_at_under_a_fifth_of_its_tokens(
     trunk.truncate(TRUNK_TOKENS - turn.len());
     trunk.extend(turn);
     let asked = Asked {
-        question: include_str!("../../src/search/prompts/judge.md"),
+        question: include_str!("../../src/search/decoder/prompts/judge.md"),
         dimensions: &[
             "step consistency",
             "context awareness",

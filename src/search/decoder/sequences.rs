@@ -1,8 +1,8 @@
 //! Which sequence of the engine holds which branch. A cache: the record alone
 //! can rebuild it, at the price of a prefill.
-use super::state::RunState;
 use crate::base::{BranchId, Purpose, SeqId, StepId};
 use crate::engine::{Engine, EngineError, PrefixCache, Progress};
+use crate::search::state::RunState;
 use std::collections::HashMap;
 
 /// Sequences by what they hold.
@@ -30,9 +30,14 @@ impl Sequences {
         on_step: &mut dyn FnMut(Progress<'_>),
     ) -> Result<SeqId, EngineError> {
         let tokens = state.tokens(branch);
+        // Its own sequence lacks the last observation, or nothing.
         if let Some(&seq) = self.branches.get(&branch)
-            && engine.tokens(seq) == tokens
+            && tokens.starts_with(engine.tokens(seq))
         {
+            let held = engine.tokens(seq).len();
+            if held < tokens.len() {
+                engine.append(seq, &tokens[held..], Purpose::Agent)?;
+            }
             return Ok(seq);
         }
         let is_held = self.longest_holder(engine, &tokens).is_some();

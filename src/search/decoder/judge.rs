@@ -1,9 +1,12 @@
 //! The judge (section 2.1): a question behind a candidate's context, answered
 //! on five dimensions by expected digits.
-use crate::agent::{Dialect, ask, digits};
-use crate::base::{JudgeMethod, JudgeSettings, Purpose, RngKey, SamplerSettings, SeqId};
+use super::{Decoder, SearchError};
+use crate::agent::{Dialect, Transcript, ask, digits};
+use crate::base::{JudgeMethod, JudgeSettings, JudgeWhen, Purpose, RngKey, SamplerSettings, SeqId};
 use crate::engine::{Engine, EngineError, GenerateJob};
 use crate::record::JudgeScore;
+use crate::search::draft::Draft;
+use crate::search::round::Proposal;
 
 /// Of an action that was not carried out yet.
 pub const JUDGE_CALL: &str = include_str!("prompts/judge.md");
@@ -97,5 +100,85 @@ fn score(digits: &[crate::agent::Digits], rationale: Option<String>) -> JudgeSco
         score: sum / (3.0 * DIMENSIONS.len() as f32),
         dimensions,
         rationale,
+    }
+}
+
+impl Decoder<'_> {
+    /// Scores the candidates of a step, those left out that change nothing: before any is
+    /// carried out, or with what came of each in a copy. Where there is no room for the
+    /// question, none gets a score.
+    pub fn judge_step(&mut self, proposal: &mut Proposal) -> Result<(), SearchError> {
+        proposal.is_judged = true;
+        let drafts = proposal.drafts.iter_mut();
+        let mut drafts: Vec<&mut Draft> = drafts.filter(|draft| !draft.is_copy).collect();
+        let seqs: Vec<SeqId> = drafts.iter().map(|draft| draft.seq).collect();
+        let scores = match self.strategy.judge.when {
+            JudgeWhen::Before => self.ask_judge(JUDGE_CALL, &seqs),
+            JudgeWhen::After => {
+                let mut shown = Vec::with_capacity(drafts.len());
+                let scores = self
+                    .show_results(&drafts, &mut shown)
+                    .and_then(|()| self.ask_judge(JUDGE_RESULT, &shown));
+                shown.iter().for_each(|&seq| self.engine.release(seq));
+                scores
+            }
+        };
+        let scores = match scores {
+            // The pool is as empty as it gets.
+            Err(error) if error.is_pool_full() && self.made_room => return Ok(()),
+            Err(error) if error.is_context_full() => return Ok(()),
+            scores => scores?,
+        };
+        for (draft, score) in drafts.iter_mut().zip(scores) {
+            draft.candidate.judge = Some(score);
+        }
+        Ok(())
+    }
+
+    /// Scores by the strategy's judge, of what each sequence ends with.
+    pub fn ask_judge(
+        &mut self,
+        question: &str,
+        seqs: &[SeqId],
+    ) -> Result<Vec<JudgeScore>, SearchError> {
+        let settings = &self.strategy.judge;
+        let Some(name) = &settings.model else {
+            return Ok(judge(self.engine, self.dialect, settings, question, seqs)?);
+        };
+        let texts: Vec<String> = seqs.iter().map(|&seq| self.text_of(seq)).collect();
+        let other = self.others.named(name)?;
+        let mut scores = Vec::with_capacity(texts.len());
+        // One at a time: the contexts share what the prefix cache has of them.
+        for text in texts {
+            let seqs = other.read(&[text], Purpose::Judge)?;
+            let score = judge(other.engine, other.dialect, settings, question, &seqs);
+            seqs.iter().for_each(|&seq| other.engine.release(seq));
+            scores.extend(score.map_err(|error| other.no_room(error))?);
+        }
+        Ok(scores)
+    }
+
+    /// Makes a fork of each candidate's sequence with what came of it.
+    fn show_results(
+        &mut self,
+        drafts: &[&mut Draft],
+        shown: &mut Vec<SeqId>,
+    ) -> Result<(), SearchError> {
+        for draft in drafts {
+            let tried = draft.candidate.tried.as_ref().expect("it was tried");
+            let tokens = self.engine.tokens(draft.seq).to_vec();
+            let len = tokens.len();
+            let mut transcript = Transcript::new(tokens);
+            transcript.push_action(&[]);
+            let seen = transcript.render_observation(
+                self.engine.vocabulary(),
+                self.dialect,
+                &tried.observation,
+            );
+            let seq = self.engine.fork(draft.seq, len, Purpose::Judge);
+            shown.push(seq);
+            self.engine.append(seq, &seen, Purpose::Judge)?;
+        }
+        Ok(())
     }
 }

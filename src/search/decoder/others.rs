@@ -1,5 +1,5 @@
 //! Models other than the agent's: they judge or vote, and read contexts as text.
-use super::controller::SearchError;
+use super::SearchError;
 use crate::agent::{Dialect, encode};
 use crate::base::{Purpose, SeqId, UsageByPurpose};
 use crate::engine::{Engine, EngineError, PrefixCache};
@@ -15,7 +15,7 @@ pub struct OtherModel<'a> {
 impl OtherModel<'_> {
     /// The error of this model's engine: making room in the agent's own pool
     /// does not help it.
-    pub(super) fn no_room(&self, error: EngineError) -> SearchError {
+    pub(in crate::search) fn no_room(&self, error: EngineError) -> SearchError {
         match error {
             EngineError::KvPoolFull { .. } | EngineError::ContextFull { .. } => {
                 SearchError::NoRoom {
@@ -27,7 +27,7 @@ impl OtherModel<'_> {
     }
 
     /// A sequence a text, each told as a work to be rated.
-    pub(super) fn read(
+    pub(in crate::search) fn read(
         &mut self,
         texts: &[String],
         purpose: Purpose,
@@ -64,7 +64,10 @@ impl<'a> Others<'a> {
         Others(models.collect())
     }
 
-    pub(super) fn named(&mut self, name: &str) -> Result<&mut OtherModel<'a>, SearchError> {
+    pub(in crate::search) fn named(
+        &mut self,
+        name: &str,
+    ) -> Result<&mut OtherModel<'a>, SearchError> {
         let found = self.0.iter_mut().find(|other| other.name == name);
         found.ok_or_else(|| SearchError::NoModel {
             name: name.to_owned(),
@@ -72,7 +75,7 @@ impl<'a> Others<'a> {
     }
 
     /// What they spent, all together.
-    pub(super) fn usage(&self) -> UsageByPurpose {
+    pub(in crate::search) fn usage(&self) -> UsageByPurpose {
         let mut sum = UsageByPurpose::default();
         for other in &self.0 {
             sum += other.engine.usage();

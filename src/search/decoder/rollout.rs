@@ -1,55 +1,43 @@
-//! Siblings of an action: where they leave it, and how they are made to differ.
-use super::controller::{Controller, SearchError};
-use super::draft::{Draft, Origin};
+//! Siblings of an action: decoded in one batch, and made to differ.
+use super::reading::Origin;
+use super::sites::{Site, action_sites, token_sites};
 use super::start::Start;
+use super::{Decoder, SearchError};
 use crate::agent::{grammar, view_of};
 use crate::base::{ForkAt, Location, Purpose, SamplerSettings, ToolName};
 use crate::decode::vote_entropy;
 use crate::engine::{Finish, GenerateJob};
 use crate::record::Candidate;
+use crate::search::command::{Rollout, RolloutKind};
+use crate::search::draft::Draft;
+use crate::search::round::Proposal;
+use crate::search::state::RunState;
 
 /// What siblings are asked for.
-pub(super) struct Ask<'a> {
+struct Ask<'a> {
     /// The action that they are siblings of.
-    pub lead: &'a Draft,
+    lead: &'a Draft,
     /// All that was decoded at this point so far, the lead included.
-    pub known: &'a [Candidate],
+    known: &'a [Candidate],
     /// How many are wanted.
-    pub n: usize,
+    n: usize,
     /// The number of the first one's random stream at this point.
-    pub first_index: usize,
-    /// The search came back here: one of them is sent elsewhere.
-    pub is_back: bool,
+    first_index: usize,
+    kind: RolloutKind,
+}
+
+impl Ask<'_> {
     /// All are sampled freely, so that they can vote.
-    pub is_vote: bool,
+    fn is_vote(&self) -> bool {
+        self.kind == RolloutKind::Vote
+    }
 }
 
 /// What came of them.
-pub(super) struct RolledOut {
-    pub drafts: Vec<Draft>,
+struct RolledOut {
+    drafts: Vec<Draft>,
     /// Over the lead and those that were sampled freely; `None` where none was.
-    pub vote_nats: Option<f32>,
-}
-
-/// Where a sibling leaves the lead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Site {
-    /// Index of the first token that is its own.
-    at: usize,
-    /// Tokens that it does not take there.
-    not: Vec<u32>,
-    /// Siblings of the same number take different tokens there.
-    distinct: Option<u32>,
-}
-
-impl Site {
-    fn free(at: usize) -> Self {
-        Self {
-            at,
-            not: Vec::new(),
-            distinct: None,
-        }
-    }
+    vote_nats: Option<f32>,
 }
 
 /// A sibling to decode.
@@ -69,19 +57,64 @@ impl Sibling {
     }
 }
 
-impl Controller<'_> {
+impl Decoder<'_> {
+    /// Decodes siblings for a step that is being decided. An action that is there already is
+    /// counted with it; one that was carried out at this point before is dropped.
+    pub fn roll_out(
+        &mut self,
+        state: &RunState,
+        proposal: &mut Proposal,
+        rollout: &Rollout,
+    ) -> Result<(), SearchError> {
+        let start = self.start_of(proposal.branch);
+        let out = match proposal.redo {
+            None => {
+                let lead = &proposal.drafts[0];
+                let ask = Ask {
+                    lead,
+                    known: std::slice::from_ref(&lead.candidate),
+                    n: rollout.n,
+                    first_index: 1,
+                    kind: rollout.kind,
+                };
+                let out = self.siblings(state, &start, &ask)?;
+                proposal.drafts[0].candidate.entropy.vote_nats = out.vote_nats;
+                out
+            }
+            Some(step) => {
+                let known: Vec<Candidate> = state.decoded_at(step).into_iter().cloned().collect();
+                let lead = self.redraft(state, &start, &known[0])?;
+                let ask = Ask {
+                    lead: &lead,
+                    known: &known,
+                    n: rollout.n,
+                    // A block of streams for each time that something was taken here.
+                    first_index: rollout.tried.len().max(1) * (rollout.n + 1),
+                    kind: rollout.kind,
+                };
+                let out = self.siblings(state, &start, &ask)?;
+                self.engine.release(lead.seq);
+                out
+            }
+        };
+        self.merge(&mut proposal.drafts, out.drafts, &rollout.tried);
+        proposal.is_rolled_out = true;
+        Ok(())
+    }
+
     /// Decodes siblings in one batch. Those that only give the code back as it
     /// is go on from the midst of it with another token. With a KV pool that
     /// has no room for them there are fewer, or none.
-    pub(super) fn roll_out(
+    fn siblings(
         &mut self,
+        state: &RunState,
         start: &Start,
         ask: &Ask<'_>,
     ) -> Result<RolledOut, SearchError> {
-        if start.is_locating && !ask.is_vote {
-            return self.next_locations(start, ask);
+        if start.is_locating && !ask.is_vote() {
+            return self.next_locations(state, start, ask);
         }
-        let elsewhere = self.elsewhere(start, ask);
+        let elsewhere = self.elsewhere(state, start, ask);
         let at_start = ask.lead.first_choice().map_or(0, |choice| choice.at);
         let n_led = ask.n - usize::from(elsewhere.is_some());
         let mut sites = self.sites(ask, n_led);
@@ -91,7 +124,7 @@ impl Controller<'_> {
         }
         let mut siblings = Vec::with_capacity(sites.len());
         for (index, site) in sites.iter().enumerate() {
-            let mut sibling = self.sibling(start, ask, site, index);
+            let mut sibling = self.sibling(state, start, ask, (index, site));
             if let Some(grammar) = elsewhere.as_ref().filter(|_| index == n_led) {
                 sibling.job.grammar = Some(grammar.clone());
                 sibling.set_sampler(self.strategy.siblings.sampler);
@@ -99,7 +132,7 @@ impl Controller<'_> {
             }
             siblings.push(sibling);
         }
-        let drafts = self.decode(start, siblings)?;
+        let drafts = self.decode(state, start, siblings)?;
         let is_free = |site: &Site| *site == Site::free(at_start);
         let free: Vec<&str> = drafts
             .iter()
@@ -111,15 +144,20 @@ impl Controller<'_> {
             .and_then(|actions| vote_entropy(&actions));
         let drafts = drafts.into_iter().map(|(_, draft)| draft).collect();
         Ok(RolledOut {
-            drafts: self.fork_copies(start, drafts)?,
+            drafts: self.fork_copies(state, start, drafts)?,
             vote_nats,
         })
     }
 
     /// The likeliest locations that are not among the known ones, a sibling each: the
     /// distribution is known exactly, so none is drawn.
-    fn next_locations(&mut self, start: &Start, ask: &Ask<'_>) -> Result<RolledOut, SearchError> {
-        let locations = self.recorder.state.start.locations.clone();
+    fn next_locations(
+        &mut self,
+        state: &RunState,
+        start: &Start,
+        ask: &Ask<'_>,
+    ) -> Result<RolledOut, SearchError> {
+        let locations = state.start.locations.clone();
         let measured = ask.known.iter().find_map(|c| c.entropy.location.as_ref());
         let share = |location: &Location| {
             let name = location.to_string();
@@ -142,7 +180,7 @@ impl Controller<'_> {
                 .at_locations(std::slice::from_ref(location));
             let seq = self.engine.fork(start.seq, start.len, Purpose::Agent);
             let sampler = SamplerSettings::GREEDY;
-            let job = self.job(start, seq, ask.first_index + index, sampler);
+            let job = self.job(state, start, seq, ask.first_index + index, sampler);
             siblings.push(Sibling {
                 index,
                 has_own_grammar: true,
@@ -153,7 +191,7 @@ impl Controller<'_> {
                 },
             });
         }
-        let drafts = self.decode(start, siblings)?;
+        let drafts = self.decode(state, start, siblings)?;
         Ok(RolledOut {
             drafts: drafts.into_iter().map(|(_, draft)| draft).collect(),
             vote_nats: None,
@@ -164,17 +202,17 @@ impl Controller<'_> {
     /// run went for, the scope left aside: what a small model is sure of and
     /// wrong about it samples again and again, and a trace does not see
     /// everything. `None` where there is no such place, or nobody to send.
-    fn elsewhere(&self, start: &Start, ask: &Ask<'_>) -> Option<String> {
+    fn elsewhere(&self, state: &RunState, start: &Start, ask: &Ask<'_>) -> Option<String> {
         let wanted = self.config.profile.sibling_elsewhere;
         if !wanted
             || ask.n < 2
-            || ask.is_vote
-            || (self.strategy.fork_at == ForkAt::Token && !ask.is_back)
+            || ask.is_vote()
+            || (self.strategy.fork_at == ForkAt::Token && ask.kind != RolloutKind::Again)
         {
             return None;
         }
         let known = ask.known.iter().map(|c| c.canonical.as_str());
-        let failed = self.recorder.state.failed_edits();
+        let failed = state.failed_edits();
         let targets: Vec<(String, String)> = known.chain(failed).filter_map(edit_target).collect();
         let context = start.everything.clone().without_symbols(&targets);
         let only_edits = start.tools.clone().only(|tool| tool == ToolName::Edit);
@@ -183,7 +221,7 @@ impl Controller<'_> {
     }
 
     fn sites(&self, ask: &Ask<'_>, n: usize) -> Vec<Site> {
-        if ask.is_vote {
+        if ask.is_vote() {
             return action_sites(ask.lead, ask.known, n, false);
         }
         match self.strategy.fork_at {
@@ -192,7 +230,13 @@ impl Controller<'_> {
         }
     }
 
-    fn sibling(&mut self, start: &Start, ask: &Ask<'_>, site: &Site, index: usize) -> Sibling {
+    fn sibling(
+        &mut self,
+        state: &RunState,
+        start: &Start,
+        ask: &Ask<'_>,
+        (index, site): (usize, &Site),
+    ) -> Sibling {
         let settings = &self.strategy.siblings;
         let mut sampler = settings.sampler;
         sampler.temperature += settings.temperature_step * index as f32;
@@ -200,7 +244,7 @@ impl Controller<'_> {
         let shared = lead.tokens[..site.at].to_vec();
         let at = start.len + site.at;
         let seq = self.engine.fork(ask.lead.seq, at, Purpose::Agent);
-        let job = self.job(start, seq, ask.first_index + index, sampler);
+        let job = self.job(state, start, seq, ask.first_index + index, sampler);
         Sibling {
             index,
             has_own_grammar: false,
@@ -222,6 +266,7 @@ impl Controller<'_> {
     /// which a pool that is already emptied has no room, are left out.
     fn decode(
         &mut self,
+        state: &RunState,
         start: &Start,
         siblings: Vec<Sibling>,
     ) -> Result<Vec<(usize, Draft)>, SearchError> {
@@ -240,7 +285,7 @@ impl Controller<'_> {
                 self.engine.release(seq);
                 continue;
             }
-            let mut draft = self.draft(start, sibling.origin, generated.tokens, seq);
+            let mut draft = self.draft(state, start, sibling.origin, generated.tokens, seq);
             draft.grammar = sibling.job.grammar.filter(|_| sibling.has_own_grammar);
             draft.finish = generated.finish;
             drafts.push((sibling.index, draft));
@@ -253,6 +298,7 @@ impl Controller<'_> {
     /// another one. Equal copies fork at different places.
     fn fork_copies(
         &mut self,
+        state: &RunState,
         start: &Start,
         drafts: Vec<Draft>,
     ) -> Result<Vec<Draft>, SearchError> {
@@ -277,7 +323,7 @@ impl Controller<'_> {
                 temperature: copy.candidate.temperature,
                 ..self.strategy.siblings.sampler
             };
-            let job = self.job(start, seq, 0, sampler);
+            let job = self.job(state, start, seq, 0, sampler);
             siblings.push(Sibling {
                 index: nth,
                 has_own_grammar: copy.grammar.is_some(),
@@ -299,7 +345,7 @@ impl Controller<'_> {
         if siblings.is_empty() {
             return Ok(drafts);
         }
-        let forked = self.decode(start, siblings)?;
+        let forked = self.decode(state, start, siblings)?;
         for copy in left {
             self.engine.release(copy.seq);
         }
@@ -309,7 +355,7 @@ impl Controller<'_> {
 
     /// Adds what is new to `drafts`; an action that is there already is counted
     /// with it, one that was carried out at this point before is dropped.
-    pub(super) fn merge(&mut self, drafts: &mut Vec<Draft>, new: Vec<Draft>, tried: &[String]) {
+    fn merge(&mut self, drafts: &mut Vec<Draft>, new: Vec<Draft>, tried: &[String]) {
         for draft in new {
             let canonical = &draft.candidate.canonical;
             let twin = drafts
@@ -325,67 +371,6 @@ impl Controller<'_> {
             }
         }
     }
-}
-
-/// Tokens that `known` actions take at `at`, where they are the lead's up to there.
-fn taken_at(lead: &Draft, known: &[Candidate], at: usize) -> Vec<u32> {
-    let ids = |candidate: &Candidate, end: usize| -> Option<Vec<u32>> {
-        let tokens = candidate.tokens.get(..end)?;
-        Some(tokens.iter().map(|token| token.token).collect())
-    };
-    let before = ids(&lead.candidate, at);
-    let same = known.iter().filter(|c| ids(c, at) == before);
-    let mut taken: Vec<u32> = same
-        .filter_map(|c| c.tokens.get(at))
-        .map(|token| token.token)
-        .collect();
-    taken.sort_unstable();
-    taken.dedup();
-    taken
-}
-
-/// All leave at the first token that is a choice. As many as the model holds
-/// others possible there, and nobody has taken, have to differ at it.
-fn action_sites(lead: &Draft, known: &[Candidate], n: usize, distinct: bool) -> Vec<Site> {
-    let Some(first) = lead.first_choice() else {
-        return vec![Site::free(0); n];
-    };
-    let taken = taken_at(lead, known, first.at);
-    let open = (first.others() + 1).saturating_sub(taken.len());
-    let n_distinct = if distinct { open.min(n) } else { 0 };
-    let differs = Site {
-        at: first.at,
-        not: taken,
-        distinct: Some(0),
-    };
-    let mut sites = vec![differs; n_distinct];
-    sites.resize(n, Site::free(first.at));
-    sites
-}
-
-/// The most uncertain token first: as many siblings leave there as the model
-/// holds others possible and nobody has taken, the next at the next one. What
-/// is left over leaves once more at each, from the most uncertain on.
-fn token_sites(lead: &Draft, known: &[Candidate], n: usize) -> Vec<Site> {
-    let choices = lead.choices();
-    if choices.is_empty() {
-        return vec![Site::free(0); n];
-    }
-    let site = |at| Site {
-        at,
-        not: taken_at(lead, known, at),
-        distinct: Some(at as u32),
-    };
-    let mut sites = Vec::with_capacity(n);
-    for choice in &choices {
-        let site = site(choice.at);
-        let open = (choice.others() + 1).saturating_sub(site.not.len());
-        sites.extend(vec![site; open.min(n - sites.len())]);
-    }
-    let again = choices.iter().cycle().map(|choice| site(choice.at));
-    let missing = n - sites.len();
-    sites.extend(again.take(missing));
-    sites
 }
 
 /// File and symbol of an edit in canonical form.
