@@ -1,6 +1,6 @@
 //! A tile of queries over a few blocks: scores, weights, weighted values.
 use super::ahead::Ahead;
-use super::work::Scratch;
+use super::scratch::Scratch;
 use super::{Attention, BLOCK_SIZE, CHUNK, HeadShape, MASKED};
 use crate::simd::{LANES, Simd, exp};
 use crate::tile::{TILE_ROWS_MAX, with_tile_rows};

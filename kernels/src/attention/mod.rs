@@ -16,6 +16,7 @@
 mod ahead;
 mod check;
 mod chunk;
+mod scratch;
 mod state;
 mod work;
 
@@ -24,8 +25,9 @@ use crate::executor::{Executor, Shared};
 use crate::isa::dispatch;
 use crate::simd::LANES;
 use check::check;
+use scratch::Scratch;
 use state::{Partials, State, merge};
-use work::{Scratch, work};
+use work::work;
 
 /// Token positions of a block: a vector's lanes.
 pub const BLOCK_SIZE: usize = LANES;

@@ -1,10 +1,10 @@
 //! Device memory that a step works in: taken from the driver once, then handed round.
+use super::shelf::Shelf;
 use super::{Gpu, GpuError, Result};
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaSlice, CudaStream, CudaView, DevicePtr, DeviceRepr, result};
-use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Some device memory, to look at. What of it a kernel writes, its door says.
 pub struct View<'a, T> {
@@ -45,9 +45,6 @@ impl<T> View<'_, T> {
         }
     }
 }
-
-/// Memory by the binary logarithm of its bytes, free to take.
-pub(super) type Shelf = Mutex<HashMap<u32, Vec<CudaSlice<u8>>>>;
 
 /// Memory of `len` values that goes back to its [`Gpu`] when dropped. Kernels that still
 /// use it then are ahead, on the one stream, of whoever gets it next.

@@ -1,6 +1,6 @@
 //! A GPU with the kernels loaded onto it.
 use super::Result;
-use super::buffer::Shelf;
+use super::shelf::Shelf;
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream};

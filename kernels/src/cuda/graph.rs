@@ -1,5 +1,5 @@
 //! Launches that are recorded once, and launched again as one: a CUDA graph.
-use super::buffer::Shelf;
+use super::shelf::Shelf;
 use super::{Gpu, GpuError, Result};
 use cudarc::driver::sys::{
     CUgraph, CUgraphExec, CUstream, CUstream_flags, CUstreamCaptureMode, cuGraphDestroy,

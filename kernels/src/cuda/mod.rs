@@ -18,6 +18,7 @@ mod logits;
 mod plan;
 mod product;
 mod row;
+mod shelf;
 
 pub use buffer::{Buffer, View};
 pub use cache::{HeadNorms, Turn};

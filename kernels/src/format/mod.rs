@@ -31,6 +31,7 @@ pub(crate) use q6_k::Q6K;
 pub(crate) use q8_0::Q80;
 
 use crate::lhs::Tile;
+use crate::scales::Scales;
 use crate::simd::{LANES, Simd};
 
 /// Rows of a panel.
@@ -100,41 +101,6 @@ macro_rules! with_layout {
     }};
 }
 pub(crate) use with_layout;
-
-/// How finely the left side of a product is scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scales {
-    /// One for each 32 values.
-    EachBlock32,
-    /// One for each 256 values.
-    EachBlock256,
-}
-
-impl Scales {
-    /// Values that share a scale.
-    pub const fn block(self) -> usize {
-        match self {
-            Self::EachBlock32 => 32,
-            Self::EachBlock256 => 256,
-        }
-    }
-
-    /// Values of a dot product in whole numbers: weights that share a scale.
-    pub(crate) fn run(self) -> usize {
-        match self {
-            Self::EachBlock32 => 32,
-            Self::EachBlock256 => 16,
-        }
-    }
-
-    /// What formats with such rows store for a weight of 0, or a part of it.
-    pub(crate) fn zero(self) -> i32 {
-        match self {
-            Self::EachBlock32 => 16,
-            Self::EachBlock256 => 32,
-        }
-    }
-}
 
 impl Format {
     /// Weights of a block.
