@@ -1,10 +1,12 @@
 //! The first prompt: rules, tools, the issue, and the files that matter.
 use super::call::CallFormat;
+use super::chosen::Chosen;
 use super::config::{AgentConfig, Role};
 use super::dialect::{Dialect, encode};
 use super::issue::shown_issue;
 use super::location::locations;
 use super::map::map;
+use super::numbered::numbered;
 use super::parse::{DIVIDER_MARK, REPLACE_MARK, SEARCH_MARK};
 use super::prompt::{
     FIRST_VIEW, REPRODUCE, SYSTEM, SYSTEM_MAP, SYSTEM_MAP_ONE_TURN, SYSTEM_ONE_TURN, TASK, fill,
@@ -187,17 +189,6 @@ pub fn first_prompt(
     })
 }
 
-/// The part of the repository that goes into the prompt.
-#[derive(Default)]
-pub(super) struct Chosen {
-    pub text: String,
-    /// Paths shown whole.
-    pub whole: Vec<String>,
-    /// Paths of which a part is shown.
-    pub part: Vec<String>,
-    pub cuts: Vec<LimitHit>,
-}
-
 /// Files as they fit, the likeliest first: whole ones, and of a file too long
 /// for its share the functions that the issue names.
 fn choose(
@@ -258,14 +249,6 @@ fn show(config: &AgentConfig, file: &RepoFile, text: &str, first_line: usize) ->
         false => format!("{}\n", text.trim_end()),
     };
     format!("{}:\n```{language}\n{body}```\n\n", file.path)
-}
-
-/// Lines with their numbers, `first_line` counted from 0.
-pub(crate) fn numbered(text: &str, first_line: usize) -> String {
-    let lines = text.lines().enumerate();
-    lines
-        .map(|(at, line)| format!("{}| {line}\n", first_line + at + 1))
-        .collect()
 }
 
 /// The functions and classes of a long file that the issue names; without

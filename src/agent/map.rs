@@ -1,8 +1,9 @@
 //! The repository as a map: its folders, outlines of the files that the issue is
 //! likeliest about, and the code of the likeliest definitions.
+use super::chosen::Chosen;
 use super::config::AgentConfig;
-use super::context::{Chosen, numbered};
 use super::listing::listing;
+use super::numbered::numbered;
 use crate::base::LimitHit;
 use crate::index::{FoundSymbol, Located, RepoFile, RepoView};
 use crate::lang::Symbol;

@@ -4,14 +4,10 @@
 //! it; the parser is a little more tolerant, for engines that cannot.
 use super::action::{Action, Change, Hunk, Query};
 use super::call::{Call, CallFormat};
+use super::parse_error::ParseError;
 use super::tool::{Block, Form, ParamKind, ToolSet, form};
 use crate::base::{ToolForm, ToolName};
 use serde_json::{Map, Value};
-
-/// Why a text holds no action: one sentence, written for the model.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ParseError(pub String);
 
 /// Markers of a search/replace hunk, each alone on its line.
 pub(crate) const SEARCH_MARK: &str = "<<<<<<< SEARCH";

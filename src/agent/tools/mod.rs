@@ -11,7 +11,7 @@ use super::config::AgentConfig;
 use super::observation::Observation;
 use super::paths::resolve;
 use super::prompt::{NO_CALL, fill};
-use super::{AgentError, parse::ParseError};
+use super::{AgentError, parse_error::ParseError};
 use crate::index::{FILE_BYTES_MAX, RepoFile, RepoView};
 use crate::lang::{TextFile, nearest_names};
 use crate::record::StepOutcome;

@@ -1,6 +1,6 @@
 //! `view`: a file, or a range of its lines.
 use super::Executor;
-use crate::agent::context::numbered;
+use crate::agent::numbered::numbered;
 use crate::agent::observation::Observation;
 use crate::base::{LimitHit, ToolForm};
 use crate::lang::{Symbol, nearest_names, of_path};
