@@ -11,7 +11,7 @@
 //! [`Grammar::forced`] before asking for a mask, since a mask alone would let
 //! the model spell forced text in any of its tokenisations. (A mask asked for
 //! anyway allows the first forced token only.)
-use super::vocabulary::VocabularyEnv;
+use super::vocabulary::{Tokenize, VocabularyEnv};
 use super::{DecodeError, Mask};
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{InferenceCapabilities, TokEnv};
@@ -21,10 +21,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Compiled grammars kept; past it all are dropped, since a run uses a handful.
 const CACHED_MAX: usize = 64;
-
-/// Tokens of plain text, as the model's tokenizer gives them, never special
-/// ones. Called with valid UTF-8 only.
-pub type Tokenize = Arc<dyn Fn(&[u8]) -> Vec<u32> + Send + Sync>;
 
 /// Compiles grammars for one vocabulary.
 pub struct GrammarFactory {

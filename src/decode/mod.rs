@@ -14,13 +14,14 @@ mod vocabulary;
 mod weights;
 
 pub use action::{DecodedAction, action_entropy, vote_entropy};
-pub use grammar::{Grammar, GrammarFactory, Tokenize};
+pub use grammar::{Grammar, GrammarFactory};
 pub use mask::Mask;
 pub use policy::{AskedGate, BranchAsk, BranchRoom};
 pub use row::{RowStats, logprob, masked_entropy};
 pub use sampler::sample;
 pub use token::{drawn_entropy, forced_entropy, token_entropy};
 pub use trie::ChoicePaths;
+pub use vocabulary::Tokenize;
 
 /// What can go wrong while deciding.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

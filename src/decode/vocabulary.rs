@@ -1,10 +1,14 @@
 //! The tokenizer's vocabulary as llguidance wants it: a trie of token bytes.
 use super::DecodeError;
-use super::grammar::Tokenize;
 use llguidance::toktrie::{TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+use std::sync::Arc;
 
 /// Longest token that the trie's node format can hold, bytes.
 const TOKEN_BYTES_MAX: usize = 1_000;
+
+/// Tokens of plain text, as the model's tokenizer gives them, never special
+/// ones. Called with valid UTF-8 only.
+pub type Tokenize = Arc<dyn Fn(&[u8]) -> Vec<u32> + Send + Sync>;
 
 /// A vocabulary and the tokenizer that goes with it.
 pub(super) struct VocabularyEnv {
