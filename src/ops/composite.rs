@@ -1,7 +1,6 @@
 //! One layer's attention by candle's operations alone: what every device without kernels
 //! of its own falls back on.
-use super::mix::HeadNorms;
-use super::norm::RmsNorm;
+use super::norm::{HeadNorms, RmsNorm};
 use super::{AttentionSpan, BLOCK_SIZE, Heads};
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::ops::softmax;

@@ -5,7 +5,7 @@ use super::Heads;
 use super::composite::mix_composite;
 #[cfg(feature = "cuda")]
 use super::device::{DeviceRows, gpu_error, with_view};
-use super::norm::RmsNorm;
+use super::norm::HeadNorms;
 #[cfg(feature = "cuda")]
 use super::step::Angles;
 use super::step::On;
@@ -13,12 +13,6 @@ use super::{LayerCache, Rows, Step, normalise_heads, paged_attention, rotate, st
 use candle_core::Result;
 #[cfg(feature = "cuda")]
 use egss_kernels::cuda::{GpuPlan, HeadNorms as DeviceNorms, Turn, View, bf16};
-
-/// Norms over each head's D numbers, before it is turned.
-pub struct HeadNorms {
-    pub queries: RmsNorm,
-    pub keys: RmsNorm,
-}
 
 /// Writes keys and values of `qkv: [T, (H + 2 K) D]`, queries before keys before values,
 /// to their slots, and attends: `[T, H D]`. `qkv` is changed or not, as suits the device.

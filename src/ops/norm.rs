@@ -50,6 +50,12 @@ impl RmsNorm {
     }
 }
 
+/// Norms over each head's D numbers, before it is turned.
+pub struct HeadNorms {
+    pub queries: RmsNorm,
+    pub keys: RmsNorm,
+}
+
 /// Normalises `n` heads of D from head `first` of `rows: [T, width]` f32 on, each by
 /// itself, in place (Qwen3's norms of queries and keys).
 pub fn normalise_heads(rows: &Tensor, first: usize, n: usize, norm: &RmsNorm) -> Result<()> {

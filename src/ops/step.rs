@@ -2,10 +2,10 @@
 use super::composite::CompositeStep;
 #[cfg(feature = "cuda")]
 use super::device::gpu_error;
-use super::{AttentionPlan, AttentionSpan, Backend, Operations};
+use super::{AttentionPlan, AttentionSpan, Backend, Heads, Operations};
 use candle_core::{Result, Tensor, bail};
 #[cfg(feature = "cuda")]
-use egss_kernels::cuda::{GpuPlan, HeadCounts};
+use egss_kernels::cuda::GpuPlan;
 use egss_kernels::value_dim;
 
 /// Cosines and sines of the rotary embedding, for every position up to the context's
@@ -16,16 +16,6 @@ pub struct Angles {
     pub cos: Tensor,
     /// `[context, R / 2]`
     pub sin: Tensor,
-}
-
-/// Sizes of one layer's attention: H, K, D and R.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads {
-    pub n_heads: usize,
-    pub n_kv_heads: usize,
-    pub head_dim: usize,
-    /// Numbers of a head that are turned.
-    pub rotary_dims: usize,
 }
 
 /// A batch as its layers see it.
@@ -133,17 +123,6 @@ impl On {
                 let step = CompositeStep::new(heads, spans, slots, values, device)?;
                 Ok(Self::Composite { cos, sin, step })
             }
-        }
-    }
-}
-
-#[cfg(feature = "cuda")]
-impl From<Heads> for HeadCounts {
-    fn from(heads: Heads) -> Self {
-        Self {
-            n_heads: heads.n_heads,
-            n_kv_heads: heads.n_kv_heads,
-            head_dim: heads.head_dim,
         }
     }
 }
