@@ -1,6 +1,7 @@
 //! The KV cache: a pool of blocks (integers), block tables that share them
 //! copy-on-write, the prefix cache that finds full blocks by their tokens, and
 //! the tensors that hold the numbers.
+mod integrity;
 mod pool;
 mod prefix;
 mod storage;
