@@ -1,7 +1,8 @@
 //! Continues sequences, all in one ragged batch, until each has finished.
 use super::api::{EngineError, Finish, GenerateJob, Generated, Progress};
+use super::broken::broken;
 use super::local::LocalEngine;
-use super::step::{Got, Want, broken};
+use super::step::{Got, Want};
 use crate::base::{Pool, SeqId, TokenEntropy};
 use crate::decode::{DecodeError, Grammar, Mask, sample};
 use crate::ops::{LogitsRow, RowDraw};

@@ -6,7 +6,8 @@
 //! kernels; elsewhere within the tolerance of a batched row), so an engine gives the
 //! same tokens beside others as alone.
 use super::api::EngineError;
-use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX, broken};
+use super::batch_rows::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
+use super::broken::broken;
 use crate::kv::KvStorage;
 use crate::model::{BatchStep, CausalLm};
 use crate::ops::{Rows, is_out_of_memory};

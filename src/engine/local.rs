@@ -3,11 +3,11 @@ use super::api::{
     Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress, ScoreJob, Vocabulary,
     append_within,
 };
+use super::batch_rows::BATCH_ROWS_MAX;
+use super::known::Known;
 use super::lane::Lane;
 use super::pace::Pace;
-use super::replay::Known;
 use super::sequence::Sequence;
-use super::step::BATCH_ROWS_MAX;
 use crate::base::{Deadline, Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
 use crate::decode::{GrammarFactory, Mask};

@@ -1,5 +1,5 @@
 //! What a run will take of memory, said before anything is loaded.
-use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
+use super::batch_rows::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::checkpoint::{Checkpoint, ModelConfig, ModelShape, Precision, TensorEntry};
 use crate::kv::BLOCK_SIZE;
 use crate::ops::{Backend, CacheShape, ExpertsPlace, Heads, Matrix, Operations};

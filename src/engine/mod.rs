@@ -1,7 +1,10 @@
 //! Sequences, the scheduler, the step, and the fork, behind a plain trait.
 mod api;
+mod batch_rows;
 pub mod bench;
+mod broken;
 mod generate;
+mod known;
 mod lane;
 mod local;
 mod memory;

@@ -1,8 +1,8 @@
 //! From a path to a running engine.
+use super::batch_rows::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use super::lane::{Lane, SHARED_STEPS_MAX};
 use super::local::LocalEngine;
 use super::memory::{MemoryPlan, backend_for, cache_shape};
-use super::step::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
 use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};

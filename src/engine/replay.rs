@@ -6,44 +6,10 @@
 //! trajectories of `best-of-n`. A replay leaves the sequence, its cache and the counts
 //! as decoding would have; what the prefix cache has of it is taken over.
 use super::api::{EngineError, Finish, GenerateJob, Generated, Progress};
+use super::known::{Continuation, Key};
 use super::local::LocalEngine;
 use crate::base::TokenEntropy;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
-
-/// Continuations kept at most, of some kilobytes each; past it all are dropped.
-const KEPT_MAX: usize = 8_192;
-
-/// All that a continuation follows from, digested.
-type Key = [u8; 32];
-
-/// What is known, by what it follows from.
-#[derive(Default)]
-pub(super) struct Known {
-    continuations: HashMap<Key, Continuation>,
-}
-
-#[derive(Clone)]
-struct Continuation {
-    generated: Generated,
-    /// How many of its tokens were run when it ended: the last one often was not.
-    n_run: usize,
-    /// Whether the row of logits behind them was kept.
-    has_last_row: bool,
-}
-
-impl Known {
-    pub(super) fn forget(&mut self) {
-        self.continuations.clear();
-    }
-
-    fn add(&mut self, key: Key, continuation: Continuation) {
-        if self.continuations.len() >= KEPT_MAX {
-            self.forget();
-        }
-        self.continuations.insert(key, continuation);
-    }
-}
 
 impl LocalEngine {
     /// Continues every job, those that are known by what is known.

@@ -1,7 +1,8 @@
 //! Probabilities of hypothetical continuations, over forked tails.
 use super::api::{EngineError, PrefixCache, ScoreJob};
+use super::broken::broken;
 use super::local::LocalEngine;
-use super::step::{Got, Want, broken, no_draws};
+use super::step::{Got, Want, no_draws};
 use crate::base::SeqId;
 use crate::ops::LogitsRow;
 use std::collections::BTreeSet;

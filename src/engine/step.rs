@@ -1,19 +1,12 @@
 //! The step: schedule, run, hand out the rows of logits.
 use super::api::{EngineError, Progress};
+use super::batch_rows::LOGIT_ROWS_MAX;
+use super::broken::broken;
 use super::local::LocalEngine;
 use crate::base::{Purpose, SeqId};
 use crate::model::BatchStep;
-use crate::ops::{LogitsRow, RowDraw, is_out_of_memory, read_rows};
-use std::borrow::Borrow;
+use crate::ops::{LogitsRow, RowDraw, read_rows};
 use std::time::Instant;
-
-/// Rows of one batch at most. A product over 512 rows has long stopped being
-/// bound by reading the weights, and a chunk's activations stay within cache.
-pub(super) const BATCH_ROWS_MAX: usize = 512;
-
-/// Rows of logits of one batch at most: a row of a 150,000-token vocabulary
-/// takes 0.6 MB, so that 512 of them would take more than the activations.
-pub(super) const LOGIT_ROWS_MAX: usize = 64;
 
 /// A batch of so few rows that the device had no memory for is not tried in parts.
 const BATCH_ROWS_MIN: usize = 16;
@@ -44,15 +37,6 @@ pub(super) enum Got {
     Rows(Vec<LogitsRow>),
     /// No block was free; nothing of this sequence was run.
     PoolFull,
-}
-
-/// What a device or a model could not do.
-pub(super) fn broken(error: impl Borrow<candle_core::Error>) -> EngineError {
-    let error = error.borrow();
-    match is_out_of_memory(error) {
-        true => EngineError::DeviceFull(error.to_string()),
-        false => EngineError::Model(error.to_string()),
-    }
 }
 
 impl LocalEngine {
