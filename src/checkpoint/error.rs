@@ -1,7 +1,7 @@
 //! What can go wrong with a checkpoint, in sentences for its user.
 use egss_kernels::GgmlType;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong around a checkpoint. Each message names the file and says
 /// what to do about it.
@@ -87,11 +87,8 @@ pub enum CheckpointError {
     Folder { dir: PathBuf, reason: String },
     #[error("{} holds no {file}; a checkpoint directory needs it", dir.display())]
     NoFile { dir: PathBuf, file: &'static str },
-    #[error(
-        "architecture {found:?} is not supported; this program runs: {}",
-        super::families::names()
-    )]
-    Architecture { found: String },
+    #[error("architecture {found:?} is not supported; this program runs: {known}")]
+    Architecture { found: String, known: String },
     #[error("{} uses {what}, which this program does not run", path.display())]
     Unsupported { path: PathBuf, what: String },
     #[error(
@@ -201,6 +198,18 @@ pub enum CheckpointError {
     NoModelsDir,
     #[error("there is no place to keep settings: set XDG_CONFIG_HOME (or HOME)")]
     NoConfigDir,
+}
+
+/// The error that says what cannot be done to the file at `path`.
+pub(super) fn io<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl Fn(std::io::Error) -> CheckpointError + 'a {
+    move |source| CheckpointError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// A type of tensor that is not read, by its number.

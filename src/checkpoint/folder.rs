@@ -1,6 +1,7 @@
 //! The files of a checkpoint's folder: those that are read, by the precedence of
 //! transformers 5.24 (`_get_resolved_checkpoint_files`), and those that lie beside them.
 use super::CheckpointError;
+use super::json::read_json;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -105,8 +106,7 @@ fn indexed(dir: &Path, index: &str) -> Result<BTreeSet<String>, CheckpointError>
         path: path.clone(),
         reason: reason.to_owned(),
     };
-    let json = super::safetensors_dir::read_json(&path)?
-        .ok_or_else(|| CheckpointError::Missing { path: path.clone() })?;
+    let json = read_json(&path)?.ok_or_else(|| CheckpointError::Missing { path: path.clone() })?;
     let map = json["weight_map"].as_object();
     let map = map.ok_or_else(|| invalid("it has no weight_map; fetch it again"))?;
     // Only the last component counts: an index must not point outside.

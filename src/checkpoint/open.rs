@@ -5,8 +5,8 @@ use super::random::RandomWeights;
 use super::safetensors_dir::SafetensorsDir;
 use super::stored::{Stored, TensorEntry, Weight};
 use super::{
-    ChatTemplate, CheckpointError, ModelConfig, RopeScaling, Tokenizer, ends, families, random,
-    templates,
+    ChatTemplate, CheckpointError, ModelConfig, RopeScaling, Tokenizer, ends, families, manifest,
+    random, templates,
 };
 use candle_core::{D, Device, Tensor};
 use egss_kernels::GgmlType;
@@ -50,7 +50,7 @@ impl Checkpoint {
         let mut source = if path.is_dir() {
             Source::Safetensors(SafetensorsDir::open(path)?)
         } else if path.exists() {
-            Source::Gguf(GgufFile::open(path)?)
+            Source::Gguf(GgufFile::open(path, manifest::known_bytes)?)
         } else {
             return Err(CheckpointError::Missing {
                 path: path.to_owned(),

@@ -1,6 +1,7 @@
 //! A directory as published for the `transformers` package: config.json,
 //! `*.safetensors` (one, or several with an index), tokenizer.json.
 use super::encoded::{self, Encoded};
+use super::json::read_json;
 use super::names::Place;
 use super::stored::{Stored, Weight};
 use super::{CheckpointError, ModelConfig, families, folder, quantised};
@@ -294,25 +295,4 @@ fn require_json(dir: &Path, file: &'static str) -> Result<Value, CheckpointError
         dir: dir.to_owned(),
         file,
     })
-}
-
-/// Parses a JSON file; `None` if it is not there.
-pub(super) fn read_json(path: &Path) -> Result<Option<Value>, CheckpointError> {
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(CheckpointError::Io {
-                what: "read",
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|source| CheckpointError::Config {
-            path: path.to_owned(),
-            reason: format!("not JSON: {source}"),
-        })
 }

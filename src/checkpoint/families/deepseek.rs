@@ -3,8 +3,9 @@ use super::super::config::{LatentConfig, RopeScaling, RouterScores};
 use super::super::fields::Fields;
 use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
+use super::json::common;
 use super::rope::{parameters, yarn_magnitude};
-use super::{common, gguf, glm};
+use super::{gguf, glm};
 
 const ROUTER: glm::RouterDefaults = glm::RouterDefaults {
     n_groups: 8,

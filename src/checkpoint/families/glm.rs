@@ -3,8 +3,9 @@ use super::super::config::{ExpertsConfig, RouterConfig, RouterScores};
 use super::super::fields::Fields;
 use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
+use super::gguf;
+use super::json::{common, common_of_heads};
 use super::rope::rotary;
-use super::{common, common_of_heads, gguf};
 
 /// GLM-4's head dimension where config.json does not say.
 const HEAD_DIM: usize = 128;

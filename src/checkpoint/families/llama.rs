@@ -2,7 +2,8 @@
 use super::super::fields::Fields;
 use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
-use super::{common, gguf, rope};
+use super::json::common;
+use super::{gguf, rope};
 
 pub(super) fn from_json(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
     fields.only("attention_bias", false)?;

@@ -3,6 +3,7 @@
 mod deepseek;
 mod gguf;
 mod glm;
+mod json;
 mod llama;
 mod qwen;
 mod rope;
@@ -12,7 +13,7 @@ pub(super) use gguf::DIVISORS;
 use super::fields::Fields;
 use super::gguf::GgufFile;
 use super::metadata::Metadata;
-use super::{CheckpointError, ModelConfig, quantised};
+use super::{CheckpointError, ModelConfig};
 use serde_json::Value;
 use std::path::Path;
 
@@ -78,7 +79,7 @@ const FAMILIES: [Family; 8] = [
 ];
 
 /// Names of all families, for messages.
-pub(super) fn names() -> String {
+fn names() -> String {
     FAMILIES.map(|family| family.model_type).join(", ")
 }
 
@@ -101,6 +102,7 @@ pub(super) fn from_json(path: &Path, json: &Value) -> Result<Noted, CheckpointEr
     let family = FAMILIES.iter().find(|family| family.model_type == found);
     let family = family.ok_or_else(|| CheckpointError::Architecture {
         found: found.to_owned(),
+        known: names(),
     })?;
     let fields = Fields::new(path, json);
     let config = (family.from_json)(&fields)?;
@@ -119,67 +121,9 @@ pub(super) fn from_gguf(gguf: &GgufFile) -> Result<Noted, CheckpointError> {
         .find(|family| family.gguf_architecture == found);
     let family = family.ok_or_else(|| CheckpointError::Architecture {
         found: found.to_owned(),
+        known: names(),
     })?;
     let config = (family.from_gguf)(&metadata)?;
     let notes = metadata.finish()?;
     Ok((config.validated(gguf.path())?, notes))
-}
-
-/// What all families say alike in config.json: a dense decoder with grouped queries.
-fn common(fields: &Fields<'_>) -> Result<ModelConfig, CheckpointError> {
-    common_of_heads(fields, None)
-}
-
-/// The same, with the head dimension where config.json does not say; `None`: the hidden
-/// size's share.
-fn common_of_heads(
-    fields: &Fields<'_>,
-    head_dim: Option<usize>,
-) -> Result<ModelConfig, CheckpointError> {
-    fields.only("hidden_act", "silu")?;
-    fields.only("use_sliding_window", false)?;
-    if let Some(kinds) = fields.get("layer_types").and_then(Value::as_array) {
-        let other = kinds.iter().find(|kind| *kind != "full_attention");
-        if let Some(kind) = other {
-            return Err(fields.unsupported("layer_types", kind));
-        }
-    }
-    // How it is quantised was looked at when the files were opened.
-    for key in quantised::KEYS {
-        fields.within(key, "")?;
-    }
-    // Without `use_sliding_window` it is a number that nothing takes.
-    fields.get("sliding_window");
-    let hidden = fields.size("hidden_size")?;
-    let n_heads = fields.size("num_attention_heads")?;
-    let head_dim = match fields.maybe_size("head_dim")?.or(head_dim) {
-        Some(head_dim) => head_dim,
-        None => hidden.checked_div(n_heads).unwrap_or(0),
-    };
-    let rotary = rope::rotary(fields, head_dim, 1.0)?;
-    let context_max = fields.size("max_position_embeddings")?;
-    Ok(ModelConfig {
-        architecture: fields
-            .get("model_type")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
-        n_layers: fields.size("num_hidden_layers")?,
-        hidden,
-        n_heads,
-        n_kv_heads: fields.maybe_size("num_key_value_heads")?.unwrap_or(n_heads),
-        head_dim,
-        ffn: fields.size("intermediate_size")?,
-        vocab: fields.size("vocab_size")?,
-        context_max: rope::context_max(&rotary.scaling, context_max),
-        rotary,
-        rms_eps: fields.real("rms_norm_eps")?,
-        tied_embeddings: fields.flag("tie_word_embeddings", false)?,
-        qkv_bias: false,
-        head_norms: false,
-        post_norms: false,
-        fused_gate_up: false,
-        experts: None,
-        latent: None,
-    })
 }

@@ -3,7 +3,8 @@ use super::super::config::{ExpertsConfig, RouterConfig, RouterScores};
 use super::super::fields::Fields;
 use super::super::metadata::Metadata;
 use super::super::{CheckpointError, ModelConfig};
-use super::{common, common_of_heads, gguf, rope};
+use super::json::{common, common_of_heads};
+use super::{gguf, rope};
 
 /// The head dimension of Qwen 3 where config.json does not say.
 const HEAD_DIM: usize = 128;

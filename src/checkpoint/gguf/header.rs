@@ -55,9 +55,18 @@ pub(super) enum Kind {
 impl Header {
     /// Reads the header of a file of `bytes`, which begins as a GGUF file of versions 2
     /// or 3 does.
-    pub fn read(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
-        // Behind the magic and the version.
-        let mut reader = Reader { bytes, path, at: 8 };
+    pub fn read(
+        bytes: &[u8],
+        path: &Path,
+        known_bytes: KnownBytes,
+    ) -> Result<Self, CheckpointError> {
+        let mut reader = Reader {
+            bytes,
+            path,
+            known_bytes,
+            // Behind the magic and the version.
+            at: 8,
+        };
         let n_tensors = reader.count("tensors", INFO_BYTES_MIN)?;
         let n_entries = reader.count("entries of metadata", ENTRY_BYTES_MIN)?;
         let mut metadata = HashMap::with_capacity(n_entries);
@@ -80,6 +89,9 @@ impl Header {
     }
 }
 
+/// Gives the size that a file has by its name, bytes; `None` where it is not known.
+pub(in super::super) type KnownBytes = fn(&Path) -> Option<u64>;
+
 /// A tensor's entry as it stands: its offset counts from where the data begins.
 struct Entry {
     name: String,
@@ -94,6 +106,7 @@ struct Entry {
 struct Reader<'a> {
     bytes: &'a [u8],
     path: &'a Path,
+    known_bytes: KnownBytes,
     at: usize,
 }
 
@@ -327,7 +340,7 @@ impl<'a> Reader<'a> {
         // Within a cut header the file's whole size cannot be read; a file that a
         // manifest knows by name still has one.
         let (path, have) = (self.path.to_owned(), self.bytes.len() as u64);
-        let want = super::super::manifest::known_bytes(self.path);
+        let want = (self.known_bytes)(self.path);
         match want.filter(|&want| have < want) {
             Some(want) => CheckpointError::Cut { path, have, want },
             None => CheckpointError::Damaged {

@@ -12,7 +12,7 @@ use super::stored::{Stored, Weight};
 use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use egss_kernels::{BlockMatrix, DenseMatrix, GgmlType, MappedBytes, WeightBytes};
-use header::{Header, Kind};
+use header::{Header, Kind, KnownBytes};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -44,8 +44,10 @@ impl GgufFile {
     /// Reads the header and checks every tensor's extent against the file's size, and so
     /// those of the other parts of a split checkpoint, which lie beside it. Cost: the
     /// headers only (6 MB for a vocabulary of 151,936).
-    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let (header, bytes) = open_part(path)?;
+    ///
+    /// `known_bytes` tells of a file whose header is cut how long it should be.
+    pub fn open(path: &Path, known_bytes: KnownBytes) -> Result<Self, CheckpointError> {
+        let (header, bytes) = open_part(path, known_bytes)?;
         let others = split::others(&header, path)?;
         let mut gguf = Self {
             path: path.to_owned(),
@@ -63,7 +65,7 @@ impl GgufFile {
                     missing: part.clone(),
                 });
             }
-            let (header, bytes) = open_part(part)?;
+            let (header, bytes) = open_part(part, known_bytes)?;
             let (is_part, of_parts) = split::place_of(&header, part)?;
             if (is_part, of_parts) != (i + 2, n_parts) {
                 let reason = format!("it is part {is_part} of {of_parts} by its metadata");
@@ -337,7 +339,10 @@ impl GgufFile {
 }
 
 /// Maps a file and reads its header.
-fn open_part(path: &Path) -> Result<(Header, MappedBytes), CheckpointError> {
+fn open_part(
+    path: &Path,
+    known_bytes: KnownBytes,
+) -> Result<(Header, MappedBytes), CheckpointError> {
     let io = |what| {
         move |source| CheckpointError::Io {
             what,
@@ -353,7 +358,7 @@ fn open_part(path: &Path) -> Result<(Header, MappedBytes), CheckpointError> {
     }
     let bytes = MappedBytes::open(&file).map_err(io("read"))?;
     preamble::check(&bytes, path)?;
-    Ok((Header::read(&bytes, path)?, bytes))
+    Ok((Header::read(&bytes, path, known_bytes)?, bytes))
 }
 
 /// An integer of any width; `None` where it is negative or something else.

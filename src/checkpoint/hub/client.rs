@@ -1,5 +1,5 @@
 //! Asks a hub: one request at a time, each with limits.
-use super::HubSettings;
+use super::settings::HubSettings;
 use std::io::Read;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
@@ -13,6 +13,9 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer that is taken as text: a list of 10,000 files has about two million.
 const TEXT_BYTES_MAX: u64 = 64 << 20;
+
+/// Bytes of one read from a connection.
+pub(super) const READ_BYTES: usize = 1 << 16;
 
 /// Why a request brought nothing.
 #[derive(Debug)]
@@ -179,7 +182,7 @@ impl Answer {
     /// All of the body, which is text.
     pub fn text(mut self) -> Result<String, Refusal> {
         let mut bytes = Vec::new();
-        let mut block = vec![0; super::READ_BYTES];
+        let mut block = vec![0; READ_BYTES];
         loop {
             match self.read(&mut block)? {
                 0 => break,

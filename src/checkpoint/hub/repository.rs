@@ -1,6 +1,8 @@
 //! Fetches a whole repository of sharded safetensors into a directory.
-use super::CheckpointError;
-use super::hub::{Hub, HubFile, io};
+use super::file::HubFile;
+use super::remote::Hub;
+use crate::checkpoint::CheckpointError;
+use crate::checkpoint::error::io;
 use serde_json::Value;
 use std::path::Path;
 
