@@ -1,6 +1,6 @@
 //! Questions to the user's git on a checkout. It is asked only: nothing is written, and no program
 //! that the repository names is run.
-use super::shadow::{join_nul, split_nul};
+use super::nul::{join_nul, split_nul};
 use super::{WorkspaceError, existing_dir, git};
 use crate::record::GitSettings;
 use std::collections::HashSet;

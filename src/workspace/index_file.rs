@@ -1,5 +1,5 @@
 //! Git's index files of workspaces.
-use super::{Shadow, WorkspaceError, git};
+use super::{WorkspaceError, git};
 use sha2::{Digest, Sha256};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// killed, loses the index, which costs time and nothing else; and no lock
 /// file is left that would stop the next one.
 pub(super) struct Index<'a> {
-    shadow: &'a Shadow,
+    git_dir: &'a Path,
     dir: PathBuf,
     home: PathBuf,
     path: PathBuf,
@@ -22,8 +22,8 @@ pub(super) struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub fn take(shadow: &'a Shadow, dir: &Path) -> Result<Self, WorkspaceError> {
-        let mut index = Self::empty(shadow, dir);
+    pub fn take(git_dir: &'a Path, dir: &Path) -> Result<Self, WorkspaceError> {
+        let mut index = Self::empty(git_dir, dir);
         match std::fs::rename(&index.home, &index.path) {
             Ok(()) => index.had_entries = true,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -32,14 +32,14 @@ impl<'a> Index<'a> {
         Ok(index)
     }
 
-    pub fn empty(shadow: &'a Shadow, dir: &Path) -> Self {
+    pub fn empty(git_dir: &'a Path, dir: &Path) -> Self {
         static CALLS: AtomicU64 = AtomicU64::new(0);
-        let indices = shadow.git_dir().join("indices");
+        let indices = git_dir.join("indices");
         let home = indices.join(folder_key(dir));
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
         let path = indices.join(format!("{}.{}.{call}", folder_key(dir), std::process::id()));
         Self {
-            shadow,
+            git_dir,
             dir: dir.to_owned(),
             home,
             path,
@@ -48,7 +48,7 @@ impl<'a> Index<'a> {
     }
 
     pub fn git(&self, args: &[&str]) -> Command {
-        let mut git = git::with_files(self.shadow.git_dir(), &self.dir, &self.path);
+        let mut git = git::with_files(self.git_dir, &self.dir, &self.path);
         git.args(args);
         git
     }

@@ -1,6 +1,6 @@
 //! Workspaces as layers over one copy of the base: what one costs follows its changes, not the
 //! repository.
-use super::shadow::{Shadow, TreeId};
+use super::tree_id::TreeId;
 use super::walk::{self, is_bytecode, is_left_out, remove_tree};
 use super::{WorkspaceError, existing_dir, git, namespace};
 use crate::record::LargeData;
@@ -46,9 +46,13 @@ pub(super) struct Changed {
 }
 
 impl Layers {
-    /// Copies `tree` below `work`, a folder that exists. `Err`: a clause on why there can be no
-    /// layers here.
-    pub fn make(shadow: &Shadow, tree: &TreeId, work: &Path) -> Result<Self, String> {
+    /// Layers below `work`, a folder that exists, over `tree`, which `copy_to` writes into a
+    /// folder. `Err`: a clause on why there can be no layers here.
+    pub fn make(
+        tree: &TreeId,
+        work: &Path,
+        copy_to: impl FnOnce(&Path) -> Result<(), WorkspaceError>,
+    ) -> Result<Self, String> {
         if !namespace::is_entered() {
             return Err("this process has no namespace of its own".to_owned());
         }
@@ -59,7 +63,7 @@ impl Layers {
         git::create_private_dir(&data).map_err(told)?;
         // File systems differ: it is tried before anything is copied.
         namespace::try_overlay(&own.join("probe"))?;
-        shadow.restore(tree, &base).map_err(told)?;
+        copy_to(&base).map_err(told)?;
         let mut files = walk::files(&base).map_err(told)?;
         files.sort_unstable();
         let mut children: HashMap<Vec<u8>, Children> = HashMap::new();

@@ -15,6 +15,7 @@ mod limits;
 mod lock;
 mod mirror;
 mod namespace;
+mod nul;
 mod output;
 mod processes;
 mod python;
@@ -25,6 +26,7 @@ mod stage;
 mod stored;
 mod supervise;
 mod toolchain;
+mod tree_id;
 mod trees;
 mod walk;
 
@@ -42,11 +44,12 @@ pub use namespace::{enter_namespace, remove_workspaces};
 pub use python::find_python;
 pub use repository::OwnRepository;
 pub use sandbox::{Sandbox, SandboxMode};
-pub use shadow::{SHADOW_DIR, Shadow, Snapshot, TreeId, repository_prefix};
+pub use shadow::{Shadow, Snapshot, repository_prefix};
 pub use stored::{StoredPatch, apply_fault};
 pub use toolchain::Toolchain;
+pub use tree_id::TreeId;
 pub use trees::{Change, FileDiff, TreeFile};
-pub use walk::{LeftOut, repository_files};
+pub use walk::{LeftOut, SHADOW_DIR, repository_files};
 
 use std::path::{Path, PathBuf};
 

@@ -3,18 +3,12 @@
 use super::index_file::{Index, folder_key};
 use super::large::{beside, large_data};
 use super::layers::Layers;
-use super::{LeftOut, WorkspaceError, existing_dir, git, walk};
+use super::nul::{join_nul, split_nul};
+use super::{LeftOut, TreeId, WorkspaceError, existing_dir, git, walk};
 use crate::record::LargeData;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The name of a shadow directory in a run's folder, by which such a folder is known.
-pub const SHADOW_DIR: &str = "shadow.git";
-
-/// A git tree that holds a workspace's files, ignored and untracked ones too.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TreeId(pub String);
 
 /// New files from which on a snapshot writes one pack instead of a file for each object.
 /// 20,000 objects took 5 s in a pack and 18 s in files of their own (ext4 on a virtual
@@ -84,7 +78,7 @@ impl Shadow {
         repo: &Path,
         large_data: &[LargeData],
     ) -> (Self, Vec<LargeData>) {
-        let Ok(layers) = Layers::make(&self, base, work) else {
+        let Ok(layers) = Layers::make(base, work, |dir| self.restore(base, dir)) else {
             return (self, large_data.to_vec());
         };
         let left = layers.link_data(repo, large_data);
@@ -126,7 +120,7 @@ impl Shadow {
         if changed.written.is_empty() && changed.gone.is_empty() {
             return Ok(layers.base_tree().clone());
         }
-        let index = Index::empty(self, dir);
+        let index = Index::empty(&self.git_dir, dir);
         let git = index.git(&["read-tree", &layers.base_tree().0]);
         self.run(git, "read-tree", &[])?;
         for (paths, options) in [
@@ -160,7 +154,7 @@ impl Shadow {
     pub(super) fn overlaid(&self, tree: &TreeId, folder: &Path) -> Result<TreeId, WorkspaceError> {
         let folder = existing_dir(folder)?;
         let files = walk::files(&folder)?;
-        let index = Index::empty(self, &folder);
+        let index = Index::empty(&self.git_dir, &folder);
         self.run(index.git(&["read-tree", &tree.0]), "read-tree", &[])?;
         let git = index.git(&["update-index", "--add", "--replace", "-z", "--stdin"]);
         self.run(git, "update-index", &join_nul(&files))?;
@@ -174,12 +168,12 @@ impl Shadow {
     }
 
     fn tree_of(&self, dir: &Path, files: &[Vec<u8>]) -> Result<TreeId, WorkspaceError> {
-        let index = Index::take(self, dir)?;
+        let index = Index::take(&self.git_dir, dir)?;
         let index = match self.stage(dir, files, &index) {
             Ok(()) => index,
             // An index that a power cut left half written is only a cache.
             Err(WorkspaceError::Git { .. }) if index.had_entries => {
-                let fresh = Index::empty(self, dir);
+                let fresh = Index::empty(&self.git_dir, dir);
                 self.stage(dir, files, &fresh)?;
                 fresh
             }
@@ -245,11 +239,11 @@ impl Shadow {
             std::fs::write(&mark, dir.as_os_str().as_bytes())
                 .map_err(|source| WorkspaceError::io("write", &mark, source))?;
         }
-        let index = Index::take(self, &dir)?;
+        let index = Index::take(&self.git_dir, &dir)?;
         let index = match self.check_out(tree, &dir, &index) {
             Ok(()) => index,
             Err(WorkspaceError::Git { .. }) if index.had_entries => {
-                let fresh = Index::empty(self, &dir);
+                let fresh = Index::empty(&self.git_dir, &dir);
                 self.check_out(tree, &dir, &fresh)?;
                 fresh
             }
@@ -317,7 +311,7 @@ impl Shadow {
         paths: &[impl AsRef<[u8]>],
         folder: &Path,
     ) -> Result<(), WorkspaceError> {
-        let index = Index::empty(self, folder);
+        let index = Index::empty(&self.git_dir, folder);
         self.run(index.git(&["read-tree", &tree.0]), "read-tree", &[])?;
         let git = index.git(&["checkout-index", "--force", "-z", "--stdin"]);
         self.run(git, "checkout-index", &join_nul(paths))?;
@@ -364,17 +358,4 @@ pub fn repository_prefix(dir: &Path) -> Result<String, WorkspaceError> {
         Some(path) if !path.as_os_str().is_empty() => format!("{}/", path.display()),
         _ => String::new(),
     })
-}
-
-pub(super) fn split_nul(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|&b| b == 0).filter(|path| !path.is_empty())
-}
-
-pub(super) fn join_nul<T: AsRef<[u8]>>(paths: &[T]) -> Vec<u8> {
-    let mut joined = Vec::new();
-    for path in paths {
-        joined.extend_from_slice(path.as_ref());
-        joined.push(0);
-    }
-    joined
 }

@@ -1,7 +1,7 @@
 //! Patches of what git would store: line ends, `$Id$` and encodings as the user's checkout has
 //! them converted, and without files that it ignores.
 use super::checkout::{ATTRIBUTES_FILE, IGNORE_FILE};
-use super::shadow::split_nul;
+use super::nul::split_nul;
 use super::trees::Change;
 use super::{Shadow, TreeId, WorkspaceError, existing_dir, git, repository_prefix};
 use crate::record::GitSettings;

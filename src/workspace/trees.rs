@@ -1,5 +1,5 @@
 //! Reading the trees of a shadow directory: their files, and how two of them differ.
-use super::shadow::split_nul;
+use super::nul::split_nul;
 use super::{Shadow, TreeId, WorkspaceError, git};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

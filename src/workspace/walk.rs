@@ -3,7 +3,6 @@
 //! Git's own walk is not used: it would turn a nested repository into a link
 //! to a commit and lose the files in it.
 use super::WorkspaceError;
-use super::shadow::SHADOW_DIR;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{FileType, Permissions};
@@ -19,6 +18,9 @@ const CACHE_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 /// Caches by name, for tools that do not tag them. Stale ones are worse than
 /// none: a `.pyc` is trusted by time and size alone.
 const CACHE_DIRS: [&str; 3] = ["__pycache__", ".pytest_cache", ".mypy_cache"];
+
+/// The name of a shadow directory in a run's folder, by which such a folder is known.
+pub const SHADOW_DIR: &str = "shadow.git";
 
 /// A folder or a file that a snapshot passes over although it might be wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

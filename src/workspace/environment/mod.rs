@@ -3,19 +3,20 @@
 //! read-only to the sandbox.
 mod artefacts;
 mod build;
+mod built;
 mod image;
 mod interpreter;
 mod spec;
 mod store;
 
 pub use build::{BuildRequest, build_environment, find_uv};
+pub use built::{Built, Environment};
 pub use image::ImageFacts;
 pub use spec::{EnvironmentSpec, Rebuild, Service};
 pub use store::{EnvironmentStore, Kept};
 
 use super::{CommandEnd, Limits, Sandbox, SandboxMode, Shadow, TreeId, WorkspaceError};
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Below an environment's folder: the spec that it was built by.
 const SPEC_FILE: &str = "env.toml";
@@ -32,57 +33,7 @@ const HOSTS_FILE: &str = "hosts";
 /// All that the build's commands said.
 const LOG_FILE: &str = "build.log";
 
-/// How an environment was built.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built {
-    /// For people: where the repository came from.
-    pub repository: String,
-    /// As its interpreter says, for example `3.9.18`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub python_version: Option<String>,
-    /// Installed packages, as `pip freeze` has them.
-    #[serde(default)]
-    pub packages: Vec<String>,
-    /// The path of the repository inside, to which an editable install points.
-    pub seen_at: PathBuf,
-    /// Of an environment that an image is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageFacts>,
-    /// Files that the install left in the repository.
-    pub n_artefacts: usize,
-    pub bytes: u64,
-    pub wall_s: u64,
-    /// Seconds since 1970.
-    pub built_at_s: u64,
-}
-
-/// An environment that was built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Environment {
-    pub id: String,
-    pub dir: PathBuf,
-    pub spec: EnvironmentSpec,
-    pub built: Built,
-}
-
 impl Environment {
-    /// The interpreter of its virtual environment, if it has one.
-    pub fn python(&self) -> Option<PathBuf> {
-        let has_venv = self.spec.python.is_some() && self.spec.image.is_none();
-        has_venv.then(|| self.dir.join(VENV_DIR).join("bin/python"))
-    }
-
-    /// Variables of every command that runs in it.
-    pub(super) fn variables(&self) -> Vec<(String, String)> {
-        self.spec.variables_in(&self.dir)
-    }
-
-    /// The file in the place of `/etc/hosts`.
-    pub(super) fn hosts_file(&self) -> Option<PathBuf> {
-        let names_hosts = !self.spec.hosts.is_empty();
-        names_hosts.then(|| self.dir.join(HOSTS_FILE))
-    }
-
     /// A sandbox in which commands see the environment; `python` is the interpreter where it
     /// has none. Errors: it is broken, or commands are not to be confined.
     pub fn sandbox(&self, mode: SandboxMode, python: &Path) -> Result<Sandbox, WorkspaceError> {
