@@ -1,6 +1,5 @@
 //! Executable examples out of an issue's text: asserts and `>>>` lines, found
 //! and resolved mechanically, by the same rules for any repository.
-use super::reported::reported;
 use super::script::{By, Script};
 use crate::lang::{Dropped, IssueExamples, LangError, SourceKind, TestSource};
 use crate::workspace::Sandbox;
@@ -44,11 +43,7 @@ enum Kind {
 
 /// Extracts the examples of `issue`, with imports for the names that they use
 /// looked up among the top-level definitions of the repository at `repo_dir`.
-///
-/// With them comes a test of what the issue reports, where the base does it (see [`reported`]).
-/// Cost: two Python processes that parse the repository's modules (up to 5,000), and two that
-/// run the issue's code.
-pub fn issue_examples(
+pub(super) fn examples(
     sandbox: &Sandbox,
     repo_dir: &Path,
     issue: &str,
@@ -67,18 +62,8 @@ pub fn issue_examples(
         origin: format!("issue example `{}`", snippet.lines().next().unwrap_or("")),
         why,
     });
-    let mut examples = IssueExamples {
+    Ok(IssueExamples {
         sources: sources.collect(),
         dropped: dropped.collect(),
-    };
-    match reported(sandbox, repo_dir, issue) {
-        Ok(test) => examples.sources.extend(test),
-        // A help, not a need: the session may end its process, or take too long.
-        Err(LangError::Script { output, .. }) => examples.dropped.push(Dropped {
-            origin: "the session that the issue shows".to_owned(),
-            why: format!("it could not be replayed on the base: {output}"),
-        }),
-        Err(error) => return Err(error),
-    }
-    Ok(examples)
+    })
 }

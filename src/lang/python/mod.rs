@@ -7,6 +7,7 @@ mod compile;
 mod consolidate;
 mod environment;
 mod examples;
+mod issue;
 mod pytest;
 mod reported;
 mod script;
@@ -17,7 +18,7 @@ mod xml;
 
 pub use compile::compile_faults;
 pub use consolidate::{SUITE_FILE, consolidate};
-pub use examples::issue_examples;
+pub use issue::issue_examples;
 pub use trace::trace;
 pub use xml::parse_junit;
 

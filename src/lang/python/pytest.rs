@@ -3,7 +3,7 @@
 use super::Python;
 use super::compile::compile_faults;
 use super::consolidate::{SUITE_FILE, consolidate, strict};
-use super::examples::issue_examples;
+use super::issue::issue_examples;
 use super::stream::Told;
 use super::trace::trace;
 use crate::lang::{
