@@ -5,9 +5,10 @@
 //! so it ranks only patches that are equal on the others, and only where more
 //! than half of the different patches pass it: one that a patch was fitted to,
 //! or that a patch's own author wrote, cannot lift that patch alone.
+use super::not_run::{NotRun, containers};
+use super::suite::is_of_issue;
 use crate::lang::is_container;
 use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestClass, TestResult, WrittenTest};
-use crate::verify::suite::is_of_issue;
 use std::collections::{HashMap, HashSet};
 
 type Results<'a> = HashMap<&'a str, TestResult>;
@@ -60,32 +61,6 @@ fn class_of(id: &str, on_base: &Results<'_>, on_patches: &[Results<'_>]) -> Test
     } else {
         TestClass::Unsatisfied
     }
-}
-
-/// The tests that a run did not come to: nothing is known of them.
-pub struct NotRun<'a>(HashSet<&'a str>);
-
-impl<'a> NotRun<'a> {
-    /// Those of one run.
-    pub fn of(run: &'a SuiteRun) -> Self {
-        Self(run.not_run.iter().map(String::as_str).collect())
-    }
-
-    /// Whether it is one of them, by its own id or by that of what it is in.
-    pub fn has(&self, id: &str) -> bool {
-        !self.0.is_empty()
-            && (self.0.contains(id) || containers(id).any(|name| self.0.contains(name.as_str())))
-    }
-}
-
-/// The ids that what a test is in would have, the file's first.
-fn containers(id: &str) -> impl Iterator<Item = String> + '_ {
-    id.match_indices("::")
-        .enumerate()
-        .map(|(nth, (at, _))| match nth {
-            0 => id[..at].to_owned(),
-            _ => format!("{}::*", &id[..at]),
-        })
 }
 
 /// Which counted tests a model wrote, and whether most patches agree with each.

@@ -2,7 +2,8 @@
 //! each patch, each time in a directory of its own.
 use super::VerifyError;
 use super::bench::Bench;
-use super::classes::{NotRun, classify, written_tests};
+use super::classes::{classify, written_tests};
+use super::not_run::NotRun;
 use super::suite::shows_today;
 use crate::base::BranchId;
 use crate::record::{SuiteBuilt, SuiteClassified, SuiteRun, TestResult};

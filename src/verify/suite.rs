@@ -1,5 +1,5 @@
 //! What the tests of the consolidated suite are to a patch.
-use super::classes::NotRun;
+use super::not_run::NotRun;
 use crate::lang::{SourceKind, TEST_CMD_ID};
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};
 use std::collections::HashSet;
