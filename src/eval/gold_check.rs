@@ -1,6 +1,7 @@
 //! The check of a task's own reference solution, as after an agent's edit: whether the tests that
 //! are chosen for it hold the hidden ones, and whether what is read out of the issue is right.
-use super::grader::{CannotRun, Grader};
+use super::cannot_run::CannotRun;
+use super::grader::Grader;
 use super::{EvalError, Task};
 use crate::base::Budget;
 use crate::record::{SuiteRun, TestResult};

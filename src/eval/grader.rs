@@ -1,4 +1,5 @@
 //! The judge of patches, and the place in which a task's runs work.
+use super::cannot_run::CannotRun;
 use super::judge::{Verdict, hidden_runner, judge};
 use super::swebench::{InstancePlace, SwebenchGrader};
 use super::{EvalError, Task};
@@ -15,9 +16,6 @@ pub enum Grader<'a> {
     /// by the package `swebench`.
     Swebench(&'a SwebenchGrader),
 }
-
-/// A task that cannot be run here, in a sentence; others can.
-pub struct CannotRun(pub String);
 
 /// The place in which a task's runs work, with the judge of their patches.
 pub struct Place<'a> {

@@ -2,6 +2,7 @@
 //! and compared, with intervals; entropy held against what came out.
 pub mod calibration;
 mod candidate;
+mod cannot_run;
 mod comparison;
 #[cfg(test)]
 mod fixtures;
@@ -22,9 +23,10 @@ mod table;
 mod task;
 
 pub use candidate::JudgedCandidate;
+pub use cannot_run::CannotRun;
 pub use comparison::{Comparison, compare};
 pub use gold_check::{GoldCheck, GoldChecks, gold_check};
-pub use grader::{CannotRun, Grader, Place};
+pub use grader::{Grader, Place};
 pub use judge::{Verdict, hidden_runner, judge};
 pub use location_choice::{ChoiceCertainty, ChosenRanks, LocationChosen, Order};
 pub use predictions::write_predictions;

@@ -1,7 +1,8 @@
 //! Runs strategies over tasks, some tasks side by side, and judges what comes out.
 //! Whatever is on disk already is not done again.
 use super::candidate::JudgedCandidate;
-use super::grader::{CannotRun, Grader, Place};
+use super::cannot_run::CannotRun;
+use super::grader::{Grader, Place};
 use super::judge::Verdict;
 use super::results::{RESULTS_FILE, Results};
 use super::row::{EvalRow, run_name};

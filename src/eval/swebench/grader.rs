@@ -1,7 +1,7 @@
 //! Grading by SWE-bench's rules.
 use super::instance::InstancePlace;
 use super::package::{InstanceSpec, SwebenchPackage};
-use crate::eval::grader::CannotRun;
+use crate::eval::cannot_run::CannotRun;
 use crate::eval::{EvalError, Task};
 use crate::workspace::{Environment, EnvironmentStore, Sandbox, SandboxMode};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Knows what each of some tasks needs, and grades by the package `swebench`.
 pub struct SwebenchGrader {
-    pub(super) package: SwebenchPackage,
+    package: SwebenchPackage,
     store: EnvironmentStore,
     specs: BTreeMap<String, Result<InstanceSpec, String>>,
     python: PathBuf,
@@ -57,7 +57,7 @@ impl SwebenchGrader {
             Err(why) => return Ok(Err(why)),
         };
         let place = InstancePlace {
-            grader: self,
+            package: &self.package,
             task,
             spec,
             environment,

@@ -1,6 +1,5 @@
 //! One instance in its environment.
-use super::grader::SwebenchGrader;
-use super::package::{Graded, InstanceSpec, temporary_dir};
+use super::package::{Graded, InstanceSpec, SwebenchPackage, temporary_dir};
 use crate::eval::{EvalError, Task, Verdict};
 use crate::lang::list_files;
 use crate::verify::{apply_patch, patched_files};
@@ -29,7 +28,7 @@ const NAMES_MAX: usize = 5;
 
 /// An instance whose environment is there.
 pub struct InstancePlace<'a> {
-    pub(super) grader: &'a SwebenchGrader,
+    pub(super) package: &'a SwebenchPackage,
     pub(super) task: &'a Task,
     pub(super) spec: &'a InstanceSpec,
     pub(super) environment: Environment,
@@ -201,7 +200,7 @@ impl InstancePlace<'_> {
         let output = self.sandbox.run(dir.path(), &argv, &LIMITS)?;
         let text = format!("{BEGINS}\n{}\n{ENDS}\n", output.text);
         write_log(log, &text)?;
-        let graded = self.grader.package.grade(self.task, &text)?;
+        let graded = self.package.grade(self.task, &text)?;
         let fault = match output.stopped {
             Some(stopped) => Some(format!("its tests were {stopped}")),
             None if graded.n_tests == 0 => Some(format!(
