@@ -2,10 +2,10 @@
 use super::super::{CommandEnd, Limits, Sandbox, SandboxMode, Toolchain, WorkspaceError};
 use super::artefacts::{Inventory, all_files, copy_files};
 use super::interpreter::find_interpreter;
-use super::{
-    ARTEFACTS_DIR, BUILT_FILE, Built, Environment, EnvironmentSpec, EnvironmentStore, HOSTS_FILE,
-    IMAGE_DIR, ImageFacts, LOG_FILE, SPEC_FILE, VENV_DIR, image,
+use super::layout::{
+    ARTEFACTS_DIR, BUILT_FILE, HOSTS_FILE, IMAGE_DIR, LOG_FILE, SPEC_FILE, VENV_DIR,
 };
+use super::{Built, Environment, EnvironmentSpec, EnvironmentStore, ImageFacts, image};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! An environment that was built, and how.
 use super::image::ImageFacts;
+use super::layout::{HOSTS_FILE, VENV_DIR};
 use super::spec::EnvironmentSpec;
-use super::{HOSTS_FILE, VENV_DIR};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ mod build;
 mod built;
 mod image;
 mod interpreter;
+mod layout;
 mod spec;
 mod store;
 
@@ -16,22 +17,8 @@ pub use spec::{EnvironmentSpec, Rebuild, Service};
 pub use store::{EnvironmentStore, Kept};
 
 use super::{CommandEnd, Limits, Sandbox, SandboxMode, Shadow, TreeId, WorkspaceError};
+use layout::{ARTEFACTS_DIR, IMAGE_DIR};
 use std::path::Path;
-
-/// Below an environment's folder: the spec that it was built by.
-const SPEC_FILE: &str = "env.toml";
-/// How it was built; it is there once the build has ended.
-const BUILT_FILE: &str = "built.json";
-/// The virtual environment.
-const VENV_DIR: &str = "venv";
-/// The files of an image.
-const IMAGE_DIR: &str = "image";
-/// Files that the install left in the repository.
-const ARTEFACTS_DIR: &str = "artefacts";
-/// Stands in the place of `/etc/hosts`, where the spec names hosts.
-const HOSTS_FILE: &str = "hosts";
-/// All that the build's commands said.
-const LOG_FILE: &str = "build.log";
 
 impl Environment {
     /// A sandbox in which commands see the environment; `python` is the interpreter where it

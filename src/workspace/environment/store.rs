@@ -1,6 +1,7 @@
 //! The folder that environments are kept in, by id.
 use super::super::{Lock, Locked, WorkspaceError};
-use super::{BUILT_FILE, Built, Environment, EnvironmentSpec, SPEC_FILE};
+use super::layout::{BUILT_FILE, SPEC_FILE};
+use super::{Built, Environment, EnvironmentSpec};
 use crate::base::user_dir;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
