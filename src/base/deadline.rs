@@ -1,4 +1,10 @@
 //! When something has to be over.
+//!
+//! A [`Deadline`] is data and stops nothing by itself. Each worker looks at its own: an
+//! engine before each step, the sandbox while a command runs. Work that a deadline cuts short
+//! ends in an error (`DeadlinePassed`) and has no result. For example, a step that is cut
+//! short is left out of the record, as if it had not begun; a patch that was not tested in
+//! time has no run.
 use std::time::{Duration, Instant};
 
 /// A point in time that work has to be done by. Plain data: whoever works looks at it.

@@ -1,5 +1,17 @@
 //! The abilities that the program assumes of a model, as data: which tools, how much is
 //! shown, how it is sampled. One per run; it stands in the record whole.
+//!
+//! `models/agents/*.toml` holds the built-in profiles. `small` is for models below 3B
+//! parameters: few tools, bare turns, a thought that is held to a place, and edits whose names
+//! the grammar spells out. `standard` is for models from 3B on: a map of the repository, free
+//! thought, search, lists, edits by lines and hunks, undo. `checkpoint::find_profile` takes
+//! `--profile`, then the user's `agents/MODEL.toml`, then the manifest's `[agent]`, then
+//! `standard`.
+//!
+//! Limits that depend on the context are shares of it ([`AgentProfile::in_context`]). A limit
+//! that cuts something says so to the model at the place of the cut, and is a [`LimitHit`] in
+//! the record. `tests/first_prompts.rs` holds the first prompts of `small` byte for byte,
+//! because the recorded evaluation was made with them.
 use super::{SamplerSettings, ToolForm};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -3,6 +3,9 @@
 //!
 //! A new signal is a field of [`ActionEntropy`] and a row of the table here, and its
 //! measurement in `decode::action_entropy`, which the compiler points at.
+//!
+//! There is no second list. For example, `--gate`, `egss calibrate`, the reports and the JSON
+//! output all name `args_max` from the same row.
 use super::ChoiceEntropy;
 use serde::{Deserialize, Serialize};
 

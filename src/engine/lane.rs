@@ -5,6 +5,11 @@
 //! as it sees them. What else is in a batch changes no bit of a row (with the CPU's
 //! kernels; elsewhere within the tolerance of a batched row), so an engine gives the
 //! same tokens beside others as alone.
+//!
+//! Each engine also has a pool, a prefix cache and counts of its own, and a thread that runs
+//! one task's search. A step waits at most 20 ms until every engine within a call has a step.
+//! One of the threads then runs all of them as one batch and hands the others their rows of
+//! logits.
 use super::api::EngineError;
 use super::batch_rows::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
 use super::broken::broken;

@@ -1,4 +1,7 @@
 //! How many rows of a step a CPU computes in a given time.
+//!
+//! Only an engine on a CPU is paced. A long prefill is then cut into steps of about two
+//! seconds, so that a deadline is seen between them.
 use std::time::Duration;
 
 /// A step's time. A deadline is looked at between steps, and progress is told there.

@@ -1,4 +1,10 @@
 //! The step: schedule, run, hand out the rows of logits.
+//!
+//! A driver may have no memory left, for example because another process took some since the
+//! plan. Memory that lies ready is then given back, then the memory of recordings. Engines
+//! that share a batch go one by one (`lane.rs`). If that is not enough, the batch runs again
+//! in smaller batches, and later steps are as small. No sequence is lost. Tokens that are
+//! counted twice are counted apart ([`LocalEngine::rerun_tokens`]).
 use super::api::{EngineError, Progress};
 use super::batch_rows::LOGIT_ROWS_MAX;
 use super::broken::broken;

@@ -1,4 +1,7 @@
 //! The judge of patches, and the place in which a task's runs work.
+//!
+//! [`Grader::place`] gives a task's repository, sandbox and environment, or [`CannotRun`]
+//! with a sentence. A task that cannot be run gives no row, so it counts in no rate.
 use super::cannot_run::CannotRun;
 use super::judge::{Verdict, hidden_runner, judge};
 use super::swebench::{InstancePlace, SwebenchGrader};

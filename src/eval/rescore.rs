@@ -1,5 +1,9 @@
 //! What other ways to pick a patch would have given, from the candidates of finished
 //! runs: nothing is decoded again, and no test is run.
+//!
+//! A row of `results.jsonl` holds every candidate with everything that a selection can go by:
+//! test results, the judge's score, votes, entropy, and whether the patch was right. Only
+//! runs with both right and wrong patches count.
 use super::candidate::JudgedCandidate;
 use super::row::EvalRow;
 use super::statistics::{Estimate, bootstrap};

@@ -1,5 +1,10 @@
 //! An issue put to the index: BM25 over fields, the names and places that the issue has, and the
 //! links between files.
+//!
+//! The score of a file is BM25 over its fields, with more weight for words of the title and
+//! inline code. Paths, lines of tracebacks, dotted modules and defined names that the issue
+//! has add to it. A file gets a share of the score of likely files that import it. A test or
+//! a page gets a share of the score of the code that it is named after.
 use super::Index;
 use super::field::Weights;
 use super::issue::{Asked, asked};

@@ -1,6 +1,14 @@
 //! Finding the place: an index of a repository's files that an issue is put to.
 //!
 //! `RepoView -> Index -> Located`: files and definitions, the likeliest first.
+//!
+//! [`Index`] holds each file's terms by field (path, defined names, code, prose), its
+//! definitions and its imports, by one parse (`Syntax::outline`). [`Index::locate`] puts an
+//! issue to it; [`Weights`] says as data how much each sign counts. `egss bench locate`
+//! measures the weights on tasks with reference solutions and decodes nothing. [`Links`]
+//! orders tests by their nearness to a change.
+//!
+//! An index is kept between runs (`kept.rs`), in `~/.cache/egss/index` or `$EGSS_INDEX_DIR`.
 mod entry;
 mod field;
 mod issue;

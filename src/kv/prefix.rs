@@ -1,5 +1,26 @@
 //! Which blocks hold which tokens, so that what was computed once is found
 //! again: a hash chain over full blocks.
+//!
+//! A block is registered when a step has computed its last position and has succeeded. Its
+//! key is its parent block and its own tokens ([`Link`]).
+//!
+//! Before each step a sequence takes over the registered blocks that follow its last full
+//! block, up to the tokens whose logits are wanted. The same lookup serves a new branch, a
+//! judge's question, a step that runs again after a full pool, and the next issue of one
+//! process. A table that has computed a block that is known already (siblings that decode the
+//! same tokens) takes the known block and frees its own. Two sequences that are prefilled in
+//! the same step do not wait for each other: to share blocks at once, fork.
+//!
+//! Blocks that tables hold are never given up, and a cached block never makes the pool full.
+//! A registered block is never written: a write into the middle of it copies it, as if it
+//! were shared.
+//!
+//! Tokens that are taken over count as reused, under the purpose that needed them. A sequence
+//! made with `PrefixCache::Bypass`, and each of its forks, neither takes blocks over nor
+//! leaves any. The strategy `best-of-n-naive` is made of such sequences. `egss eval` lets no
+//! strategy profit from another one's work: with `Engine::new_bill` a run pays for a block
+//! the first time that it takes the block over, which gives the counts of a run from an empty
+//! cache.
 use crate::base::BlockId;
 use crate::ops::BLOCK_SIZE;
 use std::collections::{BTreeMap, HashMap};

@@ -5,6 +5,11 @@
 //! [`of_path`] and never for a language by its name. Parsing is tree-sitter's
 //! ([`Syntax`]); what no language claims is plain text, which can be viewed,
 //! searched, and edited by lines and hunks.
+//!
+//! Edits by symbol (`merge.rs`) and the digest of a patch's code are made of the syntax tree
+//! and are the same for all languages. A method of the trait has a default wherever a
+//! language can do without. For example, Java has no runner of its own, so `java.rs` is its
+//! grammar, its file names and its example.
 mod block;
 mod bundle;
 mod encoding;

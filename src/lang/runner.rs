@@ -1,5 +1,14 @@
 //! Runners of a repository's tests. JUnit XML, or what a runner writes as plainly, is the
 //! contract.
+//!
+//! [`Runner::collect`] says which tests a tree has, once for each base. `pytest` collects by
+//! the project's own configuration (names of files, examples in documentation, folders,
+//! options); other runners go by the names of files. An option of the project that would
+//! change which tests run, or run them elsewhere (`-x`, `-n auto`, `--cov`), is set back to
+//! its default and told ([`Collected::options_dropped`]).
+//!
+//! A test that a run did not come to ([`Ran::not_run`]) has no result. It is in no rate,
+//! rejects no patch, and is told beside every rate.
 use super::suite::{Consolidated, IssueExamples, TestSource};
 use super::{LangError, all, is_test_side, of_repository};
 use crate::base::Budget;

@@ -1,4 +1,9 @@
 //! A text file: its text, and all of its bytes that are not text.
+//!
+//! The encoding is that of a byte order mark, else the one that the language finds declared
+//! (`Language::declared_encoding`), else UTF-8. An edit gives a [`Merged`], a text that says
+//! of each of its lines which line of the old text it is. [`TextFile::encode`] then writes
+//! unchanged lines byte for byte.
 use super::encoding::Encoding;
 use super::{Merged, of_path};
 use std::path::Path;

@@ -2,6 +2,24 @@
 //! steps and trajectories that fail from those that pass, and the threshold of its gate.
 //!
 //! Everything is a pure function of samples; a task is the unit that is drawn and split.
+//!
+//! `sample.rs` makes the samples: a step or a trajectory, with the verdict of the hidden
+//! tests on the trajectory's own patch. A step that is held against the outcome has the
+//! signals of the action that was taken. A step that a threshold is set on has those of the
+//! action that was decoded first, since a gate sees that one. A step fails with all
+//! trajectories that it lies on. A step of no trajectory with a known outcome counts for the
+//! threshold only.
+//!
+//! Each bootstrap draws tasks, and the two halves are halves of the tasks, so that two runs
+//! of one task are never on both sides. A failure is the positive class of every AUROC. Pairs
+//! within one task are the only ones that are free of how hard tasks are. Length and the
+//! share of syntax stand for everything that entropy might merely follow: thirds by length,
+//! and a logistic model with a ridge (`logistic.rs`) whose held-out AUROC with the signal
+//! stands beside the one without.
+//!
+//! The signal that gates is picked on one half and has to hold on the other. If none does,
+//! the present signal stays, and the program says so. `--runs` reads the user's own records,
+//! of which no outcome is known: they set a threshold and choose no signal.
 mod analysis;
 mod choice;
 mod content;

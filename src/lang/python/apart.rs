@@ -1,5 +1,8 @@
 //! A run of pytest to its end: what hangs or dies is left out of the next session, so that
 //! only the one at fault is an error, and what had ended is not run again.
+//!
+//! Results come as a stream, a line for each event. A session that dies goes on without the
+//! test at fault, and a run that is cut keeps the results that it had.
 use super::pytest::{Asked, PytestRunner};
 use super::stream::{Running, Told};
 use crate::lang::runner::{at_fault, error_outcome, slow};

@@ -1,5 +1,16 @@
 //! Python's tests, by pytest and by the project's own configuration: one process collects,
 //! its child runs the tests (`egss_pytest`), and each result is told when it is there.
+//!
+//! The tests run one after another in the child, with fixtures of every scope alive
+//! (`egss_pytest/isolation.py`). A test that hangs or crashes is one error, and another child
+//! goes on after it. A test that fails runs once more in a child of its own, after the
+//! others, and that result counts. For example, a test that fails because another one changed
+//! `os.environ` passes then.
+//!
+//! pytest imports all files of a session before the first test. So a run is a row of
+//! sessions, the 32 nearest files first (`apart.rs`). If importing all test files takes more
+//! than a quarter of a run's time, as SymPy's do (86 s), only the files that hold tests are
+//! found, without an import; [`Collected::ids`] is empty then.
 use super::Python;
 use super::compile::compile_faults;
 use super::consolidate::{SUITE_FILE, consolidate, strict};

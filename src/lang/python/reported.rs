@@ -1,5 +1,11 @@
 //! A test of what an issue reports: its code is replayed on the base as one session, and an
 //! outcome that the issue shows and the base has is what a fix changes.
+//!
+//! All code of the issue runs on the base as one session (`replay.py`), twice. An outcome
+//! counts if the issue shows it and the base has it both times. Errors come before values. Of
+//! several values one has to change, since right values may stand beside the fault. A name
+//! that is gone is no fix. The test holds the session's statements and the code that replays
+//! them.
 use super::examples;
 use super::script::{By, Script};
 use crate::lang::{LangError, SourceKind, TestSource};

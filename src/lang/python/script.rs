@@ -1,4 +1,10 @@
 //! Runs one of this language's helpers in the sandbox: JSON in, JSON out.
+//!
+//! The code under test may run on Python 3.6 or newer, by pytest 3.3 or newer. Helpers that
+//! run with that code, or read it by its grammar, speak 3.6: `egss_pytest`, `trace.py`,
+//! `compile.py`, `code.py`, `replay.py`. Helpers that only read text speak 3.9:
+//! `examples.py`, `reported.py`, `consolidate.py`. The suite that such a helper writes is
+//! compiled by the interpreter under test, source by source.
 use crate::lang::LangError;
 use crate::lang::private::{REPLY_BYTES_MAX, private_dir, private_name, read_private};
 use crate::workspace::{CommandEnd, Limits, Sandbox};

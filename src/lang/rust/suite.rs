@@ -1,5 +1,8 @@
 //! Consolidation for Rust: each source is a module of its own, so that no name
 //! collides and one that does not compile can be taken out by its lines.
+//!
+//! Unit tests stand in the files that they test. So those of a patch are the patch's own,
+//! while the files in `tests/` are the base's.
 use crate::lang::{Consolidated, Dropped, TestSource};
 use std::collections::HashSet;
 
