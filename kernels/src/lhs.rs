@@ -1,4 +1,9 @@
 //! Rows of activations as signed bytes, laid out for the products.
+//!
+//! A scale covers 256 values with K-quants and NVFP4, and 32 with the other formats, as ggml
+//! pairs them. Zero points and minima are taken off in whole numbers: a dot product starts at
+//! minus what the zero point adds, and minima are multiplied with the sums of the bytes that
+//! they belong to.
 use crate::executor::{Executor, Shared};
 use crate::isa::dispatch;
 use crate::simd::{LANES, Simd};

@@ -5,6 +5,11 @@
 //! everything goes by pointers. A kernel is one generic function over vectors of
 //! sixteen lanes ([`simd`]), compiled for each [`Isa`]; which one runs is chosen
 //! when the program runs.
+//!
+//! On a CPU nothing else in a batch changes a bit of a row: a product takes its sums in one
+//! order for any number of rows, and attention merges its splits in order of position. Memory
+//! is asked for before it is wanted, because a processor's own prefetching stops at pages and
+//! does not follow a block table. Weights and caches lie in huge pages.
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(clippy::undocumented_unsafe_blocks)]
 

@@ -4,6 +4,8 @@
 //! The prompt's example, the grammar, the parser and the spans are all made from
 //! one [`Layout`], so that they cannot differ. The code of an edit is no argument
 //! in any of them: it travels raw in a fenced block behind the call.
+//!
+//! The chat template says which format is a model's.
 use super::parse_error::ParseError;
 use super::reasoning::answer_start;
 use serde_json::{Map, Value};

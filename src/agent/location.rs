@@ -1,4 +1,10 @@
 //! The locations of which an agent's first call views one, and how sure the model is of them.
+//!
+//! A grammar holds the first call of a branch to these locations, with no sentence before it.
+//! The probability of each is read along its tokens, as a tool's name is, and their entropy
+//! is the signal `location`. From the profile's `location_gate_nats` on, the next likeliest
+//! locations are candidates beside the first. A location that is not taken can be gone back
+//! to.
 use super::action::Action;
 use super::call::{CallFormat, Piece};
 use super::config::{AgentConfig, Role};

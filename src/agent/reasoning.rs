@@ -4,6 +4,8 @@
 //! part of the action: it is parsed, measured and counted apart. Families' templates
 //! drop it from earlier turns; a branch keeps it, since its history is its tokens
 //! and rendering them anew would cost the cache more than the reasoning does.
+//!
+//! The grammar holds reasoning to a budget of tokens.
 
 /// The tokens around it, the same in every known family.
 pub const REASONING_OPENING: &str = "<think>";

@@ -10,6 +10,10 @@
 //! | NVFP4 (ModelOpt) | `X.weight`, u8 | `X.weight_scale`, E4M3 | times `X.weight_scale_2` |
 //! | NVFP4 (compressed-tensors) | `X.weight_packed`, u8 | `X.weight_scale`, E4M3 | over `X.weight_global_scale` |
 //! | MXFP4 | `X.weight` or `X.weight_packed`, u8 | `X.weight_scale`, u8 | |
+//!
+//! The 4-bit formats become GGUF's blocks as they are read, of the same size. NVFP4's factor
+//! of a whole matrix goes with it (`PackedMatrix::times`). `quantised.rs` refuses every other
+//! method by name.
 use super::CheckpointError;
 use super::names::Place;
 use super::stored::{Stored, Weight};

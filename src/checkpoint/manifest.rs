@@ -4,6 +4,10 @@
 //! same `name` in `$XDG_CONFIG_HOME/egss/models/` takes an entry's place, and
 //! any other file there adds one. `NAME.gate.toml` beside them takes the place of
 //! a model's gate alone, so that the rest of an entry can change with the program.
+//!
+//! A manifest names one file with its SHA-256, or a whole repository of safetensors. A file
+//! is fetched by `hub` and gets its name once its checksum is the manifest's; `repository.rs`
+//! fetches a repository.
 use super::{CheckpointError, ModelConfig, Precision, families};
 use crate::base::{Gate, ModelManifest, ModelSource};
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,11 @@
 //! How checkpoints write matrices, and what a model of some shape takes in each way:
 //! known from the configuration alone, before there is a file.
+//!
+//! `egss models list` prints what a model takes from its manifest's `[config]` alone, by the
+//! code that runs it: `families` reads it as if it were config.json, `names` gives the
+//! tensors, this module their bytes, and `engine::MemoryPlan::of_sequence` adds the cache and
+//! the activations of one sequence. Nothing is claimed of a precision that is neither
+//! published nor readable from a GGUF file.
 use super::ModelConfig;
 use super::names::{Layout, Wanted, wanted};
 use super::stored::{Stored, TensorEntry};

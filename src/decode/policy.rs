@@ -1,5 +1,11 @@
 //! Whether a step is rolled out: the entropy gate, and the controls it is
 //! measured against.
+//!
+//! A model without a gate is gated by its run ([`AskedGate::Running`]): the threshold is the
+//! 0.8 quantile of the signal over the first candidates of the steps before, from the first
+//! step on before which five were measured. All branches of a round count the steps that were
+//! recorded before the round, so that a run that was killed within a round decides as one
+//! that was not. A decision records the signal, the quantile and the number of steps.
 use crate::base::{
     ActionEntropy, BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, GateSignal,
     RUNNING_STEPS_MIN, RngKey, RunningGate, quantile,

@@ -1,4 +1,13 @@
 //! Where a model runs.
+//!
+//! A [`Backend`] is an argument of whatever makes weights, a cache or a step. There is no
+//! global device. `model` calls the same five operations whatever the device: rows of the
+//! embedding, projection, mix, feed-forward, norm. It knows no feature.
+//!
+//! A device runs a model with its own kernels if they take its heads, widths and layers
+//! ([`Backend::for_model`]), else by candle's operations alone (`composite.rs`). On a CPU
+//! that is decided matrix by matrix: a format without a kernel goes by candle's product,
+//! beside packed matrices of the same projection.
 use super::Heads;
 use crate::base::Pool;
 use crate::checkpoint::LayerKind;

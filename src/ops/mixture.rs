@@ -1,4 +1,10 @@
 //! A mixture of experts: each token goes through a few of many feed-forward layers.
+//!
+//! Only the experts that some row of the batch chose are read, each once. With experts on the
+//! host ([`Backend::of_experts`](super::Backend::of_experts)) the normed rows go there and
+//! their weighted sums come back: the CPU's kernels multiply, mapped weights stay in the
+//! file's pages, and the rest of the model may run on the GPU's kernels. The memory plan
+//! counts both sides.
 use super::router::choose;
 use super::{Input, Projection, RmsNorm, Rows, feed_forward};
 use crate::checkpoint::ExpertsConfig;

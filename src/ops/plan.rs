@@ -1,4 +1,10 @@
 //! Which rows look at the same blocks together.
+//!
+//! Spans whose block tables begin alike are one piece for as long as they are alike, down the
+//! tree of branches. So a trunk under eight branches is read once. Runs of blocks are shared
+//! by whole splits of 128 positions only, so that a row's sums do not depend on the batch. A
+//! GPU cuts the pieces anew, of a size that fills it (`egss_kernels::cuda`), and shares a
+//! trunk from two branches on, however short it is.
 use super::BLOCK_SIZE;
 use egss_kernels::{Piece, SPLIT_BLOCKS};
 use std::ops::Range;

@@ -4,6 +4,12 @@
 //! costs the host more than the GPU. What differs between two steps of as many rows lies
 //! in the rows and in the plan, both of which are copied to where the recorded kernels
 //! read them.
+//!
+//! A decode step of up to 32 rows is recorded the third time that its layout comes up, and
+//! launched as one CUDA graph from then on. The lists of a step's plan are padded to powers
+//! of two, with pieces of no rows, so that few layouts come up while sequences grow. A thread
+//! that records has its launches and its memory elsewhere, so that other engines of the model
+//! go on. A step that a driver cannot record is launched kernel by kernel.
 use super::{Backend, LayerCache, Rows, Step};
 use candle_core::Result;
 

@@ -1,4 +1,11 @@
 //! From logits on a device to rows with their figures.
+//!
+//! On a GPU the rows of logits stay on the device, and 64 bytes a row come back: the
+//! entropy's moments over all tokens and over the allowed ones, the two largest logits, and
+//! the token that was drawn. The engine says how to draw ([`RowDraw`]) once a step's kernels
+//! are on their way; masks go up as a bit a token. Filters keep up to 2,048 tokens on the
+//! device; with more the host draws. Forks that draw anew from a kept row, and forks that
+//! have to differ in their first token, fetch the row once ([`LogitsRow::logits`]).
 use super::Rows;
 #[cfg(feature = "cuda")]
 use super::device::{DeviceRows, gpu_error};

@@ -1,5 +1,10 @@
 //! What a patch makes of the code, whatever it is written like: a digest that two
 //! patches share when they compute the same by the same syntax.
+//!
+//! Comments, layout and strings that stand alone are left out of the syntax tree that is
+//! digested. Agreement is counted on these digests, both where trajectories are compared and
+//! where a search stops because two of them agree. Self-consistency (Wang et al. 2022, arXiv
+//! 2203.11171) is the source.
 use super::VerifyError;
 use super::bench::Bench;
 use super::changed::changed_files;

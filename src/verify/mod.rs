@@ -3,6 +3,18 @@
 //! the repository, classed as section 2.2 asks.
 //!
 //! Counts come from the runner's JUnit XML only, never from a model.
+//!
+//! [`plan()`] merges the examples, what trajectories wrote and what a model adds
+//! ([`augment()`], off by default) into one suite, and runs it on the base. [`evaluate()`]
+//! runs it on the base again and on each patch, by the base's version of the tests, and
+//! classes every test. A test whose result on one tree differs between two runs is set aside,
+//! with the reason, and counts nowhere. The coverage of a patch's lines is measured in a run
+//! of its own and is a figure only. The user's `--test-cmd` comes before a language's runner:
+//! a command that writes JUnit XML gives tests one by one, as does one that takes dotted
+//! modules (`modules.rs`); any other passes or fails as a whole.
+//!
+//! Tests run as far as time goes. A run before the search and a check after an edit have
+//! `--check-s-max`, the runs of the end `--verify-s-max` ([`TestRunner::within`]).
 mod augment;
 mod bench;
 mod changed;

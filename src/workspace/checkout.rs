@@ -1,5 +1,8 @@
 //! Questions to the user's git on a checkout. It is asked only: nothing is written, and no program
 //! that the repository names is run.
+//!
+//! The questions: its settings, the paths that it ignores, and folders called `build` or
+//! `vendor` whose files it tracks, which are source. No other module asks the user's git.
 use super::nul::{join_nul, split_nul};
 use super::{WorkspaceError, existing_dir, git};
 use crate::record::GitSettings;

@@ -1,4 +1,8 @@
 //! Data of a repository that is too large to be copied for every branch.
+//!
+//! Such data is in no tree. It is a layer of its own, or where that cannot be the sandbox
+//! shows it read-only in its place (`Sandbox::with_data`). The record names it
+//! (`record::Checkout`).
 use super::checkout::ignored_among;
 use super::walk::WalkedFile;
 use crate::record::LargeData;

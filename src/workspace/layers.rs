@@ -1,5 +1,13 @@
 //! Workspaces as layers over one copy of the base: what one costs follows its changes, not the
 //! repository.
+//!
+//! A workspace is an overlay over the copy of the base; the user's checkout is no layer.
+//! `Shadow::restore` mounts one and writes what its tree has otherwise; `Shadow::snapshot`
+//! reads the upper layer alone. Tree ids are the same as a copy's
+//! (`tests/workspace/layers.rs` compares them after random changes), so that a record knows
+//! no difference. Large ignored data is a layer of hard links below the copy: tests may write
+//! to it, and each workspace gets its own changes. A folder of the base cannot be renamed in
+//! an overlay by one system call (`EXDEV`); programs such as `mv` copy it then.
 use super::tree_id::TreeId;
 use super::walk::{self, is_bytecode, is_left_out, remove_tree};
 use super::{WorkspaceError, existing_dir, git, namespace};

@@ -1,4 +1,7 @@
 //! A mount namespace of the process's own, in which it may lay folders over one another.
+//!
+//! `egss solve`, `eval` and `calibrate` enter one as far as the kernel gives it. Without a
+//! namespace, workspaces are copies.
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getgid, getuid};

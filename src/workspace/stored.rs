@@ -1,5 +1,10 @@
 //! Patches of what git would store: line ends, `$Id$` and encodings as the user's checkout has
 //! them converted, and without files that it ignores.
+//!
+//! Trees hold files as they lie on disk. A git directory that stands in for the user's has
+//! its settings (`record::GitSettings`, read at the start) and no filters. It converts the
+//! changed files of both trees, and says which new files it ignores. At the end of a run
+//! [`apply_fault`] tries the patch on the repository as it is then.
 use super::checkout::{ATTRIBUTES_FILE, IGNORE_FILE};
 use super::nul::split_nul;
 use super::trees::Change;

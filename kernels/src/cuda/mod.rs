@@ -5,6 +5,26 @@
 //! caller's to have checked, on the host, where they come from.
 //!
 //! Weights, queries, keys and values are bf16; sums, the residual stream and logits f32.
+//!
+//! Queries, keys and values of a layer are one matrix; gate and up are another. Quantised
+//! weights stay coded (`coded.rs`): Q4_K in 5 bits, the other formats of the CPU's kernels in
+//! 9, Q5_K not at all. The codes go into the tensor cores' tiles as whole numbers, and sums
+//! are scaled (`coded.cu`). Products of up to 32 rows are this crate's own (`product.cu`):
+//! one to 32 rows cost the reading of the weights. More rows, a prefill's, go by cuBLAS;
+//! batches of more than 256 rows unpack a coded matrix first.
+//!
+//! A layer is nine launches: norm, product, turn and store (with norms over heads where the
+//! model has them), attention, its merge, product onto the residual, norm, product with the
+//! gate, product onto the residual. Each begins while the one before it ends: a product has
+//! its first weights in flight before it waits for its input. A step allocates nothing:
+//! memory of activations is taken from the driver once and handed round by size ([`Buffer`]).
+//! Everything that all layers read of a step (pieces, block runs, rows, positions, slots) is
+//! one upload ([`GpuPlan`]).
+//!
+//! Unlike on a CPU, other rows of a batch may change a row's last bits, since attention is
+//! cut to fill the device. `src/bin/gpu-test.rs` names the tolerances. `cuda/emulated.h` and
+//! `cuda/emulated_driver.cpp` stand in for CUDA where there is no GPU: they show wrong
+//! indices and faults of the host's side, and neither speed nor races between warps.
 mod attention;
 mod bandwidth;
 mod blas;

@@ -1,5 +1,20 @@
 //! The model families, each a mapping from what its checkpoints say to a
 //! [`ModelConfig`]. All run on one decoder.
+//!
+//! A family differs from another in data only: the share of a head that is turned and how,
+//! norms over heads and behind each half of a layer, experts and their router, latents in
+//! place of keys and values.
+//!
+//! A model is run right or not at all. `Fields` and `Metadata` remember which fields were
+//! asked for. A field that nobody asked for is refused by name if its name speaks of a
+//! computation (`fields::COMPUTING_WORDS`), and so is every unknown tensor of a GGUF file.
+//! Other fields are passed over with a note. A value that is read but not supported goes
+//! through `fields.only(NAME, VALUE)`. `folder.rs` says which files of a folder hold the
+//! weights, `special.rs` which tokens have names, `templates.rs` which chat template holds,
+//! each by transformers' precedence; `tests/checkpoint_folders` compares variants of one
+//! folder with transformers.
+//!
+//! `CONTRIBUTING.md` says how a family is added.
 mod deepseek;
 mod gguf;
 mod glm;

@@ -1,6 +1,20 @@
 //! Environments of the code under test: an interpreter, packages, the repository installed in
 //! place. An environment is a folder that is built once, kept by its content, and shown
 //! read-only to the sandbox.
+//!
+//! [`EnvironmentSpec`] is an environment as data (`env.toml`). A `Language` reads one from a
+//! repository's own files (`lang::needs_of`), and `eval::swebench` reads one from the package
+//! `swebench`. [`build_environment`] makes a folder of it, by commands in the sandbox with
+//! the network open (`Sandbox::for_installs`, used there alone), under an id that is a digest
+//! of the spec and of the files that installing hangs on. Files that an install leaves in the
+//! repository (`artefacts.rs`) are kept beside and put into each base tree
+//! ([`Environment::furnish`]), so that snapshots, diffs and test runs need to know nothing of
+//! them. [`Environment::sandbox`] sets its variables, starts its services beside each
+//! command, and shows the workspace at the path for which the repository was installed. The
+//! files of an image (`image.rs`) stand in the place of the system's; helpers that only read
+//! text run outside of an image whose Python is too old or missing. Before the tests of a
+//! patched copy `Sandbox::rebuild` makes compiled files anew, so that the copy alone has
+//! them.
 mod artefacts;
 mod build;
 mod built;
