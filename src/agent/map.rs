@@ -1,4 +1,6 @@
 //! The repository as a map: its folders, outlines of the files that the issue is
+//! likeliest about, and the code of the likeliest definitions. The profile `standard` shows it
+//! in its first prompt.
 //! likeliest about, and the code of the likeliest definitions.
 //! The profile `standard` shows it in its first prompt.
 use super::chosen::Chosen;
