@@ -1,4 +1,11 @@
 //! A matrix of weights, in the form that products want.
+//!
+//! On a CPU, files of weights are mapped. 16-bit floats and FP8's E4M3 numbers are multiplied
+//! where they lie: widened on the way into a register, times the scale of their block if they
+//! have one, and summed in f32. A matrix whose rows the decoder wants in another order is
+//! copied at its width. Quantised weights stay at the file's width, in another order. Types
+//! without a kernel, and types that candle does not have, are `Weight::Blocks` until they are
+//! packed or become 16-bit floats here; `GgmlType::format` says which types have a kernel.
 use super::backend::MatrixDtype;
 #[cfg(feature = "cuda")]
 use super::device::DeviceMatrix;
