@@ -3,7 +3,6 @@
 //!
 //! The questions: its settings, the paths that it ignores, and folders called `build` or
 //! `vendor` whose files it tracks, which are source.
-//! `vendor` whose files it tracks, which are source. No other module asks the user's git.
 use super::nul::{join_nul, split_nul};
 use super::{WorkspaceError, existing_dir, git};
 use crate::record::GitSettings;
