@@ -441,7 +441,7 @@ fn ended_run(run_dir: &Path) -> Result<Option<RunState>, EvalError> {
     }
     if let Ok((lines, _)) = read_record(&run_dir.join(RECORD_FILE)) {
         let state = RunState::of_record(&lines);
-        if state.ended {
+        if state.ended.is_some() {
             return Ok(Some(state));
         }
     }
@@ -521,7 +521,7 @@ fn judged(
         n_branches: state.branches.len() as u32,
         n_steps: state.steps.len() as u32,
         usage: state.usage,
-        wall_ms: state.wall_ms,
+        wall_ms: state.wall_ms(),
         selected,
         candidates,
     })

@@ -5,6 +5,7 @@
 mod checkout;
 mod event;
 mod git_settings;
+mod order;
 mod pieces;
 mod reader;
 mod writer;
@@ -38,6 +39,12 @@ pub enum RecordError {
         path: PathBuf,
         line: usize,
         source: serde_json::Error,
+    },
+    #[error("{}:{line}: no run has its events in this order ({what}); the file was edited", path.display())]
+    Order {
+        path: PathBuf,
+        line: usize,
+        what: String,
     },
     #[error("{} is of record version {found}, this program reads {RECORD_VERSION}", path.display())]
     Version { path: PathBuf, found: u32 },

@@ -1,5 +1,5 @@
 //! Reads a record back.
-use super::{Event, RECORD_VERSION, RecordError};
+use super::{Event, RECORD_VERSION, RecordError, order};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub struct RecordLine {
 ///
 /// A last line that a killed run left unfinished is passed over: its event did
 /// not happen. Errors: unreadable file, a malformed line before the last,
-/// another version, no `run_started` first.
+/// another version, no `run_started` first, events in an order that no run has.
 pub fn read_record(path: &Path) -> Result<(Vec<RecordLine>, u64), RecordError> {
     let bytes = std::fs::read(path).map_err(|source| RecordError::Io {
         what: "read",
@@ -53,5 +53,12 @@ pub fn read_record(path: &Path) -> Result<(Vec<RecordLine>, u64), RecordError> {
             });
         }
     }
-    Ok((lines, valid_bytes))
+    match order::fault(&lines) {
+        None => Ok((lines, valid_bytes)),
+        Some((line, what)) => Err(RecordError::Order {
+            path: path.to_owned(),
+            line,
+            what,
+        }),
+    }
 }

@@ -1,11 +1,12 @@
-//! A run as a report sees it: a pure fold over its record.
+//! A run as a report sees it: the state that its record amounts to.
 use crate::base::{BranchId, GateSignal, StepId, UsageByPurpose};
 use crate::lang::Encoding;
 use crate::record::{
-    BranchEnded, Candidate, Event, Folded, ForkPoint, JudgeScore, PatchPart, RecordLine, RunEnded,
+    BranchEnded, Candidate, Folded, ForkPoint, JudgeScore, PatchPart, RecordLine, RunEnded,
     RunStarted, Selected, StepFinished, SuiteBuilt, SuiteClassified, SuiteRun, TestClass,
     TestOutcome, TestResult, TrajectoryJudged, Voted,
 };
+use crate::search::{BranchState, EarlierSuite, RunState};
 use crate::verify::unmet;
 use std::borrow::Cow;
 
@@ -61,108 +62,40 @@ pub struct SuiteView {
 }
 
 impl RunView {
-    /// Folds a record as [`read_record`](crate::record::read_record) gives it.
+    /// A record as [`read_record`](crate::record::read_record) gives it, folded by [`RunState`].
     ///
     /// Panics if the first line is not `run_started`: the reader refuses such a record.
     pub fn new(lines: Vec<RecordLine>) -> Self {
         let elapsed_ms = lines.last().map_or(0, |line| line.elapsed_ms);
-        let mut events = lines.into_iter().map(|line| line.event);
-        let Some(Event::RunStarted(start)) = events.next() else {
-            panic!("a record begins with run_started");
+        let state = RunState::of_record(&lines);
+        drop(lines);
+        let last = EarlierSuite {
+            built: state.suite,
+            runs: state.suite_runs,
+            classes: state.classes,
         };
-        let mut view = Self {
-            start,
-            branches: Vec::new(),
-            steps: Vec::new(),
-            folded: Vec::new(),
-            suites: Vec::new(),
-            judged: Vec::new(),
-            votes: Vec::new(),
-            selected: None,
-            ended: None,
+        let has_last = last.built.is_some() || !last.runs.is_empty();
+        let suites = state.earlier_suites.into_iter();
+        let ids = (0..).map(BranchId);
+        Self {
+            start: state.start,
+            branches: ids
+                .zip(state.branches)
+                .map(|(id, branch)| BranchView::new(id, branch))
+                .collect(),
+            steps: state.steps,
+            folded: state.folded,
+            suites: suites
+                .chain(has_last.then_some(last))
+                .map(SuiteView::new)
+                .collect(),
+            judged: state.judged,
+            votes: state.votes,
+            selected: state.selected,
+            ended: state.ended,
             elapsed_ms,
-            spent: UsageByPurpose::default(),
-        };
-        events.for_each(|event| view.fold(event));
-        view
-    }
-
-    fn fold(&mut self, event: Event) {
-        self.spent += event.usage();
-        match event {
-            Event::RunStarted(_) => {}
-            Event::BranchStarted(started) => {
-                let shared_steps = started
-                    .forked_from
-                    .map_or_else(Vec::new, |fork| self.path_before(fork));
-                let at = self.branch_slot(started.branch);
-                let branch = &mut self.branches[at];
-                branch.forked_from = started.forked_from;
-                branch.reason = started.reason;
-                branch.shared_steps = shared_steps;
-            }
-            Event::StepFinished(step) => {
-                let at = self.branch_slot(step.branch);
-                self.branches[at].own_steps.push(self.steps.len());
-                self.steps.push(step);
-            }
-            Event::Folded(folded) => self.folded.push(folded),
-            Event::BranchEnded(ended) => {
-                let at = self.branch_slot(ended.branch);
-                self.branches[at].ended = Some(ended);
-            }
-            Event::TrajectoryJudged(judged) => self.judged.push(judged),
-            Event::SuiteBuilt(built) => self.suites.push(SuiteView {
-                built: Some(built),
-                runs: Vec::new(),
-                classified: SuiteClassified::default(),
-            }),
-            Event::SuiteRun(run) => self.suite_slot().put_run(run),
-            Event::SuiteClassified(classified) => self.suite_slot().classified = classified,
-            Event::Voted(vote) => self.votes.push(vote),
-            Event::Selected(selected) => self.selected = Some(selected),
-            Event::RunEnded(ended) => self.ended = Some(ended),
+            spent: state.usage,
         }
-    }
-
-    fn branch_slot(&mut self, id: BranchId) -> usize {
-        if let Some(at) = self.branches.iter().position(|branch| branch.id == id) {
-            return at;
-        }
-        self.branches.push(BranchView {
-            id,
-            forked_from: None,
-            reason: String::new(),
-            shared_steps: Vec::new(),
-            own_steps: Vec::new(),
-            ended: None,
-        });
-        self.branches.len() - 1
-    }
-
-    fn suite_slot(&mut self) -> &mut SuiteView {
-        if self.suites.is_empty() {
-            self.suites.push(SuiteView {
-                built: None,
-                runs: Vec::new(),
-                classified: SuiteClassified::default(),
-            });
-        }
-        self.suites.last_mut().expect("just made")
-    }
-
-    /// The steps of `fork.branch` before `fork.step`; all of them if that step
-    /// has not finished.
-    fn path_before(&self, fork: ForkPoint) -> Vec<usize> {
-        let Some(parent) = self.branch(fork.branch) else {
-            return Vec::new();
-        };
-        let mut path = parent.path();
-        let cut = path
-            .iter()
-            .position(|&step| self.steps[step].step == fork.step);
-        path.truncate(cut.unwrap_or(path.len()));
-        path
     }
 
     /// The branch of that id, if it has started.
@@ -333,6 +266,20 @@ impl Seam {
 }
 
 impl BranchView {
+    fn new(id: BranchId, branch: BranchState) -> Self {
+        // Steps are numbered in the order in which they finished.
+        let indices: Vec<usize> = branch.steps.iter().map(|step| step.0 as usize).collect();
+        let (shared, own) = indices.split_at(branch.n_inherited);
+        Self {
+            id,
+            forked_from: branch.forked_from,
+            reason: branch.reason,
+            shared_steps: shared.to_vec(),
+            own_steps: own.to_vec(),
+            ended: branch.ended,
+        }
+    }
+
     /// Indices of all steps from the prompt to its newest, shared ones first.
     pub fn path(&self) -> Vec<usize> {
         [self.shared_steps.as_slice(), &self.own_steps].concat()
@@ -340,6 +287,17 @@ impl BranchView {
 }
 
 impl SuiteView {
+    /// A suite with the newest run of the base and of each branch.
+    fn new(suite: EarlierSuite) -> Self {
+        let mut view = Self {
+            built: suite.built,
+            runs: Vec::new(),
+            classified: suite.classes.unwrap_or_default(),
+        };
+        suite.runs.into_iter().for_each(|run| view.put_run(run));
+        view
+    }
+
     /// Stated examples of the issue that `run` does not pass.
     pub fn unmet(&self, run: &SuiteRun) -> Vec<&str> {
         match (&self.built, self.run_on(None)) {

@@ -22,7 +22,8 @@ pub fn end_anew(
 ) -> Result<Option<RunState>, SearchError> {
     let (mut lines, _) = read_record(&old_dir.join(RECORD_FILE))?;
     let old = RunState::of_record(&lines);
-    if !old.ended || !is_same_search(&old.start, request) || asks_a_model(request.strategy) {
+    if old.ended.is_none() || !is_same_search(&old.start, request) || asks_a_model(request.strategy)
+    {
         return Ok(None);
     }
     copy(old_dir, run_dir)?;

@@ -24,7 +24,7 @@ impl Search<'_> {
     /// The stages after the search. A run that was killed in the middle of them
     /// does them again from the start: they spend little and end alike.
     pub fn finish(&mut self) -> Result<(), SearchError> {
-        if self.recorder.state.ended {
+        if self.recorder.state.ended.is_some() {
             return Ok(());
         }
         let trajectories: Vec<BranchEnded> = self

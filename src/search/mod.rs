@@ -51,6 +51,6 @@ pub use recorder::Recorder;
 pub use round::{Proposal, Round};
 pub use run::Search;
 pub use solve::{SolveRequest, Tools, resume, solve};
-pub use state::{BranchState, RunState};
+pub use state::{BranchState, EarlierSuite, RunState};
 pub use strategy::{BEAM_MAX, STRATEGY_NAMES, default_voters, strategy_named};
 pub use watch::{NoWatcher, Watcher};

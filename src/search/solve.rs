@@ -305,7 +305,7 @@ fn go_on(
         let is_open = |tool: ToolName| start.tools.iter().any(|name| name == tool.name());
         config.tools = config.tools.only(is_open);
     }
-    if !recorder.state.ended {
+    if recorder.state.ended.is_none() {
         tools
             .watcher
             .stage("running the tests on the base, as the run began with them");

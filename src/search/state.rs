@@ -2,9 +2,9 @@
 //! a killed run resumes with.
 use crate::base::{BranchId, BranchPolicy, GateSignal, StepId, StopRule, ToolName, UsageByPurpose};
 use crate::record::{
-    BranchEnded, BranchStatus, Event, FoldedObservation, ForkPoint, RecordLine, RunStarted,
-    Selected, StepFinished, StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun, TrajectoryJudged,
-    Voted,
+    BranchEnded, BranchStatus, Event, Folded, FoldedObservation, ForkPoint, RecordLine, RunEnded,
+    RunStarted, Selected, StepFinished, StepOutcome, SuiteBuilt, SuiteClassified, SuiteRun,
+    TrajectoryJudged, Voted,
 };
 use crate::select::{CandidatePatch, code_key};
 use crate::verify::{is_stated, pass_rate, written_rate};
@@ -15,6 +15,8 @@ pub struct BranchState {
     pub steps: Vec<StepId>,
     /// Where it left another branch; `None` for one from the prompt.
     pub forked_from: Option<ForkPoint>,
+    /// Why it was opened: one clause.
+    pub reason: String,
     /// How many of the steps were inherited.
     pub n_inherited: usize,
     /// Observations that were folded, each with the number of steps that the branch had
@@ -33,17 +35,30 @@ pub struct RunState {
     pub branches: Vec<BranchState>,
     /// Indexed by [`StepId`].
     pub steps: Vec<StepFinished>,
+    /// Observations that gave way to others, in order.
+    pub folded: Vec<Folded>,
+    /// The suite that was built last, its runs and its tests' classes.
     pub suite: Option<SuiteBuilt>,
     pub suite_runs: Vec<SuiteRun>,
     pub classes: Option<SuiteClassified>,
+    /// The suites before it.
+    pub earlier_suites: Vec<EarlierSuite>,
     /// Trajectories that were judged whole.
     pub judged: Vec<TrajectoryJudged>,
     pub votes: Vec<Voted>,
     pub selected: Option<Selected>,
+    /// Spent up to the last event.
     pub usage: UsageByPurpose,
-    pub ended: bool,
-    /// Of a run that has ended, sittings that were killed included.
-    pub wall_ms: u64,
+    /// `None` while the run goes on, or after it was killed.
+    pub ended: Option<RunEnded>,
+}
+
+/// A suite that gave way to another, with what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlierSuite {
+    pub built: Option<SuiteBuilt>,
+    pub runs: Vec<SuiteRun>,
+    pub classes: Option<SuiteClassified>,
 }
 
 impl RunState {
@@ -52,15 +67,16 @@ impl RunState {
             start,
             branches: Vec::new(),
             steps: Vec::new(),
+            folded: Vec::new(),
             suite: None,
             suite_runs: Vec::new(),
             classes: None,
+            earlier_suites: Vec::new(),
             judged: Vec::new(),
             votes: Vec::new(),
             selected: None,
             usage: UsageByPurpose::default(),
-            ended: false,
-            wall_ms: 0,
+            ended: None,
         }
     }
 
@@ -78,6 +94,7 @@ impl RunState {
 
     /// Takes one event. Panics on events that no search writes in this order.
     pub fn apply(&mut self, event: &Event) {
+        self.usage += event.usage();
         match event {
             Event::RunStarted(_) => panic!("a run starts once"),
             Event::BranchStarted(started) => {
@@ -99,6 +116,7 @@ impl RunState {
                 };
                 self.branches.push(BranchState {
                     forked_from: started.forked_from,
+                    reason: started.reason.clone(),
                     n_inherited: steps.len(),
                     n_before: self.steps.len(),
                     steps,
@@ -113,7 +131,6 @@ impl RunState {
                     "steps are numbered in order"
                 );
                 self.branches[step.branch.0 as usize].steps.push(step.step);
-                self.usage += step.usage;
                 self.steps.push(step.clone());
             }
             Event::Folded(folded) => {
@@ -123,37 +140,29 @@ impl RunState {
                 branch
                     .folded
                     .extend(new.map(|observation| (n_steps, observation)));
+                self.folded.push(folded.clone());
             }
             Event::BranchEnded(ended) => {
-                self.usage += ended.usage;
                 self.branches[ended.branch.0 as usize].ended = Some(ended.clone());
             }
-            Event::TrajectoryJudged(judged) => {
-                self.usage += judged.usage;
-                self.judged.push(judged.clone());
-            }
+            Event::TrajectoryJudged(judged) => self.judged.push(judged.clone()),
             Event::SuiteBuilt(suite) => {
-                self.usage += suite.usage;
-                self.suite = Some(suite.clone());
-                self.suite_runs.clear();
-                self.classes = None;
+                let earlier = EarlierSuite {
+                    built: self.suite.replace(suite.clone()),
+                    runs: std::mem::take(&mut self.suite_runs),
+                    classes: self.classes.take(),
+                };
+                if earlier.built.is_some() || !earlier.runs.is_empty() {
+                    self.earlier_suites.push(earlier);
+                }
                 self.judged.clear();
                 self.votes.clear();
             }
             Event::SuiteRun(run) => self.suite_runs.push(run.clone()),
             Event::SuiteClassified(classes) => self.classes = Some(classes.clone()),
-            Event::Voted(vote) => {
-                self.usage += vote.usage;
-                self.votes.push(vote.clone());
-            }
-            Event::Selected(selected) => {
-                self.usage += selected.usage;
-                self.selected = Some(selected.clone());
-            }
-            Event::RunEnded(ended) => {
-                self.ended = true;
-                self.wall_ms = ended.wall_ms;
-            }
+            Event::Voted(vote) => self.votes.push(vote.clone()),
+            Event::Selected(selected) => self.selected = Some(selected.clone()),
+            Event::RunEnded(ended) => self.ended = Some(ended.clone()),
         }
     }
 
@@ -191,6 +200,11 @@ impl RunState {
             .position(|&s| s == step)
             .expect("a branch forks at a step of its parent");
         steps[..at].to_vec()
+    }
+
+    /// Wall time of a run that has ended, ms, sittings that were killed included; 0 before.
+    pub fn wall_ms(&self) -> u64 {
+        self.ended.as_ref().map_or(0, |ended| ended.wall_ms)
     }
 
     /// The run of the suite on the unpatched base.

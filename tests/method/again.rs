@@ -73,7 +73,7 @@ fn a_base_whose_tests_no_longer_pass_is_refused_and_the_run_stays() {
     assert!(said.contains("test_shop.py::test_shop"), "{said}");
     assert_eq!(std::fs::read_to_string(&record).unwrap(), killed);
     let state = solved(&files, run_dir.path(), &with_shop()).unwrap();
-    assert!(state.ended && state.selected.is_some());
+    assert!(state.ended.is_some() && state.selected.is_some());
 }
 
 /// codex#5876: two processes on one run destroyed it.
