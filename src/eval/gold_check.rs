@@ -4,7 +4,7 @@ use super::cannot_run::CannotRun;
 use super::grader::Grader;
 use super::{EvalError, Task};
 use crate::base::Budget;
-use crate::record::{SuiteRun, TestResult};
+use crate::record::{SuiteRun, TestOutcome, TestResult};
 use crate::search::{BaseRequest, Watcher, check_patch};
 use crate::verify::{OwnTests, apply_patch, is_of_suite, is_stated, patched_files};
 use crate::workspace::Sandbox;
@@ -39,6 +39,9 @@ pub struct Reproduction {
     pub name: String,
     /// With the solution; `None`: it did not come to run.
     pub with_gold: Option<TestResult>,
+    /// What it says then, where it does not pass.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// Sums over tasks.
@@ -150,13 +153,14 @@ pub fn gold_check(
         reproductions: stated
             .map(|test| Reproduction {
                 name: test.id.rsplit("::").next().unwrap_or(&test.id).to_owned(),
-                with_gold: result_in(&checked.run, &test.id),
+                with_gold: outcome_in(&checked.run, &test.id).map(|test| test.result),
+                message: outcome_in(&checked.run, &test.id)
+                    .map_or_else(String::new, |test| test.message.clone()),
             })
             .collect(),
     }))
 }
 
-fn result_in(run: &SuiteRun, id: &str) -> Option<TestResult> {
-    let found = run.tests.iter().find(|test| test.id == id);
-    found.map(|test| test.result)
+fn outcome_in<'a>(run: &'a SuiteRun, id: &str) -> Option<&'a TestOutcome> {
+    run.tests.iter().find(|test| test.id == id)
 }

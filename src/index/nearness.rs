@@ -1,6 +1,6 @@
 //! Tests by their nearness to files: those that a change likely concerns come first.
-use super::{Index, RepoView};
-use std::collections::{BTreeMap, HashMap};
+use super::{Index, Located, RepoView};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// The reason for a test's place in the order.
@@ -12,6 +12,8 @@ pub enum Nearness {
     Itself,
     /// It has a file's name: `test_money.py` for `money.py`.
     Namesake,
+    /// It is one of the tests that the issue's words fit best.
+    Fitting,
     /// It imports a file.
     Imports,
     /// It stands in a file's folder, or in a folder of tests there.
@@ -29,6 +31,7 @@ impl fmt::Display for Nearness {
             Self::Named => "the issue names it",
             Self::Itself => "it was changed",
             Self::Namesake => "it has the changed file's name",
+            Self::Fitting => "the issue's words fit it best",
             Self::Imports => "it imports a changed file",
             Self::Beside => "it stands beside a changed file",
             Self::Indirect => "it imports what imports a changed file",
@@ -44,13 +47,25 @@ pub struct Links {
     places: HashMap<String, u32>,
     imports: Vec<Vec<u32>>,
     namesakes: Vec<Vec<u32>>,
+    /// How well the issue's words fit each file.
+    fit: Vec<f32>,
 }
 
+/// Tests that come early because the issue's words fit them, whatever links them to a change.
+const FITTING_MAX: usize = 12;
+
 impl Index {
-    /// The links of `view`, which is the view that was indexed.
-    pub fn links(&self, view: &RepoView) -> Links {
+    /// The links of `view`, which is the view that was indexed, for an issue that `located` is
+    /// the answer to.
+    pub fn links(&self, view: &RepoView, located: &Located) -> Links {
         let paths = view.files.iter().map(|file| file.path.clone());
+        let mut fit = vec![0.0; view.files.len()];
+        located
+            .files
+            .iter()
+            .for_each(|found| fit[found.file] = found.score);
         Links {
+            fit,
             places: paths.zip(0..).collect(),
             imports: self.imports.clone(),
             namesakes: self.namesakes.clone(),
@@ -59,17 +74,17 @@ impl Index {
 }
 
 impl Links {
-    /// `tests` (paths) by their nearness to the files `near`, then by the folders that they share
-    /// with one of them, then as they were. A file that is new since the view was indexed has
-    /// folders only.
+    /// `tests` (paths) by their nearness to the files `near`, then by how well the issue's words
+    /// fit them, then by the folders that they share with one of `near`, then as they were. A file
+    /// that is new since the view was indexed has folders only.
     pub fn order(&self, tests: &[String], near: &[String]) -> Vec<(String, Nearness)> {
         let near_at: Vec<u32> = near.iter().filter_map(|path| self.at(path)).collect();
         // Files that import one of them: whoever imports those is linked indirectly.
         let importers: Vec<u32> = (0..self.imports.len() as u32)
             .filter(|&at| self.leads_to(&self.imports, at, &near_at))
             .collect();
-        let mut placed: BTreeMap<(Nearness, usize, usize), &String> = BTreeMap::new();
-        for (nth, test) in tests.iter().enumerate() {
+        let fitting = self.fitting(tests);
+        let placed = |test: &String| {
             let at = self.at(test);
             let leads =
                 |links: &[Vec<u32>], to: &[u32]| at.is_some_and(|at| self.leads_to(links, at, to));
@@ -81,6 +96,8 @@ impl Links {
                 Nearness::Itself
             } else if leads(&self.namesakes, &near_at) {
                 Nearness::Namesake
+            } else if fitting.contains(test) {
+                Nearness::Fitting
             } else if leads(&self.imports, &near_at) {
                 Nearness::Imports
             } else if is_beside() {
@@ -91,12 +108,30 @@ impl Links {
                 Nearness::Far
             };
             let shared = near.iter().map(|path| shared_folders(path, test)).max();
-            placed.insert((nearness, usize::MAX - shared.unwrap_or(0), nth), test);
-        }
-        let placed = placed.into_iter();
-        placed
-            .map(|((nearness, ..), test)| (test.clone(), nearness))
+            (nearness, self.fit_of(test), shared.unwrap_or(0))
+        };
+        let mut all: Vec<_> = tests.iter().map(|test| (placed(test), test)).collect();
+        all.sort_by(|((a, fit_a, shared_a), _), ((b, fit_b, shared_b), _)| {
+            let by_fit = || fit_b.total_cmp(fit_a);
+            let by_folders = || shared_b.cmp(shared_a);
+            a.cmp(b).then_with(by_fit).then_with(by_folders)
+        });
+        let all = all.into_iter();
+        all.map(|((nearness, ..), test)| (test.clone(), nearness))
             .collect()
+    }
+
+    /// Those of `tests` that the issue's words fit best.
+    fn fitting<'a>(&self, tests: &'a [String]) -> HashSet<&'a String> {
+        let fits = |test: &&String| self.fit_of(test) > 0.0;
+        let mut best: Vec<&String> = tests.iter().filter(fits).collect();
+        best.sort_by(|a, b| self.fit_of(b).total_cmp(&self.fit_of(a)));
+        best.truncate(FITTING_MAX);
+        best.into_iter().collect()
+    }
+
+    fn fit_of(&self, path: &str) -> f32 {
+        self.at(path).map_or(0.0, |at| self.fit[at as usize])
     }
 
     fn at(&self, path: &str) -> Option<u32> {
@@ -147,7 +182,7 @@ mod tests {
             ("shop/deep/tests/test_b.py", "x = 1\n"),
         ];
         let view = RepoView::of_texts(files.into_iter());
-        let links = Index::of(&view).links(&view);
+        let links = Index::of(&view).links(&view, &Located::default());
         let tests: Vec<String> = view
             .files
             .iter()

@@ -171,6 +171,11 @@ pub trait Runner {
     fn issue_examples(&self, _repo_dir: &Path, _issue: &str) -> Result<IssueExamples, LangError> {
         Ok(IssueExamples::default())
     }
+    /// The exception that ended a test that failed so, by its name, where it is one that a
+    /// library defines: an assertion that failed, or what the language itself raises, is none.
+    fn foreign_exception<'a>(&self, _message: &'a str) -> Option<&'a str> {
+        None
+    }
     /// One suite of many sources.
     fn consolidate(&self, sources: &[TestSource]) -> Result<Consolidated, LangError>;
     /// Why a source of this text cannot be collected in `dir`, a copy of a

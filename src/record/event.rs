@@ -399,6 +399,10 @@ pub struct SuiteBuilt {
     /// command, and tests of the repository that the issue names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub goals: Vec<String>,
+    /// Ids of examples of the issue that fail on the base by something that the issue does not
+    /// tell of: nothing follows from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unclear: Vec<String>,
     /// What the issue's own examples run that fail on the base; empty where
     /// there is none, or where it could not be seen.
     #[serde(default)]

@@ -80,7 +80,7 @@ pub(super) fn with_base<T>(
         None => Index::of(&view),
     };
     let located = index.locate(&view, request.issue, &Weights::default());
-    let links = index.links(&view);
+    let links = index.links(&view, &located);
     drop(index);
     work(Base {
         places: &places,

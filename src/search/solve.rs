@@ -290,7 +290,8 @@ fn go_on(
     let folders = &start.checkout.source_folders;
     let view = RepoView::of_tree(bench.shadow, bench.base, folders)?;
     let index = Index::of(&view);
-    let links = index.links(&view);
+    let located = index.locate(&view, &start.issue, &Weights::default());
+    let links = index.links(&view, &located);
     let bench = &Bench {
         links: &links,
         ..*bench
@@ -312,7 +313,6 @@ fn go_on(
         check_base(bench, &recorder, &clock)?;
     }
     if recorder.state.suite.is_none() || recorder.state.base_run().is_none() {
-        let located = index.locate(&view, &start.issue, &Weights::default());
         let near = likely_files(&view, &located);
         let check_s_max = RunnerLimits::check_s_max(&start.budget);
         let sandbox = tools.sandbox;

@@ -1,8 +1,8 @@
 //! The order in which a repository's tests run: those first that a change, or the issue, concerns.
 //!
 //! The order: tests that the issue names, then tests by their nearness to the files that a
-//! patch changes (`index::Links`: of the same name, imports of them, beside them, imports of
-//! imports, shared folders). Before anything was changed, nearness is to the files that the
+//! patch changes (`index::Links`: of the same name, some that the issue's words fit best, imports
+//! of them, beside them, imports of imports), of equals those that the issue's words fit. Before anything was changed, nearness is to the files that the
 //! index finds likeliest. The suite's record says why (`SuiteBuilt::order`).
 use super::suite::{is_telling, words};
 use crate::index::{Links, Nearness};

@@ -2,7 +2,7 @@
 use super::VerifyError;
 use super::bench::Bench;
 use super::order::{in_order, reasons};
-use super::suite::goals;
+use super::suite::{goals, unclear};
 use crate::lang::{Consolidated, Dropped, TestSource};
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome};
 
@@ -60,7 +60,7 @@ pub fn plan(
         why,
     }));
     let sources = suite.tests.iter();
-    let suite = SuiteBuilt {
+    let mut suite = SuiteBuilt {
         file: runner.suite_file().to_owned(),
         text: suite.text,
         repository_tests,
@@ -74,6 +74,14 @@ pub fn plan(
         goals: goals(&base, issue),
         ..SuiteBuilt::default()
     };
+    for (id, name) in unclear(&suite, &base, issue, |text| runner.foreign_exception(text)) {
+        let why = format!("it raises {name} on the base, which the issue does not name");
+        let origin = id.to_owned();
+        let test = Dropped { origin, why };
+        suite.unclear.push(id.to_owned());
+        suite.dropped.push(test.to_string());
+        dropped.push(test);
+    }
     Ok(Plan {
         suite,
         base,

@@ -41,7 +41,24 @@ pub fn unmet<'a>(suite: &SuiteBuilt, base: &'a SuiteRun, run: &SuiteRun) -> Vec<
 /// An example of the issue, or another goal, that does not hold on the base.
 pub fn is_stated(suite: &SuiteBuilt, base: &TestOutcome) -> bool {
     let is_goal = is_of_issue(suite, &base.id) || suite.goals.contains(&base.id);
-    base.result != TestResult::Passed && is_goal
+    base.result != TestResult::Passed && is_goal && !suite.unclear.contains(&base.id)
+}
+
+/// Examples of the issue in `suite` that fail on the base by an exception of a library that the
+/// issue does not name, each with the exception: they lack a set-up, such as a configuration.
+pub(super) fn unclear<'a>(
+    suite: &SuiteBuilt,
+    base: &'a SuiteRun,
+    issue: &str,
+    exception: impl Fn(&'a str) -> Option<&'a str>,
+) -> Vec<(&'a str, &'a str)> {
+    let words = words(issue);
+    let failing = base.tests.iter().filter(|test| {
+        let fails = matches!(test.result, TestResult::Failed | TestResult::Error);
+        fails && is_of_issue(suite, &test.id)
+    });
+    let raised = failing.filter_map(|test| Some((test.id.as_str(), exception(&test.message)?)));
+    raised.filter(|(_, name)| !words.contains(name)).collect()
 }
 
 /// Tests that fail on the base and are goals beside the issue's examples: the user's command,

@@ -3,7 +3,7 @@
 use crate::support::{
     Files, Repository, folder, limits, names, python, python_runner, results, sandbox,
 };
-use egss::index::{Index, RepoView};
+use egss::index::{Index, Located, RepoView};
 use egss::lang::{Collected, RunnerLimits, SUITE_FILE, list_files};
 use egss::record::{SuiteRun, TestResult};
 use egss::verify::{Bench, plan};
@@ -375,7 +375,7 @@ fn tests_run_in_the_order_of_what_the_issue_names_and_of_their_nearness() {
         ("tests/test_z.py", "def test_of_the_issue(): pass\n"),
     ];
     let view = RepoView::of_texts(files.iter().copied());
-    let links = Index::of(&view).links(&view);
+    let links = Index::of(&view).links(&view, &Located::default());
     let repository = Repository::new(files);
     let runner = python_runner(&sandbox, limits());
     let bench = Bench {

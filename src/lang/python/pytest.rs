@@ -238,6 +238,18 @@ impl<'a> PytestRunner<'a> {
     }
 }
 
+/// As pytest tells it: by its module, unless Python itself defines it.
+fn foreign_exception(message: &str) -> Option<&str> {
+    let first = message.lines().next()?;
+    let path = first.split(':').next()?;
+    let (module, name) = path.rsplit_once('.')?;
+    let is_name =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let is_module = module.split('.').all(is_name);
+    let is_type = is_name(name) && name.starts_with(char::is_uppercase);
+    (is_module && is_type).then_some(name)
+}
+
 /// The request of one session: see `egss_pytest`.
 #[derive(Default, Serialize)]
 pub(super) struct Asked<'a> {
@@ -359,6 +371,10 @@ impl Runner for PytestRunner<'_> {
             }
         }
         Some(text)
+    }
+
+    fn foreign_exception<'a>(&self, message: &'a str) -> Option<&'a str> {
+        foreign_exception(message)
     }
 
     fn issue_examples(&self, repo_dir: &Path, issue: &str) -> Result<IssueExamples, LangError> {

@@ -47,11 +47,11 @@ class Child:
             return False
         return not self.has_ended(0)
 
-    def reply(self, seconds):
+    def reply(self, seconds, grace_seconds):
         """The next line, or `None` and why there is none."""
-        line, is_late = self.line(time.monotonic() + seconds)
+        line, is_late = self.line(time.monotonic() + seconds + grace_seconds)
         if is_late:
-            return None, too_long()
+            return None, too_long(seconds)
         try:
             reply = json.loads(line)
         except ValueError:

@@ -9,9 +9,9 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from egss_pytest.child import Child
-from egss_pytest.limits import alarm
+from egss_pytest.limits import ALARM, seconds_of
 from egss_pytest.reports import captured, data_of, no_result, report_of
-from egss_pytest.request import ALONE_MAX, GRACE_SECONDS, IS_APART, SECONDS
+from egss_pytest.request import ALONE_MAX, GRACE_SECONDS, IS_APART
 from egss_pytest.stream import is_failed, plain
 
 
@@ -96,7 +96,7 @@ class Isolation:
     def wait(self, child, item):
         """A test's reply, if it has one, and its reports."""
         started = time.time()
-        reply, why = child.reply(SECONDS + GRACE_SECONDS)
+        reply, why = child.reply(seconds_of(item), GRACE_SECONDS)
         if reply is None:
             return None, [no_result(item, why, captured(item.config), started)]
         if self.coverage is not None:
@@ -111,9 +111,9 @@ class Isolation:
         self.is_late = False
         for item, following in zip(items, items[1:] + [None]):
             self.reports = []
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            ALARM.set(seconds_of(item))
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            ALARM.set(0)
             send(
                 {
                     "reports": [data_of(item.config, report) for report in self.reports],
@@ -126,7 +126,7 @@ class Isolation:
 
     def ring(self, signum, frame):
         self.is_late = True
-        alarm(signum, frame)
+        ALARM.ring(signum, frame)
 
 
 class Protocol:

@@ -17,6 +17,8 @@ SUITE = ASKED["suite"]
 FILES_ONLY = ASKED.get("files_only", False)
 # Each test in a process of its own from the start.
 IS_APART = ASKED.get("apart", False)
+# A test of the suite may take so many times the limit of others.
+SUITE_FACTOR = 4
 # The alarm comes again after the limit, for imports that swallow the first one.
 REPEAT_SECONDS = 1.0
 # The time that a test gets beyond the limit for its tear-down, before it is killed.
