@@ -23,6 +23,8 @@ mod forkpoint;
 mod found;
 mod memory;
 mod next;
+#[cfg(test)]
+mod next_tests;
 mod parts;
 mod patch;
 mod places;
