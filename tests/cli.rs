@@ -226,7 +226,7 @@ fn a_seed_below_zero_is_refused_for_what_it_is() {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
-        said.contains("invalid value '-1' for '--seed <SEED>': a whole number"),
+        said.contains("invalid value '-1' for '--seed <N>': a whole number"),
         "{said}"
     );
     assert!(!said.contains("-- -1"), "{said}");

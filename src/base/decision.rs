@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What decides where to branch. All but `Gate` are controls: they spend like
 /// the gate without looking at entropy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BranchPolicy {
     /// At or above the model's entropy threshold.
     #[default]

@@ -88,6 +88,19 @@ pub struct PointWeights {
     pub distance: f32,
 }
 
+/// Entropy first; a nat weighs as much as a full judge's score, which hardly
+/// differs between candidates so far. Four failures outweigh a nat.
+impl Default for PointWeights {
+    fn default() -> Self {
+        Self {
+            entropy: 1.0,
+            judge: 1.0,
+            failures: 0.25,
+            distance: 0.1,
+        }
+    }
+}
+
 /// When a run ends before its budget does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRule {
@@ -159,6 +172,7 @@ pub enum JudgeWhen {
 
 /// One voter on the shortlisted patches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Voter {
     /// Another model, by name or path; `None`: the agent's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

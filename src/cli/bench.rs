@@ -1,8 +1,8 @@
-//! `egss bench`: what this machine does with a model.
+//! `egss bench`: measurements of this machine with a model.
 use super::check::CheckArgs;
 use super::common::{Meter, ModelArgs, NamedModel};
 use super::locate::LocateArgs;
-use super::{out, values};
+use super::{heading, out, values};
 use crate::engine::bench::{
     BranchBench, BranchRow, branch_bench, forget_peak_rss, peak_rss_bytes, prefill_trunk,
     release_trunk,
@@ -23,13 +23,13 @@ pub struct BenchArgs {
 enum What {
     /// Prefill, and decoding of 1 to 32 branches off short and long trunks.
     Decode(BranchArgs),
-    /// What forking eight branches costs.
+    /// Cost of forking eight branches.
     Fork(BranchArgs),
-    /// What entropy and sampling take of a decode step.
+    /// Share of entropy and sampling in a decode step.
     Entropy(BranchArgs),
-    /// How often the index finds what reference solutions change; without a model.
+    /// Recall of the index on reference solutions; without a model.
     Locate(LocateArgs),
-    /// Whether the tests after an edit are those that tell; without a model.
+    /// Choice of tests after an edit, on reference solutions; without a model.
     Check(CheckArgs),
 }
 
@@ -37,33 +37,58 @@ enum What {
 struct BranchArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Trunk lengths in tokens [default: decode 256,1024,4096,8192; fork 256,1024,4096; entropy 1024].
-    #[arg(long, value_delimiter = ',', value_parser = values::positive::<usize>)]
+    /// Trunk lengths in tokens
+    ///
+    /// [default: decode 256,1024,4096,8192; fork 256,1024,4096; entropy 1024].
+    #[arg(
+        long,
+        value_name = "N,N",
+        help_heading = heading::MEASUREMENT,
+        value_delimiter = ',',
+        value_parser = values::positive::<usize>
+    )]
     trunk: Vec<usize>,
     /// Branches forked off a trunk [default: decode 1,2,4,8,16,32; fork 8; entropy 1,8].
-    #[arg(long, value_delimiter = ',', value_parser = values::positive::<usize>)]
+    #[arg(
+        long,
+        value_name = "N,N",
+        help_heading = heading::MEASUREMENT,
+        value_delimiter = ',',
+        value_parser = values::positive::<usize>
+    )]
     branches: Vec<usize>,
     /// Tokens that each branch decodes.
-    #[arg(long, default_value_t = 16, value_parser = tokens_of_a_round)]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::MEASUREMENT,
+        default_value_t = 16,
+        value_parser = tokens_of_a_round
+    )]
     tokens: usize,
     /// Rounds of forking and decoding; medians are shown.
-    #[arg(long, default_value_t = 5, value_parser = values::positive::<usize>)]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::MEASUREMENT,
+        default_value_t = 5,
+        value_parser = values::positive::<usize>
+    )]
     rounds: usize,
-    /// Give each branch a cache of its own, prefilled anew, instead of a fork's: what
-    /// the same work costs without sharing.
-    #[arg(long)]
+    /// Prefill a cache for each branch instead of forking: the same work without sharing.
+    #[arg(long, help_heading = heading::MEASUREMENT)]
     own_caches: bool,
     /// Hold each branch to a grammar, as an agent is, one that allows nearly any text.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::MEASUREMENT)]
     masked: bool,
     /// Launch each kernel of a GPU's decode step by itself, not all as one recorded step.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::MEASUREMENT)]
     launch_each: bool,
     /// One JSON object a row instead of a table.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
     /// Also draw tokens per second against branches into this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
     svg: Option<std::path::PathBuf>,
 }
 

@@ -2,8 +2,8 @@
 use super::common::ModelArgs;
 use super::evaluation::{TaskArgs, WorkArgs};
 use super::solve::{BudgetArgs, SandboxArgs};
-use super::strategy::{StrategyArgs, parse_signal};
-use super::{out, values};
+use super::strategy::{STRATEGY_HELP, StrategyArgs, parse_signal, strategy_help};
+use super::{heading, out, values};
 use crate::base::{GATE_QUANTILE, Gate, GateSignal};
 use crate::checkpoint::{find_manifest, keep_gate};
 use crate::eval::calibration::{
@@ -18,10 +18,11 @@ use clap::{ArgGroup, Args};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Sets the model's gate. With --tasks: runs a strategy over task files and holds the
-/// entropy of its steps against the hidden tests; runs that `egss eval` left in --out are
-/// not run again. With --runs: takes a quantile over the steps of runs that are there, and
-/// opens no model.
+/// Measures how much a model's entropy says, and sets its gate.
+///
+/// With --tasks, runs a strategy over task files and holds the entropy of its steps against the
+/// hidden tests; runs that `egss eval` left in --out are not run again. With --runs, takes a
+/// quantile over the steps of runs that are there, and opens no model.
 #[derive(Args)]
 #[command(
     mut_arg("tasks", |tasks| tasks.required(false)),
@@ -29,54 +30,63 @@ use std::path::{Path, PathBuf};
 )]
 pub struct CalibrateArgs {
     #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    sandbox: SandboxArgs,
-    #[command(flatten)]
-    budget: BudgetArgs,
-    #[command(flatten)]
     tasks: TaskArgs,
-    /// Folders of runs, or folders that hold such: the gate is learnt from their records,
-    /// of the model given by --model.
+    /// Folders of runs, or folders that hold such, to learn the gate of --model from.
     #[arg(
         long,
         num_args = 1..,
         value_name = "DIR",
+        help_heading = heading::INPUT,
         conflicts_with_all = ["first", "mirrors", "seeds", "strategy", "out"]
     )]
     runs: Vec<PathBuf>,
     #[command(flatten)]
-    work: WorkArgs,
-    /// Whose steps are measured. One with several trajectories a task has pairs of one
-    /// task that end differently.
-    #[arg(long, default_value = "best-of-4")]
+    model: ModelArgs,
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = heading::SEARCH,
+        default_value = "best-of-4",
+        help = STRATEGY_HELP,
+        long_help = strategy_help()
+    )]
     strategy: String,
     #[command(flatten)]
     search: StrategyArgs,
-    /// Where results and runs are kept, as by `egss eval`; calibration.json and
-    /// calibration.html go beside them.
-    #[arg(long, value_name = "DIR", default_value = "egss-eval")]
-    out: PathBuf,
-    /// The quantile of the signal that becomes the threshold.
+    #[command(flatten)]
+    work: WorkArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    /// Quantile of the signal that becomes the threshold.
     #[arg(
         long,
         value_name = "Q",
+        help_heading = heading::GATE,
         default_value_t = GATE_QUANTILE,
         value_parser = values::quantile
     )]
     quantile: f64,
-    /// The signal that gates. Default: with --tasks one that holds on tasks it was not
-    /// picked on, else the one that gates now.
-    #[arg(long, value_name = "SIGNAL", value_parser = parse_signal)]
+    /// Signal that gates [default: with --tasks one that holds on other tasks, else the present one].
+    #[arg(
+        long,
+        value_name = "SIGNAL",
+        help_heading = heading::GATE,
+        value_parser = parse_signal
+    )]
     signal: Option<GateSignal>,
-    /// Keep the gate in the user's configuration (default).
-    #[arg(long, overrides_with = "no_write")]
+    /// Keep the gate in your configuration (default).
+    #[arg(long, help_heading = heading::GATE, overrides_with = "no_write")]
     write: bool,
     /// Only measure.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::GATE)]
     no_write: bool,
+    /// Folder of the results and runs, as of `egss eval`; calibration.json and .html go there too.
+    #[arg(long, value_name = "DIR", help_heading = heading::OUTPUT, default_value = "egss-eval")]
+    out: PathBuf,
     /// Print calibration.json instead of tables.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
@@ -117,7 +127,7 @@ impl CalibrateArgs {
         let runs = self.runs(&request)?;
         let asked = CalibrateRequest {
             model: &self.model.model,
-            strategy: &self.strategy,
+            strategy: &strategies[0].name,
             sources: &self.tasks.sources(),
             seeds: &seeds,
             quantile: self.quantile,

@@ -4,7 +4,7 @@ use super::eval::GraderArg;
 use super::evaluation::TaskArgs;
 use super::solve::SandboxArgs;
 use super::watch::TerminalWatcher;
-use super::{out, values};
+use super::{heading, out, values};
 use crate::base::Budget;
 use crate::eval::{CannotRun, GoldCheck, GoldChecks, Grader, gold_check};
 use anyhow::bail;
@@ -12,21 +12,33 @@ use clap::Args;
 use serde_json::json;
 use std::path::Path;
 
-/// The tests that are chosen after an edit, held against each task's own solution and tests.
+/// Measures the choice of tests after an edit on each task's own solution and tests.
 #[derive(Args)]
 pub struct CheckArgs {
     #[command(flatten)]
     tasks: TaskArgs,
-    /// Environment of the tests: each task's own (swebench), or the interpreter of --python.
-    #[arg(long, value_enum, default_value = "own", value_name = "NAME")]
+    /// Environment of the tests: each task's own (swebench), or the interpreter of --python (own).
+    #[arg(
+        long,
+        value_enum,
+        default_value = "own",
+        value_name = "NAME",
+        help_heading = heading::TESTS
+    )]
     grader: GraderArg,
     /// Seconds of the tests on the base, and of those after the edit.
-    #[arg(long, default_value_t = 60, value_name = "S", value_parser = values::positive::<u64>)]
+    #[arg(
+        long,
+        default_value_t = 60,
+        value_name = "S",
+        help_heading = heading::TESTS,
+        value_parser = values::positive::<u64>
+    )]
     check_s_max: u64,
     #[command(flatten)]
     sandbox: SandboxArgs,
     /// One JSON object a task and one of the sums, instead of a table.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 

@@ -1,5 +1,5 @@
 //! Arguments that several commands share, and what they turn into.
-use super::{out, values};
+use super::{heading, out, values};
 use crate::checkpoint::{Checkpoint, DEFAULT_MODEL, Grouped, resolve};
 use crate::engine::{self, EngineSettings, Opened, Progress};
 use crate::ops::Backend;
@@ -9,34 +9,48 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Which model, where, and how much of the machine it may take.
+/// A model, the device that it runs on, and its share of the machine.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// Model: a name from `egss models list`, a .gguf file, a checkpoint folder, or, to
-    /// measure with weights that nobody trained, random:SHAPE[:PRECISION] (random:qwen3-8b).
-    #[arg(long, default_value = DEFAULT_MODEL)]
+    /// Name of `egss models list`, .gguf file, or folder of a checkpoint
+    ///
+    /// For measurements, `random:SHAPE[:PRECISION]`, such as random:qwen3-8b, has untrained weights.
+    #[arg(long, help_heading = heading::MODEL, default_value = DEFAULT_MODEL)]
     pub model: String,
-    /// Where to run: cpu, cuda or metal (the latter two in builds with that feature).
-    #[arg(long, default_value = "cpu")]
+    /// cpu, cuda or metal; the last two in builds with that feature.
+    #[arg(long, help_heading = heading::MODEL, default_value = "cpu")]
     pub device: String,
-    /// Width of weights that a file has as floats: auto (bf16, f16 and FP8 stay so on a CPU),
-    /// f32 (widened), or bf16 (wider ones are rounded). Quantised weights keep theirs.
-    #[arg(long, default_value = "auto")]
-    pub dtype: String,
-    /// Where a mixture's experts are: on the device, or on the host, so that a model runs
-    /// which is larger than the GPU's memory.
-    #[arg(long, default_value = "device", value_name = "PLACE")]
-    pub experts: String,
-    /// Most tokens of one sequence. Default: for an agent its profile's, or the model's own
-    /// limit; else 8,192; never more than the model or the KV cache holds.
-    #[arg(long, value_name = "TOKENS", value_parser = values::positive::<usize>)]
+    /// Tokens of one sequence at most [default: by profile and model]
+    ///
+    /// The default is the profile's in an agent and 8192 elsewhere, cut to the limits of the model
+    /// and of the KV cache.
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        help_heading = heading::MODEL,
+        value_parser = values::positive::<usize>
+    )]
     pub ctx: Option<usize>,
-    /// Memory for the KV cache, in MiB. Default: 2048, or what is free where that is less.
-    #[arg(long, value_name = "MIB", value_parser = kv_mib)]
+    /// Memory of the KV cache, shared by all branches [default: 2048, or as much as is free].
+    #[arg(long, value_name = "MIB", help_heading = heading::MODEL, value_parser = kv_mib)]
     pub kv_mem: Option<u64>,
-    /// Threads, as many as there are cores at most; 0 takes all cores.
-    #[arg(long, default_value_t = 0, value_parser = values::whole::<usize>)]
+    /// Threads, at most one for each core; 0 takes all cores.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::MODEL,
+        default_value_t = 0,
+        value_parser = values::whole::<usize>
+    )]
     pub threads: usize,
+    /// Type of weights that a file has as floats: auto (bf16, f16 and FP8 stay so on a CPU), f32
+    /// (widened) or bf16 (rounded). Quantised weights keep theirs.
+    #[arg(long, help_heading = heading::ADVANCED, default_value = "auto")]
+    pub dtype: String,
+    /// Memory of a mixture's experts: device, or host. On the host, a model runs that is larger
+    /// than the GPU's memory.
+    #[arg(long, help_heading = heading::ADVANCED, default_value = "device", value_name = "PLACE")]
+    pub experts: String,
 }
 
 impl ModelArgs {

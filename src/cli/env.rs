@@ -1,8 +1,7 @@
 //! `egss env`: environments of the code under test.
 use super::evaluation::{ImageArg, TaskArgs, whole_name};
-use super::out;
-use super::values;
 use super::watch::TerminalWatcher;
+use super::{heading, out, values};
 use crate::eval::Task;
 use crate::eval::swebench::{SwebenchGrader, SwebenchPackage};
 use crate::lang::{Needs, needs_of};
@@ -43,25 +42,30 @@ enum EnvCommand {
     group(ArgGroup::new("source").args(["repo", "tasks", "grader"]).required(true))
 )]
 struct BuildArgs {
-    /// A repository. Its needs are read from its own files (pyproject.toml, requirement
-    /// files, package.json, ...), unless --spec says it.
-    #[arg(long, value_name = "DIR")]
+    /// Repository; its needs are read from its own files, unless --spec says them.
+    #[arg(long, value_name = "DIR", help_heading = heading::INPUT)]
     repo: Option<PathBuf>,
-    /// An env.toml (docs/environments.md says what it holds).
-    #[arg(long, value_name = "FILE", requires = "repo", conflicts_with = "image")]
+    /// An env.toml; docs/environments.md describes it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = heading::INPUT,
+        requires = "repo",
+        conflicts_with = "image"
+    )]
     spec: Option<PathBuf>,
     #[command(flatten)]
     tasks: TaskArgs,
     #[command(flatten)]
     image: ImageArg,
-    /// The package that grades by a benchmark's own rules.
-    #[arg(long, value_enum, value_name = "NAME")]
+    /// Package that grades by a benchmark's own rules.
+    #[arg(long, value_enum, value_name = "NAME", help_heading = heading::INPUT)]
     grader: Option<Package>,
-    /// Also those that are there.
-    #[arg(long)]
+    /// Also build those that are there already.
+    #[arg(long, help_heading = heading::OUTPUT)]
     again: bool,
     /// One JSON object an environment.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
@@ -72,6 +76,7 @@ enum Package {
 
 #[derive(Args)]
 struct ListArgs {
+    /// One JSON object an environment.
     #[arg(long)]
     json: bool,
 }
@@ -80,6 +85,7 @@ struct ListArgs {
 struct CheckArgs {
     /// Only these; default: all.
     ids: Vec<String>,
+    /// One JSON object an environment.
     #[arg(long)]
     json: bool,
 }

@@ -1,9 +1,9 @@
 //! `egss eval`: the comparison.
 use super::common::ModelArgs;
 use super::evaluation::{ImageArg, TaskArgs, WorkArgs};
-use super::out;
 use super::solve::{BudgetArgs, SandboxArgs};
 use super::strategy::StrategyArgs;
+use super::{heading, out};
 use crate::base::{FixedPatch, Strategy};
 use crate::eval::swebench::SwebenchGrader;
 use crate::eval::{
@@ -15,57 +15,69 @@ use crate::workspace::{EnvironmentStore, find_python};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Runs strategies over task files and judges by hidden tests. What was stopped goes
-/// on with --resume.
+/// Runs strategies over task files, and judges their patches by hidden tests.
 #[derive(Args)]
 pub struct EvalArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    sandbox: SandboxArgs,
-    #[command(flatten)]
-    budget: BudgetArgs,
     #[command(flatten)]
     tasks: TaskArgs,
     #[command(flatten)]
     image: ImageArg,
     #[command(flatten)]
-    work: WorkArgs,
-    /// Strategies as in `egss solve`; gold takes the task's own patch, empty none.
+    model: ModelArgs,
+    /// Strategies as in `egss solve`, by name or FILE.toml
+    ///
+    /// `gold` takes the task's own patch, `empty` none.
     #[arg(
         long,
+        value_name = "NAMES",
+        help_heading = heading::SEARCH,
         value_delimiter = ',',
         default_value = "one-turn,single,best-of-4,egss"
     )]
     strategies: Vec<String>,
-    /// The judge: this program by the tasks' hidden tests, or SWE-bench's own rules, in the
-    /// environments that `egss env build --tasks` made.
-    #[arg(long, value_enum, default_value_t = GraderArg::Own)]
-    grader: GraderArg,
     #[command(flatten)]
     search: StrategyArgs,
-    /// Where results and runs are kept.
-    #[arg(long, value_name = "DIR", default_value = "egss-eval")]
+    #[command(flatten)]
+    work: WorkArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    /// Judge of the patches.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        help_heading = heading::TESTS,
+        default_value_t = GraderArg::Own
+    )]
+    grader: GraderArg,
+    /// Also compare other rules of selection over the finished runs
+    ///
+    /// The rules are tests, the judge, each voter, and a random draw; nothing is run again.
+    #[arg(long, help_heading = heading::SELECTION)]
+    rescore: bool,
+    /// Folder of the results and runs.
+    #[arg(long, value_name = "DIR", help_heading = heading::OUTPUT, default_value = "egss-eval")]
     out: PathBuf,
     /// Go on with the results in --out.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     resume: bool,
-    /// Also say what other ways to pick a patch (by tests, the judge, each voter, at
-    /// random) would have given of what the finished runs hold; nothing is run again.
-    #[arg(long)]
-    rescore: bool,
-    /// One JSON object a run, then one a strategy, one a comparison, and one a way to
-    /// pick, instead of tables.
-    #[arg(long)]
+    /// JSON objects instead of tables
+    ///
+    /// There is one for each run, strategy, comparison, and rule of selection.
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GraderArg {
+    /// The tasks' hidden tests, by this program.
     Own,
+    /// SWE-bench's own rules, in the environments that `egss env build --tasks` made.
     Swebench,
 }
 
@@ -95,6 +107,9 @@ impl EvalArgs {
                 Some(patch) => fixed.push(patch),
                 None => strategies.push(self.search.named(name, &profile)?),
             }
+        }
+        if let Some(name) = repeated(&strategies) {
+            bail!("--strategies has two strategies called {name:?}; give one of them another name");
         }
         let mut tasks = self.tasks.read()?;
         if self.image.image.is_some() && self.grader == GraderArg::Own {
@@ -174,6 +189,13 @@ impl EvalArgs {
         }
         Ok(out::print(&shown)?)
     }
+}
+
+/// The name that two strategies share: their results could not be told apart.
+fn repeated(strategies: &[Strategy]) -> Option<&str> {
+    let mut names = BTreeSet::new();
+    let mut all = strategies.iter().map(|strategy| strategy.name.as_str());
+    all.find(|name| !names.insert(*name))
 }
 
 /// Each strategy against each baseline that was run beside it, and `egss` against all.

@@ -3,7 +3,7 @@ use super::common::ModelArgs;
 use super::solve::{SandboxArgs, dialect};
 use super::strategy::OpenedOthers;
 use super::watch::TerminalWatcher;
-use super::{out, values};
+use super::{heading, out, values};
 use crate::engine::Progress;
 use crate::eval::{
     EvalDone, EvalProgress, EvalRequest, EvalWorker, Evaluated, Prefixes, Solver, Task, evaluate,
@@ -16,31 +16,44 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Which tasks.
+/// The tasks.
 #[derive(Args)]
 pub struct TaskArgs {
-    /// Task files (SWE-bench's schema, one JSON object a line).
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    /// Task files in SWE-bench's schema, one JSON object a line.
+    #[arg(
+        long,
+        required = true,
+        num_args = 1..,
+        value_name = "FILE",
+        help_heading = heading::INPUT
+    )]
     tasks: Vec<PathBuf>,
-    /// Only the first tasks of each file.
-    #[arg(long, value_name = "N", value_parser = values::positive::<usize>)]
+    /// Only the first N tasks of each file.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::INPUT,
+        value_parser = values::positive::<usize>
+    )]
     first: Option<usize>,
     /// Only the tasks of these ids.
-    #[arg(long, value_delimiter = ',', value_name = "ID")]
+    #[arg(long, value_delimiter = ',', value_name = "ID", help_heading = heading::INPUT)]
     only: Vec<String>,
-    /// Folder with clones of the repositories that tasks name (OWNER/NAME, or
-    /// OWNER__NAME, with or without .git), for tasks without inline files.
-    #[arg(long, value_name = "DIR")]
+    /// Folder with clones of the tasks' repositories, as OWNER/NAME or OWNER__NAME
+    ///
+    /// A name may end in .git; tasks with inline files need no clone.
+    #[arg(long, value_name = "DIR", help_heading = heading::INPUT)]
     mirrors: Option<PathBuf>,
 }
 
 /// Images in which tasks run.
 #[derive(Args)]
 pub struct ImageArg {
-    /// A container image that holds what the code under test needs: a name that Docker or Podman
-    /// knows, or an archive of an image's files. For tasks that name none themselves; `{id}`
-    /// is then a task's id as SWE-bench's images have it, in lower case and with `_1776_` for `__`.
-    #[arg(long, value_name = "IMAGE")]
+    /// Container image of the code under test, for tasks that name none
+    ///
+    /// It is a name that Docker or Podman knows, or an archive of an image's files; `{id}` in it is
+    /// the task's id in lower case, with `_1776_` for `__`, as SWE-bench names its images.
+    #[arg(long, value_name = "IMAGE", help_heading = heading::INPUT)]
     pub image: Option<String>,
 }
 
@@ -70,22 +83,37 @@ pub fn whole_name(image: &str) -> anyhow::Result<String> {
     Ok(archive.display().to_string())
 }
 
-/// How they are run.
+/// Seeds, and runs at a time.
 #[derive(Args)]
 pub struct WorkArgs {
-    /// Seeds 0 to N - 1.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = values::positive::<u64>)]
+    /// Run each task N times, with the seeds 0 to N - 1.
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "N",
+        help_heading = heading::SEARCH,
+        value_parser = values::positive::<u64>
+    )]
     seeds: u64,
-    /// Tasks at the same time: their steps run as one batch. Fewer where there is no
-    /// memory for as many KV caches.
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = values::positive::<usize>)]
+    /// Tasks at the same time, their steps in one batch
+    ///
+    /// They are fewer if memory does not hold as
+    /// many KV caches.
+    #[arg(
+        long,
+        default_value_t = 4,
+        value_name = "N",
+        help_heading = heading::BUDGET,
+        value_parser = values::positive::<usize>
+    )]
     batch: usize,
-    /// One run at a time, each from an empty cache: the counts are the same, and only
-    /// so can times be compared.
-    #[arg(long)]
+    /// One run at a time, each from an empty cache, so that times can be compared
+    ///
+    /// The counts of tokens are the same as without.
+    #[arg(long, help_heading = heading::BUDGET)]
     alone: bool,
-    /// Tell of every step of every run, one run at a time.
-    #[arg(long)]
+    /// Print every step of every run, one run at a time.
+    #[arg(long, help_heading = heading::OUTPUT)]
     verbose: bool,
 }
 

@@ -1,6 +1,6 @@
 //! `egss generate`: text with the entropy of every token.
 use super::common::{CTX_TOKENS, Meter, ModelArgs};
-use super::{out, values};
+use super::{heading, out, values};
 use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy, Utf8Decoder};
 use crate::checkpoint::{Grouped, Message, Tokenizer};
 use crate::engine::{Engine, Finish, GenerateJob, Generated, PrefixCache};
@@ -13,38 +13,82 @@ use std::path::PathBuf;
 /// Continues a prompt.
 #[derive(Args)]
 pub struct GenerateArgs {
-    #[command(flatten)]
-    model: ModelArgs,
     /// The prompt; `-` reads standard input.
     prompt: String,
     /// Take the prompt as it is, without the model's chat template.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::INPUT)]
     raw: bool,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Tokens to generate at most.
-    #[arg(long, short = 'n', default_value_t = 256, value_parser = values::positive::<usize>)]
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "N",
+        help_heading = heading::SAMPLING,
+        default_value_t = 256,
+        value_parser = values::positive::<usize>
+    )]
     tokens: usize,
     /// Branches forked off the prompt, with different first tokens.
-    #[arg(long, default_value_t = 1, value_parser = branches)]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::SAMPLING,
+        default_value_t = 1,
+        value_parser = branches
+    )]
     branches: usize,
-    /// 0 takes the most likely token.
-    #[arg(long, default_value_t = 0.0, value_parser = values::temperature)]
+    /// Temperature; 0 takes the most likely token.
+    #[arg(
+        long,
+        value_name = "T",
+        help_heading = heading::SAMPLING,
+        default_value_t = 0.0,
+        value_parser = values::temperature
+    )]
     temperature: f32,
-    /// Keep the most likely tokens whose probability reaches this; 1 keeps all.
-    #[arg(long, default_value_t = 1.0, value_parser = values::fraction)]
+    /// Keep the most likely tokens up to this probability in sum; 1 keeps all.
+    #[arg(
+        long,
+        value_name = "P",
+        help_heading = heading::SAMPLING,
+        default_value_t = 1.0,
+        value_parser = values::fraction
+    )]
     top_p: f32,
-    /// Keep so many of the most likely tokens; 0 keeps all.
-    #[arg(long, default_value_t = 0, value_parser = values::whole::<usize>)]
+    /// Keep the N most likely tokens; 0 keeps all.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::SAMPLING,
+        default_value_t = 0,
+        value_parser = values::whole::<usize>
+    )]
     top_k: usize,
-    /// Drop tokens below this fraction of the most likely one's probability; 0 keeps all.
-    #[arg(long, default_value_t = 0.0, value_parser = values::fraction)]
+    /// Drop tokens below this fraction of the highest probability; 0 keeps all.
+    #[arg(
+        long,
+        value_name = "P",
+        help_heading = heading::SAMPLING,
+        default_value_t = 0.0,
+        value_parser = values::fraction
+    )]
     min_p: f32,
-    #[arg(long, default_value_t = 0, value_parser = values::seed)]
+    /// Seed of all random draws.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::SAMPLING,
+        default_value_t = 0,
+        value_parser = values::seed
+    )]
     seed: u64,
-    /// A Lark grammar file (llguidance's dialect) that the text must follow.
-    #[arg(long, value_name = "FILE")]
+    /// Lark grammar (llguidance's dialect) that the text must follow.
+    #[arg(long, value_name = "FILE", help_heading = heading::SAMPLING)]
     grammar: Option<PathBuf>,
     /// One JSON object a branch instead of text.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 

@@ -3,7 +3,7 @@
 use super::common::{Meter, ModelArgs, NamedModel};
 use super::evaluation::TaskArgs;
 use super::solve::dialect;
-use super::{out, values};
+use super::{heading, out, values};
 use crate::agent::ChatMl;
 use crate::checkpoint::Tokenizer;
 use crate::eval::recall::{IndexedTask, Ranks, Recall, Shown, WITHIN, ablations, ranks};
@@ -18,29 +18,34 @@ use std::time::Instant;
 /// Tokens of a sequence where nothing says how many: what the profile `standard` is measured at.
 const CTX_TOKENS: usize = 32_768;
 
-/// How often the files and functions that reference solutions change are found from the issues.
+/// Measures how often the index finds the files and functions that reference solutions change.
 #[derive(Args)]
 pub struct LocateArgs {
     #[command(flatten)]
     tasks: TaskArgs,
-    /// Weights of the index, as TOML [default: the program's own].
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// Also look for better weights on the first half of the tasks, so many rounds, and print
-    /// them.
-    #[arg(long, value_name = "ROUNDS", value_parser = values::positive::<usize>)]
-    fit: Option<usize>,
-    /// Also make the first prompts of the profile `standard` in the model's context (`--ctx`,
-    /// default 32,768), and say which of them show the place.
-    #[arg(long)]
-    prompts: bool,
-    /// Also ask the model for its own choice among the locations of each first prompt.
-    #[arg(long)]
-    choices: bool,
     #[command(flatten)]
     model: ModelArgs,
+    /// Weights of the index, as TOML [default: the program's own].
+    #[arg(long, value_name = "FILE", help_heading = heading::MEASUREMENT)]
+    weights: Option<PathBuf>,
+    /// Also fit the weights to the first half of the tasks in so many rounds, and print them.
+    #[arg(
+        long,
+        value_name = "ROUNDS",
+        help_heading = heading::MEASUREMENT,
+        value_parser = values::positive::<usize>
+    )]
+    fit: Option<usize>,
+    /// Also make the first prompts of the profile `standard`, and say which show the place
+    ///
+    /// Their context is --ctx, or 32768 tokens.
+    #[arg(long, help_heading = heading::MEASUREMENT)]
+    prompts: bool,
+    /// Also ask the model for its own choice among the locations of each first prompt.
+    #[arg(long, help_heading = heading::MEASUREMENT)]
+    choices: bool,
     /// One JSON object a task and one of the sums, instead of tables.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
 }
 

@@ -1,12 +1,14 @@
 //! The commands. The only module that sees every other one.
 mod bench;
 mod calibrate;
+mod changes;
 mod check;
 mod common;
 mod env;
 mod eval;
 mod evaluation;
 mod generate;
+mod heading;
 mod issue;
 mod live;
 mod locate;
@@ -18,6 +20,7 @@ mod runs;
 mod solve;
 mod stop;
 mod strategy;
+mod strategy_file;
 mod tested;
 mod values;
 mod watch;
@@ -121,10 +124,10 @@ fn parsed() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command().try_get_matches()?)
 }
 
-/// The commands, whose options all take a negative number as a value: it is refused for
-/// what it is, not as an option that does not exist.
+/// The commands, with their flags arranged below headings. All options take a negative number as
+/// a value: it is refused for what it is, not as an option that does not exist.
 fn command() -> clap::Command {
-    taking_negative_numbers(Cli::command())
+    heading::arranged(taking_negative_numbers(Cli::command()))
 }
 
 fn taking_negative_numbers(command: clap::Command) -> clap::Command {

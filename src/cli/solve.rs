@@ -3,10 +3,10 @@ use super::common::ModelArgs;
 use super::evaluation::whole_name;
 use super::issue::read_issue;
 use super::runs::new_run_dir;
-use super::strategy::{OpenedOthers, StrategyArgs};
+use super::strategy::{OpenedOthers, STRATEGY_HELP, StrategyArgs, strategy_help};
 use super::tested::{NotTested, check_tests};
 use super::watch::TerminalWatcher;
-use super::{out, stop, values};
+use super::{heading, out, stop, values};
 use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
 use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose, user_dir};
 use crate::checkpoint::find_profile;
@@ -27,66 +27,105 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::time::Instant;
 
-/// Works on an issue in a repository; one tested patch comes out.
+/// Works on an issue in a repository, and hands back one tested patch.
 #[derive(Args)]
 pub struct SolveArgs {
+    /// The repository, with or without git; egss only reads it.
+    #[arg(
+        long,
+        value_name = "DIR",
+        help_heading = heading::INPUT,
+        required_unless_present = "resume"
+    )]
+    repo: Option<PathBuf>,
+    /// File with the issue's text; `-` reads standard input.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = heading::INPUT,
+        required_unless_present = "resume"
+    )]
+    issue: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
-    #[command(flatten)]
-    sandbox: SandboxArgs,
-    #[command(flatten)]
-    budget: BudgetArgs,
-    /// The repository: git or not, dirty or not; it is only read.
-    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
-    repo: Option<PathBuf>,
-    /// A file with the issue's text; `-` reads standard input.
-    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
-    issue: Option<PathBuf>,
-    /// Go on with a run that was stopped.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["repo", "issue", "out"])]
-    resume: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = heading::SEARCH,
+        default_value = "egss",
+        help = STRATEGY_HELP,
+        long_help = strategy_help()
+    )]
+    strategy: String,
     #[command(flatten)]
     search: StrategyArgs,
-    /// egss, single, one-turn[-best-of-n], best-of-n[-naive|-stop] (or
-    /// best-of-4), branch-always, -random, -every-k or -on-edit.
-    #[arg(long, default_value = "egss")]
-    strategy: String,
-    #[arg(long, default_value_t = 0, value_parser = values::seed)]
+    /// Seed of all random draws.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::SEARCH,
+        default_value_t = 0,
+        value_parser = values::seed
+    )]
     seed: u64,
-    /// The run's folder; made if it is not there. Default: a new one where `egss runs` lists them.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// How the repository's tests are run; default: by its language's runner. `{modules:FOLDER}`
-    /// in it is where unittest's dotted modules of test files below that folder stand:
-    /// `./tests/runtests.py --verbosity 2 {modules:tests}`.
-    #[arg(long, value_name = "COMMAND")]
-    test_cmd: Option<String>,
-    /// Where that command writes JUnit XML, relative to the repository: each test counts
-    /// then, not only the command's exit status.
-    #[arg(long, value_name = "PATH", requires = "test_cmd")]
-    junit: Option<PathBuf>,
-    /// The environment of the code under test: `auto` takes the one that `egss env build --repo` made of the
-    /// repository, where --python does not say another interpreter; `none`; an environment's
-    /// id; an env.toml that was built.
-    #[arg(long, value_name = "ENV", default_value = "auto")]
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    /// Environment of the code under test: auto, none, an id, or an env.toml
+    ///
+    /// `auto` takes the one that `egss env build --repo` made of the repository, unless
+    /// --python or a virtual environment gives an interpreter.
+    #[arg(long, value_name = "ENV", help_heading = heading::TESTS, default_value = "auto")]
     env: String,
-    /// The environment that `egss env build --repo DIR --image IMAGE` made of this image.
-    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["env", "python"])]
-    image: Option<String>,
+    /// Command that runs the tests [default: by language]
+    ///
+    /// It counts as one test by its exit status, or by --junit; `{modules:FOLDER}` in it stands for
+    /// unittest's dotted modules of test files below FOLDER.
+    #[arg(long, value_name = "COMMAND", help_heading = heading::TESTS)]
+    test_cmd: Option<String>,
+    /// Folder of the run, made if it is missing [default: a new one that `egss runs` lists].
+    #[arg(long, value_name = "DIR", help_heading = heading::OUTPUT)]
+    out: Option<PathBuf>,
+    /// Go on with a run that was stopped.
+    #[arg(
+        long,
+        value_name = "RUN",
+        help_heading = heading::OUTPUT,
+        conflicts_with_all = ["repo", "issue", "out"]
+    )]
+    resume: Option<PathBuf>,
     /// One JSON object on standard output instead of the patch.
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
+    /// JUnit XML that --test-cmd writes, relative to the repository; each test in it counts by
+    /// itself.
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = heading::ADVANCED,
+        requires = "test_cmd"
+    )]
+    junit: Option<PathBuf>,
+    /// Environment that `egss env build --repo DIR --image IMAGE` made of this image.
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        help_heading = heading::ADVANCED,
+        conflicts_with_all = ["env", "python"]
+    )]
+    image: Option<String>,
 }
 
-/// Where commands run.
+/// The interpreter and the sandbox of commands.
 #[derive(Args, Clone, Debug)]
 pub struct SandboxArgs {
-    /// Interpreter for tests, Python 3.6 or newer; default: the active or the repository's virtual
-    /// environment, then python3.
-    #[arg(long, value_name = "FILE")]
+    /// Interpreter of Python tests, 3.6 or newer [default: active or repository's, then python3].
+    #[arg(long, value_name = "FILE", help_heading = heading::TESTS)]
     pub python: Option<PathBuf>,
-    /// Run what the model writes without a sandbox. Your files are at its mercy.
-    #[arg(long)]
+    /// Run the model's commands without a sandbox. They can then read, change and delete your
+    /// files.
+    #[arg(long, help_heading = heading::ADVANCED)]
     pub unsafe_no_sandbox: bool,
 }
 
@@ -134,59 +173,98 @@ impl SandboxArgs {
     }
 }
 
-/// Limits of a run.
+/// The agent's profile, and limits of a run.
 #[derive(Args, Clone, Debug)]
 pub struct BudgetArgs {
-    /// Abilities that the program assumes of the model: small (below 3B) or standard, or a profile of
-    /// your configuration (agents/NAME.toml). Default: the model's own.
-    #[arg(long, value_name = "NAME")]
+    /// Agent's profile: small (below 3B), standard, or your own [default: the model's]
+    ///
+    /// It sets the prompts, tools and limits; one of your own is agents/NAME.toml in the
+    /// configuration folder of egss.
+    #[arg(long, value_name = "NAME", help_heading = heading::MODEL)]
     profile: Option<String>,
-    /// Decoded + computed tokens at most [default: the profile's; small 200,000,
-    /// standard 2,000,000].
-    #[arg(long, value_parser = values::positive::<u64>)]
-    tokens_max: Option<u64>,
-    /// Steps of one branch at most [default: the profile's; small 12, standard 100].
-    #[arg(long, value_parser = values::positive::<u32>)]
-    steps_max: Option<u32>,
-    /// Branches at most.
+    /// Seconds of the run at most.
     #[arg(
         long,
-        default_value_t = Budget::default().branches_max,
-        value_parser = values::positive::<u32>
-    )]
-    branches_max: u32,
-    /// Tokens of one action at most [default: the profile's; small 512, standard 4,096].
-    #[arg(long, value_parser = values::positive::<usize>)]
-    action_tokens_max: Option<usize>,
-    /// Tokens that a thinking model may reason with before each action, beside the
-    /// action's own; 0: it answers at once. Default: the profile's in `solve` (small 0,
-    /// standard 4,096 for a model that can reason), 0 elsewhere.
-    #[arg(long, value_parser = values::whole::<usize>)]
-    reasoning_tokens_max: Option<usize>,
-    /// Seconds at most.
-    #[arg(
-        long,
+        value_name = "S",
+        help_heading = heading::BUDGET,
         default_value_t = Budget::default().wall_s_max,
         value_parser = values::positive::<u64>
     )]
     wall_s_max: u64,
-    /// Seconds of one test at most, or of one test file's import; a test that takes longer
-    /// is an error.
+    /// Decoded and computed tokens at most [default: the profile's: small 200000, standard
+    /// 2000000].
     #[arg(
         long,
+        value_name = "N",
+        help_heading = heading::BUDGET,
+        value_parser = values::positive::<u64>
+    )]
+    tokens_max: Option<u64>,
+    /// Steps of one branch at most [default: the profile's: small 12, standard 100].
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::BUDGET,
+        value_parser = values::positive::<u32>
+    )]
+    steps_max: Option<u32>,
+    /// Seconds of the tests after an edit at most [default: 60]
+    ///
+    /// The tests nearest to the change run first; the limit holds on the base before the search too,
+    /// and is --verify-s-max at most.
+    #[arg(
+        long,
+        value_name = "S",
+        help_heading = heading::TESTS,
+        value_parser = values::positive::<u64>
+    )]
+    check_s_max: Option<u64>,
+    /// Seconds of the tests of a final patch at most [default: wall-s-max / 4, up to 600]
+    ///
+    /// Tests that do not run in this time count neither as passed nor as failed.
+    #[arg(
+        long,
+        value_name = "S",
+        help_heading = heading::TESTS,
+        value_parser = values::positive::<u64>
+    )]
+    verify_s_max: Option<u64>,
+    /// Branches of the run at most.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::ADVANCED,
+        default_value_t = Budget::default().branches_max,
+        value_parser = values::positive::<u32>
+    )]
+    branches_max: u32,
+    /// Tokens of one action at most [default: the profile's: small 512, standard 4096].
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::ADVANCED,
+        value_parser = values::positive::<usize>
+    )]
+    action_tokens_max: Option<usize>,
+    /// Tokens of a thinking model's reasoning before an action, beside the action's own; 0: none
+    /// [default: the profile's in `solve`: small 0, standard 4096; 0 elsewhere].
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::ADVANCED,
+        value_parser = values::whole::<usize>
+    )]
+    reasoning_tokens_max: Option<usize>,
+    /// Seconds of one test, or of one test file's import, at most. A test that takes longer is an
+    /// error.
+    #[arg(
+        long,
+        value_name = "S",
+        help_heading = heading::ADVANCED,
         default_value_t = Budget::default().test_s_max,
         value_parser = values::positive::<u64>
     )]
     test_s_max: u64,
-    /// Seconds of one run of the tests at most, on a patch that may be chosen and on the base
-    /// beside it; tests that it does not come to count neither as passed nor as failed
-    /// [default: a quarter of --wall-s-max, 600 at most].
-    #[arg(long, value_parser = values::positive::<u64>)]
-    verify_s_max: Option<u64>,
-    /// Seconds of one run of the tests at most, after an edit and on the base before the search:
-    /// those nearest to the change come first [default: 60, no more than --verify-s-max].
-    #[arg(long, value_parser = values::positive::<u64>)]
-    check_s_max: Option<u64>,
 }
 
 impl BudgetArgs {

@@ -1,72 +1,109 @@
 //! Arguments that say how a run searches, and what they turn into.
+use super::changes::{AugmentChanges, JudgeChanges, RecoveryChange, StrategyChanges};
 use super::common::ModelArgs;
 use super::solve::dialect;
-use super::values;
+use super::strategy_file::StrategyFile;
+use super::{heading, values};
 use crate::agent::Dialect;
 use crate::base::{
-    AgentProfile, AugmentSettings, ForkAt, GATE_QUANTILE, Gate, GateSignal, JudgeMethod, JudgeWhen,
-    RUNNING_STEPS_MIN, Recovery, SelectBy, Strategy, Voter, VoterPrompt,
+    AgentProfile, ForkAt, GATE_QUANTILE, Gate, GateSignal, JudgeMethod, JudgeWhen,
+    RUNNING_STEPS_MIN, SelectBy, Strategy, Voter, VoterPrompt,
 };
 use crate::checkpoint::find_manifest;
 use crate::engine::Opened;
 use crate::search::{BEAM_MAX, OtherModel, Others, STRATEGY_NAMES, strategy_named};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use std::path::Path;
 
-/// A strategy's settings; what is not given is as the strategy has it.
+/// Trajectories, and candidates at an uncertain step, where neither a flag nor a file says.
+const N_DEFAULT: u32 = 4;
+const K_DEFAULT: u32 = 4;
+
+/// A strategy's settings; those that are not given are the strategy's own.
 #[derive(Args, Clone, Debug)]
 pub struct StrategyArgs {
-    /// Trajectories at most.
-    #[arg(long, short = 'n', default_value_t = 4, value_parser = values::positive::<u32>)]
-    n: u32,
-    /// Candidates at an uncertain step.
-    #[arg(long, short = 'k', default_value_t = 4, value_parser = values::positive::<u32>)]
-    k: u32,
-    /// Branches that live at the same time, 1 to 4.
-    #[arg(long, value_name = "B", value_parser = beam)]
-    beam: Option<u32>,
-    /// Where siblings leave the first action: at its start, or at its most
-    /// uncertain token.
-    #[arg(long, value_enum)]
-    fork_at: Option<ForkAtArg>,
-    /// After a failure: append the correction, or go back and fork.
-    #[arg(long, value_enum)]
-    recovery: Option<RecoveryArg>,
-    #[arg(long, value_name = "SIGNAL:NATS", value_parser = parse_gate, help = gate_help())]
+    #[arg(
+        long,
+        short = 'n',
+        help_heading = heading::SEARCH,
+        value_parser = values::positive::<u32>,
+        help = format!("Trajectories at most, of a strategy with several [default: {N_DEFAULT}]")
+    )]
+    n: Option<u32>,
+    #[arg(
+        long,
+        short = 'k',
+        help_heading = heading::SEARCH,
+        value_parser = values::positive::<u32>,
+        help = format!("Candidates at an uncertain step [default: {K_DEFAULT}]")
+    )]
+    k: Option<u32>,
+    #[arg(
+        long,
+        value_name = "SIGNAL:NATS",
+        help_heading = heading::SEARCH,
+        value_parser = parse_gate,
+        help = format!("{GATE_HELP} [default: the model's gate]"),
+        long_help = gate_help()
+    )]
     gate: Option<Gate>,
-    /// How candidates are scored. Default: not at all, unless another option here needs
-    /// scores.
-    #[arg(long, value_enum)]
-    judge: Option<JudgeArg>,
-    /// Judge candidates with what came of them, each carried out in a copy.
-    #[arg(long)]
-    judge_after: bool,
-    /// Another model as the judge.
-    #[arg(long, value_name = "MODEL")]
-    judge_model: Option<String>,
-    /// Sources of tests that the model adds to the suite.
-    #[arg(long, value_name = "N", value_parser = values::whole::<u32>)]
-    augment: Option<u32>,
-    /// What decides between patches that pass as many tests.
-    #[arg(long, value_enum)]
+    /// Rule between patches that pass as many tests [default: the strategy's].
+    #[arg(long, value_enum, value_name = "RULE", help_heading = heading::SELECTION)]
     select: Option<SelectArg>,
-    /// A voter: maintainer or sceptic, then how it reads digits (`:0` the
-    /// likeliest, `:1.0` drawn at that temperature, nothing the expectation),
-    /// then `@MODEL` for another model. Several times for several voters. Without
-    /// --select, they decide.
-    #[arg(long = "voter", value_name = "PROMPT[:T][@MODEL]", value_parser = parse_voter)]
+    /// Branches that live at the same time, 1 to 4; above 1 implies --judge digits
+    /// [default: the strategy's].
+    #[arg(long, value_name = "B", help_heading = heading::ADVANCED, value_parser = beam)]
+    beam: Option<u32>,
+    /// Token at which siblings leave the first candidate of a step [default: the strategy's].
+    #[arg(long, value_enum, value_name = "PLACE", help_heading = heading::ADVANCED)]
+    fork_at: Option<ForkAtArg>,
+    /// Reaction to a failure [default: the strategy's].
+    #[arg(long, value_enum, value_name = "WAY", help_heading = heading::ADVANCED)]
+    recovery: Option<RecoveryArg>,
+    /// Scoring of the candidates of a step [default: the strategy's].
+    #[arg(long, value_enum, value_name = "METHOD", help_heading = heading::ADVANCED)]
+    judge: Option<JudgeArg>,
+    /// Carry each candidate out in a copy, and judge it with its observation. Implies --judge
+    /// digits.
+    #[arg(long, help_heading = heading::ADVANCED)]
+    judge_after: bool,
+    /// Model that judges, if it is not the agent's. Implies --judge digits.
+    #[arg(long, value_name = "MODEL", help_heading = heading::ADVANCED)]
+    judge_model: Option<String>,
+    /// Sources of tests that the model adds to the suite at most; 0: none [default: the strategy's].
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = heading::ADVANCED,
+        value_parser = values::whole::<u32>
+    )]
+    augment: Option<u32>,
+    /// Voter on patches: maintainer or sceptic, then `:0` to read the likeliest digit or `:1.0` to draw
+    /// one at that temperature, then `@MODEL` for another model. Give the flag once for each voter; it
+    /// implies --select preference [default: the strategy's].
+    #[arg(
+        long = "voter",
+        value_name = "PROMPT[:T][@MODEL]",
+        help_heading = heading::ADVANCED,
+        value_parser = parse_voter
+    )]
     voters: Vec<Voter>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ForkAtArg {
+    /// At its start.
     Action,
+    /// At its most uncertain token.
     Token,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RecoveryArg {
+    /// Append the correction to the context.
     Append,
+    /// Go back to an earlier step and fork there.
     Fork,
 }
 
@@ -76,15 +113,21 @@ enum JudgeArg {
     Digits,
     /// The same, behind a sentence that the judge writes.
     Rationale,
+    /// The first candidate that can be carried out is taken.
     None,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SelectArg {
+    /// The patch of the first trajectory that ended.
     First,
+    /// A patch drawn by the seed.
     Random,
+    /// The patch that most trajectories came to.
     Agreement,
+    /// The patch of the highest trajectory score.
     Tests,
+    /// The patch that voters prefer.
     Preference,
 }
 
@@ -93,71 +136,77 @@ fn beam(text: &str) -> Result<u32, String> {
 }
 
 impl StrategyArgs {
-    /// The strategy of that name with these settings, or a sentence that lists
-    /// the known ones.
+    /// The strategy of that name or in that file, with these settings.
+    ///
+    /// Errors: a sentence that lists the known names, or says the fault of the file.
     pub fn named(&self, name: &str, profile: &AgentProfile) -> anyhow::Result<Strategy> {
-        let mut strategy = strategy_named(name, self.n, self.k, profile).with_context(|| {
+        let mut file = match StrategyFile::is_meant(name) {
+            true => StrategyFile::read(Path::new(name))?,
+            false => StrategyFile {
+                name: name.to_owned(),
+                base: name.to_owned(),
+                changes: StrategyChanges::default(),
+            },
+        };
+        // These two shape the base, which may have them fixed: `single` is one trajectory.
+        let StrategyChanges { n, k, .. } = &mut file.changes;
+        *n = n.map(|n| self.n.unwrap_or(n));
+        *k = k.map(|k| self.k.unwrap_or(k));
+        let n = n.or(self.n).unwrap_or(N_DEFAULT);
+        let k = k.or(self.k).unwrap_or(K_DEFAULT);
+        let base = strategy_named(&file.base, n, k, profile).with_context(|| {
             format!(
-                "there is no strategy {name:?}; known: {}",
+                "there is no strategy {name:?}; known: {}, or a file that ends in .toml",
                 STRATEGY_NAMES.join(", ")
             )
         })?;
-        if let Some(beam) = self.beam {
-            strategy.beam = beam;
-        }
+        let mut strategy = self.changes().over(file.changes).carry_out(base);
+        strategy.name = file.name;
         // A gate that the user gives is the strategy's, whatever its signal.
         if let (Some(signal), Some(gate)) = (&mut strategy.gate_signal, &self.gate) {
             *signal = gate.signal;
         }
-        if let Some(fork_at) = self.fork_at {
-            strategy.fork_at = match fork_at {
+        Ok(strategy)
+    }
+
+    /// The changes that the flags make to a strategy.
+    fn changes(&self) -> StrategyChanges {
+        StrategyChanges {
+            beam: self.beam,
+            fork_at: self.fork_at.map(|fork_at| match fork_at {
                 ForkAtArg::Action => ForkAt::Action,
                 ForkAtArg::Token => ForkAt::Token,
-            };
-        }
-        match self.recovery {
-            Some(RecoveryArg::Append) => strategy.recovery = Recovery::Append,
-            Some(RecoveryArg::Fork) => {
-                let egss = strategy_named("egss", self.n, self.k, profile).expect("a listed name");
-                strategy.recovery = egss.recovery;
-            }
-            None => {}
-        }
-        let judge = &mut strategy.judge;
-        // Who says how to judge, or wants a beam of the best, wants a judge.
-        let asks = strategy.beam > 1 || self.judge_after || self.judge_model.is_some();
-        if asks && judge.method == JudgeMethod::None {
-            judge.method = JudgeMethod::Digits;
-        }
-        match self.judge {
-            Some(JudgeArg::Digits) => judge.method = JudgeMethod::Digits,
-            Some(JudgeArg::Rationale) => judge.method = JudgeMethod::Rationale,
-            Some(JudgeArg::None) => judge.method = JudgeMethod::None,
-            None => {}
-        }
-        if self.judge_after {
-            judge.when = JudgeWhen::After;
-        }
-        judge.model = self.judge_model.clone();
-        if let Some(cases_max) = self.augment {
-            strategy.augment = AugmentSettings::of(cases_max);
-        }
-        if let Some(select) = self.select {
-            strategy.select = match select {
+            }),
+            recovery: self.recovery.map(|recovery| match recovery {
+                RecoveryArg::Append => RecoveryChange::Append,
+                RecoveryArg::Fork => RecoveryChange::FORK,
+            }),
+            judge: JudgeChanges {
+                method: self.judge.map(|judge| match judge {
+                    JudgeArg::Digits => JudgeMethod::Digits,
+                    JudgeArg::Rationale => JudgeMethod::Rationale,
+                    JudgeArg::None => JudgeMethod::None,
+                }),
+                when: self.judge_after.then_some(JudgeWhen::After),
+                model: self.judge_model.clone(),
+            },
+            augment: AugmentChanges {
+                cases_max: self.augment,
+                repairs_max: None,
+            },
+            voters: match self.voters.is_empty() {
+                true => None,
+                false => Some(self.voters.clone()),
+            },
+            select: self.select.map(|select| match select {
                 SelectArg::First => SelectBy::First,
                 SelectArg::Random => SelectBy::Random,
                 SelectArg::Agreement => SelectBy::Agreement,
                 SelectArg::Tests => SelectBy::Tests,
                 SelectArg::Preference => SelectBy::Preference,
-            };
+            }),
+            ..StrategyChanges::default()
         }
-        if !self.voters.is_empty() {
-            strategy.voters = self.voters.clone();
-            if self.select.is_none() {
-                strategy.select = SelectBy::Preference;
-            }
-        }
-        Ok(strategy)
     }
 
     /// The gate that was asked for.
@@ -237,16 +286,28 @@ pub fn parse_signal(name: &str) -> Result<GateSignal, String> {
     })
 }
 
+/// Help of `--strategy`.
+pub const STRATEGY_HELP: &str = "Name of a strategy, or FILE.toml with its settings";
+
+/// The same with all names.
+pub fn strategy_help() -> String {
+    format!(
+        "{STRATEGY_HELP}. Names: {}; `paper` is the published method, and n may be a number, as in \
+         best-of-4",
+        STRATEGY_NAMES.join(", ")
+    )
+}
+
+const GATE_HELP: &str = "Entropy from which on a step is uncertain, such as args_max:1.2";
+
 /// Help of `--gate`: every signal with its clause.
 fn gate_help() -> String {
     let signals: Vec<String> = (GateSignal::ALL.iter())
         .map(|signal| format!("{} ({})", signal.name(), signal.help()))
         .collect();
     format!(
-        "The signal that gates, and from how many nats on, as in {}:1.2. Signals: {}. \
-         Default: the model's own gate; a model that has none is gated by the {GATE_QUANTILE} \
-         quantile of {} over the steps of the run, once {RUNNING_STEPS_MIN} are measured",
-        GateSignal::DEFAULT.name(),
+        "{GATE_HELP}. Signals: {} [default: the model's gate; without one, the {GATE_QUANTILE} \
+         quantile of {} over the steps of the run, once {RUNNING_STEPS_MIN} are measured]",
         signals.join("; "),
         GateSignal::DEFAULT.name(),
     )
@@ -298,6 +359,7 @@ fn parse_voter(text: &str) -> Result<Voter, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn a_voter_is_a_prompt_a_temperature_and_a_model() {
@@ -309,6 +371,76 @@ mod tests {
         for wrong in ["cynic", "sceptic:-1", "sceptic:warm"] {
             assert!(parse_voter(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        search: StrategyArgs,
+    }
+
+    /// The strategy of the flags and of a file `own.toml` with that text.
+    fn of_file(text: &str, flags: &[&str]) -> Strategy {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("own.toml");
+        std::fs::write(&path, text).unwrap();
+        named(&path.display().to_string(), flags)
+    }
+
+    fn named(name: &str, flags: &[&str]) -> Strategy {
+        let line = Line::parse_from([&["egss"], flags].concat());
+        line.search.named(name, &AgentProfile::small()).unwrap()
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_its_base() {
+        let text = "base = \"egss\"\nn = 6\nk = 3\nfork_at = \"token\"\nselect = \"first\"";
+        let own = of_file(text, &[]);
+        assert_eq!((&*own.name, own.n, own.k), ("own", 6, 3));
+        let flags = ["-n", "8", "--select", "tests", "--fork-at", "action"];
+        let expected = Strategy {
+            n: 8,
+            select: SelectBy::Tests,
+            fork_at: ForkAt::Action,
+            ..own
+        };
+        assert_eq!(of_file(text, &flags), expected);
+    }
+
+    #[test]
+    fn a_file_with_a_base_alone_is_its_base_with_every_flag() {
+        let lines: [&[&str]; 4] = [
+            &[],
+            &["-n", "7"],
+            &["-k", "2", "--beam", "3"],
+            &["--judge-after"],
+        ];
+        for base in STRATEGY_NAMES {
+            for flags in lines {
+                let own = of_file(&format!("base = \"{base}\""), flags);
+                let expected = Strategy {
+                    name: "own".to_owned(),
+                    ..named(base, flags)
+                };
+                assert_eq!(own, expected, "{base} {flags:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_base_is_shaped_by_the_numbers_of_the_file() {
+        let paper = of_file("base = \"paper\"\nn = 2", &[]);
+        assert_eq!((paper.n, paper.beam, paper.augment.cases_max), (2, 2, 2));
+        let best = of_file("base = \"best-of-8\"\nn = 3", &[]);
+        assert_eq!(best.n, 3);
+    }
+
+    #[test]
+    fn an_unknown_strategy_is_refused_with_the_known_ones() {
+        let line = Line::parse_from(["egss"]);
+        let error = line.search.named("eggs", &AgentProfile::small());
+        let error = error.unwrap_err().to_string();
+        assert!(STRATEGY_NAMES.iter().all(|name| error.contains(name)) && error.contains(".toml"));
     }
 
     #[test]

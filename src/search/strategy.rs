@@ -27,15 +27,6 @@ pub const STRATEGY_NAMES: [&str; 13] = [
 const CONTROL_RATE: f64 = 1.0 / 3.0;
 const CONTROL_PERIOD: u32 = 3;
 
-/// Entropy first; a nat weighs as much as a full judge's score, which hardly
-/// differs between candidates so far. Four failures outweigh a nat.
-const POINT_WEIGHTS: PointWeights = PointWeights {
-    entropy: 1.0,
-    judge: 1.0,
-    failures: 0.25,
-    distance: 0.1,
-};
-
 /// Two readings of the maintainer's question and one of the sceptic's. None is drawn: a
 /// digit drawn at T = 1 has the expectation for its mean, and only noise beside it.
 pub fn default_voters() -> Vec<Voter> {
@@ -107,7 +98,7 @@ pub fn strategy_named(name: &str, n: u32, k: u32, profile: &AgentProfile) -> Opt
         n,
         k,
         policy: BranchPolicy::Gate,
-        recovery: Recovery::Fork(POINT_WEIGHTS),
+        recovery: Recovery::Fork(PointWeights::default()),
         stop: StopRule {
             on_pass: true,
             on_agreement: 2,

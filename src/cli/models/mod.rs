@@ -43,7 +43,7 @@ enum ModelsCommand {
 /// Which figures are printed, and how.
 #[derive(Args, Debug)]
 struct FiguresArgs {
-    /// Tokens of one sequence that memory is said for.
+    /// Tokens of one sequence that memory is computed for.
     #[arg(
         long,
         value_delimiter = ',',
@@ -51,10 +51,10 @@ struct FiguresArgs {
         value_parser = values::positive::<usize>
     )]
     ctx: Vec<usize>,
-    /// Where it would run: cpu, cuda or metal (the latter two in builds with that feature).
+    /// Device that the model would run on: cpu, cuda or metal; the last two in builds with that feature.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Where a mixture's experts would be: device or host.
+    /// Memory that a mixture's experts would be in: device or host.
     #[arg(long, default_value = "device", value_name = "PLACE")]
     experts: String,
     /// Print JSON, with every figure in bytes
@@ -225,7 +225,7 @@ mod tests {
         assert!(widest.unwrap() <= WIDTH_MAX, "{widest:?}");
     }
 
-    /// What a terminal of a common width shows on one line.
+    /// Columns of a terminal of common width.
     const WIDTH_MAX: usize = 120;
 
     #[test]
