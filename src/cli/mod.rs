@@ -25,6 +25,9 @@ mod tested;
 mod values;
 mod watch;
 
+#[cfg(test)]
+mod help_tests;
+
 use crate::workspace::enter_namespace;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -152,12 +155,12 @@ fn sentence(error: &anyhow::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use std::any::TypeId;
 
     /// A command line up to its options, of each command that has some.
-    fn leaves<'a>(
+    pub fn leaves<'a>(
         path: &[&'a str],
         command: &'a clap::Command,
     ) -> Vec<(Vec<&'a str>, &'a clap::Command)> {
