@@ -80,7 +80,8 @@ def without_tests(one: Release, fails: "list[str]") -> "dict[str, str] | None":
         functions.setdefault(path, set()).add(names)
     found = {}
     for path, names in sorted(functions.items()):
-        left = None if tree.is_source(path) else hidden.without(one.files[path], names)
+        is_tests = path.endswith(".py") and not tree.is_source(path)
+        left = hidden.without(one.files[path], names) if is_tests else None
         if left is None:
             return None
         found[path] = left
