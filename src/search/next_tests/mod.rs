@@ -125,7 +125,7 @@ fn branches_are_opened_and_taken_to_their_steps() {
         (
             "after a failure the search goes back to the point that is worth most",
             failed(),
-            "open at step 1 of 0",
+            "open at step 0 of 0",
         ),
         (
             "no more branches than the budget has",
@@ -601,7 +601,7 @@ fn a_round_is_finished_before_the_next_begins() {
                 0,
             )
             .proposes(2, Vec::new()),
-            "roll out 2: 4 others than x",
+            "roll out 2: 4 others than x y",
         ),
         (
             "a round without anything to do is closed",

@@ -1,5 +1,7 @@
 //! The controller from issue to patch with a scripted engine whose distribution
 //! is known, and real workspaces, sandboxes and tests.
+mod old_records;
+
 use egss::agent::ChatMl;
 use egss::base::{AgentProfile, Budget, Deadline, Purpose, SeqId, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
