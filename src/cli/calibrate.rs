@@ -1,7 +1,8 @@
 //! `egss calibrate`: what a model's entropy is worth, and its gate.
+use super::budget::BudgetArgs;
 use super::common::ModelArgs;
 use super::evaluation::{TaskArgs, WorkArgs};
-use super::solve::{BudgetArgs, SandboxArgs};
+use super::sandbox::SandboxArgs;
 use super::strategy::{STRATEGY_HELP, StrategyArgs, parse_signal, strategy_help};
 use super::{heading, out, values};
 use crate::base::{GATE_QUANTILE, Gate, GateSignal};

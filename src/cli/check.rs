@@ -2,7 +2,7 @@
 //! model.
 use super::eval::GraderArg;
 use super::evaluation::TaskArgs;
-use super::solve::SandboxArgs;
+use super::sandbox::SandboxArgs;
 use super::watch::TerminalWatcher;
 use super::{heading, out, values};
 use crate::base::Budget;

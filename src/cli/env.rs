@@ -1,5 +1,6 @@
 //! `egss env`: environments of the code under test.
-use super::evaluation::{ImageArg, TaskArgs, whole_name};
+use super::evaluation::{ImageArg, TaskArgs};
+use super::image::whole_name;
 use super::watch::TerminalWatcher;
 use super::{heading, out, values};
 use crate::eval::Task;

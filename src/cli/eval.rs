@@ -1,7 +1,8 @@
 //! `egss eval`: the comparison.
+use super::budget::BudgetArgs;
 use super::common::ModelArgs;
 use super::evaluation::{ImageArg, TaskArgs, WorkArgs};
-use super::solve::{BudgetArgs, SandboxArgs};
+use super::sandbox::SandboxArgs;
 use super::strategy::StrategyArgs;
 use super::{heading, out};
 use crate::base::{FixedPatch, Strategy};

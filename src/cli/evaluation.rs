@@ -1,6 +1,8 @@
 //! What `egss eval` and `egss calibrate` share: tasks, and workers to run them.
 use super::common::ModelArgs;
-use super::solve::{SandboxArgs, dialect};
+use super::dialect::dialect;
+use super::image::whole_name;
+use super::sandbox::SandboxArgs;
 use super::strategy::OpenedOthers;
 use super::watch::TerminalWatcher;
 use super::{heading, out, values};
@@ -11,7 +13,7 @@ use crate::eval::{
 };
 use crate::record::Event;
 use crate::search::{RunState, Watcher};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -69,18 +71,6 @@ impl ImageArg {
         }
         Ok(())
     }
-}
-
-/// The name by which an image is known whatever folder a command starts in: of an archive the
-/// whole path.
-pub fn whole_name(image: &str) -> anyhow::Result<String> {
-    let archive = Path::new(image);
-    if !archive.is_file() {
-        return Ok(image.to_owned());
-    }
-    let archive = archive.canonicalize();
-    let archive = archive.with_context(|| format!("cannot read {image}"))?;
-    Ok(archive.display().to_string())
 }
 
 /// Seeds, and runs at a time.

@@ -1,8 +1,8 @@
 //! `egss bench locate`: how often the index finds the place, and a model's own choice among what
 //! it found; nothing is decoded.
 use super::common::{Meter, ModelArgs, NamedModel};
+use super::dialect::dialect;
 use super::evaluation::TaskArgs;
-use super::solve::dialect;
 use super::{heading, out, values};
 use crate::agent::ChatMl;
 use crate::checkpoint::Tokenizer;

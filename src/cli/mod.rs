@@ -1,14 +1,17 @@
 //! The commands. The only module that sees every other one.
 mod bench;
+mod budget;
 mod calibrate;
 mod changes;
 mod check;
 mod common;
+mod dialect;
 mod env;
 mod eval;
 mod evaluation;
 mod generate;
 mod heading;
+mod image;
 mod issue;
 mod live;
 mod locate;
@@ -17,6 +20,7 @@ mod out;
 mod plot;
 mod report;
 mod runs;
+mod sandbox;
 mod solve;
 mod stop;
 mod strategy;

@@ -1,25 +1,22 @@
 //! `egss solve`: the main job.
+use super::budget::BudgetArgs;
 use super::common::ModelArgs;
-use super::evaluation::whole_name;
+use super::dialect::{can_reason, dialect};
+use super::image::whole_name;
 use super::issue::read_issue;
 use super::runs::new_run_dir;
+use super::sandbox::SandboxArgs;
 use super::strategy::{OpenedOthers, STRATEGY_HELP, StrategyArgs, strategy_help};
 use super::tested::{NotTested, check_tests};
 use super::watch::TerminalWatcher;
 use super::{heading, out, stop, values};
-use crate::agent::{Dialect, REASONING_CLOSING, REASONING_OPENING, SplicedDialect};
-use crate::base::{AgentProfile, Budget, Purpose, UsageByPurpose, user_dir};
-use crate::checkpoint::find_profile;
-use crate::engine::{Engine, Opened};
+use crate::base::{Purpose, UsageByPurpose, user_dir};
 use crate::lang::{needs_of, usual_test_command};
-use crate::record::{Event, RECORD_FILE, RunStarted, read_record};
+use crate::record::{Event, RECORD_FILE, read_record};
 use crate::report::write_report;
 use crate::search::{RunState, SolveRequest, Tools, WORK_DIR, Watcher, resume, solve};
 use crate::verify::OwnTests;
-use crate::workspace::{
-    Environment, EnvironmentSpec, EnvironmentStore, Sandbox, SandboxMode, find_python,
-    repository_files,
-};
+use crate::workspace::{Environment, EnvironmentSpec, EnvironmentStore, repository_files};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
@@ -117,191 +114,6 @@ pub struct SolveArgs {
     image: Option<String>,
 }
 
-/// The interpreter and the sandbox of commands.
-#[derive(Args, Clone, Debug)]
-pub struct SandboxArgs {
-    /// Interpreter of Python tests, 3.6 or newer [default: active or repository's, then python3].
-    #[arg(long, value_name = "FILE", help_heading = heading::TESTS)]
-    pub python: Option<PathBuf>,
-    /// Run the model's commands without a sandbox. They can then read, change and delete your
-    /// files.
-    #[arg(long, help_heading = heading::ADVANCED)]
-    pub unsafe_no_sandbox: bool,
-}
-
-impl SandboxArgs {
-    fn mode(&self) -> SandboxMode {
-        match self.unsafe_no_sandbox {
-            true => SandboxMode::UnsafeNone,
-            false => SandboxMode::Bubblewrap,
-        }
-    }
-
-    /// The sandbox inside an environment; without one as [`Self::open`].
-    pub fn open_in(
-        &self,
-        environment: Option<&Environment>,
-        repo: &Path,
-    ) -> anyhow::Result<Sandbox> {
-        match environment {
-            Some(environment) => {
-                let python = find_python(None, repo)?;
-                Ok(environment.sandbox(self.mode(), &python)?)
-            }
-            None => self.open(repo),
-        }
-    }
-
-    /// The sandbox of a run that is gone on with: by the interpreter that it had, unless
-    /// --python names another, and with the repository where it was, whether it is there or not.
-    fn open_again(&self, start: &RunStarted) -> anyhow::Result<Sandbox> {
-        let repo = Path::new(&start.repo);
-        let python = self.python.as_deref().or(start.python.as_deref());
-        let python = find_python(python, repo)?;
-        Ok(Sandbox::new(self.mode(), &python)?.seen_at(repo))
-    }
-
-    /// The sandbox, tried out; workspaces are seen at `repo`'s path inside.
-    pub fn open(&self, repo: &Path) -> anyhow::Result<Sandbox> {
-        let mode = self.mode();
-        let python = find_python(self.python.as_deref(), repo)?;
-        let repo = repo
-            .canonicalize()
-            .with_context(|| format!("cannot read {}", repo.display()))?;
-        // A package that was installed from the repository is found there.
-        Ok(Sandbox::new(mode, &python)?.seen_at(&repo))
-    }
-}
-
-/// The agent's profile, and limits of a run.
-#[derive(Args, Clone, Debug)]
-pub struct BudgetArgs {
-    /// Agent's profile: small (below 3B), standard, or your own [default: the model's]
-    ///
-    /// It sets the prompts, tools and limits; one of your own is agents/NAME.toml in the
-    /// configuration folder of egss.
-    #[arg(long, value_name = "NAME", help_heading = heading::MODEL)]
-    profile: Option<String>,
-    /// Seconds of the run at most.
-    #[arg(
-        long,
-        value_name = "S",
-        help_heading = heading::BUDGET,
-        default_value_t = Budget::default().wall_s_max,
-        value_parser = values::positive::<u64>
-    )]
-    wall_s_max: u64,
-    /// Decoded and computed tokens at most [default: the profile's: small 200000, standard
-    /// 2000000].
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = heading::BUDGET,
-        value_parser = values::positive::<u64>
-    )]
-    tokens_max: Option<u64>,
-    /// Steps of one branch at most [default: the profile's: small 12, standard 100].
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = heading::BUDGET,
-        value_parser = values::positive::<u32>
-    )]
-    steps_max: Option<u32>,
-    /// Seconds of the tests after an edit at most [default: 60]
-    ///
-    /// The tests nearest to the change run first; the limit holds on the base before the search too,
-    /// and is --verify-s-max at most.
-    #[arg(
-        long,
-        value_name = "S",
-        help_heading = heading::TESTS,
-        value_parser = values::positive::<u64>
-    )]
-    check_s_max: Option<u64>,
-    /// Seconds of the tests of a final patch at most [default: wall-s-max / 4, up to 600]
-    ///
-    /// Tests that do not run in this time count neither as passed nor as failed.
-    #[arg(
-        long,
-        value_name = "S",
-        help_heading = heading::TESTS,
-        value_parser = values::positive::<u64>
-    )]
-    verify_s_max: Option<u64>,
-    /// Branches of the run at most.
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = heading::ADVANCED,
-        default_value_t = Budget::default().branches_max,
-        value_parser = values::positive::<u32>
-    )]
-    branches_max: u32,
-    /// Tokens of one action at most [default: the profile's: small 512, standard 4096].
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = heading::ADVANCED,
-        value_parser = values::positive::<usize>
-    )]
-    action_tokens_max: Option<usize>,
-    /// Tokens of a thinking model's reasoning before an action, beside the action's own; 0: none
-    /// [default: the profile's in `solve`: small 0, standard 4096; 0 elsewhere].
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = heading::ADVANCED,
-        value_parser = values::whole::<usize>
-    )]
-    reasoning_tokens_max: Option<usize>,
-    /// Seconds of one test, or of one test file's import, at most. A test that takes longer is an
-    /// error.
-    #[arg(
-        long,
-        value_name = "S",
-        help_heading = heading::ADVANCED,
-        default_value_t = Budget::default().test_s_max,
-        value_parser = values::positive::<u64>
-    )]
-    test_s_max: u64,
-}
-
-impl BudgetArgs {
-    /// The agent's profile for `model`.
-    pub fn profile(&self, model: &str) -> anyhow::Result<AgentProfile> {
-        Ok(find_profile(self.profile.as_deref(), model)?)
-    }
-
-    /// Limits of a run: those asked for, else the profile's. Reasoning is as asked for.
-    pub fn budget(&self, profile: &AgentProfile) -> anyhow::Result<Budget> {
-        let limits = &profile.limits;
-        let budget = Budget {
-            tokens_max: self.tokens_max.unwrap_or(limits.tokens_max),
-            steps_max: self.steps_max.unwrap_or(limits.steps_max),
-            branches_max: self.branches_max,
-            action_tokens_max: self.action_tokens_max.unwrap_or(limits.action_tokens_max),
-            reasoning_tokens_max: self.reasoning_tokens_max.unwrap_or(0),
-            wall_s_max: self.wall_s_max,
-            test_s_max: self.test_s_max,
-            verify_s_max: self.verify_s_max,
-            check_s_max: self.check_s_max,
-        };
-        let limits = [
-            budget.tokens_max,
-            budget.steps_max.into(),
-            budget.branches_max.into(),
-            budget.action_tokens_max as u64,
-            budget.wall_s_max,
-            budget.test_s_max,
-        ];
-        if limits.contains(&0) {
-            bail!("a budget of 0 leaves nothing to do; every limit must be at least 1");
-        }
-        Ok(budget)
-    }
-}
-
 impl SolveArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let run_dir = match &self.resume {
@@ -378,7 +190,7 @@ impl SolveArgs {
             .with_context(|| format!("cannot make the run's folder {}", run_dir.display()))?;
         watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, profile.ctx_tokens)?;
-        if self.budget.reasoning_tokens_max.is_none() && can_reason(&opened) {
+        if !self.budget.limits_reasoning() && can_reason(&opened) {
             budget.reasoning_tokens_max = profile.limits.reasoning_tokens_max;
         }
         let mut others = OpenedOthers::open(std::slice::from_ref(&strategy), &self.model, 1)?;
@@ -581,37 +393,6 @@ impl SolveArgs {
         }
         Ok(())
     }
-}
-
-/// True for a model whose vocabulary has the marks of reasoning.
-fn can_reason(opened: &Opened) -> bool {
-    let vocabulary = opened.engine.vocabulary();
-    let is_token = |mark: &str| vocabulary.encode_special(mark).len() == 1;
-    [REASONING_OPENING, REASONING_CLOSING]
-        .into_iter()
-        .all(is_token)
-}
-
-/// The chat markup of the opened checkpoint, cut from its own template, for a model
-/// that may reason with so many tokens.
-pub fn dialect(
-    opened: &Opened,
-    reasoning_tokens_max: usize,
-) -> anyhow::Result<impl Dialect + Sync + use<>> {
-    let vocabulary = opened.engine.vocabulary();
-    let reasons = reasoning_tokens_max > 0;
-    if reasons && !can_reason(opened) {
-        bail!(
-            "this model does not reason ({REASONING_OPENING} is no token of its vocabulary); leave out --reasoning-tokens-max"
-        );
-    }
-    let stops = opened
-        .stop_tokens
-        .iter()
-        .map(|&token| vocabulary.decode(&[token]))
-        .collect();
-    SplicedDialect::of(&opened.template, stops, reasons)
-        .context("this model's chat template cannot carry an agent")
 }
 
 /// Tokens by purpose, a line each.

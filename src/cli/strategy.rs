@@ -1,7 +1,7 @@
 //! Arguments that say how a run searches, and what they turn into.
 use super::changes::{AugmentChanges, JudgeChanges, RecoveryChange, StrategyChanges};
 use super::common::ModelArgs;
-use super::solve::dialect;
+use super::dialect::dialect;
 use super::strategy_file::StrategyFile;
 use super::{heading, values};
 use crate::agent::Dialect;

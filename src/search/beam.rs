@@ -1,6 +1,6 @@
 //! The beam: how many branches live at the same time, and which.
 use super::command::Command;
-use super::next::Deciding;
+use super::deciding::Deciding;
 use super::state::RunState;
 use crate::base::{BranchId, StepId};
 use crate::record::{BranchStatus, ForkPoint};

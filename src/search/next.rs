@@ -4,30 +4,12 @@
 //! round that has begun is finished, and the beam filled; the run ends where its budget is spent
 //! or where it has reason to; else branches are opened, or take their next step.
 use super::command::Command;
+use super::deciding::{Deciding, Facts, Rules};
 use super::round::{Proposal, Round};
 use super::state::RunState;
 use super::step::Step;
-use crate::agent::AgentConfig;
-use crate::base::{BranchId, GateSignal, PointWeights, Recovery, Strategy};
+use crate::base::{BranchId, GateSignal, PointWeights, Recovery};
 use crate::record::{BranchStatus, ForkPoint};
-
-/// The settings that a decision goes by.
-#[derive(Clone, Copy)]
-pub struct Rules<'a> {
-    pub strategy: &'a Strategy,
-    pub config: &'a AgentConfig,
-}
-
-/// Figures of the moment, which the record does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// Tokens of a sequence at most.
-    pub context_max: usize,
-    /// Decoded + computed tokens of the run, those included that no event has counted yet.
-    pub spent_tokens: u64,
-    /// The search's time is over.
-    pub is_over: bool,
-}
 
 /// Actions that are carried out at one point, for each of its k candidates, before
 /// every other point had as many.
@@ -63,15 +45,6 @@ pub fn next(state: &RunState, round: &Round, rules: &Rules<'_>, facts: &Facts) -
         return search.opened();
     }
     search.begun()
-}
-
-/// All that a decision rests on.
-#[derive(Clone, Copy)]
-pub(super) struct Deciding<'a> {
-    pub state: &'a RunState,
-    pub round: &'a Round,
-    pub rules: &'a Rules<'a>,
-    pub facts: &'a Facts,
 }
 
 impl Deciding<'_> {

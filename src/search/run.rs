@@ -1,10 +1,11 @@
 //! A run's search: asks what comes next, does it, and records what happened.
 use super::clock::Clock;
 use super::command::Command;
+use super::deciding::{Facts, Rules};
 use super::decoder::Decoder;
 use super::error::SearchError;
 use super::fold::fold;
-use super::next::{Facts, Rules, next};
+use super::next::next;
 use super::patch::{code_of, patch_of};
 use super::recorder::Recorder;
 use super::round::Round;

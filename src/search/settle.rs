@@ -1,7 +1,7 @@
 //! How a branch ends: with the step that it took last, or before the next one.
 use super::command::Command;
+use super::deciding::Deciding;
 use super::fold::has_room;
-use super::next::Deciding;
 use super::state::RunState;
 use crate::base::{BranchId, Recovery, ToolName};
 use crate::record::{BranchStatus, StepFinished, StepOutcome};

@@ -1,7 +1,7 @@
 //! What a branch does at a step: roll out where it is uncertain, look at evidence, judge, choose.
 use super::command::{Command, Rollout, RolloutKind};
+use super::deciding::Deciding;
 use super::draft::Draft;
-use super::next::Deciding;
 use super::round::Proposal;
 use crate::base::{
     BranchDecision, BranchId, BranchPolicy, Gate, GateSignal, JudgeMethod, JudgeWhen, Recovery,
