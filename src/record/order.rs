@@ -80,3 +80,74 @@ impl Order {
         found.ok_or_else(|| format!("branch {branch} has not started"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::UsageByPurpose;
+    use crate::record::{BranchEnded, BranchStarted, BranchStatus, ForkPoint, RunEnded};
+
+    fn started(branch: u32, from: Option<(u32, u32)>) -> Event {
+        Event::BranchStarted(BranchStarted {
+            branch: BranchId(branch),
+            forked_from: from.map(|(branch, step)| ForkPoint {
+                branch: BranchId(branch),
+                step: StepId(step),
+            }),
+            reason: String::new(),
+        })
+    }
+
+    fn ended(branch: u32) -> Event {
+        Event::BranchEnded(BranchEnded {
+            branch: BranchId(branch),
+            status: BranchStatus::Stuck,
+            patch: String::new(),
+            ignored: Vec::new(),
+            parts: Vec::new(),
+            score: None,
+            entropy_mean_nats: None,
+            code: None,
+            usage: UsageByPurpose::default(),
+        })
+    }
+
+    /// The fault of a record whose first line is followed by these events.
+    fn fault_of(events: Vec<Event>) -> Option<(usize, String)> {
+        let first = Event::RunEnded(RunEnded {
+            patch: String::new(),
+            not_applying: None,
+            usage: UsageByPurpose::default(),
+            wall_ms: 0,
+        });
+        let line = |event| RecordLine {
+            elapsed_ms: 0,
+            event,
+        };
+        let all: Vec<RecordLine> = [first].into_iter().chain(events).map(line).collect();
+        fault(&all)
+    }
+
+    #[test]
+    fn an_order_that_no_run_has_is_told_with_its_line() {
+        assert_eq!(fault_of(vec![started(0, None), ended(0)]), None);
+        let cases = [
+            (
+                vec![started(0, None), started(2, None)],
+                (3, "branch 2 starts, and 1 is next"),
+            ),
+            (vec![ended(0)], (2, "branch 0 has not started")),
+            (
+                vec![started(0, None), started(1, Some((0, 4)))],
+                (3, "branch 0 has no step 4"),
+            ),
+            (
+                vec![started(0, Some((0, 0)))],
+                (2, "branch 0 has not started"),
+            ),
+        ];
+        for (events, (line, why)) in cases {
+            assert_eq!(fault_of(events), Some((line, why.to_owned())));
+        }
+    }
+}

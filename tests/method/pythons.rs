@@ -356,3 +356,26 @@ fn code_is_read_by_the_grammar_of_each_python() {
         assert_eq!(fault.as_deref().map(says_where), (!is_read).then_some(true));
     }
 }
+
+/// A package is a module to pytest before 8: xarray's and astropy's tests were not found.
+#[test]
+fn files_of_packages_are_found_without_an_import_on_each_python() {
+    let slow = "import time\ntime.sleep(0.9)\ndef test_slow(): pass\n";
+    let names: Vec<String> = (0..14).map(|n| format!("pkg/tests/test_{n}.py")).collect();
+    let mut files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), slow)).collect();
+    files.extend([("pkg/__init__.py", ""), ("pkg/tests/__init__.py", "")]);
+    let dir = folder(&files);
+    let limits = RunnerLimits {
+        run_s_max: 20,
+        ..RunnerLimits::default()
+    };
+    for python in pythons() {
+        let sandbox = python.sandbox();
+        let own = OwnTests::default();
+        let runner = TestRunner::for_files(&sandbox, limits, own, &names).unwrap();
+        let found = runner.runner().collect(dir.path(), &names).unwrap();
+        let said = format!("Python 3.{}: {found:?}", python.minor);
+        assert!(found.ids.is_empty(), "all were imported in time: {said}");
+        assert_eq!(found.targets.len(), names.len(), "{said}");
+    }
+}

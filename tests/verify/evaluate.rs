@@ -6,7 +6,7 @@ use egss::base::{BranchId, Deadline, RngKey, SelectBy};
 use egss::lang::SUITE_FILE;
 use egss::record::{Coverage, SuiteBuilt, SuiteCounts, TestClass, TestResult};
 use egss::select::{CandidatePatch, select};
-use egss::verify::{Evaluation, evaluate, gate, pass_rate, plan, written_rate};
+use egss::verify::{Evaluation, Plan, evaluate, gate, is_stated, pass_rate, plan, written_rate};
 use egss::workspace::{
     BuildRequest, EnvironmentSpec, EnvironmentStore, Rebuild, SandboxMode, Toolchain,
     build_environment,
@@ -425,4 +425,28 @@ fn a_patch_of_a_compiled_source_is_tested_as_it_was_built() {
         fault.unwrap().contains("fails"),
         "the build's failure is the patch's"
     );
+}
+
+/// django#11206: its example needs settings, which no patch makes.
+#[test]
+fn an_example_that_a_library_refuses_for_a_reason_that_the_issue_does_not_name_decides_nothing() {
+    let lib = "class NotConfigured(Exception): pass\n";
+    let code = "from lib import NotConfigured\n\n\ndef shown(x):\n    raise NotConfigured('no settings')\n";
+    let repository = Repository::new(&[("lib.py", lib), ("mod.py", code)]);
+    let sandbox = sandbox();
+    let runner = python_runner(&sandbox, limits());
+    let bench = repository.bench(&runner);
+    let issue = |why: &str| format!("`shown` is wrong{why}:\n\n    >>> shown(1)\n    'one'\n");
+    let planned = |why: &str| plan(&bench, &[], &issue(why), &[]).unwrap();
+    let is_decisive = |plan: &Plan| {
+        let mut tests = plan.base.tests.iter();
+        tests.any(|test| is_stated(&plan.suite, test))
+    };
+    let unclear = planned("");
+    assert!(!is_decisive(&unclear), "{unclear:#?}");
+    let told = "it raises NotConfigured on the base, which the issue does not name";
+    let dropped = &unclear.suite.dropped;
+    assert!(dropped.iter().any(|why| why.contains(told)), "{dropped:?}");
+    let named = planned(", it raises NotConfigured");
+    assert!(is_decisive(&named), "{named:#?}");
 }

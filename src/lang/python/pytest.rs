@@ -543,4 +543,20 @@ mod tests {
         assert!(!defines(&files, "iniconfig") && !defines(&files, "lug"));
         assert!(defines(&["pytest.py".to_owned()], "pytest"));
     }
+
+    #[test]
+    fn an_exception_of_a_library_is_told_from_pythons_own_and_from_assertions() {
+        let of_library = "django.core.exceptions.ImproperlyConfigured: Requested setting";
+        assert_eq!(foreign_exception(of_library), Some("ImproperlyConfigured"));
+        let others = [
+            "AttributeError: module 'a.b' has no attribute 'C'",
+            "AssertionError: a.B: c",
+            "assert total.x == Cart.Y: no",
+            "took longer than 5 s",
+            "",
+        ];
+        for message in others {
+            assert_eq!(foreign_exception(message), None, "{message}");
+        }
+    }
 }
