@@ -1,4 +1,6 @@
 //! What a run is doing now, as lines: pure, for whoever prints them.
+//!
+//! A terminal shows the lines in place; a pipe gets one now and then.
 use crate::base::{BranchId, Budget};
 use crate::engine::Progress;
 use crate::record::{Candidate, Event, StepFinished, StepOutcome};

@@ -1,5 +1,7 @@
 //! Where the tree's nodes stand: columns are positions on a path, lanes are
 //! branches. Pure integers; the renderer gives them pixels.
+//!
+//! The tree is placed in whole columns and lanes, so that no edges cross.
 use super::view::{BranchView, RunView, chosen};
 use crate::base::BranchId;
 use crate::record::StepFinished;

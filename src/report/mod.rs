@@ -4,6 +4,10 @@
 //! A report is a pure function of the record: [`RunView`] folds the events,
 //! the renderers write it down. A record cut anywhere gives a report of what
 //! had happened by then.
+//!
+//! Text enters a page through one door (`html/markup.rs`): only literals of the program and charts,
+//! whose text their backend has escaped (`drawing.rs`), go in unescaped, by type. A content
+//! security policy forbids any script or request but the page's own.
 mod baseline;
 mod drawing;
 mod evaluation;

@@ -1,4 +1,8 @@
 //! The repository that a run begins from: read, indexed, and with a bench for its tests.
+//!
+//! One place reads a repository, indexes it, and makes the bench for its tests: for a run and for a
+//! check of somebody else's patch (`check_patch`). The functions that a failing example runs are
+//! traced: the files that hold them are shown, and can be named (`agent::Scope`).
 use super::clock::Clock;
 use super::error::SearchError;
 use super::found::{checkout_of, tell_what_is_left_out};

@@ -1,4 +1,8 @@
 //! The beam: how many branches live at the same time, and which.
+//!
+//! The judged candidates of a round that were not taken compete with the living branches by
+//! trajectory score. The best go on, each on a branch of its own; the others are pruned. Actions
+//! are carried out before that, so that evidence comes first.
 use super::command::Command;
 use super::deciding::Deciding;
 use super::state::RunState;

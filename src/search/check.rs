@@ -1,4 +1,8 @@
 //! The check after an edit: the repository's tests and the issue's own examples.
+//!
+//! If an example of the issue fails on the base, the check decides: a branch that passes it is
+//! done. It does not where the edit names a string that only the example has (`fitted.rs`). Where a
+//! test fails after an edit and the base's run did not come to it, it is run on the base first.
 use super::fitted::example_literal;
 use super::views::Views;
 use crate::agent::{AfterEdit, AgentError, CheckReport};

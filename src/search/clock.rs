@@ -1,4 +1,7 @@
 //! The wall time of a run: when each of its stages has to be over.
+//!
+//! For example with `--wall-s-max 300` the search ends 15 s before the end where tests take a
+//! moment, and 120 s before where they take minutes.
 use crate::base::Deadline;
 use std::time::Duration;
 

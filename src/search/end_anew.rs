@@ -1,4 +1,8 @@
 //! A finished run, ended another way: what was decoded stands, and nothing is added to it.
+//!
+//! The record of the same search is cut where another stop rule would have ended it. Tests and
+//! selection come after that, anew. `egss eval --resume` does so for runs that differ from those
+//! that are asked for in nothing else.
 use super::clock::Clock;
 use super::error::SearchError;
 use super::patch::code_of;

@@ -1,4 +1,7 @@
 //! From trajectories to one patch: consolidate tests, run them, vote, select.
+//!
+//! Voters of one question share one forward pass. They differ in how they read the digits
+//! (likeliest, drawn, expected) and in the question, not by context.
 use super::decoder::{Decoder, JUDGE_TRAJECTORY};
 use super::error::SearchError;
 use super::patch::written_tests;

@@ -1,4 +1,8 @@
 //! Room in a context that fills: old observations folded to one line each.
+//!
+//! If a branch's context has no room for another step, one line takes the place of its oldest
+//! observations, as many as it takes. The new history is forked before the first observation that
+//! changed. The record gives the same tokens, so that a resumed run goes on alike.
 use super::state::RunState;
 use crate::base::{BranchId, ToolName};
 use crate::record::{Folded, FoldedObservation, StepFinished};

@@ -1,4 +1,11 @@
 //! Where to go back to: the policy over all open fork points.
+//!
+//! The search goes back when evidence turns against a branch: an edit that does not apply, a test
+//! that fails, an answer that is no call. The failed attempt leaves the context together with its
+//! tokens. A point's worth is a weighted sum (`base::PointWeights`): its entropy, the best score
+//! among candidates not taken there, less the failures seen there and the steps lost. Candidates
+//! that were decoded there before are taken first, the best judged in front; only then are new ones
+//! rolled out.
 use super::state::RunState;
 use crate::base::{BranchId, GateSignal, PointWeights, StepId};
 use crate::record::{BranchStatus, Candidate, StepFinished, StepOutcome};

@@ -3,6 +3,11 @@
 //! [`next`] is asked again after each command. Its order: branches end that cannot go on; the
 //! round that has begun is finished, and the beam filled; the run ends where its budget is spent
 //! or where it has reason to; else branches are opened, or take their next step.
+//!
+//! A KV pool that is full is emptied, since the record holds every token, and the step is done
+//! again; then branches go one by one; a step that does not fit even then ends its branch by name
+//! (`KvPoolFull`). Abandoned branches do not count towards N; the budget bounds them. Their patches
+//! are candidates only where no branch was finished.
 use super::command::Command;
 use super::deciding::{Deciding, Facts, Rules};
 use super::round::{Proposal, Round};

@@ -1,4 +1,7 @@
 //! The folder of a run.
+//!
+//! A run's folder is held by one process at a time. Snapshots take no such folder: they know it by
+//! its shadow directory.
 use super::error::SearchError;
 use crate::index::Links;
 use crate::record::{Checkout, LargeData, RECORD_FILE};

@@ -1,4 +1,7 @@
 //! The pipeline: an issue and a repository in, a selected patch out.
+//!
+//! [`resume`] runs the base's tests again before it goes on. If tests that passed fail now, twice,
+//! it refuses: patches would be judged by something other than the code.
 use super::base::{Base, BaseRequest, likely_files, plan_base, with_base};
 use super::check::SuiteCheck;
 use super::clock::Clock;

@@ -1,5 +1,10 @@
 //! A run as a fold over its events: what the search decides from, and what
 //! a killed run resumes with.
+//!
+//! A model without a gate is gated by its run. [`RunState::signal_before`] gives the figures for
+//! that from recorded steps alone, those before the round: all branches of a round count the same
+//! steps, so that a run that was killed within a round decides as one that was not. Such a run ends
+//! that round first ([`RunState::round_begun`]).
 use crate::base::{BranchId, BranchPolicy, GateSignal, StepId, StopRule, ToolName, UsageByPurpose};
 use crate::record::{
     BranchEnded, BranchStatus, Event, Folded, FoldedObservation, ForkPoint, RecordLine, RunEnded,

@@ -1,4 +1,9 @@
 //! What a branch does at a step: roll out where it is uncertain, look at evidence, judge, choose.
+//!
+//! An uncertain edit is carried out in a copy before siblings are decoded, where the check decides
+//! and `Strategy::evidence_first` holds: a check costs no token, and an edit that passes needs no
+//! siblings. Where all candidates agree, none is judged. Without a judge the first that can be
+//! carried out is taken, with one the best judged.
 use super::command::{Command, Rollout, RolloutKind};
 use super::deciding::Deciding;
 use super::draft::Draft;

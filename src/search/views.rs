@@ -1,4 +1,6 @@
 //! The repository as it is at each of a run's trees.
+//!
+//! A branch's files are the base's with what its tree changes: no step reads the whole repository.
 use crate::index::RepoView;
 use crate::lang::LangError;
 use crate::workspace::{Shadow, TreeId};

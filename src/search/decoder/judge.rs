@@ -1,5 +1,8 @@
 //! The judge (section 2.1): a question behind a candidate's context, answered
 //! on five dimensions by expected digits.
+//!
+//! The question goes behind each candidate on a fork of its own, so that it costs the question's
+//! tokens only. A score is the expectation over the digits 0 to 3, read from the logits.
 use super::{Decoder, SearchError};
 use crate::agent::{Dialect, Transcript, ask, digits};
 use crate::base::{JudgeMethod, JudgeSettings, JudgeWhen, Purpose, RngKey, SamplerSettings, SeqId};

@@ -1,4 +1,7 @@
 //! The first action of a step, and candidates of earlier steps that are taken up.
+//!
+//! The engine keeps the row of logits where each generation began, so that a fork back to a step's
+//! start samples without computing anything.
 use super::reading::Origin;
 use super::start::Start;
 use super::{Decoder, SearchError};

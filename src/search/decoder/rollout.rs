@@ -1,4 +1,15 @@
 //! Siblings of an action: decoded in one batch, and made to differ.
+//!
+//! With `fork_at = action` siblings leave the first action at its first token that is a choice;
+//! with `fork_at = token` at its most uncertain tokens, and they keep what stands before. Let m be
+//! the number of other tokens that the model holds possible there (the perplexity under the
+//! grammar's mask, less one). The first m siblings have to take different tokens; the others are
+//! sampled freely, at temperatures that rise by `temperature_step`.
+//!
+//! A sibling that only gives the code back as it is, a small model's habit, is forked in the middle
+//! of it with another token. Equal actions, by canonical form, are merged. When the search has come
+//! back to a point, the last sibling is held to functions that no failed edit went for
+//! (`sibling_elsewhere` of the profile).
 use super::reading::Origin;
 use super::sites::{Site, action_sites, token_sites};
 use super::start::Start;
