@@ -149,3 +149,22 @@ fn limits_hold_for_what_does_not_end() {
     // Three seconds for one test, ten for the end of the session.
     assert!(took < Duration::from_secs(40), "{took:?}");
 }
+
+/// sphinx#9711: tests that others disturb were told as failures of its reference solution, since
+/// the session was cut before they ran alone.
+#[test]
+fn a_failure_beside_others_is_confirmed_before_the_run_is_cut() {
+    let disturbed = "seen = []\n\n\ndef test_first(): seen.append(1)\n\n\ndef test_second(): assert seen == []\n";
+    let slow: String = (0..20)
+        .map(|n| format!("def test_{n}(): time.sleep(0.9)\n"))
+        .collect();
+    let slow = format!("import time\n{slow}");
+    let files = [("test_a.py", disturbed), ("test_b.py", &slow)];
+    let (run, _) = run(&files, 8);
+    let second = run
+        .tests
+        .iter()
+        .find(|test| test.id.ends_with("::test_second"));
+    assert_eq!(second.unwrap().result, TestResult::Passed, "{run:?}");
+    assert!(!run.not_run.is_empty(), "it was not cut: {run:?}");
+}

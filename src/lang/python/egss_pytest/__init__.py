@@ -4,8 +4,8 @@
 child, which runs the tests in order as pytest does, fixtures of every scope alive, and sends
 each one's reports back as JSON through a pipe. A test that crashes or hangs is the only one that
 fails: another child goes on after it. A test that fails is run once more in a child of its own,
-after the others: what it comes to there counts, so that nothing that a test does to memory, to
-the environment or to the working directory lets another one fail.
+at the end of its file: what it comes to there counts, so that nothing that a test does to memory,
+to the environment or to the working directory lets another one fail.
 
 In the child a limit raises by SIGALRM, so that its traceback says where the time went; code
 that swallows it is killed with its process group a little later. Files are imported in the

@@ -17,7 +17,8 @@ from egss_pytest.stream import is_failed, plain
 
 class Isolation:
     """The plugin that runs the tests one after another in a child, fixtures of every scope
-    included, and those that fail there once more, each in a child of its own."""
+    included, and those that fail there once more, each in a child of its own. They are run at
+    the end of their file: a session that is cut short has no failure that nothing confirmed."""
 
     def __init__(self, coverage, stream):
         self.coverage = coverage
@@ -47,8 +48,7 @@ class Isolation:
         at = 0
         while at < len(items):
             at += self.run_some(items[at : at + 1] if IS_APART else items[at:], failed)
-        if not IS_APART:
-            self.run_alone(failed)
+        self.run_alone(failed)
 
     def run_some(self, items, failed):
         """Runs tests in one child for as long as it lives; how many had their turn."""
@@ -72,6 +72,8 @@ class Isolation:
                     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
                 if not is_whole:
                     return at + 1
+                if at + 1 == len(items) or file_of(items[at + 1]) != file_of(item):
+                    self.run_alone(failed)
             return len(items)
         finally:
             child.stop()
@@ -80,8 +82,9 @@ class Isolation:
         """Tests that failed beside others: the others may be the reason. Of a file whose
         tests fail alone too, the rest is believed."""
         believed = collections.Counter()
-        for item in items:
-            file = plain(item.nodeid).split("::")[0]
+        while items and not IS_APART:
+            item = items.pop(0)
+            file = file_of(item)
             if believed[file] == ALONE_MAX:
                 continue
             child = Child(lambda send, item=item: self.work([item], send))
@@ -127,6 +130,10 @@ class Isolation:
     def ring(self, signum, frame):
         self.is_late = True
         ALARM.ring(signum, frame)
+
+
+def file_of(item):
+    return plain(item.nodeid).split("::")[0]
 
 
 class Protocol:

@@ -62,7 +62,8 @@ def watch(seconds):
 
 
 def is_one_file(collector):
-    """Whether a file is imported for it. A package is a module to pytest before 8, and holds files."""
+    """Whether one file is imported for it. A package, which is a module to pytest before 8, holds
+    several."""
     package = getattr(pytest, "Package", ())
     return isinstance(collector, pytest.Module) and not isinstance(collector, package)
 
