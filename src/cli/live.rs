@@ -1,4 +1,4 @@
-//! What a run is doing now, as lines: pure, for whoever prints them.
+//! The present work of a run, as lines: pure, for a terminal or a pipe to print.
 //!
 //! A terminal shows the lines in place; a pipe gets one now and then.
 use crate::base::{BranchId, Budget};

@@ -39,7 +39,7 @@ pub struct Reproduction {
     pub name: String,
     /// With the solution; `None`: it did not come to run.
     pub with_gold: Option<TestResult>,
-    /// What it says then, where it does not pass.
+    /// Its message then, where it does not pass.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
 }

@@ -33,7 +33,7 @@ pub struct RunView {
     pub ended: Option<RunEnded>,
     /// Milliseconds of work up to the last event.
     pub elapsed_ms: u64,
-    /// What the events so far spent.
+    /// The sum that the events so far spent.
     spent: UsageByPurpose,
 }
 

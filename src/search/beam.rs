@@ -33,7 +33,7 @@ impl Deciding<'_> {
         if strategy.beam < 2 || strategy.at_once || state.satisfies(strategy.stop) {
             return None;
         }
-        // What is still to come of N trajectories.
+        // Trajectories that are still to come, of N.
         let left = (strategy.n as usize).saturating_sub(state.finished().len());
         let beam = (strategy.beam as usize).min(left);
         let kept = best(contenders(state, first), beam);

@@ -2,7 +2,7 @@
 use crate::base::{BranchDecision, BranchId, StepId};
 use crate::record::{BranchStatus, ForkPoint};
 
-/// What the search does next: [`next`](super::next::next) decides it, [`Search`](super::run::Search)
+/// The next thing that the search does: [`next`](super::next::next) decides it, [`Search`](super::run::Search)
 /// carries it out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {

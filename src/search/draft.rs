@@ -14,7 +14,7 @@ pub struct Draft {
     /// An edit that gives back what the file holds, on a branch that has yet to
     /// change something.
     pub is_copy: bool,
-    /// Where in it the call stands, if there is one.
+    /// The place of the call in it, if there is one.
     pub call: Option<CallTokens>,
     /// How its decoding ended.
     pub finish: Finish,
@@ -45,7 +45,7 @@ impl Draft {
         &self.candidate.tokens
     }
 
-    /// Where another token could be taken that makes it another action: free
+    /// Tokens in the place of which another would make it another action: free
     /// tokens of the place that the thought names, of the tool's name, and of
     /// the arguments, each with the entropy over what may be taken there, nats;
     /// the least sure first, the earlier of equals.

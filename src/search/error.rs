@@ -1,4 +1,4 @@
-//! What can go wrong in a run.
+//! Errors of a run.
 use crate::agent::AgentError;
 use crate::engine::EngineError;
 use crate::lang::LangError;
@@ -7,7 +7,7 @@ use crate::verify::VerifyError;
 use crate::workspace::WorkspaceError;
 use std::path::PathBuf;
 
-/// What ends a run without a result. The record keeps what was done.
+/// An error that ends a run without a result. The record keeps what was done.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     #[error(transparent)]

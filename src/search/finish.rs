@@ -15,7 +15,7 @@ use crate::verify::{evaluate, gate, plan};
 use crate::workspace::{TreeId, apply_fault};
 use std::path::Path;
 
-/// What the suite says of the patches.
+/// The suite's word on the patches.
 #[derive(Default)]
 struct SuiteOutcome {
     runs: Vec<SuiteRun>,

@@ -25,7 +25,7 @@ pub(super) fn example_literal(suite: &str, before: &RepoView, after: &RepoView) 
     fitted.min().map(str::to_owned)
 }
 
-/// What a repository's sources quote, its tests left out.
+/// The strings that a repository's sources quote, its tests left out.
 fn of_program(view: &RepoView) -> BTreeSet<&str> {
     let files = view.files.iter();
     let sources = files.filter(|file| file.is_source());
@@ -58,7 +58,7 @@ mod tests {
         }
     }
 
-    /// What is found in a program of one file, its tests and a text beside it.
+    /// The string that is found in a program of one file, its tests and a text beside it.
     fn found(before: &str, after: &str) -> Option<String> {
         let beside = ("README.md", "The \"sander\" costs 1.00.");
         let tests = ("tests/test_fees.py", "x = \"sander\"");

@@ -1,4 +1,4 @@
-//! Where to go back to: the policy over all open fork points.
+//! The point to go back to: the policy over all open fork points.
 //!
 //! The search goes back when evidence turns against a branch: an edit that does not apply, a test
 //! that fails, an answer that is no call. The failed attempt leaves the context together with its
@@ -13,7 +13,7 @@ use crate::record::{BranchStatus, Candidate, StepFinished, StepOutcome};
 /// A step that can still be done differently, and what that is worth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenPoint {
-    /// Where the point was first reached.
+    /// The branch that reached the point first.
     pub branch: BranchId,
     pub step: StepId,
     /// The gate's signal there, nats; 0 where it was not measured.

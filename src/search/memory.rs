@@ -1,11 +1,11 @@
-//! What a branch remembers of its steps, and the tools that it has at the next one.
+//! A branch's memory of its steps, and the tools that it has at the next one.
 use super::fold::is_seen_again;
 use super::state::RunState;
 use crate::agent::{AgentConfig, Memory, ToolSet};
 use crate::base::{BranchId, Recovery, StepId};
 
 impl RunState {
-    /// What a branch remembers.
+    /// A branch's memory of its steps.
     pub fn memory(&self, branch: BranchId) -> Memory {
         let folded = self.seen_again(branch);
         Memory::replay(&self.start.base_tree, self.path(branch), &folded)

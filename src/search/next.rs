@@ -1,4 +1,5 @@
-//! What a search does next: pure, from what has happened and what is being decided.
+//! The next command of a search: a pure function of the events so far and of the steps that are
+//! being decided.
 //!
 //! [`next`] is asked again after each command. Its order: branches end that cannot go on; the
 //! round that has begun is finished, and the beam filled; the run ends where its budget is spent

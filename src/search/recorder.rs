@@ -29,7 +29,7 @@ impl Recorder {
         Ok(Self { writer, state })
     }
 
-    /// What happened is on disk before anything is done because of it.
+    /// An event is on disk before anything is done because of it.
     pub fn emit(&mut self, event: Event) -> Result<(), RecordError> {
         self.writer.append(&event)?;
         self.state.apply(&event);

@@ -292,7 +292,7 @@ impl Search<'_> {
         Ok(self.recorder.emit(event)?)
     }
 
-    /// What the engines spent since the last event that took it.
+    /// The engines' spending since the last event that took it.
     pub(super) fn take_usage(&mut self) -> UsageByPurpose {
         let now = self.decoder.used();
         let spent = now.since(&self.recorded);
@@ -306,7 +306,7 @@ impl Search<'_> {
     }
 }
 
-/// What the agent is shown of an action that was carried out in a copy, and the tree after it.
+/// The observation of an action that was carried out in a copy, and the tree after it.
 fn seen(tried: Tried) -> (Observation, TreeId) {
     let observation = Observation {
         text: tried.observation,

@@ -30,14 +30,14 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// What a run is asked to do.
+/// The request of a run.
 pub struct SolveRequest<'a> {
     /// Read, never written.
     pub repo: &'a Path,
     pub issue: &'a str,
     /// As the user named it, for the record.
     pub model: &'a str,
-    /// Where the model runs, as its backend describes it.
+    /// The model's device, as its backend describes it.
     pub device: &'a str,
     pub strategy: &'a Strategy,
     pub seed: u64,
@@ -53,7 +53,7 @@ pub struct SolveRequest<'a> {
     pub index_dir: Option<&'a Path>,
 }
 
-/// What a run works with, new or resumed.
+/// The tools of a run, new or resumed.
 pub struct Tools<'a> {
     pub engine: &'a mut dyn Engine,
     /// The models that the strategy names as judge or voters.

@@ -18,7 +18,7 @@ use crate::verify::{is_stated, pass_rate, written_rate};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BranchState {
     pub steps: Vec<StepId>,
-    /// Where it left another branch; `None` for one from the prompt.
+    /// The point at which it left another branch; `None` for one from the prompt.
     pub forked_from: Option<ForkPoint>,
     /// Why it was opened: one clause.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! What a branch does at a step: roll out where it is uncertain, look at evidence, judge, choose.
+//! The decisions at a branch's step: roll out where it is uncertain, look at evidence, judge, choose.
 //!
 //! An uncertain edit is carried out in a copy before siblings are decoded, where the check decides
 //! and `Strategy::evidence_first` holds: a check costs no token, and an edit that passes needs no
@@ -30,7 +30,7 @@ pub(super) enum Step {
     Stuck,
 }
 
-/// What the check says of a candidate.
+/// The check's word on a candidate.
 enum Evidence {
     /// It has to be carried out in a copy first.
     Wanted,
@@ -264,7 +264,7 @@ impl super::state::RunState {
     }
 }
 
-/// What most samples agree on, the first of equals.
+/// The candidate that most samples agree on, the first of equals.
 fn majority(drafts: &[Draft]) -> usize {
     let merged = |at: usize| drafts[at].candidate.merged;
     (1..drafts.len()).fold(

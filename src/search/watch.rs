@@ -1,4 +1,4 @@
-//! Whoever looks on while a run goes on.
+//! An onlooker of a run.
 use super::state::RunState;
 use crate::engine::Progress;
 use crate::record::Event;

@@ -1,4 +1,4 @@
-//! What the tests of the consolidated suite are to a patch.
+//! The roles of the consolidated suite's tests for a patch.
 use super::not_run::NotRun;
 use crate::lang::{SourceKind, TEST_CMD_ID};
 use crate::record::{SuiteBuilt, SuiteRun, TestOutcome, TestResult};

@@ -1,6 +1,6 @@
 //! Exact entropies of a decoded action, from full logits behind forks.
 //!
-//! Where the tool's name starts, the engine scores every allowed name behind the sequence on forked
+//! At the tool's name the engine scores every allowed name behind the sequence on forked
 //! tails, in one batch; the mass outside of the allowed names is a figure of its own.
 use super::start::Start;
 use super::{Decoder, SearchError};

@@ -66,7 +66,7 @@ pub fn judge(
         .collect())
 }
 
-/// What the judge writes behind each sequence, greedily.
+/// The reasons that the judge writes behind each sequence, greedily.
 fn reasons(engine: &mut dyn Engine, asked: &[SeqId]) -> Result<Vec<String>, EngineError> {
     let jobs: Vec<GenerateJob> = asked
         .iter()

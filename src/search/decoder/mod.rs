@@ -1,4 +1,4 @@
-//! What the search asks of models: first actions, siblings, exact entropies, judgements.
+//! The search's requests to models: first actions, siblings, exact entropies, judgements.
 //!
 //! It reads the state of the run and writes nothing but sequences: forks of the KV cache, which
 //! can be computed anew from the record.
@@ -69,7 +69,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// What all engines have counted.
+    /// The usage that all engines have counted.
     pub fn used(&self) -> UsageByPurpose {
         let mut used = self.engine.usage();
         used += self.others.usage();
@@ -88,7 +88,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Does `work`; if the pool is too full for it, once more with an empty pool.
-    /// What was given back is computed anew from the record when it is needed.
+    /// A sequence that was given back is computed anew from the record when it is needed.
     pub fn with_room<T>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<T, SearchError>,
@@ -121,7 +121,7 @@ impl<'a> Decoder<'a> {
         Ok(held?)
     }
 
-    /// What a sequence holds, as text.
+    /// A sequence's tokens, as text.
     pub fn text_of(&self, seq: SeqId) -> String {
         self.engine.vocabulary().decode(self.engine.tokens(seq))
     }

@@ -74,7 +74,7 @@ impl<'a> Others<'a> {
         })
     }
 
-    /// What they spent, all together.
+    /// Their spending, all together.
     pub(in crate::search) fn usage(&self) -> UsageByPurpose {
         let mut sum = UsageByPurpose::default();
         for other in &self.0 {

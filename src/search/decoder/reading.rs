@@ -9,7 +9,7 @@ use crate::record::{Candidate, token_pieces};
 use crate::search::draft::Draft;
 use crate::search::state::RunState;
 
-/// What of a candidate is known before it is decoded.
+/// The part of a candidate that is known before it is decoded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
     /// Tokens that it shares with the action that it left.

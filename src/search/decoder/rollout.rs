@@ -24,7 +24,7 @@ use crate::search::draft::Draft;
 use crate::search::round::Proposal;
 use crate::search::state::RunState;
 
-/// What siblings are asked for.
+/// The request for siblings.
 struct Ask<'a> {
     /// The action that they are siblings of.
     lead: &'a Draft,
@@ -44,7 +44,7 @@ impl Ask<'_> {
     }
 }
 
-/// What came of them.
+/// Siblings that were decoded.
 struct RolledOut {
     drafts: Vec<Draft>,
     /// Over the lead and those that were sampled freely; `None` where none was.

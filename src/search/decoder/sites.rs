@@ -1,8 +1,8 @@
-//! Where siblings leave the action that was decoded first.
+//! The tokens at which siblings leave the action that was decoded first.
 use crate::record::Candidate;
 use crate::search::draft::Draft;
 
-/// Where a sibling leaves the lead.
+/// The token at which a sibling leaves the lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Site {
     /// Index of the first token that is its own.

@@ -17,15 +17,15 @@ pub(super) struct Start {
     pub key: RngKey,
     /// The step that this one replaces.
     pub redo: Option<StepId>,
-    /// What may be called here.
+    /// The tools that may be called here.
     pub tools: ToolSet,
     /// The text that may stand before the call.
     pub thought: Thought,
     /// The call views one of the run's locations.
     pub is_locating: bool,
-    /// What the workspace holds.
+    /// The workspace's files.
     pub view: Arc<RepoView>,
-    /// What of it can be named, and what of that lies in the scope.
+    /// The names in it that a call may use, and those of them in the scope.
     pub everything: GrammarContext,
     pub grammar: GrammarContext,
 }
