@@ -49,7 +49,7 @@ impl Shadow {
     }
 
     /// [`Self::diff`] for trees that are a folder of a git repository: paths
-    /// in the patch begin with `prefix` (see [`repository_prefix`]). Without
+    /// in the patch begin with `prefix` (see [`repository_prefix`](super::repository_prefix)). Without
     /// it `git apply` would silently pass over every file.
     pub fn diff_below(
         &self,
