@@ -26,7 +26,7 @@ impl Scales {
         }
     }
 
-    /// What formats with such rows store for a weight of 0, or a part of it.
+    /// The number, or a part of it, that formats with such rows store for a weight of 0.
     pub(crate) fn zero(self) -> i32 {
         match self {
             Self::EachBlock32 => 16,

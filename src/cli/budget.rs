@@ -87,8 +87,8 @@ pub struct BudgetArgs {
         value_parser = values::whole::<usize>
     )]
     reasoning_tokens_max: Option<usize>,
-    /// Seconds of one test, or of one test file's import, at most. A test that takes longer is an
-    /// error.
+    /// Seconds of one test, or of one test file's import, at most; a test that takes longer is an
+    /// error. Python tests of the suite that egss puts together have four times as many.
     #[arg(
         long,
         value_name = "S",

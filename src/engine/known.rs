@@ -8,7 +8,7 @@ const KEPT_MAX: usize = 8_192;
 /// All that a continuation follows from, digested.
 pub(super) type Key = [u8; 32];
 
-/// What is known, by what it follows from.
+/// Continuations by the digests of all that they follow from.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) continuations: HashMap<Key, Continuation>,

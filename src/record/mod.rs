@@ -8,6 +8,7 @@ mod git_settings;
 mod order;
 mod pieces;
 mod reader;
+mod suite;
 mod writer;
 
 pub use checkout::{Checkout, LargeData};
@@ -15,6 +16,7 @@ pub use event::*;
 pub use git_settings::GitSettings;
 pub use pieces::token_pieces;
 pub use reader::{RecordLine, read_record};
+pub use suite::*;
 pub use writer::RecordWriter;
 
 use std::path::PathBuf;

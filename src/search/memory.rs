@@ -1,8 +1,8 @@
-//! A branch's memory of its steps, and the tools that it has at the next one.
+//! A branch's memory of its steps, and the start of its next one: tools, random stream.
 use super::fold::is_seen_again;
 use super::state::RunState;
 use crate::agent::{AgentConfig, Memory, ToolSet};
-use crate::base::{BranchId, Recovery, StepId};
+use crate::base::{BranchId, Recovery, RngKey, StepId};
 
 impl RunState {
     /// A branch's memory of its steps.
@@ -30,6 +30,18 @@ impl RunState {
         let moved = own.steps.len() > own.n_inherited;
         let from = own.forked_from.filter(|_| !moved);
         from.map(|from| from.step)
+    }
+
+    /// The random stream of a branch's next step: by what stands before it, so that a resumed
+    /// run draws the same numbers. At a point that the search came back to it is the stream of
+    /// the branch that reached the point first.
+    pub fn step_key(&self, branch: BranchId) -> RngKey {
+        let depth = self.branch(branch).steps.len() as u32;
+        let first = self.redo_of(branch);
+        let point = first.map_or(branch, |step| self.step(step).branch);
+        RngKey::from_seed(self.start.seed)
+            .split(u64::from(point.0))
+            .split(u64::from(depth))
     }
 
     /// Steps of a branch whose observations were folded: their results are out of sight,

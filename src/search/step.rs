@@ -9,8 +9,8 @@ use super::deciding::Deciding;
 use super::draft::Draft;
 use super::round::Proposal;
 use crate::base::{
-    BranchDecision, BranchId, BranchPolicy, Gate, GateSignal, JudgeMethod, JudgeWhen, Recovery,
-    RngKey, StepId, ToolName,
+    BranchDecision, BranchPolicy, Gate, GateSignal, JudgeMethod, JudgeWhen, Recovery, StepId,
+    ToolName,
 };
 use crate::decode::{AskedGate, BranchAsk, BranchRoom};
 
@@ -247,20 +247,6 @@ impl Deciding<'_> {
                 tokens_per_candidate: (lead.entropy.n_tokens + JUDGE_TOKENS_MAX) as u64,
             },
         })
-    }
-}
-
-impl super::state::RunState {
-    /// The random stream of a branch's next step: by what stands before it, so that a resumed
-    /// run draws the same numbers. At a point that the search came back to it is the stream of
-    /// the branch that reached the point first.
-    pub fn step_key(&self, branch: BranchId) -> RngKey {
-        let depth = self.branch(branch).steps.len() as u32;
-        let first = self.redo_of(branch);
-        let point = first.map_or(branch, |step| self.step(step).branch);
-        RngKey::from_seed(self.start.seed)
-            .split(u64::from(point.0))
-            .split(u64::from(depth))
     }
 }
 

@@ -11,6 +11,7 @@ mod rollout;
 mod sequences;
 mod sites;
 mod start;
+mod votes;
 
 pub use judge::{JUDGE_CALL, JUDGE_TRAJECTORY, judge};
 pub use others::{OtherModel, Others};
