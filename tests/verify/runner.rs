@@ -211,6 +211,37 @@ fn fixtures_live_as_long_as_in_pytest() {
     assert_eq!(servers, "xx.", "the last one is torn down");
 }
 
+const SLOW_WRITES: &str = "\
+import os, time
+write = os.write
+def slow(file, data):
+    count = write(file, data)
+    time.sleep(0.05)
+    return count
+os.write = slow
+";
+
+const ENDS_AT_ONCE: &str = "\
+import os
+def count(): open('ran', 'a').write('x')
+def test_before(): pass
+def test_ends(): count(); os._exit(1)
+def test_after(): pass
+def test_ends_too(): count(); os._exit(1)
+";
+
+#[test]
+fn a_test_that_ends_its_process_at_once_is_run_once() {
+    let (run, dir) = run(
+        &[("conftest.py", SLOW_WRITES), ("test_a.py", ENDS_AT_ONCE)],
+        &["test_a.py"],
+    );
+    let counts = (run.counts.passed, run.counts.total);
+    assert_eq!(counts, (2, 4), "{:?}", run.tests);
+    let ran = std::fs::read_to_string(dir.path().join("ran")).unwrap();
+    assert_eq!(ran, "xx");
+}
+
 const NEIGHBOURS: &str = "\
 import os
 SEEN = []

@@ -40,12 +40,15 @@ class Child:
         self.data = bytearray()
 
     def go_on(self):
-        """Lets it do the next thing; false if it is no longer there."""
+        """Lets it do the next thing; false if it was no longer there to begin it."""
+        # Asked before the word: one that has the word may end by the thing that it does.
+        if self.has_ended(0):
+            return False
         try:
             os.write(self.word, b"\n")
         except OSError:
             return False
-        return not self.has_ended(0)
+        return True
 
     def reply(self, seconds, grace_seconds):
         """The next line, or `None` and why there is none."""
