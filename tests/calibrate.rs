@@ -278,7 +278,7 @@ impl Evaluation {
         let made = Self {
             dir: tempfile::tempdir().unwrap(),
         };
-        let gate = find_manifest(DEFAULT_MODEL).unwrap().gate;
+        let gate = find_manifest(DEFAULT_MODEL).unwrap().gates.first().cloned();
         let (mut tasks, mut rows) = (String::new(), String::new());
         for t in 0..n_tasks {
             let name = format!("task__{t}");
@@ -389,6 +389,20 @@ fn the_next_run_of_the_same_model_uses_the_gate_that_was_kept() {
         "{shown}"
     );
 
+    // What other strategies gate by is kept beside it.
+    let others = made.json()["other_gates"].clone();
+    let signals = |gates: &Value| -> Vec<String> {
+        let names = gates.as_array().unwrap().iter().map(|gate| &gate["signal"]);
+        names
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(signals(&others), ["args_max"]);
+    // Those of other signals go on.
+    let kept = find_gates(&made);
+    assert_eq!(signals(&kept), ["args_mean", "args_max", "tool"]);
+    assert!(shown.contains("\n              args_max >= "), "{shown}");
+
     // The folder is as good as before, though the gate is another now.
     let before = made.json();
     let again = made.calibrate(&["--quantile", "0.75", "--no-write", "--json"]);
@@ -401,6 +415,15 @@ fn the_next_run_of_the_same_model_uses_the_gate_that_was_kept() {
     let other = made.calibrate(&["--gate", "args_max:9", "--no-write", "--unsafe-no-sandbox"]);
     assert!(text(&other.stderr).contains("0 of 12 runs are in "));
     refused(&other, "is not there yet");
+}
+
+/// As `egss models` has them for the default model.
+fn find_gates(made: &Evaluation) -> Value {
+    let listed = made.egss(&["models", "list", "--json"]).stdout;
+    let listed: Value = serde_json::from_slice(&listed).unwrap();
+    let mut models = listed.as_array().unwrap().iter();
+    let default = models.find(|model| model["name"] == DEFAULT_MODEL);
+    default.unwrap()["gate"].clone()
 }
 
 #[test]

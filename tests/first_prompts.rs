@@ -7,7 +7,7 @@
 mod real;
 
 use egss::agent::SplicedDialect;
-use egss::base::{AgentProfile, Budget, Deadline, Purpose, SeqId, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, Deadline, Gates, Purpose, SeqId, UsageByPurpose};
 use egss::checkpoint::{Checkpoint, Tokenizer};
 use egss::engine::{
     Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress, ScoreJob, Vocabulary,
@@ -117,7 +117,7 @@ impl Prompts {
             strategy: &strategy,
             seed: 0,
             budget: Budget::default(),
-            gate: None,
+            gates: Gates::default(),
             profile: &AgentProfile::small(),
             own_tests: OwnTests::default(),
             environment: None,

@@ -1,7 +1,7 @@
 //! The whole path with the default model's real weights, cut to a few steps.
 //! Run `scripts/fetch-model` first.
 use egss::agent::SplicedDialect;
-use egss::base::{AgentProfile, Budget};
+use egss::base::{AgentProfile, Budget, Gates};
 use egss::checkpoint::resolve;
 use egss::engine::{Engine, EngineSettings, open};
 use egss::search::{NoWatcher, Others, SolveRequest, Tools, solve, strategy_named};
@@ -46,7 +46,7 @@ fn real_model_siblings_differ_and_every_token_is_accounted_for() {
             tokens_max: 6_000,
             ..Budget::default()
         },
-        gate: None,
+        gates: Gates::default(),
         profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
         environment: None,

@@ -18,7 +18,7 @@ use agent::Agent;
 use anyhow::{Context, bail};
 use clap::Parser;
 use egss::agent::ChatMl;
-use egss::base::{AgentProfile, Budget};
+use egss::base::{AgentProfile, Budget, Gates};
 use egss::engine::Vocabulary;
 use egss::engine::scripted::{ByteVocabulary, ScriptedEngine};
 use egss::eval::swebench::SwebenchGrader;
@@ -90,7 +90,7 @@ fn main() -> anyhow::Result<()> {
             action_tokens_max: 100_000,
             ..Budget::default()
         },
-        gate: None,
+        gates: Gates::default(),
         profile: &profile,
         prefixes: Prefixes::Forget,
         out: &args.out,

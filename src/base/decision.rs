@@ -1,6 +1,6 @@
 //! Where to branch: plain data, decided in `decode`, acted on in `search`,
 //! and kept in the record with the figures that caused it.
-use super::GateSignal;
+use super::RunningGate;
 use serde::{Deserialize, Serialize};
 
 /// What decides where to branch. All but `Gate` are controls: they spend like
@@ -21,59 +21,6 @@ pub enum BranchPolicy {
     EveryKth { period: u32 },
     /// At every step whose action changes a file.
     OnEdit,
-}
-
-/// The quantile that a gate is set at where none is asked for. One step in five is rolled
-/// out: with four candidates a step that is 0.6 more actions than steps, while at 0.75,
-/// the first gate's, it is 0.75 more.
-pub const GATE_QUANTILE: f64 = 0.8;
-
-/// Steps of a run that a [`RunningGate`] needs before it opens: of fewer than five, the
-/// one in five that [`GATE_QUANTILE`] rolls out is no whole step.
-pub const RUNNING_STEPS_MIN: usize = 5;
-
-/// A threshold on one signal and where it came from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Gate {
-    /// The signal compared with the threshold.
-    pub signal: GateSignal,
-    /// Branch where the signal is at or above this, nats.
-    pub threshold_nats: f32,
-    /// The quantile of the signal's distribution that the threshold is; `None`
-    /// for one that was not measured.
-    #[serde(default)]
-    pub quantile: Option<f32>,
-    /// Tasks, date and seed that the quantile was measured on.
-    pub provenance: String,
-}
-
-impl Gate {
-    /// Where the threshold came from, in a clause.
-    pub fn source(&self) -> String {
-        match self.quantile {
-            // A gate of the user's own runs says its quantile itself.
-            Some(quantile)
-                if self
-                    .provenance
-                    .starts_with(&format!("{quantile:.2} quantile")) =>
-            {
-                self.provenance.clone()
-            }
-            Some(quantile) => format!("quantile {quantile:.2}: {}", self.provenance),
-            None => self.provenance.clone(),
-        }
-    }
-}
-
-/// The gate of a run whose model has none: a quantile of a signal over the steps of this
-/// run before the one decided on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunningGate {
-    pub signal: GateSignal,
-    pub quantile: f32,
-    /// Steps before this one at which the signal was measured. Below
-    /// [`RUNNING_STEPS_MIN`] the gate is not open, and the decision has no threshold.
-    pub n_steps: usize,
 }
 
 /// What the branch policy decided at one step, and why.

@@ -1,5 +1,5 @@
 //! What is known of a model before it is loaded.
-use super::Gate;
+use super::Gates;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -31,8 +31,9 @@ pub struct ModelManifest {
     /// computed from before anything is fetched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Map<String, Value>>,
-    /// The branching gate measured for this model.
-    pub gate: Option<Gate>,
+    /// The branching gates measured for this model.
+    #[serde(rename = "gate", skip_serializing_if = "Gates::is_empty")]
+    pub gates: Gates,
     /// The agent's profile: `profile` names it, other fields differ from it (see
     /// [`AgentProfile::with`](super::AgentProfile::with)).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +110,8 @@ struct Entry {
     sha256: Option<String>,
     package: Option<PackageSource>,
     config: Option<Map<String, Value>>,
-    gate: Option<Gate>,
+    #[serde(default, rename = "gate")]
+    gates: Gates,
     agent: Option<Map<String, Value>>,
 }
 
@@ -156,7 +158,7 @@ impl TryFrom<Entry> for ModelManifest {
             precision: entry.precision,
             source,
             config: entry.config,
-            gate: entry.gate,
+            gates: entry.gates,
             agent: entry.agent,
         })
     }

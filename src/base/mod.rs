@@ -5,6 +5,7 @@ mod deadline;
 mod decision;
 mod entropy;
 mod fixed;
+mod gate;
 mod ids;
 mod location;
 mod manifest;
@@ -24,11 +25,10 @@ mod utf8;
 pub use cache::keep_newest;
 pub use date::{day, second};
 pub use deadline::Deadline;
-pub use decision::{
-    BranchDecision, BranchPolicy, GATE_QUANTILE, Gate, RUNNING_STEPS_MIN, RunningGate,
-};
+pub use decision::{BranchDecision, BranchPolicy};
 pub use entropy::{ChoiceEntropy, TokenEntropy};
 pub use fixed::FixedPatch;
+pub use gate::{GATE_QUANTILE, Gate, Gates, RUNNING_STEPS_MIN, RunningGate};
 pub use ids::{BlockId, BranchId, SeqId, StepId};
 pub use location::Location;
 pub use manifest::{ModelFile, ModelManifest, ModelSource, PackageSource};

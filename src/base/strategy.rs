@@ -1,5 +1,5 @@
 //! How a run spends its budget, as plain data: it stands in the record whole.
-use super::{AugmentSettings, BranchPolicy, Gate, GateSignal, SamplerSettings};
+use super::{AugmentSettings, BranchPolicy, Gate, GateSignal, Gates, SamplerSettings};
 use serde::{Deserialize, Serialize};
 
 /// A strategy: one controller, a few switches.
@@ -22,7 +22,7 @@ pub struct Strategy {
     pub share_prompt: bool,
     /// At which steps to roll out candidates.
     pub policy: BranchPolicy,
-    /// The only signal that may gate; `None`: the signal of the gate that is given.
+    /// The only signal that may gate; `None`: that of the first gate that is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate_signal: Option<GateSignal>,
     pub fork_at: ForkAt,
@@ -44,10 +44,12 @@ pub struct Strategy {
 }
 
 impl Strategy {
-    /// The gate of a run: the given one, unless the strategy gates by another signal.
-    pub fn gate(&self, given: Option<&Gate>) -> Option<Gate> {
-        let gates = |gate: &&Gate| self.gate_signal.is_none_or(|signal| signal == gate.signal);
-        given.filter(gates).cloned()
+    /// The gate of a run: of those given, the one on the strategy's signal.
+    pub fn gate(&self, given: &Gates) -> Option<Gate> {
+        match self.gate_signal {
+            Some(signal) => given.on(signal).cloned(),
+            None => given.first().cloned(),
+        }
     }
 }
 

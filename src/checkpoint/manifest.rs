@@ -2,29 +2,31 @@
 //!
 //! The entries of `models/*.toml` are built into the program; a file of the
 //! same `name` in `$XDG_CONFIG_HOME/egss/models/` takes an entry's place, and
-//! any other file there adds one. `NAME.gate.toml` beside them takes the place of
-//! a model's gate alone, so that the rest of an entry can change with the program.
+//! any other file there adds one. The gates in `NAME.gate.toml` beside them come before a
+//! model's own, each in the place of one on the same signal, so that the rest of an entry can
+//! change with the program.
 //!
 //! A manifest names one file with its SHA-256, or a whole repository of safetensors. A file
 //! is fetched by `hub` and gets its name once its checksum is the manifest's; `repository.rs`
 //! fetches a repository.
 use super::{CheckpointError, ModelConfig, Precision, families};
-use crate::base::{Gate, ModelManifest, ModelSource};
+use crate::base::{Gates, ModelManifest, ModelSource};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// How the files end that hold a gate and no manifest.
+/// How the files end that hold gates and no manifest.
 const GATE_SUFFIX: &str = ".gate.toml";
 
-/// A gate that was measured here, for a model that is known by its manifest.
+/// Gates that were measured here, for a model that is known by its manifest.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeptGate {
+struct KeptGates {
     /// The manifest's.
     name: String,
-    gate: Gate,
+    #[serde(rename = "gate")]
+    gates: Gates,
 }
 
 /// The model taken where none is named.
@@ -92,14 +94,15 @@ pub fn manifest_config(manifest: &ModelManifest) -> Result<Option<ModelConfig>, 
     config_in(Path::new(&format!("{}.toml", manifest.name)), manifest)
 }
 
-/// Keeps a gate for a known model in the user's configuration, in place of one kept
-/// before; the file's path. Whatever looks the model up from then on finds this gate.
+/// Keeps gates for a known model in the user's configuration, in place of those kept
+/// before; the file's path. Whatever looks the model up from then on finds them before the
+/// model's own.
 ///
 /// Errors: `UnknownModel`; no home to keep it in; a file that cannot be written.
-pub fn keep_gate(name: &str, gate: &Gate) -> Result<PathBuf, CheckpointError> {
+pub fn keep_gates(name: &str, gates: &Gates) -> Result<PathBuf, CheckpointError> {
     let manifest = find_manifest(name)?;
     let dir = config_dir().ok_or(CheckpointError::NoConfigDir)?;
-    keep_gate_in(&dir.join("models"), &manifest.name, gate)
+    keep_gates_in(&dir.join("models"), &manifest.name, gates)
 }
 
 /// The checkpoint meant by `--model`: a path that exists, else the file, or the
@@ -177,29 +180,29 @@ fn manifests_with(user_dir: Option<&Path>) -> Result<Vec<ModelManifest>, Checkpo
         }
     }
     for path in gates {
-        let kept: KeptGate =
+        let kept: KeptGates =
             toml::from_str(&read(&path)?).map_err(|e| CheckpointError::Config {
                 path: path.clone(),
-                reason: format!("not a model's gate: {e}"),
+                reason: format!("not a model's gates: {e}"),
             })?;
         // One whose model is gone is let be: it harms nobody.
         if let Some(known) = all.iter_mut().find(|known| known.name == kept.name) {
-            known.gate = Some(kept.gate);
+            known.gates = kept.gates.or(std::mem::take(&mut known.gates));
         }
     }
     Ok(all)
 }
 
-fn keep_gate_in(dir: &Path, name: &str, gate: &Gate) -> Result<PathBuf, CheckpointError> {
+fn keep_gates_in(dir: &Path, name: &str, gates: &Gates) -> Result<PathBuf, CheckpointError> {
     let file = format!("{name}{GATE_SUFFIX}");
     let path = dir.join(&file);
     if Path::new(&file).file_name() != Some(file.as_ref()) {
         let reason = format!("the model's name {name:?} is no file name");
         return Err(CheckpointError::Config { path, reason });
     }
-    let kept = KeptGate {
+    let kept = KeptGates {
         name: name.to_owned(),
-        gate: gate.clone(),
+        gates: gates.clone(),
     };
     let text = toml::to_string(&kept).expect("plain data serialises");
     let io = |source| CheckpointError::Io {
@@ -377,34 +380,43 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_gate_is_found_with_its_model_and_changes_nothing_else() {
-        use crate::base::GateSignal;
+    fn kept_gates_are_found_with_their_model_and_change_nothing_else() {
+        use crate::base::{Gate, GateSignal};
         let dir = tempfile::tempdir().unwrap();
         let models = dir.path().join("models");
-        let gate = |threshold_nats| Gate {
-            signal: GateSignal::ArgsMean,
+        let gate = |signal, threshold_nats| Gate {
+            signal,
             threshold_nats,
             quantile: Some(0.8),
             provenance: "two \"tasks\"; 2026-11-27".into(),
         };
-        keep_gate_in(&models, DEFAULT_MODEL, &gate(0.5)).unwrap();
-        let path = keep_gate_in(&models, DEFAULT_MODEL, &gate(0.375)).unwrap();
-        keep_gate_in(&models, "a-model-that-is-gone", &gate(1.0)).unwrap();
+        let [tool, vote] = [GateSignal::Tool, GateSignal::Vote];
+        let keep = |name: &str, gates: &[Gate]| {
+            keep_gates_in(&models, name, &gates.iter().cloned().collect())
+        };
+        keep(DEFAULT_MODEL, &[gate(vote, 0.5)]).unwrap();
+        let kept = [gate(vote, 0.375), gate(tool, 0.25)];
+        let path = keep(DEFAULT_MODEL, &kept).unwrap();
+        keep("a-model-that-is-gone", &kept).unwrap();
         let built_in = manifests_with(None).unwrap();
         let mut expected = built_in.clone();
         let default = expected
             .iter_mut()
             .find(|m| m.name == DEFAULT_MODEL)
             .unwrap();
-        default.gate = Some(gate(0.375));
+        let own = default.gates.first().unwrap().clone();
+        default.gates = kept.into_iter().chain([own]).collect();
         assert_eq!(manifests_with(Some(&models)).unwrap(), expected);
-        // The user's own manifest has it too, whatever gate it names itself.
+        // The user's own manifest has them too, whatever gates it names itself.
         std::fs::write(models.join("z.toml"), text(DEFAULT_MODEL)).unwrap();
         assert_eq!(manifests_with(Some(&models)).unwrap(), expected);
         std::fs::write(&path, "name = 3").unwrap();
         let error = manifests_with(Some(&models)).unwrap_err().to_string();
-        assert!(error.contains("gate.toml: not a model's gate: "), "{error}");
-        assert!(keep_gate_in(&models, "../x", &gate(1.0)).is_err());
+        assert!(
+            error.contains("gate.toml: not a model's gates: "),
+            "{error}"
+        );
+        assert!(keep("../x", &[gate(vote, 1.0)]).is_err());
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use hub::{HubSettings, pull, sha256_of};
 #[cfg(test)]
 use manifest::find_built_in;
 pub use manifest::{
-    DEFAULT_MODEL, find_manifest, keep_gate, manifest_config, manifests, models_dir, resolve,
+    DEFAULT_MODEL, find_manifest, keep_gates, manifest_config, manifests, models_dir, resolve,
 };
 pub use open::Checkpoint;
 pub use precision::{ModelShape, Precision};

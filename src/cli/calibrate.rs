@@ -1,12 +1,12 @@
-//! `egss calibrate`: what a model's entropy is worth, and its gate.
+//! `egss calibrate`: what a model's entropy is worth, and its gates.
 use super::budget::BudgetArgs;
 use super::common::ModelArgs;
 use super::evaluation::{TaskArgs, WorkArgs};
 use super::sandbox::SandboxArgs;
 use super::strategy::{STRATEGY_HELP, StrategyArgs, parse_signal, strategy_help};
 use super::{heading, out, values};
-use crate::base::{GATE_QUANTILE, Gate, GateSignal};
-use crate::checkpoint::{find_manifest, keep_gate};
+use crate::base::{GATE_QUANTILE, GateSignal, Gates};
+use crate::checkpoint::{find_manifest, keep_gates};
 use crate::eval::calibration::{
     CalibrateRequest, Calibration, OwnRuns, StoredRun, TaskSamples, add_run, calibrate,
     calibration_tables, gate_in_use, judge_unknown, known_outcomes, own_table, stored_runs,
@@ -19,7 +19,7 @@ use clap::{ArgGroup, Args};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Measures how much a model's entropy says, and sets its gate.
+/// Measures how much a model's entropy says, and sets its gates.
 ///
 /// With --tasks, runs a strategy over task files and holds the entropy of its steps against the
 /// hidden tests; runs that `egss eval` left in --out are not run again. With --runs, takes a
@@ -60,7 +60,7 @@ pub struct CalibrateArgs {
     budget: BudgetArgs,
     #[command(flatten)]
     sandbox: SandboxArgs,
-    /// Quantile of the signal that becomes the threshold.
+    /// Quantile of each signal that becomes its threshold.
     #[arg(
         long,
         value_name = "Q",
@@ -69,7 +69,8 @@ pub struct CalibrateArgs {
         value_parser = values::quantile
     )]
     quantile: f64,
-    /// Signal that gates [default: with --tasks one that holds on other tasks, else the present one].
+    /// Signal of the first gate, which gates where the strategy names none [default: the
+    /// strategy's; else with --tasks one that holds on other tasks, else the present one].
     #[arg(
         long,
         value_name = "SIGNAL",
@@ -77,7 +78,7 @@ pub struct CalibrateArgs {
         value_parser = parse_signal
     )]
     signal: Option<GateSignal>,
-    /// Keep the gate in your configuration (default).
+    /// Keep the gates in your configuration (default).
     #[arg(long, help_heading = heading::GATE, overrides_with = "no_write")]
     write: bool,
     /// Only measure.
@@ -98,15 +99,16 @@ impl CalibrateArgs {
         let manifest = find_manifest(&self.model.model).ok();
         if manifest.is_none() && !self.no_write {
             bail!(
-                "{} is no model of `egss models list`, so its gate cannot be kept; add --no-write and give what is found to --gate",
+                "{} is no model of `egss models list`, so its gates cannot be kept; add --no-write and give what is found to --gate",
                 self.model.model
             );
         }
-        let present = manifest.and_then(|m| m.gate).map(|gate| gate.signal);
+        let present = manifest.and_then(|m| Some(m.gates.first()?.signal));
         if !self.runs.is_empty() {
             return self.learn(present);
         }
         let strategies = [self.search.named(&self.strategy, &profile)?];
+        let [strategy] = &strategies;
         let tasks = self.tasks.read()?;
         let seeds = self.work.seeds();
         let mut request = EvalRequest {
@@ -117,22 +119,22 @@ impl CalibrateArgs {
             seeds: &seeds,
             model: &self.model.model,
             budget,
-            gate: self.search.gate(&self.model.model),
+            gates: self.search.gates(&self.model.model),
             profile: &profile,
             prefixes: self.work.prefixes(),
             out: &self.out,
         };
         if self.search.asked_gate().is_none() {
-            request.gate = gate_in_use(&request)?;
+            request.gates = gate_in_use(&request, strategy)?.into_iter().collect();
         }
         let runs = self.runs(&request)?;
         let asked = CalibrateRequest {
             model: &self.model.model,
-            strategy: &strategies[0].name,
+            strategy: &strategy.name,
             sources: &self.tasks.sources(),
             seeds: &seeds,
             quantile: self.quantile,
-            signal: self.signal,
+            signal: self.signal.or(strategy.gate_signal),
             present,
             measured_at_s: (runs.iter().map(|run| run.state.start.started_at_s).max())
                 .unwrap_or_default(),
@@ -140,7 +142,7 @@ impl CalibrateArgs {
         let calibration = calibrate(self.samples(&tasks, runs)?, &asked)?;
         let shown = self.write(&calibration)?;
         if !self.no_write {
-            self.keep(&calibration.gate)?;
+            self.keep(&calibration.gates())?;
         }
         Ok(out::print(&shown)?)
     }
@@ -160,7 +162,7 @@ impl CalibrateArgs {
             false => own_table(&calibration),
         };
         if !self.no_write {
-            self.keep(&calibration.gate)?;
+            self.keep(&calibration.gates())?;
         }
         Ok(out::print(&shown)?)
     }
@@ -227,10 +229,10 @@ impl CalibrateArgs {
         Ok(shown)
     }
 
-    fn keep(&self, gate: &Gate) -> anyhow::Result<()> {
-        let path = keep_gate(&self.model.model, gate)?;
+    fn keep(&self, gates: &Gates) -> anyhow::Result<()> {
+        let path = keep_gates(&self.model.model, gates)?;
         out::note(&format!(
-            "the gate of {} is kept in {}; remove the file for the one before",
+            "the gates of {} are kept in {}; remove the file for those before",
             self.model.model,
             path.display()
         ));

@@ -136,7 +136,7 @@ impl EvalArgs {
             seeds: &seeds,
             model: &self.model.model,
             budget,
-            gate: self.search.gate(&self.model.model),
+            gates: self.search.gates(&self.model.model),
             profile: &profile,
             prefixes: self.work.prefixes(),
             out: &self.out,

@@ -204,7 +204,7 @@ impl SolveArgs {
             strategy: &strategy,
             seed: self.seed,
             budget,
-            gate: self.search.gate(&self.model.model),
+            gates: self.search.gates(&self.model.model),
             profile: &profile,
             own_tests,
             environment: environment.as_ref(),

@@ -6,7 +6,7 @@ use super::strategy_file::StrategyFile;
 use super::{heading, values};
 use crate::agent::Dialect;
 use crate::base::{
-    AgentProfile, ForkAt, GATE_QUANTILE, Gate, GateSignal, JudgeMethod, JudgeWhen,
+    AgentProfile, ForkAt, GATE_QUANTILE, Gate, GateSignal, Gates, JudgeMethod, JudgeWhen,
     RUNNING_STEPS_MIN, SelectBy, Strategy, Voter, VoterPrompt,
 };
 use crate::checkpoint::find_manifest;
@@ -214,10 +214,12 @@ impl StrategyArgs {
         self.gate.as_ref()
     }
 
-    /// The gate: the one asked for, else the model's own, if it has one.
-    pub fn gate(&self, model: &str) -> Option<Gate> {
-        let own = || find_manifest(model).ok()?.gate;
-        self.gate.clone().or_else(own)
+    /// The gates: the one asked for, else the model's own.
+    pub fn gates(&self, model: &str) -> Gates {
+        match &self.gate {
+            Some(gate) => Gates::from_iter([gate.clone()]),
+            None => find_manifest(model).map(|m| m.gates).unwrap_or_default(),
+        }
     }
 }
 
@@ -306,10 +308,10 @@ fn gate_help() -> String {
         .map(|signal| format!("{} ({})", signal.name(), signal.help()))
         .collect();
     format!(
-        "{GATE_HELP}. Signals: {} [default: the model's gate; without one, the {GATE_QUANTILE} \
-         quantile of {} over the steps of the run, once {RUNNING_STEPS_MIN} are measured]",
+        "{GATE_HELP}. Signals: {} [default: the model's gate on the strategy's signal; without one, the \
+         {GATE_QUANTILE} quantile of that signal over the steps of the run, once \
+         {RUNNING_STEPS_MIN} are measured]",
         signals.join("; "),
-        GateSignal::DEFAULT.name(),
     )
 }
 

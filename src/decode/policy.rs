@@ -202,8 +202,8 @@ fn running_wish(signal: GateSignal, before_nats: &[f32], entropy: &ActionEntropy
             threshold_nats: None,
             gate,
             reason: format!(
-                "the gate is not open yet: the model has none of its own, and the \
-                 {GATE_QUANTILE:.2} quantile of {name} needs {RUNNING_STEPS_MIN} measured \
+                "the gate is not open yet: the model has none on {name}, whose \
+                 {GATE_QUANTILE:.2} quantile needs {RUNNING_STEPS_MIN} measured \
                  steps of this run, which has {steps}"
             ),
         };

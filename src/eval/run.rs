@@ -9,7 +9,7 @@ use super::row::{EvalRow, run_name};
 use super::summary::Compared;
 use super::{EvalError, Task};
 use crate::agent::Dialect;
-use crate::base::{AgentProfile, BranchId, Budget, FixedPatch, Gate, Strategy, UsageByPurpose};
+use crate::base::{AgentProfile, BranchId, Budget, FixedPatch, Gates, Strategy, UsageByPurpose};
 use crate::engine::Engine;
 use crate::record::{RECORD_FILE, read_record};
 use crate::search::{Others, RunState, SolveRequest, Tools, Watcher, end_anew, solve};
@@ -33,7 +33,8 @@ pub struct EvalRequest<'a> {
     pub seeds: &'a [u64],
     pub model: &'a str,
     pub budget: Budget,
-    pub gate: Option<Gate>,
+    /// Of the model.
+    pub gates: Gates,
     pub profile: &'a AgentProfile,
     pub prefixes: Prefixes,
     /// Holds `results.jsonl` and a run's folder for each row.
@@ -261,7 +262,8 @@ const SETTINGS_DIGITS: usize = 8;
 
 /// A few hexadecimal digits over all that a result hangs on beside task and seed.
 fn settings_digest(request: &EvalRequest<'_>, strategy: &Strategy) -> String {
-    let all = (strategy, &request.gate, request.budget, request.model);
+    let gate = strategy.gate(&request.gates);
+    let all = (strategy, gate, request.budget, request.model);
     let mut text = serde_json::to_vec(&all).expect("plain data serialises");
     // Rows from before there were profiles are of this one.
     if *request.profile != AgentProfile::small() {
@@ -342,7 +344,7 @@ impl Solver<'_> {
             strategy,
             seed: run.seed,
             budget: request.budget,
-            gate: request.gate.clone(),
+            gates: request.gates.clone(),
             profile: request.profile,
             own_tests: OwnTests::default(),
             environment: place.environment(),

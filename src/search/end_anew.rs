@@ -105,7 +105,7 @@ fn is_same_search(old: &RunStarted, request: &SolveRequest<'_>) -> bool {
         && old.issue == request.issue
         && old.seed == request.seed
         && old.budget == request.budget
-        && old.gate == request.strategy.gate(request.gate.as_ref())
+        && old.gate == request.strategy.gate(&request.gates)
         && old.profile == request.profile.clone().in_context(old.ctx_tokens)
         && old.test_cmd == request.own_tests.command
         && old.junit == request.own_tests.junit

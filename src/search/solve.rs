@@ -16,7 +16,7 @@ use super::watch::Watcher;
 use super::workspaces::Workspaces;
 use crate::agent::{AfterEdit, AgentConfig, Dialect, GrammarContext, Scope, first_prompt};
 use crate::base::{
-    AgentProfile, Budget, Deadline, Gate, PromptStyle, Strategy, ToolName, UsageByPurpose,
+    AgentProfile, Budget, Deadline, Gates, PromptStyle, Strategy, ToolName, UsageByPurpose,
 };
 use crate::engine::Engine;
 use crate::index::{Index, Links, RepoView, Weights};
@@ -42,7 +42,8 @@ pub struct SolveRequest<'a> {
     pub strategy: &'a Strategy,
     pub seed: u64,
     pub budget: Budget,
-    pub gate: Option<Gate>,
+    /// Of the model, of which the strategy takes one.
+    pub gates: Gates,
     /// The abilities that are assumed of the model.
     pub profile: &'a AgentProfile,
     pub own_tests: OwnTests,
@@ -178,7 +179,7 @@ fn solve_from(
         seed: request.seed,
         ctx_tokens: tools.engine.context_max(),
         budget: request.budget,
-        gate: strategy.gate(request.gate.as_ref()),
+        gate: strategy.gate(&request.gates),
         repo: base.repo.display().to_string(),
         python: match request.environment {
             Some(_) => None,

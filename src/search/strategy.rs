@@ -181,6 +181,7 @@ fn split_number(name: &str) -> Option<(String, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{Gate, Gates};
 
     #[test]
     fn a_number_in_the_name_is_the_number_of_trajectories() {
@@ -212,6 +213,26 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_strategy_takes_the_gate_on_its_signal_or_else_the_first() {
+        let gate = |signal| Gate {
+            signal,
+            threshold_nats: 1.0,
+            quantile: None,
+            provenance: "a test".into(),
+        };
+        let [first, tool] = [GateSignal::ArgsMax, GateSignal::Tool].map(gate);
+        let gates: Gates = [first.clone(), tool.clone()].into_iter().collect();
+        let only: Gates = [first.clone()].into_iter().collect();
+        let taken = |name, gates: &Gates| {
+            let strategy = strategy_named(name, 4, 4, &AgentProfile::small());
+            strategy.unwrap().gate(gates)
+        };
+        assert_eq!(taken("egss", &gates), Some(first));
+        assert_eq!(taken("paper", &gates), Some(tool));
+        assert_eq!(taken("paper", &only), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod running_gate;
 
 use egss::agent::{ChatMl, Dialect, encode};
 use egss::base::{
-    AgentProfile, BranchId, BranchPolicy, Budget, Gate, GateSignal, JudgeMethod, JudgeWhen,
+    AgentProfile, BranchId, BranchPolicy, Budget, Gate, GateSignal, Gates, JudgeMethod, JudgeWhen,
     Purpose, SelectBy, StepId, StopRule, Strategy,
 };
 use egss::engine::scripted::{ByteVocabulary, ScriptedEngine};
@@ -74,7 +74,7 @@ fn asked<T>(
     let profile = AgentProfile::small();
     let request = SolveRequest {
         budget,
-        gate,
+        gates: gate.into_iter().collect(),
         ..request(repo.path(), strategy, &profile)
     };
     let tools = Tools {
@@ -98,7 +98,7 @@ fn request<'a>(
         strategy,
         seed: 3,
         budget: Budget::default(),
-        gate: None,
+        gates: Gates::default(),
         profile,
         own_tests: OwnTests::default(),
         environment: None,

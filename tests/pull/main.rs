@@ -1,7 +1,7 @@
 //! Pulling a model from a hub on the loopback interface.
 mod limits;
 
-use egss::base::{ModelFile, ModelManifest, ModelSource};
+use egss::base::{Gates, ModelFile, ModelManifest, ModelSource};
 use egss::checkpoint::{Checkpoint, CheckpointError, HubSettings, pull, sha256_of};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -209,7 +209,7 @@ fn repository() -> ModelManifest {
         precision: Some("bf16".into()),
         source: ModelSource::Repository { revision: None },
         config: None,
-        gate: None,
+        gates: Gates::default(),
         agent: None,
     }
 }

@@ -3,7 +3,7 @@
 mod old_records;
 
 use egss::agent::ChatMl;
-use egss::base::{AgentProfile, Budget, Deadline, Purpose, SeqId, Strategy, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, Deadline, Gates, Purpose, SeqId, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::engine::{
     Engine, EngineError, Finish, GenerateJob, Generated, PrefixCache, Progress, ScoreJob,
@@ -83,7 +83,7 @@ fn run_strategy(
         strategy,
         seed: 1,
         budget,
-        gate: None,
+        gates: Gates::default(),
         profile: &AgentProfile::small(),
         own_tests: OwnTests::default(),
         environment: None,

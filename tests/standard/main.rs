@@ -9,7 +9,7 @@ mod size;
 mod tools;
 
 use egss::agent::{CallFormat, ChatMl};
-use egss::base::{AgentProfile, Budget};
+use egss::base::{AgentProfile, Budget, Gates};
 use egss::engine::scripted::ScriptedEngine;
 use egss::record::StepFinished;
 use egss::search::{NoWatcher, Others, RunState, SolveRequest, Tools, solve, strategy_named};
@@ -113,7 +113,7 @@ pub fn run_within(
         strategy: &strategy,
         seed: 1,
         budget,
-        gate: None,
+        gates: Gates::default(),
         profile,
         own_tests: OwnTests::default(),
         environment: None,

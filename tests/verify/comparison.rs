@@ -2,7 +2,7 @@
 use crate::judge::task;
 use crate::support::sandbox;
 use egss::agent::ChatMl;
-use egss::base::{AgentProfile, Budget, FixedPatch, Strategy, UsageByPurpose};
+use egss::base::{AgentProfile, Budget, FixedPatch, Gates, Strategy, UsageByPurpose};
 use egss::engine::scripted::ScriptedEngine;
 use egss::eval::{
     EvalDone, EvalError, EvalRequest, EvalRow, EvalWorker, Evaluated, Grader, Prefixes, Solver,
@@ -46,7 +46,7 @@ impl Trial<'_> {
             seeds: self.seeds,
             model: "scripted",
             budget: Budget::default(),
-            gate: None,
+            gates: Gates::default(),
             profile: &AgentProfile::small(),
             prefixes: self.prefixes,
             out: self.out,
@@ -108,7 +108,7 @@ fn patches_that_are_known_are_judged_without_a_model() {
         seeds: &[0, 1],
         model: "none",
         budget: Budget::default(),
-        gate: None,
+        gates: Gates::default(),
         profile: &AgentProfile::small(),
         prefixes: Prefixes::Charge,
         out: out.path(),

@@ -84,10 +84,11 @@ pub fn show(l: &Listed, asked: &Asked<'_>, out: &mut dyn Write) -> io::Result<()
         false => writeln!(out, "present       no: egss models pull {}", m.name)?,
         true => writeln!(out, "present       yes")?,
     }
-    if let Some(gate) = &m.gate {
+    for (at, gate) in m.gates.iter().enumerate() {
         writeln!(
             out,
-            "gate          {} >= {} nats ({})",
+            "{:13} {} >= {} nats ({})",
+            if at == 0 { "gate" } else { "" },
             gate.signal.name(),
             gate.threshold_nats,
             gate.source()

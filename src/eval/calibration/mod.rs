@@ -55,7 +55,8 @@ pub use table::calibration_tables;
 
 use super::EvalError;
 use super::summary::SEED;
-use crate::base::{Gate, GateSignal, day};
+use crate::base::{Gate, GateSignal, Gates, day, quantile};
+use distribution::gated_nats;
 use halves::halves;
 use serde::Serialize;
 
@@ -72,9 +73,9 @@ pub struct CalibrateRequest<'a> {
     pub seeds: &'a [u64],
     /// Strictly between 0 and 1.
     pub quantile: f64,
-    /// The signal that has to gate; `None` lets the measurement choose.
+    /// The signal that has to gate first; `None` lets the measurement choose.
     pub signal: Option<GateSignal>,
-    /// The signal that gates now.
+    /// The signal of the first gate now.
     pub present: Option<GateSignal>,
     /// When the last of the runs was started, seconds since the Unix epoch.
     pub measured_at_s: u64,
@@ -102,10 +103,18 @@ pub struct Calibration {
     pub analyses: Vec<Analysis>,
     pub choice: Choice,
     pub stability: Vec<HalfThreshold>,
+    /// The first gate, on the signal that was chosen.
     pub gate: Gate,
+    /// On the other signals that were measured, for strategies that name one.
+    pub other_gates: Vec<Gate>,
 }
 
 impl Calibration {
+    /// All of them, the first one first.
+    pub fn gates(&self) -> Gates {
+        all_gates(&self.gate, &self.other_gates)
+    }
+
     pub fn n_tasks(&self) -> usize {
         self.halves.iter().map(Vec::len).sum()
     }
@@ -162,12 +171,20 @@ pub fn calibrate(
     let date = day(request.measured_at_s);
     let n_tasks = first.len() + second.len();
     let n_gated = stability.iter().map(|half| half.n_fitted).sum();
-    let gate = Gate {
-        signal: choice.signal,
+    let gate = |signal: GateSignal, threshold: f64, n_steps: usize| Gate {
+        signal,
         threshold_nats: threshold as f32,
         quantile: Some(request.quantile as f32),
-        provenance: provenance(request, n_gated, n_tasks, &date),
+        provenance: provenance(request, n_steps, n_tasks, &date),
     };
+    let of_others = (GateSignal::ALL.into_iter()).filter(|&signal| signal != choice.signal);
+    let other_gates = of_others.filter_map(|signal| {
+        let nats = gated_nats(first.iter().chain(&second), signal.into());
+        (nats.len() >= OWN_STEPS_MIN)
+            .then(|| gate(signal, quantile(&nats, request.quantile), nats.len()))
+    });
+    let other_gates = other_gates.collect();
+    let gate = gate(choice.signal, threshold, n_gated);
     let names = |tasks: &[TaskSamples]| tasks.iter().map(|task| task.task.clone()).collect();
     Ok(Calibration {
         version: CALIBRATION_VERSION,
@@ -186,7 +203,13 @@ pub fn calibrate(
         choice,
         stability,
         gate,
+        other_gates,
     })
+}
+
+/// A gate on each signal, that of `gate` first.
+fn all_gates(gate: &Gate, others: &[Gate]) -> Gates {
+    std::iter::once(gate).chain(others).cloned().collect()
 }
 
 /// Tasks, date and seeds, in a clause.

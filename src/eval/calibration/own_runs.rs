@@ -1,11 +1,13 @@
 //! A gate from the user's own runs: how each signal spreads over their steps. No outcome
 //! is known of them, so nothing is said of what a signal is worth.
+use super::all_gates;
 use super::distribution::{Distribution, gated_nats};
 use super::sample::{Outcomes, TaskSamples, add_run};
 use super::score::Score;
+use super::sentences::told_others;
 use super::stored::started;
 use super::table::quantile_table;
-use crate::base::{Gate, GateSignal, day, quantile};
+use crate::base::{Gate, GateSignal, Gates, day, quantile};
 use crate::eval::EvalError;
 use crate::record::{RECORD_FILE, RecordError, read_record};
 use crate::search::RunState;
@@ -40,7 +42,17 @@ pub struct OwnCalibration {
     /// Steps at which a gate looks.
     pub n_steps: usize,
     pub distributions: Vec<Distribution>,
+    /// The first gate, on the signal that was asked for.
     pub gate: Gate,
+    /// On the other signals that were measured, for strategies that name one.
+    pub other_gates: Vec<Gate>,
+}
+
+impl OwnCalibration {
+    /// All of them, the first one first.
+    pub fn gates(&self) -> Gates {
+        all_gates(&self.gate, &self.other_gates)
+    }
 }
 
 impl OwnRuns {
@@ -89,7 +101,8 @@ impl OwnRuns {
         }
     }
 
-    /// The gate at a quantile, strictly between 0 and 1, of a signal over all steps.
+    /// The gates at a quantile, strictly between 0 and 1, of each signal over all steps, that
+    /// of `signal` first.
     ///
     /// Errors: a signal that was measured at fewer than [`OWN_STEPS_MIN`] steps.
     pub fn calibrate(
@@ -98,29 +111,34 @@ impl OwnRuns {
         signal: GateSignal,
         q: f64,
     ) -> Result<OwnCalibration, EvalError> {
-        let nats = gated_nats(self.samples.iter(), signal.into());
-        if nats.len() < OWN_STEPS_MIN {
-            return Err(EvalError::TooFewSteps {
-                signal: signal.name(),
-                n: nats.len(),
-            });
-        }
         let date = day(self.latest_s);
         let first = self.samples.iter().map(|run| {
             let looked = run.steps.iter().filter(|step| step.first.is_some());
             looked.count()
         });
         let n_runs = self.samples.len();
-        let gate = Gate {
-            signal,
-            threshold_nats: quantile(&nats, q) as f32,
-            quantile: Some(q as f32),
-            provenance: format!(
-                "{q:.2} quantile of {} over {} steps of {n_runs} runs of the user's own, {date}",
-                signal.name(),
-                nats.len()
-            ),
+        let gate = |signal: GateSignal| {
+            let nats = gated_nats(self.samples.iter(), signal.into());
+            if nats.len() < OWN_STEPS_MIN {
+                return Err(EvalError::TooFewSteps {
+                    signal: signal.name(),
+                    n: nats.len(),
+                });
+            }
+            Ok(Gate {
+                signal,
+                threshold_nats: quantile(&nats, q) as f32,
+                quantile: Some(q as f32),
+                provenance: format!(
+                    "{q:.2} quantile of {} over {} steps of {n_runs} runs of the user's own, {date}",
+                    signal.name(),
+                    nats.len()
+                ),
+            })
         };
+        let others = (GateSignal::ALL.into_iter()).filter(|&other| other != signal);
+        let other_gates = others.filter_map(|other| gate(other).ok()).collect();
+        let gate = gate(signal)?;
         Ok(OwnCalibration {
             version: super::CALIBRATION_VERSION,
             model: model.to_owned(),
@@ -132,6 +150,7 @@ impl OwnRuns {
                 .filter_map(|score| Distribution::of(&self.samples, score))
                 .collect(),
             gate,
+            other_gates,
         })
     }
 }
@@ -146,13 +165,16 @@ pub fn own_table(calibration: &OwnCalibration) -> String {
         n_steps,
         distributions,
         gate,
+        other_gates,
     } = calibration;
+    let others = told_others(other_gates).map(|told| told + "\n");
     format!(
-        "{}\n{n_steps} steps of {n_runs} runs of {model}.\n\nGate: {} >= {:.2} nats, the {}.\n",
+        "{}\n{n_steps} steps of {n_runs} runs of {model}.\n\nGate: {} >= {:.2} nats, the {}.\n{}",
         quantile_table(distributions),
         gate.signal.name(),
         gate.threshold_nats,
-        gate.provenance
+        gate.provenance,
+        others.unwrap_or_default()
     )
 }
 

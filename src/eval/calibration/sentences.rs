@@ -2,7 +2,7 @@
 use super::discrimination::TASKS_MIN;
 use super::score::{Level, Score};
 use super::{Analysis, Calibration, CurveBin};
-use crate::base::GateSignal;
+use crate::base::{Gate, GateSignal};
 use crate::eval::statistics::Estimate;
 
 /// A figure with its interval, or a dash: `0.52 (0.43 to 0.61)`.
@@ -74,7 +74,21 @@ pub fn sentences(calibration: &Calibration) -> Vec<String> {
         100.0 * c.gate.quantile.unwrap_or_default(),
         stability(c)
     ));
+    said.extend(told_others(&c.other_gates));
     said
+}
+
+/// The gates on other signals than the first, in a sentence; `None` where there is none.
+pub(super) fn told_others(gates: &[Gate]) -> Option<String> {
+    let told: Vec<String> = (gates.iter())
+        .map(|gate| format!("{} >= {:.2} nats", gate.signal.name(), gate.threshold_nats))
+        .collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "For strategies that name another signal, at the same quantile: {}.",
+            told.join(", ")
+        )
+    })
 }
 
 /// How far a signal tells failing from passing.

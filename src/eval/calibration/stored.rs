@@ -1,5 +1,5 @@
 //! Runs that an evaluation left on disk.
-use crate::base::Gate;
+use crate::base::{Gate, Strategy};
 use crate::eval::results::{RESULTS_FILE, read_results};
 use crate::eval::{EvalError, EvalRequest, EvalRow};
 use crate::record::{Event, RECORD_FILE, RecordLine, RunStarted, read_record};
@@ -31,7 +31,7 @@ pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalErro
         };
         let start = started(&lines);
         if start.strategy == *strategy
-            && start.gate == strategy.gate(request.gate.as_ref())
+            && start.gate == strategy.gate(&request.gates)
             && is_alike(start, request)
         {
             let state = RunState::of_record(&lines);
@@ -47,25 +47,29 @@ pub fn stored_runs(request: &EvalRequest<'_>) -> Result<Vec<StoredRun>, EvalErro
     }
 }
 
-/// The gate that runs of the request's strategies below its folder were made with, so
-/// that a folder stays good after its gate was changed by what it taught: that of the
-/// request where there is such a run or none at all, else that of the latest.
-pub fn gate_in_use(request: &EvalRequest<'_>) -> Result<Option<Gate>, EvalError> {
+/// The gate that runs of a strategy below the request's folder were made with, so that a
+/// folder stays good after its gate was changed by what it taught: that of the request where
+/// there is such a run or none at all, else that of the latest.
+pub fn gate_in_use(
+    request: &EvalRequest<'_>,
+    strategy: &Strategy,
+) -> Result<Option<Gate>, EvalError> {
+    let asked = strategy.gate(&request.gates);
     let mut latest: Option<RunStarted> = None;
     for row in read_results(&request.out.join(RESULTS_FILE))?.0 {
         // A record is large: those of other strategies are not read.
-        if !request.strategies.iter().any(|s| s.name == row.strategy) {
+        if strategy.name != row.strategy {
             continue;
         }
         let Some(lines) = record(&request.out.join("runs").join(row.run_name()))? else {
             continue;
         };
         let start = started(&lines);
-        if !request.strategies.contains(&start.strategy) || !is_alike(start, request) {
+        if start.strategy != *strategy || !is_alike(start, request) {
             continue;
         }
-        if start.gate == request.gate {
-            return Ok(request.gate.clone());
+        if start.gate == asked {
+            return Ok(asked);
         }
         if (latest.as_ref()).is_none_or(|known| known.started_at_s <= start.started_at_s) {
             latest = Some(start.clone());
@@ -73,7 +77,7 @@ pub fn gate_in_use(request: &EvalRequest<'_>) -> Result<Option<Gate>, EvalError>
     }
     Ok(match latest {
         Some(start) => start.gate,
-        None => request.gate.clone(),
+        None => asked,
     })
 }
 

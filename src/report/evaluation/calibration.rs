@@ -42,9 +42,12 @@ fn header(out: &mut Markup, c: &Calibration) {
 
 fn spread(out: &mut Markup, c: &Calibration) -> Result<(), ReportError> {
     out.raw("<section id=\"entropy\">\n<h2>Entropy of steps</h2>\n");
+    let gates = c.gates();
     for d in &c.distributions {
-        let is_gate = d.score == Score::from(c.gate.signal);
-        let threshold = is_gate.then_some(f64::from(c.gate.threshold_nats));
+        let gate = gates
+            .iter()
+            .find(|gate| Score::from(gate.signal) == d.score);
+        let threshold = gate.map(|gate| f64::from(gate.threshold_nats));
         let quantiles: Vec<String> = (d.quantiles.iter())
             .map(|(q, nats)| format!("{:.0} % {nats:.2}", 100.0 * q))
             .collect();
