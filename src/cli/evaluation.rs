@@ -2,17 +2,16 @@
 use super::common::ModelArgs;
 use super::dialect::dialect;
 use super::image::whole_name;
+use super::runs_watch::RunsWatcher;
 use super::sandbox::SandboxArgs;
 use super::strategy::OpenedOthers;
 use super::watch::TerminalWatcher;
 use super::{heading, out, values};
-use crate::engine::Progress;
 use crate::eval::{
     EvalDone, EvalProgress, EvalRequest, EvalWorker, Evaluated, Prefixes, Solver, Task, evaluate,
     read_tasks,
 };
-use crate::record::Event;
-use crate::search::{RunState, Watcher};
+use crate::search::Watcher;
 use anyhow::bail;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -173,22 +172,26 @@ impl WorkArgs {
         if n_workers > 1 {
             sandbox = sandbox.beside_work();
         }
-        let terminal = TerminalWatcher::new();
-        let watcher: &(dyn Watcher + Sync) = match self.verbose {
-            true => &terminal,
-            false => &StagesOnly(&terminal),
+        let n_workers = match request.strategies.is_empty() {
+            true => 1,
+            false => n_workers,
         };
+        let shown = match self.verbose {
+            true => Shown::Steps(TerminalWatcher::new()),
+            false => Shown::Runs(RunsWatcher::new(n_workers)),
+        };
+        let watchers = shown.of_each(n_workers);
         let started = Instant::now();
-        let mut on_done = |done: EvalDone<'_>, progress| tell(done, progress, started);
+        let mut on_done = |done: EvalDone<'_>, progress| shown.say(&told(done, progress, started));
         if request.strategies.is_empty() {
             let worker = EvalWorker {
                 sandbox: &sandbox,
-                watcher,
+                watcher: &*watchers[0],
                 solver: None,
             };
             return Ok(evaluate(request, vec![worker], &mut on_done)?);
         }
-        watcher.stage("opening the model");
+        watchers[0].stage("opening the model");
         let mut opened = model.open_for(n_workers, request.profile.ctx_tokens)?;
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
         let dialect = dialect(&opened, request.budget.reasoning_tokens_max)?;
@@ -196,9 +199,10 @@ impl WorkArgs {
         let engines = std::iter::once(&mut opened.engine).chain(&mut opened.beside);
         let workers = engines
             .zip(others.for_each(n_workers))
-            .map(|(engine, others)| EvalWorker {
+            .zip(&watchers)
+            .map(|((engine, others), watcher)| EvalWorker {
                 sandbox: &sandbox,
-                watcher,
+                watcher: &**watcher,
                 solver: Some(Solver {
                     engine,
                     others,
@@ -211,21 +215,37 @@ impl WorkArgs {
     }
 }
 
-/// Tells of stages and not of steps: several runs go on at the same time.
-struct StagesOnly<'a>(&'a TerminalWatcher);
+/// The runs as they go on.
+enum Shown {
+    /// Every step of the only one.
+    Steps(TerminalWatcher),
+    /// A row for each.
+    Runs(RunsWatcher),
+}
 
-impl Watcher for StagesOnly<'_> {
-    fn event(&self, _: &Event, _: &RunState) {}
+impl Shown {
+    fn of_each(&self, n_workers: usize) -> Vec<Box<dyn Watcher + Sync + '_>> {
+        match self {
+            Self::Steps(terminal) => (0..n_workers)
+                .map(|_| Box::new(terminal) as Box<dyn Watcher + Sync + '_>)
+                .collect(),
+            Self::Runs(runs) => (runs.of_each().into_iter())
+                .map(|run| Box::new(run) as Box<dyn Watcher + Sync + '_>)
+                .collect(),
+        }
+    }
 
-    fn progress(&self, _: &Progress<'_>) {}
-
-    fn stage(&self, what: &str) {
-        self.0.stage(what);
+    /// A line that stays.
+    fn say(&self, line: &str) {
+        match self {
+            Self::Steps(_) => out::note(line),
+            Self::Runs(runs) => runs.say(line),
+        }
     }
 }
 
-/// A line for a run that is over, with an estimate from those of this call.
-fn tell(done: EvalDone<'_>, progress: EvalProgress, started: Instant) {
+/// A run that is over in a line, with an estimate from those of this call.
+fn told(done: EvalDone<'_>, progress: EvalProgress, started: Instant) -> String {
     let EvalProgress {
         n_done,
         n_new,
@@ -248,8 +268,8 @@ fn tell(done: EvalDone<'_>, progress: EvalProgress, started: Instant) {
         }
     };
     let run_s = started.elapsed().as_secs_f64() / n_new as f64;
-    out::note(&format!(
+    format!(
         "{n_done}/{n_rows} {said}; about {:.0} min left",
         run_s * (n_rows - n_done) as f64 / 60.0
-    ));
+    )
 }

@@ -1,47 +1,31 @@
 //! A run as it goes on, on standard error.
+use super::lines::{Lines, Ticker, lock};
 use super::live::{Live, action_line};
-use super::out;
 use crate::engine::Progress;
 use crate::record::{Event, StepFinished, SuiteRun};
 use crate::search::{RunState, Watcher};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// How often a plain line says how far an engine has come.
-const PLAIN_EVERY: Duration = Duration::from_secs(3);
-
-/// By then a line says what goes on where an engine does not.
-const SILENCE_MAX: Duration = Duration::from_secs(4);
-
-/// How often the silence is measured.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// A line an event. On a terminal a panel below them shows the living branches,
 /// rates and what is left of the budget; elsewhere a plain line now and then.
 pub struct TerminalWatcher {
     screen: Arc<Screen>,
     /// Says what goes on where nothing else does.
-    ticker: Option<JoinHandle<()>>,
+    _ticker: Ticker,
 }
 
 /// The lines that are shown, and the run's state behind them.
 struct Screen {
-    started: Instant,
+    lines: Lines,
     live: Mutex<Live>,
-    /// `None` without a terminal.
-    panel: Option<Mutex<Panel>>,
     /// The newest work, and when it began.
     doing: Mutex<(Doing, Instant)>,
-    last_line: Mutex<Instant>,
-    is_over: AtomicBool,
 }
 
 /// The work that goes on.
 #[derive(Clone)]
-enum Doing {
+pub(super) enum Doing {
     /// A clause.
     Stage(String),
     /// Steps of an engine, whose progress is known.
@@ -49,148 +33,21 @@ enum Doing {
 }
 
 /// The work behind an event.
-const BETWEEN: &str = "a step of the model, an action, or the tests after it";
+pub(super) const BETWEEN: &str = "a step of the model, an action, or the tests after it";
 
 impl TerminalWatcher {
     pub fn new() -> Self {
-        let screen = Arc::new(Screen::new());
+        let starting = Doing::Stage("starting".to_owned());
+        let screen = Arc::new(Screen {
+            lines: Lines::new(),
+            live: Mutex::new(Live::default()),
+            doing: Mutex::new((starting, Instant::now())),
+        });
         let of_ticker = Arc::clone(&screen);
-        let ticker = std::thread::Builder::new().name("ticker".into());
         Self {
             screen,
-            // Without it a run goes on, with less to read.
-            ticker: ticker.spawn(move || of_ticker.tick()).ok(),
+            _ticker: Ticker::start(move || of_ticker.tick()),
         }
-    }
-}
-
-impl Drop for TerminalWatcher {
-    fn drop(&mut self) {
-        self.screen.is_over.store(true, Ordering::Relaxed);
-        if let Some(ticker) = self.ticker.take() {
-            // It has nothing to lose.
-            let _ = ticker.join();
-        }
-    }
-}
-
-impl Screen {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self {
-            started: now,
-            live: Mutex::new(Live::default()),
-            panel: Panel::on_terminal().map(Mutex::new),
-            doing: Mutex::new((Doing::Stage("starting".to_owned()), now)),
-            last_line: Mutex::new(now),
-            is_over: AtomicBool::new(false),
-        }
-    }
-
-    /// Breaks each silence, until the run is over.
-    fn tick(&self) {
-        while !self.is_over.load(Ordering::Relaxed) {
-            if lock(&self.last_line).elapsed() >= SILENCE_MAX {
-                let (doing, since) = lock(&self.doing).clone();
-                match doing {
-                    Doing::Stage(what) => {
-                        let seconds = since.elapsed().as_secs();
-                        self.say(&format!("{what}, for {seconds} s"));
-                    }
-                    Doing::Steps => self.say(&self.status()),
-                }
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-    }
-
-    fn begin(&self, doing: Doing) {
-        *lock(&self.doing) = (doing, Instant::now());
-    }
-
-    /// How far an engine is, and the rest of the budget, in a line.
-    fn status(&self) -> String {
-        lock(&self.live).status(self.now_ms()).join(" · ")
-    }
-
-    fn say(&self, text: &str) {
-        *lock(&self.last_line) = Instant::now();
-        let line = format!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64());
-        match &self.panel {
-            Some(panel) => lock(panel).say(&line),
-            None => out::note(&line),
-        }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
-    }
-
-    fn show(&self) {
-        if let Some(panel) = &self.panel {
-            *lock(&self.last_line) = Instant::now();
-            let mut lines = lock(&self.live).rows();
-            lines.extend(lock(&self.live).status(self.now_ms()));
-            lock(panel).show(&lines);
-            return;
-        }
-        let is_due = lock(&self.last_line).elapsed() >= PLAIN_EVERY;
-        if is_due {
-            self.say(&self.status());
-        }
-    }
-}
-
-/// What a watcher that panicked has left is good to show.
-fn lock<T>(shown: &Mutex<T>) -> MutexGuard<'_, T> {
-    shown.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Lines at the bottom of a terminal, redrawn in their places.
-struct Panel {
-    all: MultiProgress,
-    lines: Vec<ProgressBar>,
-}
-
-impl Panel {
-    /// `None` where lines of standard error cannot be redrawn.
-    fn on_terminal() -> Option<Self> {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        (out::is_redrawn() && !all.is_hidden()).then(|| Self {
-            all,
-            lines: Vec::new(),
-        })
-    }
-
-    /// A line above the panel, which stays.
-    fn say(&self, line: &str) {
-        if self.all.println(line).is_err() {
-            out::note(line);
-        }
-    }
-
-    fn show(&mut self, lines: &[String]) {
-        while self.lines.len() > lines.len() {
-            let line = self.lines.pop().expect("there are more");
-            line.finish_and_clear();
-            self.all.remove(&line);
-        }
-        while self.lines.len() < lines.len() {
-            // A line that is too long is cut, as a wrapped one would be drawn over.
-            let style = ProgressStyle::with_template("{wide_msg}");
-            let line = ProgressBar::new_spinner().with_style(style.expect("a valid template"));
-            self.lines.push(self.all.add(line));
-        }
-        for (line, text) in self.lines.iter().zip(lines) {
-            line.set_message(text.clone());
-            line.tick();
-        }
-    }
-}
-
-impl Drop for Panel {
-    fn drop(&mut self) {
-        self.show(&[]);
     }
 }
 
@@ -210,9 +67,37 @@ impl Watcher for TerminalWatcher {
 }
 
 impl Screen {
+    /// Breaks a silence.
+    fn tick(&self) {
+        if !self.lines.are_silent() {
+            return;
+        }
+        let (doing, since) = lock(&self.doing).clone();
+        match doing {
+            Doing::Stage(what) => {
+                let seconds = since.elapsed().as_secs();
+                self.say(&format!("{what}, for {seconds} s"));
+            }
+            Doing::Steps => self.say(&self.status()),
+        }
+    }
+
+    fn begin(&self, doing: Doing) {
+        *lock(&self.doing) = (doing, Instant::now());
+    }
+
+    /// How far an engine is, and the rest of the budget, in a line.
+    fn status(&self) -> String {
+        lock(&self.live).status(self.lines.now_ms()).join(" · ")
+    }
+
+    fn say(&self, text: &str) {
+        self.lines.say(text);
+    }
+
     fn event(&self, event: &Event, state: &RunState) {
         self.begin(Doing::Stage(BETWEEN.to_owned()));
-        lock(&self.live).event(event, state, self.now_ms());
+        lock(&self.live).event(event, state, self.lines.now_ms());
         match event {
             Event::BranchStarted(started) => {
                 self.say(&format!("branch {}: {}", started.branch, started.reason))
@@ -260,18 +145,22 @@ impl Screen {
             }
             Event::RunStarted(_) | Event::SuiteBuilt(_) | Event::SuiteClassified(_) => {}
             // What is printed next must not be drawn over.
-            Event::RunEnded(_) => {
-                if let Some(panel) = &self.panel {
-                    lock(panel).show(&[]);
-                }
-            }
+            Event::RunEnded(_) => self.lines.clear(),
         }
     }
 
     fn progress(&self, progress: &Progress<'_>) {
         self.begin(Doing::Steps);
-        lock(&self.live).progress(progress, self.now_ms());
-        self.show();
+        let now_ms = self.lines.now_ms();
+        let mut live = lock(&self.live);
+        live.progress(progress, now_ms);
+        if self.lines.are_in_place() {
+            let mut rows = live.rows();
+            rows.extend(live.status(now_ms));
+            self.lines.show(&rows);
+        } else if self.lines.are_due() {
+            self.say(&live.status(now_ms).join(" · "));
+        }
     }
 }
 

@@ -293,7 +293,8 @@ impl EvalWorker<'_> {
         place: &mut Option<Result<Place<'a>, CannotRun>>,
     ) -> Result<Done, EvalError> {
         let watcher = self.watcher;
-        let on_step = &mut |step: &str| watcher.stage(&format!("{}: {step}", run.task.instance_id));
+        watcher.run(&run.shown(request.seeds.len()));
+        let on_step = &mut |step: &str| watcher.stage(step);
         let place = match place {
             Some(place) => place,
             None => place.insert(request.grader.place(run.task, self.sandbox, on_step)?),
@@ -424,6 +425,15 @@ impl Run<'_> {
     fn name(&self) -> String {
         let (task, strategy) = (&self.task.instance_id, self.by.name());
         run_name(task, strategy, self.seed, &self.settings)
+    }
+
+    /// Of what is said of it as it goes on.
+    fn shown(&self, n_seeds: usize) -> String {
+        let (task, strategy) = (&self.task.instance_id, self.by.name());
+        match n_seeds {
+            1 => format!("{task} {strategy}"),
+            _ => format!("{task} {strategy}, seed {}", self.seed),
+        }
     }
 
     fn row_in<'a>(&self, rows: &'a [EvalRow]) -> Option<&'a EvalRow> {

@@ -11,6 +11,26 @@ pub trait Watcher {
     fn progress(&self, progress: &Progress<'_>);
     /// A stage begins: one clause.
     fn stage(&self, what: &str);
+    /// A run of several begins: its name.
+    fn run(&self, _name: &str) {}
+}
+
+impl<W: Watcher + ?Sized> Watcher for &W {
+    fn event(&self, event: &Event, state: &RunState) {
+        (**self).event(event, state);
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        (**self).progress(progress);
+    }
+
+    fn stage(&self, what: &str) {
+        (**self).stage(what);
+    }
+
+    fn run(&self, name: &str) {
+        (**self).run(name);
+    }
 }
 
 /// Nobody.
