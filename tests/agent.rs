@@ -8,7 +8,7 @@ mod real;
 
 use egss::agent::{
     AgentConfig, CallFormat, ChatMl, Dialect, Executor, GrammarContext, Memory, Segment,
-    SplicedDialect, ToolSet, Transcript, Verdict, call_span, encode, first_prompt, grammar,
+    SplicedDialect, ToolSet, Verdict, call_span, encode, encode_observation, first_prompt, grammar,
     locate_call, parse,
 };
 use egss::base::{AgentProfile, Purpose, RngKey, SamplerSettings, Thought};
@@ -74,20 +74,20 @@ fn the_models_own_template_is_cut_into_chat_ml() {
 fn rendered_suffixes_are_the_tokens_of_the_whole() {
     let vocabulary: &dyn Vocabulary = &*REAL.tokenizer;
     let dialect = ChatMl::default();
-    let mut history = Transcript::start(vocabulary, &dialect, "Rules.", "Issue.");
-    history.push_action(&vocabulary.encode_special(&format!("{FIX}<|im_end|>")));
-    let seen = history.render_observation(vocabulary, &dialect, "cart.py was changed.");
-    history.push_observation(&seen);
+    let mut history = encode(vocabulary, &dialect.prompt("Rules.", "Issue."));
+    history.extend(vocabulary.encode_special(&format!("{FIX}<|im_end|>")));
+    let (text, last) = ("cart.py was changed.", history.last().copied());
+    history.extend(encode_observation(vocabulary, &dialect, text, last));
     let whole = [
         dialect.prompt("Rules.", "Issue."),
         vec![Segment::Template(FIX.into())],
         dialect.observation("cart.py was changed."),
     ];
     let text: String = whole.iter().flatten().map(|s| s.text()).collect();
-    assert_eq!(vocabulary.decode(history.tokens()), text);
+    assert_eq!(vocabulary.decode(&history), text);
     // A content is encoded apart from the markup around it, so that it cannot
     // forge any: the whole at once is the whole by segments.
-    assert_eq!(history.tokens(), encode(vocabulary, &whole.concat()));
+    assert_eq!(history, encode(vocabulary, &whole.concat()));
 }
 
 #[test]
@@ -172,11 +172,9 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
         60_000,
     )
     .unwrap();
-    let mut history = first.transcript(engine.vocabulary(), &dialect);
+    let mut history = first.tokens(engine.vocabulary(), &dialect);
     let seq = engine.new_sequence(PrefixCache::Use);
-    engine
-        .append(seq, history.tokens(), Purpose::Agent)
-        .unwrap();
+    engine.append(seq, &history, Purpose::Agent).unwrap();
     let mut memory = Memory::default();
     let mut outcomes = Vec::new();
     let state = || std::fs::read_to_string(dir.path().join("cart.py")).unwrap();
@@ -204,7 +202,7 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
         };
         let said = engine.generate(&[job], &mut |_| {}).unwrap().remove(0);
         let said: Vec<u32> = said.tokens.iter().map(|t| t.token).collect();
-        history.push_action(&said);
+        history.extend(&said);
         let text = engine.vocabulary().decode(&said);
         let action = parse(CallFormat::Hermes, &config.tools, &text);
         let observation = match &action {
@@ -223,12 +221,13 @@ fn drive(texts: &[&str], config: &AgentConfig) -> (Vec<StepOutcome>, BranchStatu
         if let Some(status) = memory.status(config) {
             return (outcomes, status, state());
         }
-        let seen = history.render_observation(engine.vocabulary(), &dialect, &observation.text);
-        history.push_observation(&seen);
+        let (text, last) = (&observation.text, history.last().copied());
+        let seen = encode_observation(engine.vocabulary(), &dialect, text, last);
+        history.extend(&seen);
         engine.append(seq, &seen, Purpose::Agent).unwrap();
         assert_eq!(
             engine.tokens(seq),
-            history.tokens(),
+            history,
             "what the engine holds is the history"
         );
     }

@@ -1,4 +1,5 @@
 //! The first prompt: rules, tools, the issue, and the files that matter.
+use super::AgentError;
 use super::call::CallFormat;
 use super::chosen::Chosen;
 use super::config::{AgentConfig, Role};
@@ -13,7 +14,6 @@ use super::prompt::{
 };
 use super::rank::{identifiers, rank};
 use super::tool::{Block, ToolSet, form};
-use super::{AgentError, Transcript};
 use crate::base::{LimitHit, Location, PromptStyle, ToolForm};
 use crate::engine::Vocabulary;
 use crate::index::{Located, RepoFile, RepoView};
@@ -44,12 +44,9 @@ pub struct FirstPrompt {
 }
 
 impl FirstPrompt {
-    /// A transcript that holds this prompt.
-    pub fn transcript(&self, vocabulary: &dyn Vocabulary, dialect: &dyn Dialect) -> Transcript {
-        Transcript::new(encode(
-            vocabulary,
-            &dialect.prompt(&self.system, &self.user),
-        ))
+    /// Its tokens, with which every branch begins.
+    pub fn tokens(&self, vocabulary: &dyn Vocabulary, dialect: &dyn Dialect) -> Vec<u32> {
+        encode(vocabulary, &dialect.prompt(&self.system, &self.user))
     }
 }
 

@@ -35,6 +35,22 @@ pub fn encode(vocabulary: &dyn Vocabulary, segments: &[Segment]) -> Vec<u32> {
     tokens
 }
 
+/// Tokens of an observation behind a history whose last token is `last`. Where that one closes
+/// the model's turn already, it is not written twice.
+pub fn encode_observation(
+    vocabulary: &dyn Vocabulary,
+    dialect: &dyn Dialect,
+    text: &str,
+    last: Option<u32>,
+) -> Vec<u32> {
+    let mut tokens = encode(vocabulary, &dialect.observation(text));
+    let is_closed = last.is_some_and(|last| dialect.stop_tokens(vocabulary).contains(&last));
+    if is_closed && tokens.first().copied() == last {
+        tokens.remove(0);
+    }
+    tokens
+}
+
 /// How a family writes a conversation. What is rendered once is never
 /// rendered again: each method gives the suffix that is appended.
 pub trait Dialect {
@@ -301,6 +317,23 @@ impl Dialect for SplicedDialect {
 mod tests {
     use super::*;
     use crate::engine::scripted::ByteVocabulary;
+
+    #[test]
+    fn suffixes_joined_are_the_whole_conversation() {
+        let (vocabulary, dialect) = (ByteVocabulary::chat_ml(), ChatMl::default());
+        let mut history = encode(&vocabulary, &dialect.prompt("Rules.", "Issue."));
+        for closing in ["", "<|im_end|>"] {
+            history.extend(vocabulary.encode_special(&format!("Act.{closing}")));
+            let last = history.last().copied();
+            history.extend(encode_observation(&vocabulary, &dialect, "Seen.", last));
+        }
+        let turn = "Act.<|im_end|>\n<|im_start|>user\n<tool_response>\nSeen.\n</tool_response><|im_end|>\n<|im_start|>assistant\n";
+        let whole = format!(
+            "<|im_start|>system\nRules.<|im_end|>\n<|im_start|>user\nIssue.<|im_end|>\n<|im_start|>assistant\n{turn}{turn}"
+        );
+        assert_eq!(vocabulary.decode(&history), whole);
+        assert_eq!(history, vocabulary.encode_special(&whole));
+    }
 
     /// Qwen2.5's template without tools, written out.
     fn qwen(turns: &[Turn]) -> Result<String, String> {

@@ -3,7 +3,8 @@
 //!
 //! A step: [`step::Memory::tools`] says which tools are open, [`grammar::lark`]
 //! holds the model to them, [`parse`] reads the [`Action`], [`Executor`] carries
-//! it out and returns an [`Observation`], and [`Transcript`] keeps the tokens.
+//! it out and returns an [`Observation`], whose tokens ([`encode_observation`]) go behind the
+//! branch's own.
 //!
 //! What a small model needs is built in: code travels raw behind the call,
 //! names that exist are the only ones that can be written, an edit that finds
@@ -35,7 +36,6 @@ mod span;
 pub mod step;
 mod tool;
 mod tools;
-mod transcript;
 
 pub use action::{Action, Change, Hunk, Query};
 pub use call::CallFormat;
@@ -43,7 +43,9 @@ pub(crate) use call::call_start;
 pub use check::{AfterEdit, CheckReport};
 pub use config::{AgentConfig, Role};
 pub use context::{FirstPrompt, first_prompt};
-pub use dialect::{ChatMl, Dialect, DialectError, Segment, SplicedDialect, Turn, encode};
+pub use dialect::{
+    ChatMl, Dialect, DialectError, Segment, SplicedDialect, Turn, encode, encode_observation,
+};
 pub use edit::changes_nothing;
 pub use grammar::GrammarContext;
 pub use location::{LocationChoice, view_of};
@@ -57,7 +59,6 @@ pub use span::{CallSpan, CallTokens, call_span, locate_call, n_reasoning_tokens,
 pub use step::{Memory, Verdict};
 pub use tool::{Block, Form, Param, ParamKind, ToolSet, form};
 pub use tools::{Executor, Undo};
-pub use transcript::{StepTokens, Transcript};
 
 use crate::lang::LangError;
 use crate::workspace::WorkspaceError;

@@ -193,7 +193,7 @@ impl<'a> IndexedTask<'a> {
         Ok(Shown {
             outline: gold.clone().any(|path| prompt.excerpted.contains(path)),
             code: gold.any(shows_line),
-            tokens: prompt.transcript(vocabulary, dialect).tokens().len(),
+            tokens: prompt.tokens(vocabulary, dialect).len(),
         })
     }
 
@@ -214,7 +214,7 @@ impl<'a> IndexedTask<'a> {
         let Some(choice) = choice else {
             return Ok(None);
         };
-        let mut tokens = prompt.transcript(vocabulary, dialect).tokens().to_vec();
+        let mut tokens = prompt.tokens(vocabulary, dialect);
         let prompt_tokens = tokens.len();
         tokens.extend(vocabulary.encode_special(&calls.opening()));
         let seq = engine.new_sequence(PrefixCache::Use);

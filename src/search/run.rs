@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::round::Round;
 use super::watch::Watcher;
 use super::workspaces::Workspaces;
-use crate::agent::{AgentConfig, Observation, Transcript};
+use crate::agent::{AgentConfig, Observation, encode_observation};
 use crate::base::{BranchDecision, BranchId, Deadline, StepId, Strategy, UsageByPurpose};
 use crate::engine::Finish;
 use crate::record::{
@@ -164,10 +164,8 @@ impl Search<'_> {
         let (engine, dialect) = (&*self.decoder.engine, self.decoder.dialect);
         let render = |step: &StepFinished, text: &str| {
             let action = &step.candidates[step.chosen].tokens;
-            let mut transcript = Transcript::new(Vec::new());
-            let ids: Vec<u32> = action.iter().map(|token| token.token).collect();
-            transcript.push_action(&ids);
-            transcript.render_observation(engine.vocabulary(), dialect, text)
+            let last = action.last().map(|token| token.token);
+            encode_observation(engine.vocabulary(), dialect, text, last)
         };
         let state = &self.recorder.state;
         match fold(state, branch, n_kept, engine.context_max(), render) {
@@ -193,12 +191,12 @@ impl Search<'_> {
             None => self.workspaces.carry_out(state, branch, &taken.action)?,
         };
         let (seq, finish) = (taken.seq, taken.finish);
-        let mut transcript = Transcript::new(self.decoder.engine.tokens(seq).to_vec());
-        transcript.push_action(&[]);
-        let observation_tokens = transcript.render_observation(
-            self.decoder.engine.vocabulary(),
+        let engine = &*self.decoder.engine;
+        let observation_tokens = encode_observation(
+            engine.vocabulary(),
             self.decoder.dialect,
             &observation.text,
+            engine.tokens(seq).last().copied(),
         );
         let step = StepId(state.steps.len() as u32);
         let depth = state.branch(branch).steps.len() as u32;

@@ -162,7 +162,7 @@ fn solve_from(
         config.tools = config.tools.only(is_open);
         prompt = prompt_for(&config)?;
     }
-    let transcript = prompt.transcript(tools.engine.vocabulary(), tools.dialect);
+    let prompt_tokens = prompt.tokens(tools.engine.vocabulary(), tools.dialect);
     let grammar = GrammarContext::of(
         view,
         tools.engine.vocabulary(),
@@ -202,8 +202,8 @@ fn solve_from(
             .environment
             .map(|environment| environment.id.clone()),
         base_tree: bench.base.0.clone(),
-        prompt_text: tools.engine.vocabulary().decode(transcript.tokens()),
-        prompt_tokens: transcript.tokens().to_vec(),
+        prompt_text: tools.engine.vocabulary().decode(&prompt_tokens),
+        prompt_tokens,
         started_at_s: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs()),

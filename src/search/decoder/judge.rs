@@ -4,7 +4,7 @@
 //! The question goes behind each candidate on a fork of its own, so that it costs the question's
 //! tokens only. A score is the expectation over the digits 0 to 3, read from the logits.
 use super::{Decoder, SearchError};
-use crate::agent::{Dialect, Transcript, ask, digits};
+use crate::agent::{Dialect, ask, digits, encode_observation};
 use crate::base::{JudgeMethod, JudgeSettings, JudgeWhen, Purpose, RngKey, SamplerSettings, SeqId};
 use crate::engine::{Engine, EngineError, GenerateJob};
 use crate::record::JudgeScore;
@@ -169,15 +169,10 @@ impl Decoder<'_> {
     ) -> Result<(), SearchError> {
         for draft in drafts {
             let tried = draft.candidate.tried.as_ref().expect("it was tried");
-            let tokens = self.engine.tokens(draft.seq).to_vec();
-            let len = tokens.len();
-            let mut transcript = Transcript::new(tokens);
-            transcript.push_action(&[]);
-            let seen = transcript.render_observation(
-                self.engine.vocabulary(),
-                self.dialect,
-                &tried.observation,
-            );
+            let tokens = self.engine.tokens(draft.seq);
+            let (len, last) = (tokens.len(), tokens.last().copied());
+            let vocabulary = self.engine.vocabulary();
+            let seen = encode_observation(vocabulary, self.dialect, &tried.observation, last);
             let seq = self.engine.fork(draft.seq, len, Purpose::Judge);
             shown.push(seq);
             self.engine.append(seq, &seen, Purpose::Judge)?;
