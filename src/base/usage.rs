@@ -43,7 +43,15 @@ pub struct Usage {
     pub reused_tokens: u64,
     pub forks: u64,
     pub blocks_copied: u64,
+    /// Drafted rows that were run and given back. They are no tokens, and in no comparison.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rejected_rows: u64,
     pub wall_ms: u64,
+}
+
+/// Records of runs without drafts are as they were.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Usage {
@@ -59,6 +67,7 @@ impl Usage {
             reused_tokens: self.reused_tokens - earlier.reused_tokens,
             forks: self.forks - earlier.forks,
             blocks_copied: self.blocks_copied - earlier.blocks_copied,
+            rejected_rows: self.rejected_rows - earlier.rejected_rows,
             wall_ms: self.wall_ms - earlier.wall_ms,
         }
     }
@@ -71,6 +80,7 @@ impl AddAssign for Usage {
         self.reused_tokens += o.reused_tokens;
         self.forks += o.forks;
         self.blocks_copied += o.blocks_copied;
+        self.rejected_rows += o.rejected_rows;
         self.wall_ms += o.wall_ms;
     }
 }

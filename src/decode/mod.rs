@@ -2,6 +2,7 @@
 //! what a grammar allows, how uncertain an action was, and where to branch.
 //! Everything here is pure; `engine` and `search` act on it.
 mod action;
+mod draft;
 mod grammar;
 mod mask;
 mod policy;
@@ -14,6 +15,7 @@ mod vocabulary;
 mod weights;
 
 pub use action::{DecodedAction, action_entropy, vote_entropy};
+pub use draft::{Before, Drafted, Drafter, Odds, TextId, share_rows};
 pub use grammar::{Grammar, GrammarFactory};
 pub use mask::Mask;
 pub use policy::{AskedGate, BranchAsk, BranchRoom};

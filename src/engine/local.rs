@@ -4,6 +4,7 @@ use super::api::{
     append_within,
 };
 use super::batch_rows::BATCH_ROWS_MAX;
+use super::drafts::Drafts;
 use super::known::Known;
 use super::lane::Lane;
 use super::pace::Pace;
@@ -29,6 +30,8 @@ pub struct LocalEngine {
     pub(super) usage: UsageByPurpose,
     /// Continuations that a new bill need not decode again.
     pub(super) known: Known,
+    /// `None`: every token has a step of its own.
+    pub(super) drafts: Option<Drafts>,
     rerun_tokens: u64,
     /// Time spent on rows of logits after the model gave them.
     pub(super) sampling: Duration,
@@ -69,6 +72,7 @@ impl LocalEngine {
             sequences: HashMap::new(),
             usage: UsageByPurpose::default(),
             known: Known::default(),
+            drafts: None,
             rerun_tokens: 0,
             sampling: Duration::ZERO,
             forwarding: Duration::ZERO,
@@ -88,6 +92,13 @@ impl LocalEngine {
     pub(super) fn in_short_steps(mut self) -> Self {
         self.pace = Some(Pace::default());
         self
+    }
+
+    /// From here on drafts of up to `n_tokens` tokens (`None`: of as many as are likely to save
+    /// time) are made of what was written before, and checked. Tokens and entropies stay as they
+    /// are where the rows of a step are independent.
+    pub fn draft(&mut self, n_tokens: Option<usize>) {
+        self.drafts = Some(Drafts::new(n_tokens));
     }
 
     /// How the KV pool's blocks are used.
@@ -209,6 +220,9 @@ impl LocalEngine {
 
     pub(super) fn remove(&mut self, seq: SeqId) {
         let gone = self.sequences.remove(&seq);
+        if let (Some(drafts), Some(sequence)) = (&mut self.drafts, &gone) {
+            drafts.released(seq, sequence);
+        }
         self.released_tokens += gone.map_or(0, |sequence| sequence.n_seen() as u64);
     }
 
@@ -257,7 +271,11 @@ impl Engine for LocalEngine {
         let branch = self.sequence(seq).fork(len);
         self.usage[purpose].forks += 1;
         self.usage[purpose].reused_tokens += branch.table.len() as u64;
-        self.insert(branch)
+        let id = self.insert(branch);
+        if let Some(drafts) = &mut self.drafts {
+            drafts.forked(seq, len, id);
+        }
+        id
     }
 
     fn release(&mut self, seq: SeqId) {

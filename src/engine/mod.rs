@@ -3,6 +3,7 @@ mod api;
 mod batch_rows;
 pub mod bench;
 mod broken;
+mod drafts;
 mod generate;
 mod known;
 mod lane;

@@ -52,6 +52,16 @@ pub struct Opened {
     pub plan: MemoryPlan,
     /// Where the model runs.
     pub backend: Backend,
+    /// Whether a row's results have the same bits whatever other rows a step has.
+    pub rows_are_independent: bool,
+}
+
+impl Opened {
+    /// Lets every engine draft: see [`LocalEngine::draft`].
+    pub fn draft(&mut self, n_tokens: Option<usize>) {
+        let engines = std::iter::once(&mut self.engine).chain(&mut self.beside);
+        engines.for_each(|engine| engine.draft(n_tokens));
+    }
 }
 
 /// Opens a checkpoint, plans memory (`on_plan` is told before anything large is
@@ -116,7 +126,8 @@ pub fn open_checkpoint(
         Box::new(Decoder::load(checkpoint, settings.context_max, backend)?);
     // There a step waits for its results, too, so that its time is known.
     let on_cpu = backend.operations() == Operations::CpuKernels;
-    let in_short_steps = on_cpu && model.rows_are_independent();
+    let rows_are_independent = model.rows_are_independent();
+    let in_short_steps = on_cpu && rows_are_independent;
     let n_blocks = n_engines * plan.kv_blocks;
     let storage =
         KvStorage::new(cache_shape(&config), n_blocks, backend).map_err(ModelError::from)?;
@@ -141,6 +152,7 @@ pub fn open_checkpoint(
         stop_tokens,
         plan,
         backend: backend.clone(),
+        rows_are_independent,
     })
 }
 

@@ -92,6 +92,7 @@ impl LocalEngine {
                 .map(|&i| Want {
                     seq: all[i].seq.expect("it was made"),
                     n_logits: all[i].n_tokens() - all[i].n_rows,
+                    n_drafted: 0,
                     purpose: jobs[all[i].job].purpose,
                 })
                 .collect();

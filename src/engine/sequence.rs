@@ -107,11 +107,22 @@ impl Sequence {
         }
     }
 
-    /// Lets the prefix cache know of what a step has computed from `start` on.
-    pub(super) fn register(&mut self, start: usize) {
+    /// Lets the prefix cache know of what a step has computed of positions `[start, end)`.
+    pub(super) fn register(&mut self, start: usize, end: usize) {
         if self.prefix == PrefixCache::Use || self.table.keeps_bills() {
-            self.table.register(&self.tokens, start);
+            self.table.register(&self.tokens[..end], start);
         }
+    }
+
+    /// Takes the tokens from `len` on off the sequence, and those of the cache from `len_kv`
+    /// on. Nothing of them may have been counted or registered. Gives how many of the cache.
+    pub(super) fn cut(&mut self, len: usize, len_kv: usize) -> usize {
+        self.tokens.truncate(len);
+        let n_cut = self.table.len().saturating_sub(len_kv);
+        if n_cut > 0 {
+            self.table = self.table.fork(len_kv);
+        }
+        n_cut
     }
 
     /// Every token is pending again. Gives how many had been counted.

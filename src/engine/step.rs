@@ -23,6 +23,9 @@ const BATCH_ROWS_MIN: usize = 16;
 pub(super) struct Want {
     pub(super) seq: SeqId,
     pub(super) n_logits: usize,
+    /// Tokens at the sequence's end that may not stay: they are not counted, and the prefix
+    /// cache does not learn of them.
+    pub(super) n_drafted: usize,
     pub(super) purpose: Purpose,
 }
 
@@ -117,7 +120,8 @@ impl LocalEngine {
                 blocks,
                 n_logits,
             );
-            let n_computed = sequence.n_uncounted(start, start + n_rows);
+            let settled = sequence.tokens.len() - want.n_drafted;
+            let n_computed = sequence.n_uncounted(start, settled.min(start + n_rows));
             let usage = &mut self.usage[want.purpose];
             usage.computed_tokens += n_computed as u64;
             usage.blocks_copied += plan.copies.len() as u64;
@@ -132,15 +136,17 @@ impl LocalEngine {
             // is written again, in smaller ones.
             Err(EngineError::DeviceFull(_)) if n_rows > BATCH_ROWS_MIN => {
                 for &(i, start, _) in &in_batch {
+                    self.keep_settled(&wants[i]);
                     self.forget_from(wants[i].seq, start);
                 }
                 self.rows_max = n_rows / 2;
                 return self.step(wants, draws);
             }
             // What the cache holds of these is unknown: none of it is kept.
-            Err(_) => in_batch
-                .iter()
-                .for_each(|&(i, ..)| self.forget_cache(wants[i].seq)),
+            Err(_) => in_batch.iter().for_each(|&(i, ..)| {
+                self.keep_settled(&wants[i]);
+                self.forget_cache(wants[i].seq);
+            }),
             Ok(_) => {}
         }
         let mut rows = ran?.into_iter();
@@ -152,7 +158,9 @@ impl LocalEngine {
             })
             .collect();
         for (i, start, n_logits) in in_batch {
-            self.sequence_mut(wants[i].seq).register(start);
+            let sequence = self.sequence_mut(wants[i].seq);
+            let settled = sequence.tokens.len() - wants[i].n_drafted;
+            sequence.register(start, settled);
             got[i] = Got::Rows(rows.by_ref().take(n_logits).collect());
         }
         // Only now: those that came in the same step found nothing of each other.
@@ -160,6 +168,16 @@ impl LocalEngine {
             self.sequence(want.seq).put_on_bill();
         }
         Ok(got)
+    }
+
+    /// Takes drafted positions off a cache that is about to be forgotten: they were not counted.
+    fn keep_settled(&mut self, want: &Want) {
+        let sequence = self.sequence_mut(want.seq);
+        let (len, settled) = (
+            sequence.tokens.len(),
+            sequence.tokens.len() - want.n_drafted,
+        );
+        sequence.cut(len, settled);
     }
 
     fn run(
@@ -216,6 +234,7 @@ impl LocalEngine {
                 .map(|&seq| Want {
                     seq,
                     n_logits: 1,
+                    n_drafted: 0,
                     purpose,
                 })
                 .collect();

@@ -166,17 +166,19 @@ impl BlockTable {
         self.pool.lock().keeps_bills()
     }
 
-    /// Registers the blocks that were filled by positions `[from, len)`, whose
-    /// KV has been computed, for other tables to find. Where a block of the same
+    /// Registers the blocks that were filled by positions from `from` to the end of
+    /// `tokens`, whose KV has been computed, for other tables to find. `tokens` may be fewer
+    /// than this table has positions: the rest is not known to stay. Where a block of the same
     /// tokens is known already, this table takes that one and its own is free.
     ///
     /// A block behind one that is not registered is not either.
     pub fn register(&mut self, tokens: &[u32], from: usize) {
         let n_before = from / BLOCK_SIZE;
-        if n_before >= self.len / BLOCK_SIZE {
+        let len = self.len.min(tokens.len());
+        if n_before >= len / BLOCK_SIZE {
             return;
         }
-        let (full_blocks, _) = tokens[..self.len].as_chunks();
+        let (full_blocks, _) = tokens[..len].as_chunks();
         let mut pool = self.pool.lock();
         for (at, &tokens) in full_blocks.iter().enumerate().skip(n_before) {
             let parent = at.checked_sub(1).map(|before| self.blocks[before]);

@@ -2,6 +2,7 @@
 //! random use, and on a real model.
 mod common;
 mod contract;
+mod drafts;
 mod encoded;
 mod experts;
 mod judge;

@@ -34,6 +34,7 @@ const NONE: Usage = Usage {
     reused_tokens: 0,
     forks: 0,
     blocks_copied: 0,
+    rejected_rows: 0,
     wall_ms: 0,
 };
 
@@ -47,6 +48,7 @@ const AUGMENTATION: UsageByPurpose = UsageByPurpose {
         reused_tokens: 1_486,
         forks: 2,
         blocks_copied: 2,
+        rejected_rows: 0,
         wall_ms: 31_000,
     },
     selection: NONE,
@@ -219,6 +221,7 @@ impl Synthetic {
             reused_tokens: 1_900 * candidates.len() as u64,
             forks: candidates.len() as u64,
             blocks_copied: candidates.len() as u64 - 1,
+            rejected_rows: 0,
             wall_ms: 6_100 + 900 * candidates.len() as u64,
         };
         let mut usage = UsageByPurpose {
@@ -232,6 +235,7 @@ impl Synthetic {
                 reused_tokens: 2_100 * candidates.len() as u64,
                 forks: 5 * candidates.len() as u64,
                 blocks_copied: 5,
+                rejected_rows: 0,
                 wall_ms: 1_800,
             };
         }
