@@ -43,13 +43,16 @@ pub struct Usage {
     pub reused_tokens: u64,
     pub forks: u64,
     pub blocks_copied: u64,
+    /// Steps of the model that decoded, one for each sequence in a step; 0 where nobody counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub decode_steps: u64,
     /// Drafted rows that were run and given back. They are no tokens, and in no comparison.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rejected_rows: u64,
     pub wall_ms: u64,
 }
 
-/// Records of runs without drafts are as they were.
+/// Records of engines that count neither are as they were.
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -60,6 +63,11 @@ impl Usage {
         self.decoded_tokens + self.computed_tokens
     }
 
+    /// Decoded tokens a step of a sequence; `None` where steps were not counted.
+    pub fn tokens_a_step(&self) -> Option<f64> {
+        (self.decode_steps > 0).then(|| self.decoded_tokens as f64 / self.decode_steps as f64)
+    }
+
     fn since(&self, earlier: &Self) -> Self {
         Self {
             decoded_tokens: self.decoded_tokens - earlier.decoded_tokens,
@@ -67,6 +75,7 @@ impl Usage {
             reused_tokens: self.reused_tokens - earlier.reused_tokens,
             forks: self.forks - earlier.forks,
             blocks_copied: self.blocks_copied - earlier.blocks_copied,
+            decode_steps: self.decode_steps - earlier.decode_steps,
             rejected_rows: self.rejected_rows - earlier.rejected_rows,
             wall_ms: self.wall_ms - earlier.wall_ms,
         }
@@ -80,6 +89,7 @@ impl AddAssign for Usage {
         self.reused_tokens += o.reused_tokens;
         self.forks += o.forks;
         self.blocks_copied += o.blocks_copied;
+        self.decode_steps += o.decode_steps;
         self.rejected_rows += o.rejected_rows;
         self.wall_ms += o.wall_ms;
     }

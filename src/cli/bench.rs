@@ -1,4 +1,5 @@
 //! `egss bench`: measurements of this machine with a model.
+use super::bench_drafts::DraftsArgs;
 use super::check::CheckArgs;
 use super::common::{Meter, ModelArgs, NamedModel};
 use super::locate::LocateArgs;
@@ -27,6 +28,8 @@ enum What {
     Fork(BranchArgs),
     /// Share of entropy and sampling in a decode step.
     Entropy(BranchArgs),
+    /// Speed of drafts on recorded texts, and that they change no token.
+    Drafts(DraftsArgs),
     /// Recall of the index on reference solutions; without a model.
     Locate(LocateArgs),
     /// Choice of tests after an edit, on reference solutions; without a model.
@@ -107,6 +110,7 @@ impl BenchArgs {
             What::Decode(args) => args.run(&[256, 1024, 4096, 8192], &[1, 2, 4, 8, 16, 32]),
             What::Fork(args) => args.run(&[256, 1024, 4096], &[8]),
             What::Entropy(args) => args.run(&[1024], &[1, 8]),
+            What::Drafts(args) => args.run(),
             What::Locate(args) => args.run(),
             What::Check(args) => args.run(),
         }

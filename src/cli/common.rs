@@ -51,36 +51,6 @@ pub struct ModelArgs {
     /// than the GPU's memory.
     #[arg(long, help_heading = heading::ADVANCED, default_value = "device", value_name = "PLACE")]
     pub experts: String,
-    /// Tokens drafted from what was written before, which one step checks: off, auto, or up to N
-    /// for each sequence. The output is the same. auto drafts on a CPU, as far as it saves time.
-    #[arg(
-        long,
-        value_name = "WAY",
-        help_heading = heading::ADVANCED,
-        default_value = "auto",
-        value_parser = drafts
-    )]
-    pub drafts: Drafts,
-}
-
-/// The value of `--drafts`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drafts {
-    Off,
-    /// As many as are likely to save time, where they change no bit.
-    Auto,
-    /// Up to so many for each sequence of a step.
-    Tokens(usize),
-}
-
-fn drafts(text: &str) -> Result<Drafts, String> {
-    Ok(match text {
-        "off" => Drafts::Off,
-        "auto" => Drafts::Auto,
-        _ => Drafts::Tokens(
-            values::positive(text).map_err(|_| "off, auto or a number of tokens is needed")?,
-        ),
-    })
 }
 
 impl ModelArgs {
@@ -91,13 +61,7 @@ impl ModelArgs {
         let named = self.named()?;
         // Its faults are told before the weights are read.
         named.checkpoint.chat_template()?;
-        let mut opened = self.open_named(named, engines_max, ctx_tokens)?;
-        match self.drafts {
-            Drafts::Auto if opened.rows_are_independent => opened.draft(None),
-            Drafts::Auto | Drafts::Off => {}
-            Drafts::Tokens(n) => opened.draft(Some(n)),
-        }
-        Ok(opened)
+        self.open_named(named, engines_max, ctx_tokens)
     }
 
     /// The model as it was named: its checkpoint is open, nothing large is read.

@@ -1,6 +1,7 @@
 //! What `egss eval` and `egss calibrate` share: tasks, and workers to run them.
 use super::common::ModelArgs;
 use super::dialect::dialect;
+use super::drafts::DraftArgs;
 use super::image::whole_name;
 use super::runs_watch::RunsWatcher;
 use super::sandbox::SandboxArgs;
@@ -101,6 +102,8 @@ pub struct WorkArgs {
     /// The counts of tokens are the same as without.
     #[arg(long, help_heading = heading::BUDGET)]
     alone: bool,
+    #[command(flatten)]
+    drafts: DraftArgs,
     /// Print every step of every run, one run at a time.
     #[arg(long, help_heading = heading::OUTPUT)]
     verbose: bool,
@@ -193,6 +196,7 @@ impl WorkArgs {
         }
         watchers[0].stage("opening the model");
         let mut opened = model.open_for(n_workers, request.profile.ctx_tokens)?;
+        self.drafts.apply(&mut opened);
         let mut others = OpenedOthers::open(request.strategies, model, n_workers)?;
         let dialect = dialect(&opened, request.budget.reasoning_tokens_max)?;
         let device = opened.backend.describe();

@@ -1,9 +1,11 @@
 //! `egss generate`: text with the entropy of every token.
 use super::common::{CTX_TOKENS, Meter, ModelArgs};
+use super::drafts::DraftArgs;
 use super::{heading, out, values};
 use crate::base::{Purpose, RngKey, SamplerSettings, TokenEntropy, Utf8Decoder};
 use crate::checkpoint::{Grouped, Message, Tokenizer};
 use crate::engine::{Engine, Finish, GenerateJob, Generated, PrefixCache};
+use crate::report::decoding;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
@@ -20,6 +22,8 @@ pub struct GenerateArgs {
     raw: bool,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    drafts: DraftArgs,
     /// Tokens to generate at most.
     #[arg(
         long,
@@ -105,6 +109,7 @@ impl GenerateArgs {
             true => self.model.open_named(self.model.named()?, 1, CTX_TOKENS)?,
             false => self.model.open_for(1, CTX_TOKENS)?,
         };
+        self.drafts.apply(&mut opened);
         let tokens = if self.raw {
             opened.engine.vocabulary().encode_special(&prompt)
         } else {
@@ -191,6 +196,9 @@ impl GenerateArgs {
             usage.blocks_copied,
             usage.wall_ms as f64 / 1e3
         ));
+        if let Some(decoding) = decoding(&usage) {
+            out::note(&decoding);
+        }
         Ok(())
     }
 

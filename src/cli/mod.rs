@@ -1,11 +1,13 @@
 //! The commands. The only module that sees every other one.
 mod bench;
+mod bench_drafts;
 mod budget;
 mod calibrate;
 mod changes;
 mod check;
 mod common;
 mod dialect;
+mod drafts;
 mod env;
 mod eval;
 mod evaluation;

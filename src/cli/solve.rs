@@ -2,6 +2,7 @@
 use super::budget::BudgetArgs;
 use super::common::ModelArgs;
 use super::dialect::{can_reason, dialect};
+use super::drafts::DraftArgs;
 use super::image::whole_name;
 use super::issue::read_issue;
 use super::runs::new_run_dir;
@@ -45,6 +46,8 @@ pub struct SolveArgs {
     issue: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    drafts: DraftArgs,
     #[arg(
         long,
         value_name = "NAME",
@@ -152,6 +155,7 @@ impl SolveArgs {
         };
         watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, start.ctx_tokens)?;
+        self.drafts.apply(&mut opened);
         let strategies = std::slice::from_ref(&start.strategy);
         let mut others = OpenedOthers::open(strategies, &self.model, 1)?;
         let dialect = dialect(&opened, start.budget.reasoning_tokens_max)?;
@@ -190,6 +194,7 @@ impl SolveArgs {
             .with_context(|| format!("cannot make the run's folder {}", run_dir.display()))?;
         watcher.stage("opening the model");
         let mut opened = self.model.open_for(1, profile.ctx_tokens)?;
+        self.drafts.apply(&mut opened);
         if !self.budget.limits_reasoning() && can_reason(&opened) {
             budget.reasoning_tokens_max = profile.limits.reasoning_tokens_max;
         }

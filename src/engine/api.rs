@@ -70,6 +70,8 @@ pub enum Finish {
 pub struct Generated {
     pub tokens: Vec<TokenEntropy>,
     pub finish: Finish,
+    /// Steps of the model that brought them.
+    pub n_steps: u64,
 }
 
 /// Probabilities asked for, of continuations that stay hypothetical: the

@@ -27,6 +27,7 @@ struct Running<'a> {
     /// the sequence, their rows of logits are still to come.
     forced: VecDeque<u32>,
     draft: Draft,
+    n_steps: u64,
     finish: Option<Finish>,
 }
 
@@ -67,6 +68,7 @@ impl LocalEngine {
             .map(|run| Generated {
                 tokens: run.tokens,
                 finish: run.finish.expect("the loop ran until it finished"),
+                n_steps: run.n_steps,
             })
             .collect())
     }
@@ -137,7 +139,12 @@ impl LocalEngine {
                 running[i].walk_to(0)?;
                 match got {
                     Got::PoolFull => self.stop_for_pool(&mut running[i])?,
-                    Got::Rows(rows) => self.take_rows(&mut running[i], rows, &mut taken)?,
+                    Got::Rows(rows) => {
+                        let n_steps = u64::from(!rows.is_empty());
+                        running[i].n_steps += n_steps;
+                        self.usage[running[i].job.purpose].decode_steps += n_steps;
+                        self.take_rows(&mut running[i], rows, &mut taken)?;
+                    }
                 }
             }
             self.sampling += started.elapsed();
@@ -182,6 +189,7 @@ impl LocalEngine {
             tokens: Vec::new(),
             forced: VecDeque::new(),
             draft: Draft::default(),
+            n_steps: 0,
             finish: None,
         })
     }

@@ -2,6 +2,7 @@
 mod api;
 mod batch_rows;
 pub mod bench;
+pub mod bench_drafts;
 mod broken;
 mod drafts;
 mod generate;

@@ -83,6 +83,7 @@ impl LocalEngine {
             }
         }
         self.push_decoded(job.seq, left, job.purpose);
+        self.usage[job.purpose].decode_steps += generated.n_steps;
         Ok(generated)
     }
 

@@ -1,5 +1,6 @@
 //! The report as short Markdown.
 use super::baseline::comparison;
+use super::decoding::decoding;
 use super::figures::{
     action, class, count, diff_stat, duration, issue_title, known, one_line, rate, thousands, two,
 };
@@ -302,6 +303,9 @@ fn usage(out: &mut String, view: &RunView) -> Result {
             thousands(row.blocks_copied),
             duration(row.wall_ms)
         )?;
+    }
+    if let Some(decoding) = decoding(&usage.total()) {
+        writeln!(out, "\n{decoding}.")?;
     }
     if view.reasoning_tokens() > 0 {
         let reasoning = thousands(view.reasoning_tokens());

@@ -9,6 +9,7 @@
 //! whose text their backend has escaped (`drawing.rs`), go in unescaped, by type. A content
 //! security policy forbids any script or request but the page's own.
 mod baseline;
+mod decoding;
 mod drawing;
 mod evaluation;
 mod figures;
@@ -26,6 +27,7 @@ mod view;
 mod write;
 
 pub use baseline::{Comparison, Cost, comparison};
+pub use decoding::decoding;
 pub use evaluation::{calibration_html, comparison_html};
 pub use figures::{action, duration, thousands};
 pub use html::html;

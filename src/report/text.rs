@@ -1,5 +1,6 @@
 //! The run as a text tree, for a terminal.
 use super::baseline::comparison;
+use super::decoding::decoding;
 use super::figures::{action, count, duration, issue_title, thousands, times, two};
 use super::sentence::{branch_end, branch_origin, run_outcome};
 use super::spread::Spread;
@@ -52,6 +53,9 @@ fn head(out: &mut String, view: &RunView) -> std::fmt::Result {
         thousands(total.blocks_copied),
         duration(view.wall_ms())
     )?;
+    if let Some(decoding) = decoding(&total) {
+        writeln!(out, "{decoding}")?;
+    }
     let found = comparison(view);
     writeln!(
         out,

@@ -262,6 +262,7 @@ fn counts(engine: &LocalEngine) -> UsageByPurpose {
     let mut usage = engine.usage();
     for purpose in egss::base::Purpose::ALL {
         usage[purpose].rejected_rows = 0;
+        usage[purpose].decode_steps = 0;
         usage[purpose].wall_ms = 0;
     }
     usage

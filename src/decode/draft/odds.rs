@@ -13,15 +13,15 @@ pub enum Before {
 /// Trials that the first guess counts for.
 const GUESS_TRIALS: f32 = 4.0;
 
-/// Of a match of so many tokens, the chance that the next is right, before anything was tried.
-/// Set by hand, near what the recorded actions show.
-const GUESSES: [(u32, f32); 5] = [(1, 0.2), (3, 0.4), (7, 0.6), (15, 0.75), (u32::MAX, 0.9)];
+/// Of a match of so many tokens, the chance that the next is right, before anything was tried:
+/// what came true in 32 recorded runs of a 1.5B model on bugs of Python packages, rounded down.
+const GUESSES: [(u32, f32); 5] = [(1, 0.4), (3, 0.6), (7, 0.75), (15, 0.9), (u32::MAX, 0.95)];
 
 /// Upper ends of the classes of entropy, nats; the last class has none.
 const ENTROPIES: [f32; 2] = [0.1, 0.7];
 
 /// The guess of a token that something else was seen in the place of, as a factor.
-const CONTESTED: f32 = 0.6;
+const CONTESTED: f32 = 0.4;
 
 /// Those of a class.
 #[derive(Clone, Copy, Default)]

@@ -53,10 +53,13 @@ mod tests {
         let unsure = vec![0.2; 8];
         let slowly = |n: usize| 1.0 + 0.05 * n as f64;
         let steeply = |n: usize| n as f64;
-        assert_eq!(share_rows(&[sure.clone()], 1, 32, slowly), [8]);
-        assert_eq!(share_rows(&[sure.clone()], 1, 4, slowly), [3]);
-        assert_eq!(share_rows(&[sure.clone()], 1, 32, steeply), [0]);
-        assert_eq!(share_rows(&[unsure.clone()], 1, 32, slowly), [1]);
+        let alone = |chances: &Vec<f32>, rows_max: usize, seconds: &dyn Fn(usize) -> f64| {
+            share_rows(std::slice::from_ref(chances), 1, rows_max, seconds)[0]
+        };
+        assert_eq!(alone(&sure, 32, &slowly), 8);
+        assert_eq!(alone(&sure, 4, &slowly), 3);
+        assert_eq!(alone(&sure, 32, &steeply), 0);
+        assert_eq!(alone(&unsure, 32, &slowly), 1);
         let both = share_rows(&[unsure, sure], 2, 32, slowly);
         assert!(both[1] > both[0], "{both:?}");
         assert_eq!(share_rows(&[], 0, 32, slowly), [0; 0]);

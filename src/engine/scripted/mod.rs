@@ -334,6 +334,7 @@ impl Engine for ScriptedEngine {
                 new_tokens: &newest,
             });
             results.push(Generated {
+                n_steps: said.len() as u64,
                 tokens: said,
                 finish,
             });

@@ -1,5 +1,6 @@
 //! What was spent, by purpose.
 use super::super::baseline::{Cost, comparison};
+use super::super::decoding::decoding;
 use super::super::figures::{duration, thousands, times};
 use super::super::view::RunView;
 use super::markup::Markup;
@@ -23,6 +24,9 @@ pub fn tokens(out: &mut Markup, view: &RunView) {
     out.raw("</tbody><tfoot><tr>").cell("total");
     row(out, &total);
     out.raw("<td class=\"legend\"><span class=\"key decoded\">decoded</span><span class=\"key computed\">computed</span></td></tr></tfoot></table></div>\n");
+    if let Some(decoding) = decoding(&total) {
+        out.raw("<p class=\"note\">").text(decoding).raw(".</p>\n");
+    }
     baselines(out, view);
     out.raw("</section>\n");
 }

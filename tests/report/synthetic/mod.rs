@@ -34,6 +34,7 @@ const NONE: Usage = Usage {
     reused_tokens: 0,
     forks: 0,
     blocks_copied: 0,
+    decode_steps: 0,
     rejected_rows: 0,
     wall_ms: 0,
 };
@@ -48,6 +49,7 @@ const AUGMENTATION: UsageByPurpose = UsageByPurpose {
         reused_tokens: 1_486,
         forks: 2,
         blocks_copied: 2,
+        decode_steps: 0,
         rejected_rows: 0,
         wall_ms: 31_000,
     },
@@ -221,6 +223,7 @@ impl Synthetic {
             reused_tokens: 1_900 * candidates.len() as u64,
             forks: candidates.len() as u64,
             blocks_copied: candidates.len() as u64 - 1,
+            decode_steps: 0,
             rejected_rows: 0,
             wall_ms: 6_100 + 900 * candidates.len() as u64,
         };
@@ -235,6 +238,7 @@ impl Synthetic {
                 reused_tokens: 2_100 * candidates.len() as u64,
                 forks: 5 * candidates.len() as u64,
                 blocks_copied: 5,
+                decode_steps: 0,
                 rejected_rows: 0,
                 wall_ms: 1_800,
             };
