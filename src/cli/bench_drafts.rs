@@ -2,6 +2,7 @@
 use super::common::{Meter, ModelArgs};
 use super::drafts::DraftArgs;
 use super::{heading, out, values};
+use crate::engine;
 use crate::engine::bench_drafts::{DraftBench, DraftRow, RecordedText, draft_bench};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -28,7 +29,13 @@ pub struct DraftsArgs {
     )]
     branches: Vec<usize>,
     /// Temperature of several branches; one alone takes the likeliest token.
-    #[arg(long, value_name = "T", help_heading = heading::MEASUREMENT, default_value_t = 0.7)]
+    #[arg(
+        long,
+        value_name = "T",
+        help_heading = heading::MEASUREMENT,
+        default_value_t = 0.7,
+        value_parser = values::temperature
+    )]
     temperature: f32,
     /// One JSON object a row instead of a table.
     #[arg(long, help_heading = heading::OUTPUT)]
@@ -51,25 +58,27 @@ impl DraftsArgs {
         let Some(draft_tokens) = self.drafts.tokens() else {
             bail!("--drafts off leaves nothing to measure: take auto, or a number of tokens");
         };
-        let mut opened = self.model.open_named(self.model.named()?, 2, 0)?;
-        let Some(drafted) = opened.beside.first_mut() else {
-            bail!("there is no memory for a second KV cache: lower --kv-mem");
-        };
+        let mut opened = self.model.open_named(self.model.named()?, 1, 0)?;
+        if !opened.rows_are_independent {
+            bail!(
+                "with {} a row of a step depends on the others, so that drafts may change tokens: take a quantised model on a CPU",
+                self.model.model
+            );
+        }
         if !self.json {
             out::print_line(HEADER)?;
         }
+        let benches: Vec<DraftBench> = (self.branches.iter())
+            .map(|&branches| DraftBench {
+                branches,
+                temperature: if branches == 1 { 0.0 } else { self.temperature },
+                draft_tokens,
+            })
+            .collect();
         for (name, texts) in &files {
-            for &branches in &self.branches {
-                let bench = DraftBench {
-                    branches,
-                    temperature: if branches == 1 { 0.0 } else { self.temperature },
-                    draft_tokens,
-                };
-                let mut meter = Meter::new(name);
-                let row =
-                    draft_bench(&mut opened.engine, drafted, texts, bench, &mut |progress| {
-                        meter.show(&progress);
-                    })?;
+            let mut meter = Meter::new(name);
+            let on_step = &mut |progress: engine::Progress<'_>| meter.show(&progress);
+            for row in draft_bench(&mut opened.engine, texts, &benches, on_step)? {
                 self.print(name, row)?;
             }
         }

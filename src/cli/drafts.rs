@@ -5,8 +5,8 @@ use clap::Args;
 
 #[derive(Args, Clone, Debug)]
 pub struct DraftArgs {
-    /// Tokens drafted from what was written before, which one step checks: off, auto, or up to N
-    /// for each sequence. The output is the same. auto drafts on a CPU, as far as it saves time.
+    /// Tokens drafted from what was written before, which one step checks: off, auto (on a CPU, as
+    /// far as it saves time), or up to N for each sequence. The output is the same.
     #[arg(
         long,
         value_name = "WAY",

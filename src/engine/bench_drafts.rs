@@ -1,7 +1,8 @@
 //! What drafts save on recorded texts.
 use super::api::{Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress};
+use super::drafts::Drafts;
 use super::local::LocalEngine;
-use crate::base::{Purpose, RngKey, SamplerSettings, SeqId, UsageByPurpose};
+use crate::base::{Purpose, RngKey, SamplerSettings, SeqId};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ impl DraftRow {
     }
 }
 
-/// What one engine did.
+/// What one way of decoding took.
 #[derive(Default)]
 struct Side {
     time: Duration,
@@ -69,78 +70,90 @@ struct Side {
     n_calls: u64,
 }
 
-/// Decodes each turn of the texts with both engines, in turn, as long as it was recorded; then
-/// both read what was recorded. `plain` must not draft.
+/// Decodes each turn of the texts, as long as it was recorded, without drafts and with them;
+/// then the recorded turn is read. One row for each of `benches`.
 ///
 /// Panics if a token or an entropy differs: drafts would not be exact.
 pub fn draft_bench(
-    plain: &mut LocalEngine,
-    drafted: &mut LocalEngine,
+    engine: &mut LocalEngine,
     texts: &[RecordedText],
-    bench: DraftBench,
+    benches: &[DraftBench],
     on_step: &mut dyn FnMut(Progress<'_>),
-) -> Result<DraftRow, EngineError> {
-    let before = drafted.usage();
-    let mut sides = [Side::default(), Side::default()];
-    let mut row = DraftRow {
-        branches: bench.branches,
-        ..DraftRow::default()
-    };
+) -> Result<Vec<DraftRow>, EngineError> {
+    let mut measured: Vec<Measured> = Vec::new();
+    measured.resize_with(benches.len(), Measured::default);
     for text in texts {
         // What was learnt of another run is not of this one.
-        drafted.draft(bench.draft_tokens);
-        let prompt = plain.vocabulary().encode_special(&text.prompt);
-        let mut trunks = [SeqId(0); 2];
-        for (trunk, engine) in trunks.iter_mut().zip([&mut *plain, &mut *drafted]) {
-            *trunk = engine.new_sequence(PrefixCache::Bypass);
-            engine.append(*trunk, &prompt, PURPOSE)?;
-            engine.compute(&[*trunk], PURPOSE, on_step)?;
+        for (measured, bench) in measured.iter_mut().zip(benches) {
+            measured.drafts = Some(Drafts::new(bench.draft_tokens));
         }
+        let prompt = engine.vocabulary().encode_special(&text.prompt);
+        let trunk = engine.new_sequence(PrefixCache::Bypass);
+        engine.append(trunk, &prompt, PURPOSE)?;
+        engine.compute(&[trunk], PURPOSE, on_step)?;
         for (nth, turn) in text.turns.iter().enumerate() {
             let [said, seen] =
-                [&turn.said, &turn.seen].map(|text| plain.vocabulary().encode_special(text));
+                [&turn.said, &turn.seen].map(|text| engine.vocabulary().encode_special(text));
             if said.is_empty() {
                 continue;
             }
-            row.turns += 1;
-            let mut found = Vec::new();
-            let engines = [&mut *plain, &mut *drafted].into_iter().zip(trunks);
-            for (side, (engine, trunk)) in sides.iter_mut().zip(engines) {
-                let made = decode(engine, trunk, said.len(), nth as u64, bench, side, on_step)?;
-                found.push(made);
-                engine.append(trunk, &[&said[..], &seen].concat(), PURPOSE)?;
-                engine.compute(&[trunk], PURPOSE, on_step)?;
+            for (measured, bench) in measured.iter_mut().zip(benches) {
+                let asked = (trunk, said.len(), nth as u64, *bench);
+                let without = decode(engine, asked, &mut measured.plain, on_step)?;
+                engine.drafts = measured.drafts.take();
+                let rejected = engine.usage().total().rejected_rows;
+                let with = decode(engine, asked, &mut measured.drafted, on_step)?;
+                measured.drafts = engine.drafts.take();
+                assert!(same(&without, &with), "drafts changed what was decoded");
+                measured.n_turns += 1;
+                measured.n_tokens += with
+                    .iter()
+                    .map(|made| made.tokens.len() as u64)
+                    .sum::<u64>();
+                measured.rejected_rows += engine.usage().total().rejected_rows - rejected;
             }
-            assert!(
-                same(&found[0], &found[1]),
-                "drafts changed what was decoded"
-            );
+            engine.append(trunk, &[said, seen].concat(), PURPOSE)?;
+            engine.compute(&[trunk], PURPOSE, on_step)?;
         }
-        for (engine, trunk) in [&mut *plain, &mut *drafted].into_iter().zip(trunks) {
-            engine.release(trunk);
+        engine.release(trunk);
+    }
+    let rows = measured.iter().zip(benches);
+    Ok(rows.map(|(measured, bench)| measured.row(bench)).collect())
+}
+
+/// What was measured for a row so far.
+#[derive(Default)]
+struct Measured {
+    drafts: Option<Drafts>,
+    plain: Side,
+    drafted: Side,
+    n_turns: usize,
+    n_tokens: u64,
+    rejected_rows: u64,
+}
+
+impl Measured {
+    fn row(&self, bench: &DraftBench) -> DraftRow {
+        let a_call = |side: &Side| side.time.as_secs_f64() / side.n_calls as f64;
+        DraftRow {
+            turns: self.n_turns,
+            branches: bench.branches,
+            decoded_tokens: self.n_tokens,
+            plain_s: self.plain.time.as_secs_f64(),
+            drafted_s: self.drafted.time.as_secs_f64(),
+            tokens_a_step: self.plain.n_steps as f64 / self.drafted.n_steps as f64,
+            rejected_rows: self.rejected_rows,
+            step_cost: a_call(&self.drafted) / a_call(&self.plain),
         }
     }
-    let spent: UsageByPurpose = drafted.usage().since(&before);
-    let [without, with] = &sides;
-    let total = spent.total();
-    row.decoded_tokens = total.decoded_tokens;
-    row.rejected_rows = total.rejected_rows;
-    (row.plain_s, row.drafted_s) = (without.time.as_secs_f64(), with.time.as_secs_f64());
-    row.tokens_a_step = without.n_steps as f64 / with.n_steps as f64;
-    let a_call = |side: &Side| side.time.as_secs_f64() / side.n_calls as f64;
-    row.step_cost = a_call(with) / a_call(without);
-    Ok(row)
 }
 
 const PURPOSE: Purpose = Purpose::Agent;
 
-/// One turn by one engine, off a fork of the text so far.
+/// One turn off a fork of the text so far.
 fn decode(
     engine: &mut LocalEngine,
-    trunk: SeqId,
-    tokens_max: usize,
-    seed: u64,
-    bench: DraftBench,
+    (trunk, tokens_max, seed, bench): (SeqId, usize, u64, DraftBench),
     side: &mut Side,
     on_step: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<Generated>, EngineError> {
