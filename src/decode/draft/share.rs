@@ -1,12 +1,16 @@
 //! How many drafted rows a step is worth, and whose.
 
+/// How much more than without drafts a step has to bring in its time. Chances and costs are
+/// estimates, and their errors are not to make a step slower.
+const GAIN_MIN: f64 = 1.05;
+
 /// Of each draft, how many of its tokens go into the step.
 ///
 /// `chances` has, for each sequence of the step, the chance of each drafted token to be right
 /// if those before it are. A step of `n_rows` without drafts brings one token a sequence; a
 /// drafted row brings one more where it and all before it are right. Rows go in by that
 /// chance, and as many as bring the most tokens in the time that `seconds` says of a step of
-/// so many rows: so none, where each would cost more time than it is likely to save.
+/// so many rows: so none, where they would cost about as much time as they are likely to save.
 pub fn share_rows(
     chances: &[Vec<f32>],
     n_rows: usize,
@@ -24,7 +28,7 @@ pub fn share_rows(
     // Of one draft they fall anyway, so that none goes in before its predecessor.
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut tokens = chances.len() as f64;
-    let mut best = (tokens / seconds(n_rows), 0);
+    let mut best = (GAIN_MIN * tokens / seconds(n_rows), 0);
     for (at, &(gain, _)) in rows
         .iter()
         .enumerate()
@@ -65,6 +69,8 @@ mod tests {
         assert_eq!(share_rows(&[], 0, 32, slowly), [0; 0]);
         assert_eq!(share_rows(&[vec![]], 1, 32, slowly), [0]);
         // A step up in the cost is taken where what lies behind it pays.
+        let hardly = |n: usize| if n > 1 { 1.88 } else { 1.0 };
+        assert_eq!(alone(&vec![0.9], 32, &hardly), 0);
         let stairs = |n: usize| if n > 1 { 1.5 } else { 1.0 };
         assert_eq!(share_rows(&[vec![0.9; 3]], 1, 32, stairs), [3]);
     }
