@@ -389,7 +389,7 @@ fn the_next_run_of_the_same_model_uses_the_gate_that_was_kept() {
         "{shown}"
     );
 
-    // What other strategies gate by is kept beside it.
+    // Gates of other strategies are kept beside it.
     let others = made.json()["other_gates"].clone();
     let signals = |gates: &Value| -> Vec<String> {
         let names = gates.as_array().unwrap().iter().map(|gate| &gate["signal"]);

@@ -113,7 +113,7 @@ impl Drop for Ticker {
     }
 }
 
-/// What a thread that panicked has left is good to show.
+/// Whatever a thread that panicked has left is good to show.
 pub fn lock<T>(shown: &Mutex<T>) -> MutexGuard<'_, T> {
     shown.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -32,7 +32,7 @@ struct Row {
     doing: Option<(Doing, Instant)>,
 }
 
-/// What one worker tells.
+/// The watcher of one worker.
 pub struct RunWatcher {
     screen: Arc<Screen>,
     at: usize,

@@ -1,4 +1,4 @@
-//! What drafts save on recorded texts.
+//! Time that drafts save on recorded texts.
 use super::api::{Engine, EngineError, GenerateJob, Generated, PrefixCache, Progress};
 use super::drafts::Drafts;
 use super::local::LocalEngine;
@@ -62,7 +62,7 @@ impl DraftRow {
     }
 }
 
-/// What one way of decoding took.
+/// Time and steps of one way of decoding.
 #[derive(Default)]
 struct Side {
     time: Duration,
@@ -83,7 +83,7 @@ pub fn draft_bench(
     let mut measured: Vec<Measured> = Vec::new();
     measured.resize_with(benches.len(), Measured::default);
     for text in texts {
-        // What was learnt of another run is not of this one.
+        // Each run learns anew: texts of another are not of this one.
         for (measured, bench) in measured.iter_mut().zip(benches) {
             measured.drafts = Some(Drafts::new(bench.draft_tokens));
         }
@@ -121,7 +121,7 @@ pub fn draft_bench(
     Ok(rows.map(|(measured, bench)| measured.row(bench)).collect())
 }
 
-/// What was measured for a row so far.
+/// Measurements for a row so far.
 #[derive(Default)]
 struct Measured {
     drafts: Option<Drafts>,

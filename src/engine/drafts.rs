@@ -21,7 +21,7 @@ const DRAFT_TOKENS_MAX: usize = 24;
 /// Tokens that differ, of all texts together: about 50 MB of index.
 const INDEX_TOKENS_MAX: usize = 1 << 18;
 
-/// What an engine knows for its drafts.
+/// An engine's texts, odds and costs for its drafts.
 pub(super) struct Drafts {
     drafter: Drafter,
     texts: HashMap<SeqId, TextId>,

@@ -36,7 +36,7 @@ struct Running<'a> {
 #[derive(Default)]
 struct Draft {
     tokens: VecDeque<Drafted>,
-    /// What the grammar allows behind each of them, as far as that was asked for.
+    /// The grammar's mask behind each of them, as far as it was asked for.
     masks: VecDeque<Option<Arc<Mask>>>,
     /// How many of them the grammar has taken, to be taken back.
     n_walked: usize,
@@ -242,7 +242,7 @@ impl LocalEngine {
                     .min(context_max - sequence.tokens.len());
                 let before = match run.forced.is_empty() {
                     true => Before::Decoded(last.entropy_nats),
-                    // What the grammar forced was no choice.
+                    // A token that the grammar forced was no choice.
                     false => Before::Decoded(0.0),
                 };
                 let room = room.saturating_sub(1);

@@ -23,7 +23,7 @@ pub struct SuiteBuilt {
     /// tell of: nothing follows from them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unclear: Vec<String>,
-    /// What the issue's own examples run that fail on the base; empty where
+    /// Code of the issue's own examples that fail on the base; empty where
     /// there is none, or where it could not be seen.
     #[serde(default)]
     pub reached: Vec<Reached>,
@@ -34,10 +34,10 @@ pub struct SuiteBuilt {
     /// Options of the project's own configuration that do not hold in its runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options_dropped: Vec<String>,
-    /// What did not get into it: origin and why, one sentence each.
+    /// Sources that did not get into it: origin and why, one sentence each.
     #[serde(default)]
     pub dropped: Vec<String>,
-    /// What writing it spent.
+    /// Tokens that writing it spent.
     #[serde(default)]
     pub usage: UsageByPurpose,
 }

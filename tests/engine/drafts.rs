@@ -116,7 +116,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What an operation says, to the last bit.
+/// The results of an operation, to the last bit.
 type Said = Vec<u32>;
 
 /// An engine without drafts, and one with.
