@@ -4,6 +4,7 @@ mod batch_rows;
 pub mod bench;
 pub mod bench_drafts;
 mod broken;
+mod drafted;
 mod drafts;
 mod generate;
 mod known;
