@@ -1,6 +1,6 @@
 //! One strategy against another on the same tasks and seeds.
 use super::row::EvalRow;
-use super::statistics::{Estimate, bootstrap, mcnemar_p};
+use super::statistics::{Estimate, bootstrap, mcnemar_p, paired_difference};
 use super::summary::{SEED, by_task};
 use serde::Serialize;
 
@@ -47,26 +47,21 @@ pub fn compare<'a>(rows: &'a [EvalRow], strategy: &str, against: &str) -> Option
     let count = |is: fn(&Pair<'_>) -> bool| tasks.iter().flatten().filter(|p| is(p)).count() as u32;
     let only_first = count(|pair| pair.first.resolved && !pair.second.resolved);
     let only_second = count(|pair| pair.second.resolved && !pair.first.resolved);
+    let resolved = |row: &EvalRow| f64::from(u8::from(row.resolved));
+    let pairs = tasks.iter().flatten();
+    let resolved: Vec<(f64, f64)> = pairs
+        .map(|pair| (resolved(pair.first), resolved(pair.second)))
+        .collect();
     Some(Comparison {
         strategy: strategy.to_owned(),
         against: against.to_owned(),
         runs: count(|_| true),
-        resolved_difference: bootstrap(&tasks, SEED, difference)?,
+        resolved_difference: paired_difference(&resolved, tasks.len())?,
         only_first,
         only_second,
         mcnemar_p: mcnemar_p(only_first, only_second),
         tokens_ratio: bootstrap(&tasks, SEED, ratio)?,
     })
-}
-
-fn difference(tasks: &[&Vec<Pair<'_>>]) -> Option<f64> {
-    let mut runs = 0.0;
-    let mut sum = 0.0;
-    for pair in tasks.iter().flat_map(|pairs| pairs.iter()) {
-        runs += 1.0;
-        sum += f64::from(i8::from(pair.first.resolved) - i8::from(pair.second.resolved));
-    }
-    (runs > 0.0).then(|| sum / runs)
 }
 
 fn ratio(tasks: &[&Vec<Pair<'_>>]) -> Option<f64> {

@@ -6,7 +6,7 @@
 //! runs with both right and wrong patches count.
 use super::candidate::JudgedCandidate;
 use super::row::EvalRow;
-use super::statistics::{Estimate, bootstrap};
+use super::statistics::{Estimate, paired_difference, share};
 use super::summary::{SEED, by_task};
 use crate::base::{RngKey, SelectBy};
 use crate::record::Voted;
@@ -65,24 +65,14 @@ fn under(
     tasks: &[Vec<&EvalRow>],
     rule: &dyn Fn(&EvalRow) -> f64,
 ) -> Option<Rescored> {
-    // A rule looks at a run once, not in each resample.
-    let picked: Vec<Vec<[f64; 2]>> = tasks
-        .iter()
-        .map(|runs| runs.iter().map(|row| [rule(row), as_run(row)]).collect())
-        .collect();
-    let mean = |of: fn(&[f64; 2]) -> f64| {
-        bootstrap(&picked, SEED, |drawn| {
-            let runs = || drawn.iter().flat_map(|runs| runs.iter());
-            let n = runs().count();
-            (n > 0).then(|| runs().map(of).sum::<f64>() / n as f64)
-        })
-    };
+    let runs = || tasks.iter().flatten();
+    let picked: Vec<(f64, f64)> = runs().map(|row| (rule(row), as_run(row))).collect();
     Some(Rescored {
         strategy: strategy.to_owned(),
         rule: name.to_owned(),
-        runs: tasks.iter().map(Vec::len).sum::<usize>() as u32,
-        right: mean(|[picked, _]| *picked)?,
-        difference: mean(|[picked, before]| picked - before)?,
+        runs: picked.len() as u32,
+        right: share(picked.iter().map(|pair| pair.0), tasks.len())?,
+        difference: paired_difference(&picked, tasks.len())?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Rows summed up by strategy.
 use super::row::EvalRow;
-use super::statistics::{Estimate, bootstrap};
+use super::statistics::{Estimate, share};
 use crate::base::{Strategy, UsageByPurpose};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub struct StrategySummary {
     pub runs: u32,
     /// Runs whose selected patch passes every hidden test: selected@N.
     pub resolved: u32,
-    /// Ends of the 95 % interval of the share of runs that are resolved, over tasks.
+    /// Ends of the 95 % interval of the share of runs that are resolved, tasks as trials.
     pub resolved_ci95: [f64; 2],
     /// Runs in which some trajectory's patch does: oracle@N.
     pub oracle: u32,
@@ -45,15 +45,6 @@ pub(super) fn by_task<'a>(rows: &'a [EvalRow], strategy: &str) -> BTreeMap<&'a s
         tasks.entry(&row.instance_id).or_default().push(row);
     }
     tasks
-}
-
-/// The share of runs that are resolved, over some tasks.
-fn resolved_share(tasks: &[&TaskRuns<'_>]) -> Option<f64> {
-    let runs = tasks.iter().flat_map(|runs| runs.iter());
-    let (n, resolved) = runs.fold((0u32, 0u32), |(n, resolved), run| {
-        (n + 1, resolved + u32::from(run.resolved))
-    });
-    (n > 0).then(|| f64::from(resolved) / f64::from(n))
 }
 
 /// One of the things that are compared.
@@ -89,8 +80,8 @@ fn summary(rows: &[EvalRow], strategy: &Compared<'_>) -> StrategySummary {
     let mut by_purpose = UsageByPurpose::default();
     own.iter().for_each(|row| by_purpose += row.usage);
     let total = by_purpose.total();
-    let Estimate { low, high, .. } =
-        bootstrap(&tasks, SEED, resolved_share).expect("a strategy with a row");
+    let resolved = own.iter().map(|row| f64::from(u8::from(row.resolved)));
+    let Estimate { low, high, .. } = share(resolved, tasks.len()).expect("a strategy with a row");
     StrategySummary {
         strategy: strategy.name.to_owned(),
         n: strategy.n,
@@ -137,7 +128,7 @@ mod tests {
         assert_eq!((egss.n, egss.tasks, egss.seeds, egss.runs), (4, 2, 2, 3));
         assert_eq!((egss.resolved, egss.oracle, egss.selected_gap), (2, 3, 1));
         assert_eq!((egss.decoded_tokens, egss.computed_tokens), (60, 15));
-        // Draws of a alone and of b alone are the extremes.
-        assert_eq!(egss.resolved_ci95, [0.5, 1.0]);
+        let of_two = share([1.0, 0.0, 1.0], 2).unwrap();
+        assert_eq!(egss.resolved_ci95, [of_two.low, of_two.high]);
     }
 }

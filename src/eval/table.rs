@@ -46,16 +46,14 @@ pub fn comparison_table(comparisons: &[Comparison]) -> String {
         let Estimate { value, low, high } = c.resolved_difference;
         let [value, low, high] = [value, low, high].map(|share| 100.0 * share);
         let ratio = c.tokens_ratio;
+        // Resamples of one task are that task.
+        let ends = match ratio.low < ratio.high {
+            true => format!("{:.2} to {:.2}", ratio.low, ratio.high),
+            false => "too few tasks".to_owned(),
+        };
         text += &format!(
-            "| {} | {} | {value:+.1} ({low:+.1} to {high:+.1}) | {} | {} | {:.3} | {:.2} ({:.2} to {:.2}) |\n",
-            c.strategy,
-            c.against,
-            c.only_first,
-            c.only_second,
-            c.mcnemar_p,
-            ratio.value,
-            ratio.low,
-            ratio.high
+            "| {} | {} | {value:+.1} ({low:+.1} to {high:+.1}) | {} | {} | {:.3} | {:.2} ({ends}) |\n",
+            c.strategy, c.against, c.only_first, c.only_second, c.mcnemar_p, ratio.value,
         );
     }
     text
@@ -82,11 +80,11 @@ mod tests {
         ];
         let compared: Vec<Compared<'_>> = strategies.iter().map(Compared::from).collect();
         let table = markdown_table(&summarise(&rows, &compared));
-        let line = "| egss | 1/1 | 100-100 % | 1/1 | 0 | 2 | 15 | 5 | 0 | 0 | 15 | 5 | 0 | 0 | 2 |";
+        let line = "| egss | 1/1 | 21-100 % | 1/1 | 0 | 2 | 15 | 5 | 0 | 0 | 15 | 5 | 0 | 0 | 2 |";
         assert!(table.contains(line), "{table}");
         let table = comparison_table(&[compare(&rows, "egss", "single").unwrap()]);
         let line =
-            "| egss | single | +100.0 (+100.0 to +100.0) | 1 | 0 | 1.000 | 0.50 (0.50 to 0.50) |";
+            "| egss | single | +100.0 (-12.2 to +100.0) | 1 | 0 | 1.000 | 0.50 (too few tasks) |";
         assert!(table.contains(line), "{table}");
     }
 }

@@ -15,7 +15,7 @@ pub fn comparison_html(model: &str, summaries: &[StrategySummary]) -> Result<Str
     out.raw("<header>\n<p class=\"eyebrow\">egss · evaluation · ")
         .text(model)
         .raw("</p>\n<h1>Resolved against tokens</h1>\n</header>\n<main>\n<section>\n");
-    let caption = "Share of runs whose selected patch passes every hidden test against the tokens of a run, everything that a strategy spends included. Lines are intervals of 95 %, by drawing tasks.";
+    let caption = "Share of runs whose selected patch passes every hidden test against the tokens of a run, everything that a strategy spends included. Lines are intervals of 95 % (Wilson), with tasks as trials.";
     figure(&mut out, &resolved_by_tokens(summaries)?, caption);
     let names = [
         "Strategy",
