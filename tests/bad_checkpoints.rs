@@ -43,7 +43,7 @@ fn gguf(
 fn values(weight: Weight) -> Vec<f32> {
     match weight {
         Weight::Plain(tensor) => tensor.flatten_all().unwrap().to_vec1().unwrap(),
-        Weight::Quantized(_) | Weight::Blocks(_) | Weight::Dense(_) => {
+        Weight::Blocks(_) | Weight::Dense(_) => {
             panic!("f32 tensors are plain")
         }
     }

@@ -20,7 +20,7 @@ fn a_real_gguf_opens_and_gives_its_tensors() {
     assert!(c.qkv_bias && !c.tied_embeddings);
     let device = Device::Cpu;
     let q = checkpoint.linear("blk.0.attn_q.weight", &device).unwrap();
-    assert!(matches!(q, Weight::Quantized(_)));
+    assert!(matches!(q, Weight::Blocks(_)));
     assert_eq!(q.dims2().unwrap(), (c.n_heads * c.head_dim, c.hidden));
     let norm = checkpoint.floats("output_norm.weight", &device).unwrap();
     assert_eq!(norm.dims(), [c.hidden]);

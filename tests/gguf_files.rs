@@ -159,12 +159,12 @@ fn stacked_experts_stay_at_the_files_width() {
     let expert = gguf
         .linear("blk.1.ffn_down.7.weight", &Device::Cpu)
         .unwrap();
-    let Weight::Quantized(expert) = expert else {
+    let Weight::Blocks(expert) = expert else {
         panic!("an expert was unpacked");
     };
-    assert_eq!(expert.shape().dims(), [32, 32]);
+    assert_eq!((expert.n(), expert.k()), (32, 32));
     // 32 bytes and a scale of two for 32 numbers.
-    assert_eq!(expert.storage_size_in_bytes(), 32 * 34);
+    assert_eq!(expert.blocks().len(), 32 * 34);
 }
 
 #[test]

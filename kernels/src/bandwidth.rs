@@ -14,7 +14,9 @@ const ITEM: usize = 4 << 20;
 /// Bytes a second that all threads together read from memory: the best of
 /// `passes` over `bytes` bytes, which should be far more than the caches hold.
 pub fn read_bandwidth(isa: Isa, bytes: usize, passes: usize, executor: &dyn Executor) -> f64 {
-    let memory = AlignedBytes::zeroed(bytes.next_multiple_of(ITEM));
+    let mut memory = AlignedBytes::zeroed(bytes.next_multiple_of(ITEM));
+    // Pages that nothing was written to are all one page.
+    memory.fill(1);
     let seen = AtomicU64::new(0);
     let mut best = 0f64;
     for _ in 0..passes {

@@ -94,19 +94,6 @@ pub enum WeightBytes {
 }
 
 impl WeightBytes {
-    /// The same bytes at an address that is a multiple of `align`, a power of two up to
-    /// 64: copied if the file has them elsewhere.
-    #[must_use]
-    pub fn aligned(self, align: usize) -> Self {
-        assert!(align <= 64, "an alignment of {align}");
-        if self.as_ptr().align_offset(align) == 0 {
-            return self;
-        }
-        let mut bytes = AlignedBytes::zeroed(self.len());
-        bytes.copy_from_slice(&self);
-        Self::Owned(bytes)
-    }
-
     /// Says that all of them will be wanted soon.
     pub(crate) fn read_ahead(&self) {
         if let Self::Mapped(bytes) = self {
@@ -153,12 +140,6 @@ mod tests {
         let two = bytes.gather(&[90..92, 3..5]);
         assert!(matches!(two, WeightBytes::Owned(_)));
         assert_eq!(*two, [90, 91, 3, 4]);
-        // Maps begin at pages.
-        let odd = bytes.gather(from_ref(&(3..7))).aligned(4);
-        assert!(matches!(odd, WeightBytes::Owned(_)));
-        assert_eq!(*odd, [3, 4, 5, 6]);
-        let even = bytes.gather(from_ref(&(4..8))).aligned(4);
-        assert!(matches!(even, WeightBytes::Mapped(_)));
         drop(bytes);
         assert_eq!(*part, [15, 16, 17], "a part keeps its map");
     }

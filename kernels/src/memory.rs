@@ -1,6 +1,7 @@
 //! Memory for weights and caches: aligned, zeroed, in huge pages where the
 //! system gives them.
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use memmap2::MmapMut;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -14,7 +15,14 @@ const ALIGN: usize = 64;
 pub struct AlignedBytes {
     start: NonNull<u8>,
     len: usize,
-    layout: Layout,
+    owner: Owner,
+}
+
+/// Who gives the memory back.
+enum Owner {
+    Heap(Layout),
+    /// Pages of the system's, which are zero until they are written to.
+    Pages(#[expect(dead_code, reason = "kept for its drop")] MmapMut),
 }
 
 // SAFETY: it owns its memory, as a `Box<[u8]>` does.
@@ -23,20 +31,27 @@ unsafe impl Send for AlignedBytes {}
 unsafe impl Sync for AlignedBytes {}
 
 impl AlignedBytes {
-    /// `len` zero bytes; of several huge pages if there are that many.
+    /// `len` zero bytes; of huge pages if there are that many. Cost: none for such, as the
+    /// system clears a page when it is first touched, on the thread that touches it.
     pub fn zeroed(len: usize) -> Self {
-        let align = if len >= HUGE_PAGE { HUGE_PAGE } else { ALIGN };
-        let layout = Layout::from_size_align(len.max(1), align).expect("sizes below isize::MAX");
+        if len >= HUGE_PAGE
+            && let Ok(mut pages) = MmapMut::map_anon(len + HUGE_PAGE)
+        {
+            let skipped = pages.as_ptr().align_offset(HUGE_PAGE);
+            let start = NonNull::from(&mut pages[skipped..][..len]).cast();
+            // SAFETY: the map's own bytes.
+            unsafe { advise_huge_pages(start.as_ptr(), len) };
+            let owner = Owner::Pages(pages);
+            return Self { start, len, owner };
+        }
+        let layout = Layout::from_size_align(len.max(1), ALIGN).expect("sizes below isize::MAX");
         // SAFETY: the layout is not of size zero.
-        let start = unsafe { alloc(layout) };
+        let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
-        // SAFETY: the allocation's own bytes.
-        unsafe { advise_huge_pages(start.as_ptr(), len) };
-        // SAFETY: `size` bytes from there on are this allocation's.
-        unsafe { start.as_ptr().write_bytes(0, layout.size()) };
-        Self { start, len, layout }
+        let owner = Owner::Heap(layout);
+        Self { start, len, owner }
     }
 }
 
@@ -70,6 +85,14 @@ unsafe fn advise_huge_pages(start: *const u8, len: usize) {
     let _ = (start, len);
 }
 
+impl From<&[u8]> for AlignedBytes {
+    fn from(from: &[u8]) -> Self {
+        let mut bytes = Self::zeroed(from.len());
+        bytes.copy_from_slice(from);
+        bytes
+    }
+}
+
 impl Deref for AlignedBytes {
     type Target = [u8];
 
@@ -88,7 +111,29 @@ impl DerefMut for AlignedBytes {
 
 impl Drop for AlignedBytes {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, freed once.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+        if let Owner::Heap(layout) = self.owner {
+            // SAFETY: allocated with this layout, freed once.
+            unsafe { dealloc(self.start.as_ptr(), layout) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_aligned_zero_and_as_many_as_asked_for() {
+        for len in [0, 1, 63, 4096, HUGE_PAGE - 1, HUGE_PAGE, 3 * HUGE_PAGE + 5] {
+            let mut bytes = AlignedBytes::zeroed(len);
+            assert_eq!(bytes.len(), len);
+            let align = if len < HUGE_PAGE { ALIGN } else { HUGE_PAGE };
+            assert_eq!(bytes.as_ptr().align_offset(align), 0, "{len}");
+            assert!(bytes.iter().all(|&byte| byte == 0), "{len}");
+            bytes.fill(7);
+            let copy = AlignedBytes::from(&*bytes);
+            drop(bytes);
+            assert!(copy.len() == len && copy.iter().all(|&byte| byte == 7));
+        }
     }
 }

@@ -43,6 +43,6 @@ pub use manifest::{
 pub use open::Checkpoint;
 pub use precision::{ModelShape, Precision};
 pub use profile::find_profile;
-pub use stored::{Stored, TensorEntry, Weight};
+pub use stored::{Stored, TensorEntry, Weight, candle_type};
 pub use template::{ChatTemplate, FunctionCall, Message, Segment, ToolCall, ToolKind};
 pub use tokenizer::Tokenizer;

@@ -3,7 +3,7 @@ use super::gguf::GgufFile;
 use super::names::{Layout, Place, Wanted, wanted};
 use super::random::RandomWeights;
 use super::safetensors_dir::SafetensorsDir;
-use super::stored::{Stored, TensorEntry, Weight};
+use super::stored::{Stored, TensorEntry, Weight, candle_type};
 use super::{
     ChatTemplate, CheckpointError, ModelConfig, RopeScaling, Tokenizer, ends, families, manifest,
     random, templates,
@@ -167,6 +167,7 @@ impl Checkpoint {
         for wanted in self.wanted.values().filter(|wanted| wanted.is_product()) {
             if let Some(Stored::Blocks(kind)) = self.stored(wanted)
                 && kind.format(wanted.shape[1]).is_none()
+                && candle_type(kind).is_none()
             {
                 let (_, tensors) = widened.entry(kind.id()).or_insert((kind, BTreeSet::new()));
                 tensors.insert(&wanted.place.tensor);

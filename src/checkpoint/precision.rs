@@ -9,8 +9,7 @@
 use super::ModelConfig;
 use super::names::{Layout, Wanted, wanted};
 use super::stored::{Stored, TensorEntry};
-use candle_core::quantized::GgmlDType;
-use egss_kernels::DenseFormat;
+use egss_kernels::{DenseFormat, GgmlType};
 
 /// How the matrices of a checkpoint are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,18 +120,18 @@ pub(super) fn stored_as(
         }
         _ if wanted.shape.len() < 2 || is_router(wanted) => (Stored::F32, 4 * n),
         Precision::Q8_0 | Precision::Q4KM => {
-            let dtype = match precision {
+            let kind = match precision {
                 Precision::Q4KM => q4_k_m(config, wanted),
-                _ => GgmlDType::Q8_0,
+                _ => GgmlType::Q8_0,
             };
-            let blocks = n.div_ceil(dtype.block_size() as u64);
-            (Stored::Quantized(dtype), blocks * dtype.type_size() as u64)
+            let blocks = n.div_ceil(kind.block() as u64);
+            (Stored::Blocks(kind), blocks * kind.block_bytes() as u64)
         }
     }
 }
 
 /// The format of a matrix in a file that llama.cpp calls Q4_K_M.
-fn q4_k_m(config: &ModelConfig, wanted: &Wanted) -> GgmlDType {
+fn q4_k_m(config: &ModelConfig, wanted: &Wanted) -> GgmlType {
     let name = &wanted.name;
     let is_head = match config.tied_embeddings {
         true => name == "token_embd.weight",
@@ -142,12 +141,12 @@ fn q4_k_m(config: &ModelConfig, wanted: &Wanted) -> GgmlDType {
         .iter()
         .any(|part| name.contains(part));
     let finer = is_head || (takes_more && has_more_bits(config, name));
-    let in_whole_blocks = wanted.shape[1].is_multiple_of(GgmlDType::Q4K.block_size());
+    let in_whole_blocks = wanted.shape[1].is_multiple_of(GgmlType::Q4_K.block());
     match (finer, in_whole_blocks) {
-        (true, true) => GgmlDType::Q6K,
-        (false, true) => GgmlDType::Q4K,
-        (true, false) => GgmlDType::Q8_0,
-        (false, false) => GgmlDType::Q5_0,
+        (true, true) => GgmlType::Q6_K,
+        (false, true) => GgmlType::Q4_K,
+        (true, false) => GgmlType::Q8_0,
+        (false, false) => GgmlType::Q5_0,
     }
 }
 

@@ -5,8 +5,8 @@ use super::names::Wanted;
 use super::precision::stored_as;
 use super::stored::{Stored, Weight};
 use super::{ModelConfig, Precision};
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
+use egss_kernels::{AlignedBytes, BlockMatrix, GgmlType, WeightBytes};
 use half::f16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -157,11 +157,9 @@ impl RandomWeights {
     /// A matrix, floats on the device, or quantised.
     pub fn matrix(&self, wanted: &Wanted, device: &Device) -> Result<Weight> {
         match self.stored(wanted) {
-            (Stored::Quantized(dtype), bytes) => {
-                let bytes = blocks(&wanted.name, dtype, bytes as usize);
-                let storage = QStorage::from_data(bytes.into(), device, dtype)?;
-                let tensor = QTensor::new(storage, wanted.shape.as_slice())?;
-                Ok(Weight::Quantized(Arc::new(tensor)))
+            (Stored::Blocks(kind), _) => {
+                let blocks = blocks(&wanted.name, kind, wanted.shape[0], wanted.shape[1]);
+                Ok(Weight::Blocks(Arc::new(blocks)))
             }
             _ => Ok(Weight::Plain(tensor(&wanted.name, &wanted.shape, device)?)),
         }
@@ -250,29 +248,28 @@ pub(super) fn tensor(name: &str, shape: &[usize], device: &Device) -> Result<Ten
     shifted.to_dtype(DType::BF16)
 }
 
-/// Blocks of random codes, of about the same deviation.
-fn blocks(name: &str, dtype: GgmlDType, len: usize) -> Vec<u8> {
+/// Blocks `[n, k]` of random codes, of about the same deviation.
+fn blocks(name: &str, kind: GgmlType, n: usize, k: usize) -> BlockMatrix {
     let mut bits = Bits::of(name);
-    let mut bytes: Vec<u8> = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        bytes.extend(bits.next().to_le_bytes());
+    let mut bytes = AlignedBytes::zeroed(n * k / kind.block() * kind.block_bytes());
+    for eight in bytes.chunks_mut(8) {
+        eight.copy_from_slice(&bits.next().to_le_bytes()[..eight.len()]);
     }
-    bytes.truncate(len);
     // Where a block's halves lie, and what they are: the deviation of a weight whose codes
     // and inner scales are drawn evenly is 1 in these units.
-    let halves: &[(usize, f64)] = match dtype {
-        GgmlDType::Q4K => &[(0, 1.0 / 258.0), (2, 7.5 / 258.0)],
-        GgmlDType::Q6K => &[(208, 1.0 / 1_366.0)],
-        GgmlDType::Q8_0 => &[(0, 1.0 / 73.9)],
+    let halves: &[(usize, f64)] = match kind {
+        GgmlType::Q4_K => &[(0, 1.0 / 258.0), (2, 7.5 / 258.0)],
+        GgmlType::Q6_K => &[(208, 1.0 / 1_366.0)],
+        GgmlType::Q8_0 => &[(0, 1.0 / 73.9)],
         _ => &[(0, 1.0 / 9.2)], // Q5_0
     };
-    for block in bytes.chunks_exact_mut(dtype.type_size()) {
+    for block in bytes.chunks_exact_mut(kind.block_bytes()) {
         for &(at, unit) in halves {
             let half = f16::from_f64(DEVIATION * unit);
             block[at..at + 2].copy_from_slice(&half.to_le_bytes());
         }
     }
-    bytes
+    BlockMatrix::new(kind, n, k, WeightBytes::Owned(bytes))
 }
 
 /// About normally distributed: the sum of four uniform numbers, which has the deviation
@@ -308,6 +305,7 @@ impl Bits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use egss_kernels::Inline;
 
     #[test]
     fn weights_are_the_same_each_time_and_of_the_deviation_that_they_say() -> Result<()> {
@@ -328,21 +326,16 @@ mod tests {
         assert!(of(&a, 1).abs() < 1e-3);
         assert!((of(&a, 2).sqrt() / DEVIATION - 1.0).abs() < 0.05);
         assert!((of(&draw("blk.0.attn_norm.weight")?, 1) - 1.0).abs() < 1e-2);
-        let quantised = [
-            GgmlDType::Q4K,
-            GgmlDType::Q5_0,
-            GgmlDType::Q6K,
-            GgmlDType::Q8_0,
-        ];
-        for dtype in quantised {
-            let len = 100 * 256 / dtype.block_size() * dtype.type_size();
-            let bytes = blocks("blk.0.attn_q.weight", dtype, len);
-            let storage = QStorage::from_data(bytes.into(), &Device::Cpu, dtype)?;
-            let weights = QTensor::new(storage, (100, 256))?.dequantize(&Device::Cpu)?;
-            let weights: Vec<f32> = weights.flatten_all()?.to_vec1()?;
-            assert!(of(&weights, 1).abs() < 2e-3, "{dtype:?}");
+        for kind in [
+            GgmlType::Q4_K,
+            GgmlType::Q5_0,
+            GgmlType::Q6_K,
+            GgmlType::Q8_0,
+        ] {
+            let weights = blocks("blk.0.attn_q.weight", kind, 100, 256).to_f32(&Inline);
+            assert!(of(&weights, 1).abs() < 2e-3, "{kind:?}");
             let deviation = of(&weights, 2).sqrt() / DEVIATION;
-            assert!((deviation - 1.0).abs() < 0.1, "{dtype:?}: {deviation}");
+            assert!((deviation - 1.0).abs() < 0.1, "{kind:?}: {deviation}");
         }
         Ok(())
     }

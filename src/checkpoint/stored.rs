@@ -1,6 +1,6 @@
 //! What a checkpoint gives: matrices as their files have them.
 use super::names::Wanted;
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Result, Tensor};
 use egss_kernels::{BlockMatrix, DenseFormat, DenseMatrix, Format, GgmlType, Inline};
 use std::sync::Arc;
@@ -8,10 +8,8 @@ use std::sync::Arc;
 /// A matrix of weights, `[out, in]`. Cloning shares the storage.
 #[derive(Clone)]
 pub enum Weight {
-    /// As quantised in the file.
-    Quantized(Arc<QTensor>),
-    /// In blocks of a type that candle does not have, in the file's own pages where they
-    /// can be: GGUF's, and 4-bit floats of safetensors.
+    /// In blocks, in the file's own pages where they can be: GGUF's, and 4-bit floats of
+    /// safetensors.
     Blocks(Arc<BlockMatrix>),
     /// 16-bit floats or E4M3 for a CPU, in the file's own pages where they can be.
     Dense(Arc<DenseMatrix>),
@@ -23,7 +21,6 @@ impl Weight {
     /// `(out, in)`.
     pub fn dims2(&self) -> Result<(usize, usize)> {
         match self {
-            Self::Quantized(tensor) => tensor.shape().dims2(),
             Self::Blocks(matrix) => Ok((matrix.n(), matrix.k())),
             Self::Dense(matrix) => Ok((matrix.n(), matrix.k())),
             Self::Plain(tensor) => tensor.dims2(),
@@ -34,7 +31,6 @@ impl Weight {
     /// quantised weights and E4M3 as f32, others at their width.
     pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
         match self {
-            Self::Quantized(tensor) => tensor.dequantize(device),
             Self::Blocks(matrix) => {
                 let shape = (matrix.n(), matrix.k());
                 Tensor::from_vec(matrix.to_f32(&Inline), shape, device)
@@ -57,8 +53,6 @@ impl Weight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// In one of GGUF's formats of blocks.
-    Quantized(GgmlDType),
-    /// In one of GGUF's formats of blocks that candle does not have.
     Blocks(GgmlType),
     F32,
     /// 16-bit floats.
@@ -68,24 +62,24 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// How numbers of a type of GGUF's are held: those that candle has by candle.
+    /// How numbers of a type of GGUF's are held.
     pub(super) fn of(kind: GgmlType) -> Self {
         use GgmlType as T;
         match kind {
             T::F32 | T::F64 | T::I8 | T::I16 | T::I32 | T::I64 => Self::F32,
             T::F16 => Self::Dense(DenseFormat::F16),
             T::BF16 => Self::Dense(DenseFormat::Bf16),
-            T::Q4_0 => Self::Quantized(GgmlDType::Q4_0),
-            T::Q4_1 => Self::Quantized(GgmlDType::Q4_1),
-            T::Q5_0 => Self::Quantized(GgmlDType::Q5_0),
-            T::Q5_1 => Self::Quantized(GgmlDType::Q5_1),
-            T::Q8_0 => Self::Quantized(GgmlDType::Q8_0),
-            T::Q2_K => Self::Quantized(GgmlDType::Q2K),
-            T::Q3_K => Self::Quantized(GgmlDType::Q3K),
-            T::Q4_K => Self::Quantized(GgmlDType::Q4K),
-            T::Q5_K => Self::Quantized(GgmlDType::Q5K),
-            T::Q6_K => Self::Quantized(GgmlDType::Q6K),
-            T::Q8_1
+            T::Q4_0
+            | T::Q4_1
+            | T::Q5_0
+            | T::Q5_1
+            | T::Q8_0
+            | T::Q2_K
+            | T::Q3_K
+            | T::Q4_K
+            | T::Q5_K
+            | T::Q6_K
+            | T::Q8_1
             | T::Q8_K
             | T::IQ1_S
             | T::IQ1_M
@@ -107,14 +101,28 @@ impl Stored {
 
     /// How the kernels multiply rows of `k` at the file's own width, where they do.
     pub fn format(self, k: usize) -> Option<Format> {
-        let kind = match self {
-            Self::Quantized(_) => GgmlType::ALL
-                .into_iter()
-                .find(|kind| Self::of(*kind) == self)?,
-            Self::Blocks(kind) => kind,
-            Self::F32 | Self::Dense(_) | Self::E4m3 => return None,
-        };
-        kind.format(k)
+        match self {
+            Self::Blocks(kind) => kind.format(k),
+            Self::F32 | Self::Dense(_) | Self::E4m3 => None,
+        }
+    }
+}
+
+/// candle's name for a type of blocks that it multiplies with, too.
+pub fn candle_type(kind: GgmlType) -> Option<GgmlDType> {
+    use GgmlType as T;
+    match kind {
+        T::Q4_0 => Some(GgmlDType::Q4_0),
+        T::Q4_1 => Some(GgmlDType::Q4_1),
+        T::Q5_0 => Some(GgmlDType::Q5_0),
+        T::Q5_1 => Some(GgmlDType::Q5_1),
+        T::Q8_0 => Some(GgmlDType::Q8_0),
+        T::Q2_K => Some(GgmlDType::Q2K),
+        T::Q3_K => Some(GgmlDType::Q3K),
+        T::Q4_K => Some(GgmlDType::Q4K),
+        T::Q5_K => Some(GgmlDType::Q5K),
+        T::Q6_K => Some(GgmlDType::Q6K),
+        _ => None,
     }
 }
 

@@ -3,20 +3,23 @@
 //! On a CPU, files of weights are mapped. 16-bit floats and FP8's E4M3 numbers are multiplied
 //! where they lie: widened on the way into a register, times the scale of their block if they
 //! have one, and summed in f32. A matrix whose rows the decoder wants in another order is
-//! copied at its width. Quantised weights stay at the file's width, in another order. Types
-//! without a kernel, and types that candle does not have, are `Weight::Blocks` until they are
-//! packed or become 16-bit floats here; `GgmlType::format` says which types have a kernel.
+//! copied at its width. Quantised weights stay at the file's width, in another order, packed
+//! out of the file's pages; `GgmlType::format` says which types have a kernel. Others go by
+//! candle's products if it has the type, else they become 16-bit floats here.
 use super::backend::MatrixDtype;
 #[cfg(feature = "cuda")]
 use super::device::DeviceMatrix;
 use super::{Backend, Operations, Rows};
 use crate::base::Pool;
-use crate::checkpoint::{Stored, TensorEntry, Weight};
-use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use crate::checkpoint::{Stored, TensorEntry, Weight, candle_type};
+use candle_core::quantized::{QMatMul, QStorage, QTensor};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
+use egss_kernels::{
+    AlignedBytes, BlockMatrix, Coding, DenseFormat, DenseMatrix, GgmlType, PackedMatrix,
+};
 #[cfg(feature = "cuda")]
-use egss_kernels::CodedMatrix;
-use egss_kernels::{BlockMatrix, Coding, DenseFormat, DenseMatrix, Format, PackedMatrix};
+use egss_kernels::{CodedMatrix, Format};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Weights `[out, in]` of a product `x Wᵀ`, and rows to look up.
@@ -48,7 +51,6 @@ impl Matrix {
             return Ok(Self::Device(DeviceMatrix::new(gpu, &plain)?));
         }
         match weight {
-            Weight::Quantized(tensor) => Self::quantized(tensor, backend),
             Weight::Blocks(matrix) => Self::blocks(&matrix, backend),
             floats => Self::floats(floats, backend),
         }
@@ -102,28 +104,9 @@ impl Matrix {
         Ok(Self::Dense(Arc::new(matrix)))
     }
 
-    fn quantized(tensor: Arc<QTensor>, backend: &Backend) -> Result<Self> {
-        let packed = match backend.operations() {
-            Operations::Candle => None,
-            Operations::CpuKernels | Operations::GpuKernels => format(&tensor),
-        };
-        match packed {
-            Some(format) => {
-                let (n, k) = tensor.shape().dims2()?;
-                Ok(Self::Packed(PackedMatrix::pack(
-                    format,
-                    n,
-                    k,
-                    &tensor.data()?,
-                    &Pool,
-                )))
-            }
-            None => Ok(Self::Composite(QMatMul::from_arc(tensor)?)),
-        }
-    }
-
-    /// Blocks at their own width where a kernel multiplies them, else as 16-bit floats: a
-    /// half, which has as many digits as any block's scale, unless a number is too large.
+    /// Blocks at their own width where a kernel multiplies them, or candle does; else as
+    /// 16-bit floats: a half, which has as many digits as any block's scale, unless a number
+    /// is too large.
     fn blocks(matrix: &BlockMatrix, backend: &Backend) -> Result<Self> {
         let format = match backend.operations() {
             Operations::Candle => None,
@@ -131,6 +114,9 @@ impl Matrix {
         };
         if let Some(format) = format {
             return Ok(Self::Packed(matrix.packed(format, &Pool)));
+        }
+        if let Some(tensor) = for_candle(matrix, backend.device())? {
+            return Ok(Self::Composite(QMatMul::from_arc(Arc::new(tensor))?));
         }
         let dense = match backend.matrix_dtype() {
             MatrixDtype::Auto => matrix.to_dense(DenseFormat::F16, &Pool),
@@ -159,14 +145,16 @@ impl Matrix {
             false => (narrow, 0),
         };
         match (backend.matrix_dtype(), tensor.stored) {
-            (_, Stored::Quantized(dtype)) => match by_candle && is_laid_out_again(dtype) {
-                true => (tensor.bytes * 5 / 2, 0),
-                false => (tensor.bytes, 0),
-            },
             (_, Stored::Blocks(_))
                 if by_kernels && tensor.stored.format(tensor.columns).is_some() =>
             {
                 (tensor.bytes, 0)
+            }
+            (_, Stored::Blocks(kind)) if candle_type(kind).is_some() => {
+                match by_candle && is_laid_out_again(kind) {
+                    true => (tensor.bytes * 5 / 2, 0),
+                    false => (tensor.bytes, 0),
+                }
             }
             (MatrixDtype::F32, _) => (wide, 0),
             (MatrixDtype::Auto, Stored::Blocks(_)) => (narrow, 0),
@@ -241,6 +229,22 @@ fn widened(matrix: &BlockMatrix, device: &Device) -> Result<Tensor> {
     Tensor::from_vec(matrix.to_f32(&Pool), (matrix.n(), matrix.k()), device)
 }
 
+/// candle's own tensor of the blocks, where it has their type. Cost: a copy.
+fn for_candle(matrix: &BlockMatrix, device: &Device) -> Result<Option<QTensor>> {
+    let Some(kind) = candle_type(matrix.kind()) else {
+        return Ok(None);
+    };
+    let mut blocks = Cow::Borrowed(matrix.blocks());
+    let moved;
+    // candle reads them as structures, which begin with halves or an f32.
+    if blocks.as_ptr().align_offset(align_of::<f32>()) != 0 {
+        moved = AlignedBytes::from(&*blocks);
+        blocks = Cow::Borrowed(&moved);
+    }
+    let storage = QStorage::from_data(blocks, device, kind)?;
+    QTensor::new(storage, (matrix.n(), matrix.k())).map(Some)
+}
+
 /// Rows by index of a matrix `[n, k]` on a host; `fill` gives each.
 fn host_rows(
     ids: &[u32],
@@ -260,13 +264,9 @@ fn host_rows(
 /// Quantised weights as a GPU's kernels take them, where they do.
 #[cfg(feature = "cuda")]
 fn coded(weight: &Weight) -> Result<Option<CodedMatrix>> {
-    let (n, k) = weight.dims2()?;
+    let (_, k) = weight.dims2()?;
     let has_coding = |format: &Format| Coding::of(*format, k).is_some();
     Ok(match weight {
-        Weight::Quantized(tensor) => match format(tensor).filter(has_coding) {
-            Some(format) => Some(CodedMatrix::new(format, n, k, &tensor.data()?, &Pool)),
-            None => None,
-        },
         Weight::Blocks(matrix) => {
             let format = matrix.format().filter(has_coding);
             format.map(|format| matrix.coded(format, &Pool))
@@ -282,19 +282,9 @@ fn coded_bytes(tensor: &TensorEntry) -> Option<u64> {
     Some(coding.bytes(n, tensor.columns) as u64)
 }
 
-/// The kernels' name of a tensor's format, where they can take it.
-fn format(tensor: &QTensor) -> Option<Format> {
-    if !matches!(tensor.device(), Device::Cpu) {
-        return None;
-    }
-    Stored::Quantized(tensor.dtype()).format(tensor.shape().dims().last().copied()?)
-}
-
 /// True for what candle lays out once more when a CPU first multiplies with it, and keeps
 /// both: in up to one and a half times the bytes (its `quantized/repack_x86.rs`).
-fn is_laid_out_again(dtype: GgmlDType) -> bool {
-    matches!(
-        dtype,
-        GgmlDType::Q4_0 | GgmlDType::Q4K | GgmlDType::Q5K | GgmlDType::Q6K | GgmlDType::Q8_0
-    )
+fn is_laid_out_again(kind: GgmlType) -> bool {
+    use GgmlType as T;
+    matches!(kind, T::Q4_0 | T::Q4_K | T::Q5_K | T::Q6_K | T::Q8_0)
 }

@@ -1,9 +1,10 @@
 //! Projections of the kernels' own matrices against plain ones.
 use super::*;
-use crate::checkpoint::Weight;
+use crate::checkpoint::{Weight, candle_type};
 use crate::ops::Backend;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device};
+use egss_kernels::{AlignedBytes, BlockMatrix, GgmlType, WeightBytes};
 use std::sync::Arc;
 
 /// A share of the largest product: the left side is rounded to 8 bits of the
@@ -27,7 +28,11 @@ fn weights(n: usize, k: usize, dtype: GgmlDType) -> Result<(Matrix, Tensor)> {
     let plain = numbers(dtype as u32, (n, k))?;
     let quantised = QTensor::quantize(&plain, dtype)?;
     let stands_for = quantised.dequantize(&Device::Cpu)?;
-    let weight = Weight::Quantized(Arc::new(quantised));
+    let mut kinds = GgmlType::ALL.into_iter();
+    let kind = kinds.find(|kind| candle_type(*kind) == Some(dtype));
+    let kind = kind.expect("a type of GGUF's");
+    let blocks = WeightBytes::Owned(AlignedBytes::from(&*quantised.data()?));
+    let weight = Weight::Blocks(Arc::new(BlockMatrix::new(kind, n, k, blocks)));
     Ok((Matrix::new(weight, &Backend::cpu())?, stands_for))
 }
 

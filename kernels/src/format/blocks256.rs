@@ -3,7 +3,7 @@
 //! A sub-block's quants have four bits each in `[4][16 rows][4 columns]`, a byte's low
 //! half of quad `2 i` of the sub-block, its high half of the next one, so that no byte
 //! is wanted twice.
-use super::{PANEL_ROWS, PanelFormat, add_scaled, half_at, prefetch_all};
+use super::{PANEL_ROWS, PanelFormat, add_scaled, each, half_at, prefetch_all, put_four};
 use crate::lhs::{SPLIT_BITS, SPLIT_SUMS, Tile};
 use crate::simd::{LANES, Simd};
 
@@ -33,13 +33,12 @@ pub(super) trait Blocks256: PanelFormat {
     unsafe fn quads<S: Simd>(sub: *const u8, i: usize) -> [S::Int; 2];
 }
 
-/// Lays out the low four bits of what `quant` gives for the 32 columns of row `row`.
-pub(super) fn pack_nibbles(row: usize, quant: impl Fn(usize) -> u8, to: &mut [u8]) {
+/// Lays out the low four bits of what `quants` gives for the 32 columns of row `row`, by
+/// fours from a column on.
+pub(super) fn pack_nibbles(row: usize, quants: impl Fn(usize) -> u32, to: &mut [u8]) {
     for i in 0..4 {
-        for c in 0..4 {
-            let column = 8 * i + c;
-            to[i * QUADS + 4 * row + c] = quant(column) & 15 | (quant(column + 4) & 15) << 4;
-        }
+        let [low, high] = [8 * i, 8 * i + 4].map(|column| quants(column) & each(15));
+        put_four(to, i * QUADS + 4 * row, low | high << 4);
     }
 }
 

@@ -5,7 +5,9 @@
 //! (s0 | s1 << 4)`; their upper two, `[16] u16` (see [`high_place`]); eight sub-blocks of
 //! nibbles as in [`blocks256`].
 use super::blocks256::{self, Blocks256, SUB_NIBBLES, add_products, dot_with_sums, joined};
-use super::{PANEL_ROWS, PanelFormat, Scales, add_scaled, half_at, prefetch_all, table};
+use super::{
+    PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, half_at, one, prefetch_all, table,
+};
 use crate::lhs::{SPLIT_SUMS, Tile};
 use crate::simd::{LANES, Simd};
 
@@ -29,9 +31,9 @@ fn scale(row: &[u8], sub: usize) -> u8 {
     low | (high as u8) << 4
 }
 
-/// Index of column `c` of a row, from the file.
-fn quant(row: &[u8], c: usize) -> u8 {
-    table::index(&row[8 + c / 32 * 16..], c % 32)
+/// Indices of four columns of a row from `c` on, from the file.
+fn quants(row: &[u8], c: usize) -> u32 {
+    four(row, 8 + c / 32 * 16 + c % 16) >> (c / 16 % 2 * 4) & each(15)
 }
 
 /// First of the two bits that hold the upper ones of sub-block `sub`'s scale: where those
@@ -58,14 +60,14 @@ impl PanelFormat for Iq4Xs {
             let high = high.fold(0, |all, bits| all | bits);
             to[HIGH + 2 * r..][..2].copy_from_slice(&high.to_le_bytes());
             for (sub, to) in to[QUANTS..].chunks_exact_mut(SUB_NIBBLES).enumerate() {
-                blocks256::pack_nibbles(r, |c| quant(row, 32 * sub + c), to);
+                blocks256::pack_nibbles(r, |c| quants(row, 32 * sub + c), to);
             }
         }
     }
 
     fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
         for (c, code) in codes.iter_mut().enumerate() {
-            *code = table::IQ4[usize::from(quant(block, c))];
+            *code = table::IQ4[usize::from(one(|c| quants(block, c), c))];
         }
         for (group, to) in scales.iter_mut().enumerate() {
             *to = (half_at(block, 0) * signed(scale(block, group / 2)), 0.0);

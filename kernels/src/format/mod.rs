@@ -201,6 +201,28 @@ unsafe fn add_scaled<S: Simd, const ROWS: usize>(
     }
 }
 
+/// Four bytes from `at` on as one number: what they hold of four neighbouring columns is
+/// taken out of all of them at once.
+fn four(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(*bytes[at..].first_chunk().expect("columns go by fours"))
+}
+
+/// Lays four bytes down from `at` on.
+fn put_four(to: &mut [u8], at: usize, four: u32) {
+    to[at..at + 4].copy_from_slice(&four.to_le_bytes());
+}
+
+/// Four times the byte `mask`.
+const fn each(mask: u8) -> u32 {
+    mask as u32 * 0x0101_0101
+}
+
+/// The byte of column `c`, where `four_of` gives those of four columns from a multiple of
+/// four on.
+fn one(four_of: impl Fn(usize) -> u32, c: usize) -> u8 {
+    four_of(c / 4 * 4).to_le_bytes()[c % 4]
+}
+
 /// A half in the file, at `at` of `bytes`.
 fn half_at(bytes: &[u8], at: usize) -> f32 {
     half::f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()

@@ -4,7 +4,7 @@
 //! A file's blocks of 64 are four to a block here. A packed block of 16 rows: the scales
 //! `[16 groups][16 rows] u8`, then eight sub-blocks of nibbles as in [`blocks256`].
 use super::blocks256::{self, SUB_NIBBLES};
-use super::{PANEL_ROWS, PanelFormat, Scales, add_scaled, prefetch_all, table};
+use super::{PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, one, prefetch_all, table};
 use crate::ggml::ue4m3_half;
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
@@ -30,11 +30,12 @@ fn scale(row: &[u8], group: usize) -> u8 {
     row[group / FILE_GROUPS * FILE_BYTES + group % FILE_GROUPS]
 }
 
-/// Index of column `c` of a row, from the file: a group's bytes hold columns i and i + 8.
-fn quant(row: &[u8], c: usize) -> u8 {
+/// Indices of four columns of a row from `c` on, from the file: a group's bytes hold columns
+/// i and i + 8.
+fn quants(row: &[u8], c: usize) -> u32 {
     let (group, i) = (c % FILE_BLOCK / 16, c % 16);
-    let codes = &row[c / FILE_BLOCK * FILE_BYTES + FILE_GROUPS..];
-    codes[8 * group + i % 8] >> (i / 8 * 4) & 15
+    let codes = c / FILE_BLOCK * FILE_BYTES + FILE_GROUPS;
+    four(row, codes + 8 * group + i % 8) >> (i / 8 * 4) & each(15)
 }
 
 /// A scale byte that is loaded as E4M3 to what [`ue4m3_half`] gives for it: without a sign,
@@ -56,14 +57,14 @@ impl PanelFormat for Nvfp4 {
                 to[group * PANEL_ROWS + r] = plain(scale(row, group));
             }
             for (sub, to) in to[QUANTS..].chunks_exact_mut(SUB_NIBBLES).enumerate() {
-                blocks256::pack_nibbles(r, |c| quant(row, 32 * sub + c), to);
+                blocks256::pack_nibbles(r, |c| quants(row, 32 * sub + c), to);
             }
         }
     }
 
     fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
         for (c, code) in codes.iter_mut().enumerate() {
-            *code = table::E2M1_TWICE[usize::from(quant(block, c))];
+            *code = table::E2M1_TWICE[usize::from(one(|c| quants(block, c), c))];
         }
         for (group, to) in scales.iter_mut().enumerate() {
             *to = (ue4m3_half(scale(block, group)), 0.0);

@@ -9,7 +9,9 @@
 //!
 //! The products take `8 q`, of which the zero is the 32 that the rows' starts are made
 //! with, and an eighth of d.
-use super::{PANEL_ROWS, PanelFormat, Scales, add_scaled, half_at, prefetch_all};
+use super::{
+    PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, half_at, one, prefetch_all, put_four,
+};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -30,11 +32,11 @@ const QUAD: usize = 4 * PANEL_ROWS;
 const ZERO: i16 = 4;
 const SCALE_ZERO: i16 = 32;
 
-/// `q` of column `c` of a row, from the file.
-fn quant(row: &[u8], c: usize) -> u8 {
+/// `q` of four columns of a row from `c` on, from the file.
+fn quants(row: &[u8], c: usize) -> u32 {
     // A byte holds the low bits of four weights of a half, or the third bits of eight.
-    let low = row[32 + c / 128 * 32 + c % 32] >> (c / 32 % 4 * 2) & 3;
-    let third = row[c % 32] >> (c / 32) & 1;
+    let low = four(row, 32 + c / 128 * 32 + c % 32) >> (c / 32 % 4 * 2) & each(3);
+    let third = four(row, c % 32) >> (c / 32) & each(1);
     low | third << 2
 }
 
@@ -58,19 +60,21 @@ impl PanelFormat for Q3K {
                 let scale = scale(row, sub);
                 group[LOW_SCALES + 2 * r + s / 2] |= (scale & 15) << (s % 2 * 4);
                 group[HIGH_SCALES + r] |= scale >> 4 << (2 * s);
-                for i in 0..16 {
-                    let q = quant(row, 16 * sub + i);
-                    let (quad, lane) = (i / 4, 4 * r + i % 4);
-                    group[s * QUAD + lane] |= (q & 3) << (2 * quad);
-                    group[THIRD + s / 2 * QUAD + lane] |= q >> 2 << (s % 2 * 4 + quad);
+                let (mut low, mut third) = (0, four(group, THIRD + s / 2 * QUAD + 4 * r));
+                for quad in 0..4 {
+                    let q = quants(row, 16 * sub + 4 * quad);
+                    low |= (q & each(3)) << (2 * quad);
+                    third |= (q >> 2 & each(1)) << (s % 2 * 4 + quad);
                 }
+                put_four(group, s * QUAD + 4 * r, low);
+                put_four(group, THIRD + s / 2 * QUAD + 4 * r, third);
             }
         }
     }
 
     fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
         for (c, code) in codes.iter_mut().enumerate() {
-            *code = quant(block, c) as i8 - ZERO as i8;
+            *code = one(|c| quants(block, c), c) as i8 - ZERO as i8;
         }
         for (group, to) in scales.iter_mut().enumerate() {
             let scale = i16::from(scale(block, group)) - SCALE_ZERO;

@@ -3,16 +3,16 @@
 //!
 //! A packed block of 16 rows is the head of [`blocks256`] and eight sub-blocks of nibbles.
 use super::blocks256::{self, Blocks256, HEAD, SUB_NIBBLES};
-use super::{PANEL_ROWS, PanelFormat, Scales};
+use super::{PANEL_ROWS, PanelFormat, Scales, each, four, one};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
 pub(crate) struct Q4K;
 
-/// `q` of column `c` of a row, from the file.
-fn quant(row: &[u8], c: usize) -> u8 {
+/// `q` of four columns of a row from `c` on, from the file.
+fn quants(row: &[u8], c: usize) -> u32 {
     // A byte holds a weight of each of a pair of sub-blocks.
-    row[16 + c / 64 * 32 + c % 32] >> (c / 32 % 2 * 4) & 15
+    four(row, 16 + c / 64 * 32 + c % 32) >> (c / 32 % 2 * 4) & each(15)
 }
 
 impl PanelFormat for Q4K {
@@ -23,14 +23,14 @@ impl PanelFormat for Q4K {
         for (r, row) in rows.iter().enumerate() {
             blocks256::pack_head(r, row, to);
             for (sub, to) in to[HEAD..].chunks_exact_mut(SUB_NIBBLES).enumerate() {
-                blocks256::pack_nibbles(r, |c| quant(row, 32 * sub + c), to);
+                blocks256::pack_nibbles(r, |c| quants(row, 32 * sub + c), to);
             }
         }
     }
 
     fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
         for (c, code) in codes.iter_mut().enumerate() {
-            *code = quant(block, c) as i8;
+            *code = one(|c| quants(block, c), c) as i8;
         }
         blocks256::worths(block, scales);
     }

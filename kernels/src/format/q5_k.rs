@@ -4,7 +4,7 @@
 //! A packed block of 16 rows is the head of [`blocks256`] and eight sub-blocks: fifth bits
 //! `[16 rows][4 columns]`, bit i of a byte that of quad i, then the nibbles.
 use super::blocks256::{self, Blocks256, HEAD, SUB_NIBBLES};
-use super::{PANEL_ROWS, PanelFormat, Scales};
+use super::{PANEL_ROWS, PanelFormat, Scales, each, four, one, put_four};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -14,12 +14,12 @@ pub(crate) struct Q5K;
 const NIBBLES: usize = 4 * PANEL_ROWS;
 const SUB: usize = NIBBLES + SUB_NIBBLES;
 
-/// `q` of column `c` of a row, from the file.
-fn quant(row: &[u8], c: usize) -> u8 {
+/// `q` of four columns of a row from `c` on, from the file.
+fn quants(row: &[u8], c: usize) -> u32 {
     // A byte holds the low bits of a weight of each of a pair of sub-blocks, or the fifth
     // bits of a weight of all eight.
-    let low = row[48 + c / 64 * 32 + c % 32] >> (c / 32 % 2 * 4) & 15;
-    let fifth = row[16 + c % 32] >> (c / 32) & 1;
+    let low = four(row, 48 + c / 64 * 32 + c % 32) >> (c / 32 % 2 * 4) & each(15);
+    let fifth = four(row, 16 + c % 32) >> (c / 32) & each(1);
     low | fifth << 4
 }
 
@@ -31,19 +31,17 @@ impl PanelFormat for Q5K {
         for (r, row) in rows.iter().enumerate() {
             blocks256::pack_head(r, row, to);
             for (sub, to) in to[HEAD..].chunks_exact_mut(SUB).enumerate() {
-                let quant = |c: usize| quant(row, 32 * sub + c);
-                for c in 0..4 {
-                    let bits = (0..8).map(|quad| quant(4 * quad + c) >> 4 << quad);
-                    to[4 * r + c] = bits.fold(0, |all, bit| all | bit);
-                }
-                blocks256::pack_nibbles(r, quant, &mut to[NIBBLES..]);
+                let quants = |c: usize| quants(row, 32 * sub + c);
+                let fifths = (0..8).map(|quad| (quants(4 * quad) >> 4 & each(1)) << quad);
+                put_four(to, 4 * r, fifths.fold(0, |all, fifth| all | fifth));
+                blocks256::pack_nibbles(r, quants, &mut to[NIBBLES..]);
             }
         }
     }
 
     fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
         for (c, code) in codes.iter_mut().enumerate() {
-            *code = quant(block, c) as i8;
+            *code = one(|c| quants(block, c), c) as i8;
         }
         blocks256::worths(block, scales);
     }

@@ -7,7 +7,9 @@
 //! rows][4 columns]`, two bits for each of the sub-block's four quads; `scales: [4
 //! subs][16 rows] i8`. So memory is read nearly in order: with a block's low bits,
 //! upper bits and scales each in one place, one row took 1.5 times as long.
-use super::{PANEL_ROWS, PanelFormat, Scales, add_scaled, half_at, prefetch_all};
+use super::{
+    PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, half_at, one, prefetch_all, put_four,
+};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -23,12 +25,12 @@ const D: usize = 4 * GROUP;
 /// Bytes of four columns of all rows.
 const QUAD: usize = 4 * PANEL_ROWS;
 
-/// `q` of column `c` of a row, from the file.
-fn quant(row: &[u8], c: usize) -> u8 {
+/// `q` of four columns of a row from `c` on, from the file.
+fn quants(row: &[u8], c: usize) -> u32 {
     // Two halves of 128 columns: 64 bytes of low bits and 32 of upper ones each.
     let (half, c) = (c / 128, c % 128);
-    let low = row[64 * half + c % 64] >> (c / 64 * 4) & 15;
-    let high = row[128 + 32 * half + c % 32] >> (c / 32 * 2) & 3;
+    let low = four(row, 64 * half + c % 64) >> (c / 64 * 4) & each(15);
+    let high = four(row, 128 + 32 * half + c % 32) >> (c / 32 * 2) & each(3);
     low | high << 4
 }
 
@@ -37,17 +39,26 @@ impl PanelFormat for Q6K {
     const BLOCK_BYTES: usize = 210;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
-        to.fill(0);
         for (r, row) in rows.iter().enumerate() {
             to[D + 2 * r..D + 2 * r + 2].copy_from_slice(&row[208..210]);
-            for sub in 0..16 {
-                let group = sub / 4 * GROUP;
-                to[group + SCALES + sub % 4 * PANEL_ROWS + r] = row[192 + sub];
-                for i in 0..16 {
-                    let q = quant(row, 16 * sub + i);
-                    let (quad, lane) = (i / 4, 4 * r + i % 4);
-                    to[group + (sub % 4 / 2 * 4 + quad) * QUAD + lane] |= (q & 15) << (sub % 2 * 4);
-                    to[group + HIGH + sub % 4 * QUAD + lane] |= q >> 4 << (2 * quad);
+            for (g, to) in to[..D].chunks_exact_mut(GROUP).enumerate() {
+                for sub in 0..4 {
+                    to[SCALES + sub * PANEL_ROWS + r] = row[192 + 4 * g + sub];
+                }
+                for pair in 0..2 {
+                    let mut high = [0; 2];
+                    for quad in 0..4 {
+                        let q = [0, 16].map(|c| quants(row, 64 * g + 32 * pair + c + 4 * quad));
+                        let low = q.map(|q| q & each(15));
+                        let at = (4 * pair + quad) * QUAD + 4 * r;
+                        put_four(to, at, low[0] | low[1] << 4);
+                        for (high, q) in high.iter_mut().zip(q) {
+                            *high |= (q >> 4 & each(3)) << (2 * quad);
+                        }
+                    }
+                    for (sub, high) in high.into_iter().enumerate() {
+                        put_four(to, HIGH + (2 * pair + sub) * QUAD + 4 * r, high);
+                    }
                 }
             }
         }
@@ -55,7 +66,7 @@ impl PanelFormat for Q6K {
 
     fn codes(block: &[u8], codes: &mut [i8], scales: &mut [(f32, f32)]) {
         for (c, code) in codes.iter_mut().enumerate() {
-            *code = quant(block, c) as i8 - 32;
+            *code = one(|c| quants(block, c), c) as i8 - 32;
         }
         for (group, to) in scales.iter_mut().enumerate() {
             *to = (

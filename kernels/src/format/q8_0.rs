@@ -3,7 +3,7 @@
 //! A packed block of 16 rows: `d: [16] f16`, then `[8 quads][16 rows][4 columns]`
 //! of `q + 128`, since the products take weights without a sign.
 use super::blocks32::{self, Blocks32};
-use super::{PANEL_ROWS, PanelFormat, Scales, half_at};
+use super::{PANEL_ROWS, PanelFormat, Scales, each, four, half_at, put_four};
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
 
@@ -19,8 +19,9 @@ impl PanelFormat for Q80 {
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         for (r, row) in rows.iter().enumerate() {
             to[2 * r..2 * r + 2].copy_from_slice(&row[..2]);
-            for (c, &q) in row[2..].iter().enumerate() {
-                to[QUANTS + c / 4 * QUAD + 4 * r + c % 4] = q ^ 0x80;
+            for quad in 0..8 {
+                let q = four(row, 2 + 4 * quad) ^ each(0x80);
+                put_four(to, QUANTS + quad * QUAD + 4 * r, q);
             }
         }
     }

@@ -71,6 +71,11 @@ impl BlockMatrix {
         self.kind
     }
 
+    /// Its blocks, row after row, without the factor.
+    pub fn blocks(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Rows, the columns of a product.
     pub fn n(&self) -> usize {
         self.n

@@ -9,11 +9,9 @@ pub(super) use value::Value;
 use super::CheckpointError;
 use super::names::Place;
 use super::stored::{Stored, Weight};
-use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use egss_kernels::{BlockMatrix, DenseMatrix, GgmlType, MappedBytes, WeightBytes};
 use header::{Header, Kind, KnownBytes};
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -36,9 +34,6 @@ struct TensorBytes {
     kind: Kind,
     bytes: MappedBytes,
 }
-
-/// Alignment that candle asks of a quantised block, bytes; at most that of an f32.
-const BLOCK_ALIGN: usize = align_of::<f32>();
 
 impl GgufFile {
     /// Reads the header and checks every tensor's extent against the file's size, and so
@@ -148,16 +143,6 @@ impl GgufFile {
                 let matrix = BlockMatrix::new(kind, n, k, place.read(&tensor.bytes));
                 let matrix = matrix.times(self.factor(place, kind)?);
                 Ok(Weight::Blocks(Arc::new(matrix)))
-            }
-            (Stored::Quantized(dtype), _) => {
-                let bytes = place.read(&tensor.bytes).aligned(BLOCK_ALIGN);
-                let storage = QStorage::from_data(Cow::Borrowed(&*bytes), device, dtype);
-                let tensor = storage.and_then(|storage| QTensor::new(storage, shape));
-                let tensor = tensor.map_err(|source| CheckpointError::Tensor {
-                    name: place.tensor.clone(),
-                    source,
-                })?;
-                Ok(Weight::Quantized(Arc::new(tensor)))
             }
             _ => Ok(Weight::Plain(self.floats(place, shape, device)?)),
         }
