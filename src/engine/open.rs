@@ -8,8 +8,10 @@ use crate::decode::GrammarFactory;
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
 use crate::ops::{Backend, Operations};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 /// How much of what an engine may take.
 #[derive(Clone, Copy, Debug)]
@@ -121,9 +123,16 @@ pub fn open_checkpoint(
     let template = template.unwrap_or_else(|error| ChatTemplate::unusable(&error));
     let tokenizer = Arc::new(checkpoint.tokenizer()?);
     let stop_tokens = checkpoint.eos_token_ids()?;
-    let grammars = Arc::new(grammar_factory(&tokenizer, &stop_tokens)?);
-    let model: Box<dyn CausalLm> =
-        Box::new(Decoder::load(checkpoint, settings.context_max, backend)?);
+    // The trie of a large vocabulary takes one thread as long as the weights of a small
+    // model take all of them.
+    let (grammars, model) = thread::scope(|scope| {
+        let grammars = scope.spawn(|| grammar_factory(&tokenizer, &stop_tokens));
+        let model = Decoder::load(checkpoint, settings.context_max, backend);
+        let grammars = grammars.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (grammars, model)
+    });
+    let grammars = Arc::new(grammars?);
+    let model: Box<dyn CausalLm> = Box::new(model?);
     // There a step waits for its results, too, so that its time is known.
     let on_cpu = backend.operations() == Operations::CpuKernels;
     let rows_are_independent = model.rows_are_independent();

@@ -35,7 +35,9 @@ pub(super) trait Blocks256: PanelFormat {
 
 /// Lays out the low four bits of what `quants` gives for the 32 columns of row `row`, by
 /// fours from a column on.
+#[inline(always)]
 pub(super) fn pack_nibbles(row: usize, quants: impl Fn(usize) -> u32, to: &mut [u8]) {
+    let to = &mut to[..SUB_NIBBLES];
     for i in 0..4 {
         let [low, high] = [8 * i, 8 * i + 4].map(|column| quants(column) & each(15));
         put_four(to, i * QUADS + 4 * row, low | high << 4);

@@ -52,7 +52,9 @@ impl PanelFormat for Iq4Xs {
     const BLOCK_BYTES: usize = 136;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
+        let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
         for (r, row) in rows.iter().enumerate() {
+            let row = &row[..Self::BLOCK_BYTES];
             to[2 * r..2 * r + 2].copy_from_slice(&row[..2]);
             // In the file too a byte holds a pair's low bits.
             to[LOW + 4 * r..][..4].copy_from_slice(&row[4..8]);

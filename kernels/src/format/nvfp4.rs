@@ -52,7 +52,9 @@ impl PanelFormat for Nvfp4 {
     const BLOCK_BYTES: usize = 256 / FILE_BLOCK * FILE_BYTES;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
+        let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
         for (r, row) in rows.iter().enumerate() {
+            let row = &row[..Self::BLOCK_BYTES];
             for group in 0..GROUPS {
                 to[group * PANEL_ROWS + r] = plain(scale(row, group));
             }

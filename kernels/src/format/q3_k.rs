@@ -52,8 +52,10 @@ impl PanelFormat for Q3K {
     const BLOCK_BYTES: usize = 110;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
+        let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
         to.fill(0);
         for (r, row) in rows.iter().enumerate() {
+            let row = &row[..Self::BLOCK_BYTES];
             to[D + 2 * r..D + 2 * r + 2].copy_from_slice(&row[108..110]);
             for sub in 0..16 {
                 let (group, s) = (&mut to[sub / 4 * GROUP..][..GROUP], sub % 4);

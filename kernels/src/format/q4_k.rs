@@ -20,7 +20,9 @@ impl PanelFormat for Q4K {
     const BLOCK_BYTES: usize = 144;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
+        let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
         for (r, row) in rows.iter().enumerate() {
+            let row = &row[..Self::BLOCK_BYTES];
             blocks256::pack_head(r, row, to);
             for (sub, to) in to[HEAD..].chunks_exact_mut(SUB_NIBBLES).enumerate() {
                 blocks256::pack_nibbles(r, |c| quants(row, 32 * sub + c), to);

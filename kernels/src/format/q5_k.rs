@@ -28,7 +28,9 @@ impl PanelFormat for Q5K {
     const BLOCK_BYTES: usize = 176;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
+        let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
         for (r, row) in rows.iter().enumerate() {
+            let row = &row[..Self::BLOCK_BYTES];
             blocks256::pack_head(r, row, to);
             for (sub, to) in to[HEAD..].chunks_exact_mut(SUB).enumerate() {
                 let quants = |c: usize| quants(row, 32 * sub + c);

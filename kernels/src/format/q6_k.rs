@@ -39,9 +39,12 @@ impl PanelFormat for Q6K {
     const BLOCK_BYTES: usize = 210;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
+        let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
         for (r, row) in rows.iter().enumerate() {
+            let row = &row[..Self::BLOCK_BYTES];
             to[D + 2 * r..D + 2 * r + 2].copy_from_slice(&row[208..210]);
             for (g, to) in to[..D].chunks_exact_mut(GROUP).enumerate() {
+                let to = &mut to[..GROUP];
                 for sub in 0..4 {
                     to[SCALES + sub * PANEL_ROWS + r] = row[192 + 4 * g + sub];
                 }

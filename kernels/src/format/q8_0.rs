@@ -17,7 +17,9 @@ impl PanelFormat for Q80 {
     const BLOCK_BYTES: usize = 34;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
+        let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
         for (r, row) in rows.iter().enumerate() {
+            let row = &row[..Self::BLOCK_BYTES];
             to[2 * r..2 * r + 2].copy_from_slice(&row[..2]);
             for quad in 0..8 {
                 let q = four(row, 2 + 4 * quad) ^ each(0x80);
