@@ -5,8 +5,15 @@ use super::{Attention, BLOCK_SIZE, CHUNK, HeadShape, MASKED};
 use crate::simd::{LANES, Simd, exp};
 use crate::tile::{TILE_ROWS_MAX, with_tile_rows};
 
-/// A tile of queries over up to four blocks; `ahead` takes a step with each of their
-/// keys' dimensions.
+/// Dimensions of a key that are multiplied before memory is asked for the next lines.
+const DIMS_A_STEP: usize = 8;
+
+/// How often [`tile_over_chunk`] asks for lines, for a tile of `tile_rows` and a block.
+pub(super) fn steps_of_block<S: Simd>(tile_rows: usize, head_dim: usize) -> usize {
+    tile_rows / at_once(tile_rows, S::SUMS_MAX) * head_dim.div_ceil(DIMS_A_STEP)
+}
+
+/// A tile of queries over up to four blocks; `ahead` takes [`steps_of_block`] steps for each.
 ///
 /// # Safety
 /// As [`super::work::work`]; the scratch is laid out for tiles of `Q`.
@@ -35,17 +42,25 @@ pub(super) unsafe fn tile_over_chunk<S: Simd, const Q: usize>(
         let q = scratch.q.as_ptr().add(tile * Q * d);
         for (b, &block) in blocks.iter().enumerate() {
             let keys = attention.keys.as_ptr().add(block_at(block) * d);
-            let mut dots = [S::zero_f(); Q];
-            for i in 0..d {
-                ahead.step::<S>();
-                let key = S::load_f(keys.add(i * BLOCK_SIZE));
-                for (r, dot) in dots.iter_mut().enumerate() {
-                    *dot = S::mul_add(key, S::splat_f(*q.add(i * Q + r)), *dot);
+            let scores = scores.add(b * BLOCK_SIZE);
+            with_tile_rows!(at_once(Q, S::SUMS_MAX), N => {
+                for first in (0..Q).step_by(N) {
+                    let mut dots = [S::zero_f(); N];
+                    for from in (0..d).step_by(DIMS_A_STEP) {
+                        ahead.step::<S>();
+                        for i in from..d.min(from + DIMS_A_STEP) {
+                            let key = S::load_f(keys.add(i * BLOCK_SIZE));
+                            for (r, dot) in dots.iter_mut().enumerate() {
+                                let query = S::splat_f(*q.add(i * Q + first + r));
+                                *dot = S::mul_add(key, query, *dot);
+                            }
+                        }
+                    }
+                    for (r, dot) in dots.into_iter().enumerate() {
+                        S::store_f(scores.add((first + r) * CHUNK), dot);
+                    }
                 }
-            }
-            for (r, dot) in dots.into_iter().enumerate() {
-                S::store_f(scores.add(r * CHUNK + b * BLOCK_SIZE), dot);
-            }
+            });
         }
         // 2. Weights, with the running maximum.
         let n = blocks.len() * BLOCK_SIZE;
@@ -96,7 +111,7 @@ pub(super) unsafe fn tile_over_chunk<S: Simd, const Q: usize>(
         let seen = scratch.seen[tile * Q..][..Q].iter().copied().max();
         let n = n.min(seen.unwrap_or(0).saturating_sub(first));
         let mut i = 0;
-        while i + 4 * LANES <= vd {
+        while S::SUMS_MAX >= 4 * QUERIES_OF_FOUR && i + 4 * LANES <= vd {
             add_values::<S, Q, 4>(blocks, n, values, vd, i, scores, sums);
             i += 4 * LANES;
         }
@@ -122,7 +137,7 @@ unsafe fn add_values<S: Simd, const Q: usize, const V: usize>(
     weights: *const f32,
     sums: *mut f32,
 ) {
-    with_tile_rows!(queries_at_once(Q), N => {
+    with_tile_rows!(at_once(Q, S::SUMS_MAX / V), N => {
         for first in (0..Q).step_by(N) {
             // SAFETY: the caller's promise; `N` divides `Q`.
             unsafe {
@@ -158,11 +173,16 @@ unsafe fn add_values<S: Simd, const Q: usize, const V: usize>(
     });
 }
 
-/// Queries whose sums of four vectors stay in registers: a divisor of a tile's
-/// height, six at most.
-const fn queries_at_once(tile_rows: usize) -> usize {
-    match tile_rows {
-        8 | 12 => tile_rows / 2,
-        rows => rows,
+/// Queries whose four vectors of sums stay in registers where there are as many as
+/// AVX-512 has.
+const QUERIES_OF_FOUR: usize = 6;
+
+/// How many rows of a tile are worked on at a time where `most` fit: a divisor of the
+/// tile's height that is the height of a tile.
+const fn at_once(tile_rows: usize, most: usize) -> usize {
+    let mut rows = most;
+    while rows > 1 && (!tile_rows.is_multiple_of(rows) || matches!(rows, 5 | 7 | 9..=11)) {
+        rows -= 1;
     }
+    rows
 }

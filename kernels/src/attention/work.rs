@@ -1,6 +1,6 @@
 //! One piece and one key/value head, split after split.
 use super::ahead::Ahead;
-use super::chunk::tile_over_chunk;
+use super::chunk::{steps_of_block, tile_over_chunk};
 use super::scratch::Scratch;
 use super::state::{Partials, STATE_EXTRA, merge};
 use super::{Attention, BLOCK_SIZE, CHUNK, CHUNK_BLOCKS, HeadShape, Piece, SPLIT, SPLIT_BLOCKS};
@@ -45,7 +45,8 @@ pub(super) unsafe fn work<S: Simd>(
             let n_tiles = scratch.seen.len() / height;
             let behind = &piece.blocks[i * SPLIT_BLOCKS + c * CHUNK_BLOCKS + blocks.len()..];
             let next = &behind[..behind.len().min(CHUNK_BLOCKS)];
-            let mut ahead = Ahead::new(attention, kv_head, next, n_tiles * blocks.len() * d);
+            let n_steps = n_tiles * blocks.len() * steps_of_block::<S>(height, d);
+            let mut ahead = Ahead::new(attention, kv_head, next, n_steps);
             for tile in 0..n_tiles {
                 let ahead = &mut ahead;
                 // SAFETY: the caller's promises, and a scratch of this height.

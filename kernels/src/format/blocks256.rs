@@ -3,9 +3,11 @@
 //! A sub-block's quants have four bits each in `[4][16 rows][4 columns]`, a byte's low
 //! half of quad `2 i` of the sub-block, its high half of the next one, so that no byte
 //! is wanted twice.
+use super::scaled::{Pairs, Scaled};
 use super::{PANEL_ROWS, PanelFormat, add_scaled, each, half_at, prefetch_all, put_four};
 use crate::lhs::{SPLIT_BITS, SPLIT_SUMS, Tile};
 use crate::simd::{LANES, Simd};
+use std::marker::PhantomData;
 
 /// Bytes of two quads of nibbles of all rows.
 const QUADS: usize = 4 * PANEL_ROWS;
@@ -62,6 +64,17 @@ pub(super) unsafe fn nibbles<S: Simd>(sub: *const u8, i: usize) -> [S::Int; 2] {
     }
 }
 
+/// The quants of a packed sub-block.
+struct SubBlock<F>(*const u8, PhantomData<F>);
+
+impl<F: Blocks256, S: Simd> Pairs<S> for SubBlock<F> {
+    #[inline(always)]
+    unsafe fn pair(&self, pair: usize) -> [S::Int; 2] {
+        // SAFETY: the caller's promises.
+        unsafe { F::quads::<S>(self.0, pair) }
+    }
+}
+
 /// Adds a sub-block's products, times its scale.
 ///
 /// # Safety
@@ -76,18 +89,13 @@ pub(super) unsafe fn add_products<F: Blocks256, S: Simd, const ROWS: usize>(
     // SAFETY: the caller's promises.
     unsafe {
         prefetch_all::<S, ROWS>(sub, F::SUB_BYTES);
-        let mut dots = [S::zero(); ROWS];
-        for i in 0..4 {
-            for (quad, w) in F::quads::<S>(sub, i).into_iter().enumerate() {
-                let q = q.add((2 * i + quad) * 4 * ROWS);
-                for (r, dot) in dots.iter_mut().enumerate() {
-                    *dot = S::dot(*dot, w, q.add(r * 4));
-                }
-            }
-        }
-        for r in 0..ROWS {
-            sums[r] = S::mul_add(S::to_float(dots[r]), scale, sums[r]);
-        }
+        let mut run = Scaled {
+            weights: SubBlock::<F>(sub, PhantomData),
+            starts: std::ptr::null(),
+            scale,
+            sums,
+        };
+        S::dots::<ROWS, 4>(&mut run, F::LARGEST, q);
     }
 }
 

@@ -14,6 +14,7 @@ const TABLE: [u8; 64] = table::table(table::IQ4, Iq4Nl::ZERO);
 impl PanelFormat for Iq4Nl {
     const SCALES: Scales = Scales::EachBlock32;
     const BLOCK_BYTES: usize = 18;
+    const LARGEST: usize = table::largest(table::IQ4, Iq4Nl::ZERO);
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         for (r, row) in rows.iter().enumerate() {

@@ -50,6 +50,7 @@ fn signed(scale: u8) -> f32 {
 impl PanelFormat for Iq4Xs {
     const SCALES: Scales = Scales::EachBlock256;
     const BLOCK_BYTES: usize = 136;
+    const LARGEST: usize = table::largest(table::IQ4, ZERO);
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];

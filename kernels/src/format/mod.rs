@@ -17,6 +17,7 @@ mod q5_0;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod scaled;
 mod table;
 
 pub(crate) use iq4_nl::Iq4Nl;
@@ -128,6 +129,8 @@ pub(crate) trait PanelFormat: 'static {
     const BLOCK: usize = Self::SCALES.block();
     /// Bytes of a block of one row, in the file as in a panel.
     const BLOCK_BYTES: usize;
+    /// The largest number that the products take for a weight.
+    const LARGEST: usize;
 
     /// Lays out one block of 16 rows; `rows` are theirs as in the file. (A row is cut to the
     /// length that it has, so that the compiler knows it: packing Q4_K is 2.5 times as fast.)

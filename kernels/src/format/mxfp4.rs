@@ -15,6 +15,7 @@ const TABLE: [u8; 64] = table::table(table::E2M1_TWICE, Mxfp4::ZERO);
 impl PanelFormat for Mxfp4 {
     const SCALES: Scales = Scales::EachBlock32;
     const BLOCK_BYTES: usize = 17;
+    const LARGEST: usize = table::largest(table::E2M1_TWICE, Mxfp4::ZERO);
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         for (r, row) in rows.iter().enumerate() {

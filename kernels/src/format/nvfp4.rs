@@ -4,6 +4,7 @@
 //! A file's blocks of 64 are four to a block here. A packed block of 16 rows: the scales
 //! `[16 groups][16 rows] u8`, then eight sub-blocks of nibbles as in [`blocks256`].
 use super::blocks256::{self, SUB_NIBBLES};
+use super::scaled::{Pairs, Scaled};
 use super::{PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, one, prefetch_all, table};
 use crate::ggml::ue4m3_half;
 use crate::lhs::Tile;
@@ -50,6 +51,7 @@ fn plain(scale: u8) -> u8 {
 impl PanelFormat for Nvfp4 {
     const SCALES: Scales = Scales::EachBlock256;
     const BLOCK_BYTES: usize = 256 / FILE_BLOCK * FILE_BYTES;
+    const LARGEST: usize = table::largest(table::E2M1_TWICE, ZERO);
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
@@ -104,29 +106,43 @@ impl PanelFormat for Nvfp4 {
                     if group % 2 == 0 {
                         prefetch_all::<S, ROWS>(sub, SUB_NIBBLES);
                     }
-                    let mut dots = [S::zero(); ROWS];
-                    for (r, dot) in dots.iter_mut().enumerate() {
-                        *dot = S::splat(*starts.add(r));
-                    }
-                    for i in 0..2 {
-                        let pair = blocks256::nibbles::<S>(sub, group % 2 * 2 + i);
-                        for (quad, index) in pair.into_iter().enumerate() {
-                            let w = S::lookup(table, index);
-                            for (r, dot) in dots.iter_mut().enumerate() {
-                                *dot = S::dot(*dot, w, q.add(((2 * i + quad) * ROWS + r) * 4));
-                            }
-                        }
-                    }
-                    let scale = S::load_e4m3_over_256(block.add(group * PANEL_ROWS));
-                    for (sum, dot) in sums.iter_mut().zip(dots) {
-                        *sum = S::mul_add(S::to_float(dot), scale, *sum);
-                    }
+                    let mut run = Scaled {
+                        weights: Group::<S> {
+                            sub,
+                            first: group % 2 * 2,
+                            table,
+                        },
+                        starts,
+                        scale: S::load_e4m3_over_256(block.add(group * PANEL_ROWS)),
+                        sums: &mut sums,
+                    };
+                    S::dots::<ROWS, 2>(&mut run, Self::LARGEST, q);
                 }
                 for sum in &mut sums {
                     *sum = S::mul(*sum, rest);
                 }
                 add_scaled::<S, ROWS>(sums, lhs.scales.add(b * ROWS), out);
             }
+        }
+    }
+}
+
+/// The values of a group of 16.
+struct Group<S: Simd> {
+    /// Its sub-block.
+    sub: *const u8,
+    /// Its first pair there.
+    first: usize,
+    table: S::Int,
+}
+
+impl<S: Simd> Pairs<S> for Group<S> {
+    #[inline(always)]
+    unsafe fn pair(&self, pair: usize) -> [S::Int; 2] {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let [first, second] = blocks256::nibbles::<S>(self.sub, self.first + pair);
+            [S::lookup(self.table, first), S::lookup(self.table, second)]
         }
     }
 }

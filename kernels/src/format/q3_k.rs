@@ -9,6 +9,7 @@
 //!
 //! The products take `8 q`, of which the zero is the 32 that the rows' starts are made
 //! with, and an eighth of d.
+use super::scaled::{Pairs, Scaled};
 use super::{
     PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, half_at, one, prefetch_all, put_four,
 };
@@ -50,6 +51,7 @@ fn scale(row: &[u8], sub: usize) -> u8 {
 impl PanelFormat for Q3K {
     const SCALES: Scales = Scales::EachBlock256;
     const BLOCK_BYTES: usize = 110;
+    const LARGEST: usize = 8 * 7;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
@@ -142,6 +144,34 @@ impl PanelFormat for Q3K {
     }
 }
 
+/// The bits of each quad of a sub-block at their place in `8 q`, among others.
+struct SubBlock<S: Simd> {
+    low: [S::Int; 4],
+    third: [S::Int; 4],
+}
+
+impl<S: Simd> SubBlock<S> {
+    /// # Safety
+    /// As [`Pairs::pair`].
+    #[inline(always)]
+    unsafe fn quad(&self, quad: usize) -> S::Int {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (low_place, third_place) = (S::splat(0x1818_1818), S::splat(0x2020_2020));
+            let (low, third) = (self.low[quad], self.third[quad]);
+            S::or(S::and(low, low_place), S::and(third, third_place))
+        }
+    }
+}
+
+impl<S: Simd> Pairs<S> for SubBlock<S> {
+    #[inline(always)]
+    unsafe fn pair(&self, pair: usize) -> [S::Int; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [self.quad(2 * pair), self.quad(2 * pair + 1)] }
+    }
+}
+
 /// Adds the products of sub-block `SUB` of a group, times its scale.
 ///
 /// # Safety
@@ -156,10 +186,8 @@ unsafe fn add_sub<S: Simd, const ROWS: usize, const SUB: usize>(
 ) {
     // SAFETY: the caller's promises.
     unsafe {
-        let (low_place, third_place) = (S::splat(0x1818_1818), S::splat(0x2020_2020));
         let low = S::load(group.add(SUB * QUAD));
         let third = S::load(group.add(THIRD + SUB / 2 * QUAD));
-        // The bits of each quad at their place in `8 q`.
         let low = [
             S::shl::<3>(low),
             S::shl::<1>(low),
@@ -180,18 +208,12 @@ unsafe fn add_sub<S: Simd, const ROWS: usize, const SUB: usize>(
                 S::shr::<2>(third),
             ],
         };
-        let mut dots = [S::zero(); ROWS];
-        for (r, dot) in dots.iter_mut().enumerate() {
-            *dot = S::splat(*starts.add(SUB * ROWS + r));
-        }
-        for (quad, (low, third)) in low.into_iter().zip(third).enumerate() {
-            let w = S::or(S::and(low, low_place), S::and(third, third_place));
-            for (r, dot) in dots.iter_mut().enumerate() {
-                *dot = S::dot(*dot, w, q.add(((SUB * 4 + quad) * ROWS + r) * 4));
-            }
-        }
-        for (sum, dot) in sums.iter_mut().zip(dots) {
-            *sum = S::mul_add(S::to_float(dot), scale, *sum);
-        }
+        let mut run = Scaled {
+            weights: SubBlock::<S> { low, third },
+            starts: starts.add(SUB * ROWS),
+            scale,
+            sums,
+        };
+        S::dots::<ROWS, 2>(&mut run, Q3K::LARGEST, q.add(SUB * 16 * ROWS));
     }
 }

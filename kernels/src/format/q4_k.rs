@@ -18,6 +18,7 @@ fn quants(row: &[u8], c: usize) -> u32 {
 impl PanelFormat for Q4K {
     const SCALES: Scales = Scales::EachBlock256;
     const BLOCK_BYTES: usize = 144;
+    const LARGEST: usize = 15;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];

@@ -17,6 +17,7 @@ const QUAD: usize = 4 * PANEL_ROWS;
 impl PanelFormat for Q50 {
     const SCALES: Scales = Scales::EachBlock32;
     const BLOCK_BYTES: usize = 22;
+    const LARGEST: usize = 31;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         to[FIFTH..LOW].fill(0);

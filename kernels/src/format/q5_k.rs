@@ -26,6 +26,7 @@ fn quants(row: &[u8], c: usize) -> u32 {
 impl PanelFormat for Q5K {
     const SCALES: Scales = Scales::EachBlock256;
     const BLOCK_BYTES: usize = 176;
+    const LARGEST: usize = 31;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];

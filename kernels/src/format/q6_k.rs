@@ -7,6 +7,7 @@
 //! rows][4 columns]`, two bits for each of the sub-block's four quads; `scales: [4
 //! subs][16 rows] i8`. So memory is read nearly in order: with a block's low bits,
 //! upper bits and scales each in one place, one row took 1.5 times as long.
+use super::scaled::{Pairs, Scaled};
 use super::{
     PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, half_at, one, prefetch_all, put_four,
 };
@@ -37,6 +38,7 @@ fn quants(row: &[u8], c: usize) -> u32 {
 impl PanelFormat for Q6K {
     const SCALES: Scales = Scales::EachBlock256;
     const BLOCK_BYTES: usize = 210;
+    const LARGEST: usize = 63;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];
@@ -122,6 +124,40 @@ impl PanelFormat for Q6K {
     }
 }
 
+/// The quants of sub-block `SUB` of a group.
+struct SubBlock<S: Simd, const SUB: usize> {
+    /// The low bits of its pair.
+    low: *const u8,
+    /// The two upper bits of each quad at their place in a byte, among others.
+    high: [S::Int; 4],
+}
+
+impl<S: Simd, const SUB: usize> SubBlock<S, SUB> {
+    /// # Safety
+    /// As [`Pairs::pair`].
+    #[inline(always)]
+    unsafe fn quad(&self, quad: usize) -> S::Int {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let both = S::load(self.low.add(quad * QUAD));
+            let low = match SUB % 2 {
+                0 => both,
+                _ => S::shr::<4>(both),
+            };
+            let (nibble, upper) = (S::splat(0x0f0f_0f0f), S::splat(0x3030_3030));
+            S::or(S::and(low, nibble), S::and(self.high[quad], upper))
+        }
+    }
+}
+
+impl<S: Simd, const SUB: usize> Pairs<S> for SubBlock<S, SUB> {
+    #[inline(always)]
+    unsafe fn pair(&self, pair: usize) -> [S::Int; 2] {
+        // SAFETY: the caller's promises.
+        unsafe { [self.quad(2 * pair), self.quad(2 * pair + 1)] }
+    }
+}
+
 /// Adds the products of sub-block `SUB` of a group, times its scale.
 ///
 /// # Safety
@@ -135,7 +171,6 @@ unsafe fn add_sub<S: Simd, const ROWS: usize, const SUB: usize>(
 ) {
     // SAFETY: the caller's promises.
     unsafe {
-        let (nibble, upper) = (S::splat(0x0f0f_0f0f), S::splat(0x3030_3030));
         let high = S::load(group.add(HIGH + SUB * QUAD));
         // The two bits of each quad at their place in a byte.
         let high = [
@@ -144,24 +179,15 @@ unsafe fn add_sub<S: Simd, const ROWS: usize, const SUB: usize>(
             high,
             S::shr::<2>(high),
         ];
-        let mut dots = [S::zero(); ROWS];
-        for (r, dot) in dots.iter_mut().enumerate() {
-            *dot = S::splat(*starts.add(SUB * ROWS + r));
-        }
-        for (quad, high) in high.into_iter().enumerate() {
-            let both = S::load(group.add((SUB / 2 * 4 + quad) * QUAD));
-            let low = match SUB % 2 {
-                0 => S::and(both, nibble),
-                _ => S::and(S::shr::<4>(both), nibble),
-            };
-            let w = S::or(low, S::and(high, upper));
-            for (r, dot) in dots.iter_mut().enumerate() {
-                *dot = S::dot(*dot, w, q.add(((SUB * 4 + quad) * ROWS + r) * 4));
-            }
-        }
-        let scale = S::to_float(S::widen_i8(group.add(SCALES + SUB * PANEL_ROWS)));
-        for (sum, dot) in sums.iter_mut().zip(dots) {
-            *sum = S::mul_add(S::to_float(dot), scale, *sum);
-        }
+        let mut run = Scaled {
+            weights: SubBlock::<S, SUB> {
+                low: group.add(SUB / 2 * 4 * QUAD),
+                high,
+            },
+            starts: starts.add(SUB * ROWS),
+            scale: S::to_float(S::widen_i8(group.add(SCALES + SUB * PANEL_ROWS))),
+            sums,
+        };
+        S::dots::<ROWS, 2>(&mut run, Q6K::LARGEST, q.add(SUB * 16 * ROWS));
     }
 }

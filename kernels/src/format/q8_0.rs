@@ -15,6 +15,7 @@ const QUAD: usize = 4 * PANEL_ROWS;
 impl PanelFormat for Q80 {
     const SCALES: Scales = Scales::EachBlock32;
     const BLOCK_BYTES: usize = 34;
+    const LARGEST: usize = 255;
 
     fn pack(rows: &[&[u8]; PANEL_ROWS], to: &mut [u8]) {
         let to = &mut to[..PANEL_ROWS * Self::BLOCK_BYTES];

@@ -27,6 +27,19 @@ pub(super) const fn table(values: [i8; 16], zero: i32) -> [u8; 64] {
     table
 }
 
+/// The largest number of [`table`].
+pub(super) const fn largest(values: [i8; 16], zero: i32) -> usize {
+    let table = table(values, zero);
+    let (mut largest, mut i) = (0, 0);
+    while i < 16 {
+        if table[i] > largest {
+            largest = table[i];
+        }
+        i += 1;
+    }
+    largest as usize
+}
+
 /// Index of column `column` of 32 in the file, where a byte holds columns i and i + 16.
 pub(super) fn index(file: &[u8], column: usize) -> u8 {
     file[column % 16] >> (column / 16 * 4) & 15

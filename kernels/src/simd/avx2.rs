@@ -1,5 +1,5 @@
 //! Sixteen lanes in two registers of AVX2, with FMA and F16C.
-use super::Simd;
+use super::{Run, Simd};
 use std::arch::x86_64::*;
 
 /// AVX2, FMA and F16C.
@@ -63,6 +63,67 @@ pub(super) unsafe fn halves_of_e4m3(from: *const u8) -> __m256i {
     }
 }
 
+/// Rows whose inner products are taken together: two registers for each, of sixteen.
+const ROWS_AT_ONCE: usize = 4;
+
+/// [`Simd::dots`] for `N` rows from `first` on, of `ROWS`.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn dots_of<const N: usize, const ROWS: usize, const PAIRS: usize>(
+    run: &mut impl Run<Avx2>,
+    first: usize,
+    largest: usize,
+    lhs: *const i8,
+) {
+    // A pair of products is at most 2 * 128 * `largest`: that many pairs' sums go into 16
+    // bits, and are widened together. By pairs of quads.
+    let span = i16::MAX as usize / (256 * largest) / 2;
+    // SAFETY: the caller's promises.
+    unsafe {
+        let lhs = |quad: usize, row: usize| lhs.add(4 * (quad * ROWS + first + row));
+        let mut dots = [Avx2::zero(); N];
+        for (row, dot) in dots.iter_mut().enumerate() {
+            *dot = run.start(first + row);
+        }
+        if span == 0 {
+            for pair in 0..PAIRS {
+                for (quad, weights) in run.pair(pair).into_iter().enumerate() {
+                    for (row, dot) in dots.iter_mut().enumerate() {
+                        *dot = Avx2::dot(*dot, weights, lhs(2 * pair + quad, row));
+                    }
+                }
+            }
+        } else {
+            let ones = _mm256_set1_epi16(1);
+            for from in (0..PAIRS).step_by(span) {
+                let mut narrow = [Avx2::zero(); N];
+                for pair in from..PAIRS.min(from + span) {
+                    for (quad, weights) in run.pair(pair).into_iter().enumerate() {
+                        for (row, narrow) in narrow.iter_mut().enumerate() {
+                            let lhs = lhs(2 * pair + quad, row).cast::<i32>();
+                            let lhs = _mm256_set1_epi32(lhs.read_unaligned());
+                            for (narrow, weights) in narrow.iter_mut().zip(weights) {
+                                let products = _mm256_maddubs_epi16(weights, lhs);
+                                *narrow = _mm256_add_epi16(*narrow, products);
+                            }
+                        }
+                    }
+                }
+                for (dot, narrow) in dots.iter_mut().zip(narrow) {
+                    for (dot, narrow) in dot.iter_mut().zip(narrow) {
+                        *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(narrow, ones));
+                    }
+                }
+            }
+        }
+        for (row, dot) in dots.into_iter().enumerate() {
+            run.done(first + row, dot);
+        }
+    }
+}
+
 // SAFETY of every call below: the trait's contract asks for a processor with
 // these features, and says how many bytes are at a pointer; the loads and stores
 // are the unaligned ones.
@@ -70,6 +131,8 @@ pub(super) unsafe fn halves_of_e4m3(from: *const u8) -> __m256i {
 impl Simd for Avx2 {
     type Int = Int;
     type Float = Float;
+
+    const SUMS_MAX: usize = 6;
 
     #[inline(always)]
     unsafe fn zero() -> Int {
@@ -191,6 +254,28 @@ impl Simd for Avx2 {
                 *sum = _mm256_add_epi32(*sum, _mm256_add_epi32(even, odd));
             }
             sums
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dots<const ROWS: usize, const PAIRS: usize>(
+        run: &mut impl Run<Self>,
+        largest: usize,
+        lhs: *const i8,
+    ) {
+        unsafe {
+            let rest = ROWS / ROWS_AT_ONCE * ROWS_AT_ONCE;
+            for first in (0..rest).step_by(ROWS_AT_ONCE) {
+                dots_of::<ROWS_AT_ONCE, ROWS, PAIRS>(run, first, largest, lhs);
+            }
+            match ROWS - rest {
+                0 => {}
+                1 => dots_of::<1, ROWS, PAIRS>(run, rest, largest, lhs),
+                2 => dots_of::<2, ROWS, PAIRS>(run, rest, largest, lhs),
+                3 => dots_of::<3, ROWS, PAIRS>(run, rest, largest, lhs),
+                4 => dots_of::<4, ROWS, PAIRS>(run, rest, largest, lhs),
+                _ => dots_of::<5, ROWS, PAIRS>(run, rest, largest, lhs),
+            }
         }
     }
 

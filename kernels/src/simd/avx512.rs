@@ -15,6 +15,8 @@ impl Simd for Avx512 {
     type Int = __m512i;
     type Float = __m512;
 
+    const SUMS_MAX: usize = 24;
+
     #[inline(always)]
     unsafe fn zero() -> __m512i {
         unsafe { _mm512_setzero_si512() }

@@ -30,6 +30,9 @@ pub(crate) trait Simd: Copy + 'static {
     /// 16 x f32.
     type Float: Copy;
 
+    /// Vectors of sums that stay in registers beside the factors of their products.
+    const SUMS_MAX: usize;
+
     unsafe fn zero() -> Self::Int;
     unsafe fn splat(value: i32) -> Self::Int;
     /// 64 bytes.
@@ -54,6 +57,35 @@ pub(crate) trait Simd: Copy + 'static {
     /// In each lane: `acc` plus the inner product of `weights`' four unsigned
     /// bytes with the four signed bytes at `lhs`, the same for all lanes.
     unsafe fn dot(acc: Self::Int, weights: Self::Int, lhs: *const i8) -> Self::Int;
+    /// The inner products of a run of `PAIRS` pairs of quads of weights with `ROWS` rows of
+    /// the left side, as [`dot`](Self::dot) takes them: quad `i` goes with what is at `lhs +
+    /// 4 * (i * ROWS + row)`. No byte of the weights is above `largest`.
+    #[inline(always)]
+    unsafe fn dots<const ROWS: usize, const PAIRS: usize>(
+        run: &mut impl Run<Self>,
+        largest: usize,
+        lhs: *const i8,
+    ) {
+        let _ = largest; // of an instruction that does not overflow
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut dots = [Self::zero(); ROWS];
+            for (row, dot) in dots.iter_mut().enumerate() {
+                *dot = run.start(row);
+            }
+            for pair in 0..PAIRS {
+                for (quad, weights) in run.pair(pair).into_iter().enumerate() {
+                    let lhs = lhs.add(4 * ROWS * (2 * pair + quad));
+                    for (row, dot) in dots.iter_mut().enumerate() {
+                        *dot = Self::dot(*dot, weights, lhs.add(4 * row));
+                    }
+                }
+            }
+            for (row, dot) in dots.into_iter().enumerate() {
+                run.done(row, dot);
+            }
+        }
+    }
     unsafe fn to_float(a: Self::Int) -> Self::Float;
 
     unsafe fn zero_f() -> Self::Float;
@@ -91,6 +123,23 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn largest(a: Self::Float) -> f32;
     /// Rounds each lane to a signed byte, halves to even; `|a| <= 127`.
     unsafe fn store_i8(to: *mut i8, a: Self::Float);
+}
+
+/// A run of weights of sixteen rows that share their scales, and what becomes of their inner
+/// products. (Not closures: those are not inlined for sure, and are compiled without the
+/// processor's features then.)
+///
+/// # Safety
+/// Every function needs the processor features that `S` stands for, and whatever the run
+/// was made of to be in place.
+pub(crate) trait Run<S: Simd> {
+    /// Where the inner products with row `row` of the left side begin.
+    unsafe fn start(&self, row: usize) -> S::Int;
+    /// Quads `2 * pair` and `2 * pair + 1`: four neighbouring columns of all rows, `[16
+    /// rows][4 columns]`, each. (By pairs, as a byte in memory holds nibbles of two quads.)
+    unsafe fn pair(&self, pair: usize) -> [S::Int; 2];
+    /// Takes the inner products with row `row`.
+    unsafe fn done(&mut self, row: usize, dot: S::Int);
 }
 
 /// `2^(e - 128)`: half of what the exponent `e` of a microscaling format stands for.

@@ -34,6 +34,8 @@ impl Simd for Portable {
     type Int = Int;
     type Float = Float;
 
+    const SUMS_MAX: usize = 6;
+
     #[inline(always)]
     unsafe fn zero() -> Int {
         [0; LANES]
