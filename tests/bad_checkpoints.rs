@@ -43,7 +43,7 @@ fn gguf(
 fn values(weight: Weight) -> Vec<f32> {
     match weight {
         Weight::Plain(tensor) => tensor.flatten_all().unwrap().to_vec1().unwrap(),
-        Weight::Blocks(_) | Weight::Dense(_) => {
+        Weight::Blocks(_) | Weight::Packed(_) | Weight::Dense(_) => {
             panic!("f32 tensors are plain")
         }
     }
@@ -113,7 +113,9 @@ fn progress_ends_at_the_sum_of_all_tensors() {
     let checkpoint = Checkpoint::open(&path)
         .unwrap()
         .with_progress(move |done, total| sender.send((done, total)).unwrap());
-    checkpoint.embedding(&Device::Cpu).unwrap();
+    checkpoint
+        .linear(Checkpoint::EMBEDDING, &Device::Cpu)
+        .unwrap();
     checkpoint
         .floats("output_norm.weight", &Device::Cpu)
         .unwrap();

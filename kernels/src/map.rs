@@ -66,7 +66,7 @@ impl MappedBytes {
     }
 
     /// Asks the system to read them in, without waiting for it.
-    fn read_ahead(&self) {
+    pub fn read_ahead(&self) {
         // Where it refuses, pages are read as they are touched.
         #[cfg(unix)]
         let _ = self.map.advise_range(

@@ -1,22 +1,54 @@
 //! A matrix of quantised weights, laid out for the products.
 use crate::executor::{Executor, Shared};
 use crate::format::{Format, PANEL_ROWS, PanelFormat, with_layout};
+use crate::map::{MappedBytes, WeightBytes};
 use crate::memory::AlignedBytes;
+use std::sync::Arc;
 
 /// Weights `[n, k]` of a product `x Wᵀ`, sixteen rows interleaved.
 ///
 /// It takes as much memory as in the file; where 16 does not divide `n`, the last
-/// panel is filled up with zeros.
+/// panel is filled up with zeros. Cloning shares the memory.
+#[derive(Clone)]
 pub struct PackedMatrix {
     format: Format,
     n: usize,
     k: usize,
-    bytes: AlignedBytes,
+    bytes: Arc<WeightBytes>,
     /// The factor of all its numbers.
     factor: f32,
 }
 
 impl PackedMatrix {
+    /// Version of the layouts: another one wherever a format is packed otherwise than
+    /// before. What was kept of an older one is of no use.
+    pub const LAYOUT: u32 = 1;
+
+    /// Bytes that begin at a multiple of this many are read as fast as can be.
+    pub const ALIGN: usize = 64;
+
+    /// Bytes of `[n, k]` in a format; `None` for sizes that no matrix has.
+    pub fn bytes_of(format: Format, n: usize, k: usize) -> Option<usize> {
+        let whole = n > 0 && k > 0 && k.is_multiple_of(format.block());
+        let row_bytes = (k / format.block()).checked_mul(format.block_bytes())?;
+        let rows = n.checked_next_multiple_of(PANEL_ROWS)?;
+        rows.checked_mul(row_bytes).filter(|_| whole)
+    }
+
+    /// A matrix that was packed before, where it lies. Panics unless there are
+    /// [`Self::bytes_of`] bytes.
+    pub fn mapped(format: Format, n: usize, k: usize, factor: f32, bytes: MappedBytes) -> Self {
+        let len = Self::bytes_of(format, n, k);
+        assert_eq!(Some(bytes.len()), len, "bytes of [{n}, {k}] of {format:?}");
+        Self {
+            format,
+            n,
+            k,
+            bytes: Arc::new(WeightBytes::Mapped(bytes)),
+            factor,
+        }
+    }
+
     /// Packs a matrix as GGUF has it, row after row.
     ///
     /// Panics unless `k` is a multiple of the format's block and `file` of the
@@ -50,7 +82,7 @@ impl PackedMatrix {
             format,
             n,
             k,
-            bytes,
+            bytes: Arc::new(WeightBytes::Owned(bytes)),
             factor: 1.0,
         }
     }
@@ -65,7 +97,7 @@ impl PackedMatrix {
     }
 
     /// The factor of all its numbers.
-    pub(crate) fn factor(&self) -> f32 {
+    pub fn factor(&self) -> f32 {
         self.factor
     }
 
@@ -87,6 +119,11 @@ impl PackedMatrix {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// What [`Self::mapped`] takes.
+    pub fn packed_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Row `row` as f32, `[k]`.

@@ -349,3 +349,45 @@ fn packed_weights_are_those_of_gguf_py() {
         assert_eq!(got, hash, "{format:?}");
     }
 }
+
+/// FNV-1a, 64 bits.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// What was packed is kept in files: whoever lays a format out in another way raises
+/// [`PackedMatrix::LAYOUT`], and writes the new digests here.
+#[test]
+fn a_layout_that_changes_has_another_version() {
+    let digests = Format::ALL.map(|format| {
+        let (n, k) = (PANEL_ROWS + 3, 2 * 256);
+        let len = n * k / format.block() * format.block_bytes();
+        let mut file = vec![0; len];
+        ChaCha8Rng::seed_from_u64(7).fill_bytes(&mut file);
+        let packed = PackedMatrix::pack(format, n, k, &file, &Inline);
+        assert_eq!(
+            PackedMatrix::bytes_of(format, n, k),
+            Some(packed.packed_bytes().len())
+        );
+        (format.name(), digest(packed.packed_bytes()))
+    });
+    let digests = digests
+        .each_ref()
+        .map(|(name, digest)| (name.as_str(), *digest));
+    assert_eq!((PackedMatrix::LAYOUT, digests), (1, DIGESTS));
+}
+
+const DIGESTS: [(&str, u64); Format::ALL.len()] = [
+    ("q3k", 0xbfc3_2265_ceaa_9e50),
+    ("q4k", 0x8de4_365a_a416_3343),
+    ("q5_0", 0x97ee_e3f2_0b72_9bed),
+    ("q5k", 0x9f27_e47d_f0ff_2287),
+    ("q6k", 0x5d11_73dc_a0b4_9af8),
+    ("q8_0", 0xb66f_bfef_34d1_c839),
+    ("iq4nl", 0xf6f9_5410_c05f_bd0d),
+    ("iq4xs", 0x166c_798f_fa38_07a0),
+    ("mxfp4", 0x1262_d648_15f1_c998),
+    ("nvfp4", 0x017b_dffb_5321_4bbe),
+];

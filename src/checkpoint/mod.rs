@@ -17,6 +17,7 @@ mod manifest;
 mod metadata;
 mod names;
 mod open;
+mod packed;
 mod precision;
 mod profile;
 mod quantised;
@@ -41,6 +42,7 @@ pub use manifest::{
     DEFAULT_MODEL, find_manifest, keep_gates, manifest_config, manifests, models_dir, resolve,
 };
 pub use open::Checkpoint;
+pub use packed::{Keeping, Outcome, PackedFolder, Pruned};
 pub use precision::{ModelShape, Precision};
 pub use profile::find_profile;
 pub use stored::{Stored, TensorEntry, Weight, candle_type};

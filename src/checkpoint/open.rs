@@ -1,6 +1,7 @@
 //! A checkpoint opened for reading, whichever kind it is.
 use super::gguf::GgufFile;
 use super::names::{Layout, Place, Wanted, wanted};
+use super::packed::{Keeper, Keeping, Packed, PackedFolder};
 use super::random::RandomWeights;
 use super::safetensors_dir::SafetensorsDir;
 use super::stored::{Stored, TensorEntry, Weight, candle_type};
@@ -9,7 +10,7 @@ use super::{
     random, templates,
 };
 use candle_core::{D, Device, Tensor};
-use egss_kernels::GgmlType;
+use egss_kernels::{GgmlType, PackedMatrix};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
@@ -36,12 +37,17 @@ pub struct Checkpoint {
     /// Sentences for the user: see [`Checkpoint::notes`].
     notes: Vec<String>,
     on_progress: Option<OnProgress>,
+    /// What there is of its weights in the order of a CPU's kernels, where that is kept.
+    packed: Option<Packed>,
     /// Bytes of weights handed out so far, and in all.
     bytes_done: AtomicU64,
     bytes_total: u64,
 }
 
 impl Checkpoint {
+    /// Name of the embedding, `[V, E]`; with tied embeddings also of the LM head.
+    pub const EMBEDDING: &str = "token_embd.weight";
+
     /// Opens a GGUF file, or a directory with config.json and `*.safetensors`.
     ///
     /// Reads headers only. Errors: every way in which a file is missing, cut,
@@ -115,6 +121,7 @@ impl Checkpoint {
             wanted: wanted.map(|w| (w.name.clone(), w)).collect(),
             notes,
             on_progress: None,
+            packed: None,
             bytes_done: AtomicU64::new(0),
             bytes_total: 0,
         };
@@ -140,6 +147,47 @@ impl Checkpoint {
     pub fn with_progress(mut self, on_progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Box::new(on_progress));
         self
+    }
+
+    /// Takes weights from a folder of packed ones if they are there, and else keeps them there
+    /// once they are packed. A checkpoint of other files than GGUF's stays as it is: most of
+    /// their weights need no packing.
+    #[must_use]
+    pub fn with_packed(mut self, folder: PackedFolder) -> Self {
+        // Where a key cannot be made the files are about to be refused, with a better reason.
+        if let Source::Gguf(gguf) = &self.source
+            && let Ok(key) = gguf.packed_key()
+        {
+            self.packed = Some(match folder.find(&key) {
+                Some(file) => {
+                    file.read_ahead();
+                    Packed::Found(file)
+                }
+                None => Packed::Gathered(Keeper::new(folder, key)),
+            });
+        }
+        self
+    }
+
+    /// True where its weights come packed.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.packed, Some(Packed::Found(_)))
+    }
+
+    /// Takes note of a packed matrix, for the folder of [`Checkpoint::with_packed`].
+    pub fn note_packed(&self, name: &str, matrix: &PackedMatrix) {
+        if let Some(Packed::Gathered(keeper)) = &self.packed {
+            keeper.take(name, matrix);
+        }
+    }
+
+    /// Writes the packed matrices that were noted, on a thread of its own; `None` where there
+    /// are none.
+    pub fn keep_packed(&self) -> Option<Keeping> {
+        match &self.packed {
+            Some(Packed::Gathered(keeper)) => keeper.write(),
+            _ => None,
+        }
     }
 
     /// The file or directory that was opened.
@@ -203,10 +251,16 @@ impl Checkpoint {
     /// or floats, as the file has it (on a device FP8 and GGUF's floats as f32).
     ///
     /// Errors: `NoTensor`, also for `output.weight` where the embeddings are
-    /// tied: use [`Checkpoint::embedding`] again there.
+    /// tied: use [`Checkpoint::EMBEDDING`] again there.
     pub fn linear(&self, name: &str, device: &Device) -> Result<Weight, CheckpointError> {
         let wanted = self.find(name)?;
         let Wanted { place, shape, .. } = wanted;
+        if let Some(Packed::Found(file)) = &self.packed
+            && let Some(matrix) = file.matrix(name)
+        {
+            self.report(name);
+            return Ok(Weight::Packed(matrix));
+        }
         let weight = match &self.source {
             Source::Gguf(gguf) if place.transposed => {
                 Weight::Plain(gguf_floats(gguf, wanted, device)?)
@@ -242,11 +296,6 @@ impl Checkpoint {
         };
         self.report(name);
         Ok(floats)
-    }
-
-    /// The embedding, `[V, E]`; with tied embeddings also the LM head.
-    pub fn embedding(&self, device: &Device) -> Result<Weight, CheckpointError> {
-        self.linear("token_embd.weight", device)
     }
 
     /// The tokenizer that came with the weights.

@@ -2,7 +2,7 @@
 use super::names::Wanted;
 use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Result, Tensor};
-use egss_kernels::{BlockMatrix, DenseFormat, DenseMatrix, Format, GgmlType, Inline};
+use egss_kernels::{BlockMatrix, DenseFormat, DenseMatrix, Format, GgmlType, Inline, PackedMatrix};
 use std::sync::Arc;
 
 /// A matrix of weights, `[out, in]`. Cloning shares the storage.
@@ -11,6 +11,8 @@ pub enum Weight {
     /// In blocks, in the file's own pages where they can be: GGUF's, and 4-bit floats of
     /// safetensors.
     Blocks(Arc<BlockMatrix>),
+    /// Laid out for a CPU's kernels, from a file of packed weights.
+    Packed(PackedMatrix),
     /// 16-bit floats or E4M3 for a CPU, in the file's own pages where they can be.
     Dense(Arc<DenseMatrix>),
     /// Floats as the file has them: f32, or on a device f16 or bf16.
@@ -22,6 +24,7 @@ impl Weight {
     pub fn dims2(&self) -> Result<(usize, usize)> {
         match self {
             Self::Blocks(matrix) => Ok((matrix.n(), matrix.k())),
+            Self::Packed(matrix) => Ok((matrix.n(), matrix.k())),
             Self::Dense(matrix) => Ok((matrix.n(), matrix.k())),
             Self::Plain(tensor) => tensor.dims2(),
         }
@@ -34,6 +37,14 @@ impl Weight {
             Self::Blocks(matrix) => {
                 let shape = (matrix.n(), matrix.k());
                 Tensor::from_vec(matrix.to_f32(&Inline), shape, device)
+            }
+            Self::Packed(matrix) => {
+                let (n, k) = (matrix.n(), matrix.k());
+                let mut numbers = vec![0f32; n * k];
+                for (index, row) in numbers.chunks_exact_mut(k).enumerate() {
+                    matrix.row(index, row);
+                }
+                Tensor::from_vec(numbers, (n, k), device)
             }
             Self::Dense(matrix) => {
                 let shape = [matrix.n(), matrix.k()];

@@ -1,8 +1,8 @@
 //! Arguments that several commands share, and what they turn into.
-use super::{heading, out, values};
-use crate::checkpoint::{Checkpoint, DEFAULT_MODEL, Grouped, resolve};
+use super::{heading, keeping, out, values};
+use crate::checkpoint::{Checkpoint, DEFAULT_MODEL, Grouped, PackedFolder, resolve};
 use crate::engine::{self, EngineSettings, Opened, Progress};
-use crate::ops::Backend;
+use crate::ops::{Backend, Operations};
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -51,6 +51,16 @@ pub struct ModelArgs {
     /// than the GPU's memory.
     #[arg(long, help_heading = heading::ADVANCED, default_value = "device", value_name = "PLACE")]
     pub experts: String,
+    /// Keep quantised weights as the kernels of a CPU want them, beside the models: yes or no. The
+    /// next start needs not pack them again; `egss models prune` removes them.
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        help_heading = heading::ADVANCED,
+        default_value = "yes",
+        value_parser = values::yes_or_no
+    )]
+    pub keep_packed: bool,
 }
 
 impl ModelArgs {
@@ -73,6 +83,10 @@ impl ModelArgs {
         let checkpoint = match self.model.strip_prefix("random:") {
             Some(shape) => Checkpoint::random(shape)?,
             None => Checkpoint::open(&resolve(&self.model)?)?,
+        };
+        let checkpoint = match self.keep_packed && backend.operations() == Operations::CpuKernels {
+            true => checkpoint.with_packed(PackedFolder::of_user()?),
+            false => checkpoint,
         };
         for note in checkpoint.notes() {
             out::note(&format!("note: {note}"));
@@ -137,10 +151,15 @@ impl ModelArgs {
             engines_max,
         };
         let on_plan = &mut |plan: &engine::MemoryPlan| out::note(&plan.to_string());
-        let opened = engine::open_checkpoint(&checkpoint, &settings, &backend, on_plan)
+        let mut opened = engine::open_checkpoint(&checkpoint, &settings, &backend, on_plan)
             .with_context(|| format!("the model {} cannot be opened", self.model))?;
+        keeping::hold(opened.keeping.take());
+        let packed = match checkpoint.is_packed() {
+            true => ", packed before",
+            false => "",
+        };
         out::note(&format!(
-            "loaded {} in {:.1} s",
+            "loaded {} in {:.1} s{packed}",
             checkpoint.path().display(),
             started.elapsed().as_secs_f64()
         ));

@@ -15,6 +15,7 @@ mod generate;
 mod heading;
 mod image;
 mod issue;
+mod keeping;
 mod lines;
 mod live;
 mod locate;
@@ -79,6 +80,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => {
             let done = cli.run();
             stop::settle();
+            keeping::finish();
             match done {
                 Ok(()) => return ExitCode::SUCCESS,
                 Err(error) => error,

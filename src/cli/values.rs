@@ -55,6 +55,15 @@ pub fn quantile(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "a number between 0 and 1 is needed".into())
 }
 
+/// Yes or no.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("yes or no is needed".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

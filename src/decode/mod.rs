@@ -23,7 +23,7 @@ pub use row::{RowStats, logprob, masked_entropy};
 pub use sampler::sample;
 pub use token::{drawn_entropy, forced_entropy, token_entropy};
 pub use trie::ChoicePaths;
-pub use vocabulary::Tokenize;
+pub use vocabulary::{Tokenize, check_vocabulary};
 
 /// What can go wrong while deciding.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

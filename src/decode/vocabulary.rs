@@ -16,6 +16,28 @@ pub(super) struct VocabularyEnv {
     tokenize: Tokenize,
 }
 
+/// What keeps a vocabulary from a grammar, by the bytes of each token: told at once, where
+/// making a [`super::GrammarFactory`] takes a while. Errors: `Vocabulary`.
+pub fn check_vocabulary(
+    token_bytes: impl ExactSizeIterator<Item = usize>,
+    eos: u32,
+) -> Result<(), DecodeError> {
+    let wrong = |what: String| Err(DecodeError::Vocabulary(what));
+    let n = token_bytes.len();
+    if eos as usize >= n {
+        return wrong(format!("eos token {eos} is not one of its {n} tokens"));
+    }
+    let too_long = token_bytes
+        .enumerate()
+        .find(|(_, len)| *len > TOKEN_BYTES_MAX);
+    match too_long {
+        Some((id, len)) => wrong(format!(
+            "token {id} is {len} bytes long; {TOKEN_BYTES_MAX} is the limit"
+        )),
+        None => Ok(()),
+    }
+}
+
 impl VocabularyEnv {
     /// Errors: `Vocabulary`.
     pub(super) fn new(
@@ -30,15 +52,7 @@ impl VocabularyEnv {
             let flags = special.len();
             return wrong(format!("{n} tokens came with {flags} special flags"));
         }
-        if eos as usize >= n {
-            return wrong(format!("eos token {eos} is not one of its {n} tokens"));
-        }
-        if let Some(id) = token_bytes.iter().position(|t| t.len() > TOKEN_BYTES_MAX) {
-            let len = token_bytes[id].len();
-            return wrong(format!(
-                "token {id} is {len} bytes long; {TOKEN_BYTES_MAX} is the limit"
-            ));
-        }
+        check_vocabulary(token_bytes.iter().map(Vec::len), eos)?;
         let is_added = |id: usize, bytes: &[u8]| {
             special[id] || is_bracketed(bytes) && tokenize(bytes) != [id as u32]
         };

@@ -276,10 +276,7 @@ fn run_round(
 }
 
 fn grammar_fork_us(engine: &LocalEngine) -> Result<f64, EngineError> {
-    let grammar = engine
-        .grammars
-        .compile(GRAMMAR)
-        .map_err(|error| EngineError::Grammar(error.to_string()))?;
+    let grammar = engine.grammars.compile(GRAMMAR)?;
     let mut times: Vec<f64> = (0..FORKS_TIMED)
         .map(|_| {
             let started = Instant::now();

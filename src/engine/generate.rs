@@ -184,7 +184,7 @@ impl LocalEngine {
     /// A grammar that has taken what it covers of the sequence already.
     fn grammar_at(&self, text: &str, job: &GenerateJob) -> Result<Grammar, EngineError> {
         let refused = |error: DecodeError| EngineError::Grammar(error.to_string());
-        let mut grammar = self.grammars.compile(text).map_err(refused)?;
+        let mut grammar = self.grammars.compile(text)?;
         let tokens = &self.sequence(job.seq).tokens;
         assert!(
             job.grammar_prefix <= tokens.len(),

@@ -5,13 +5,14 @@ use super::api::{
 };
 use super::batch_rows::BATCH_ROWS_MAX;
 use super::drafts::Drafts;
+use super::grammars::Grammars;
 use super::known::Known;
 use super::lane::Lane;
 use super::pace::Pace;
 use super::sequence::Sequence;
 use crate::base::{Deadline, Purpose, SeqId, UsageByPurpose};
 use crate::checkpoint::Tokenizer;
-use crate::decode::{GrammarFactory, Mask};
+use crate::decode::Mask;
 use crate::kv::{BlockPool, PoolUse};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 pub struct LocalEngine {
     pub(super) lane: Lane,
     pub(super) tokenizer: Arc<Tokenizer>,
-    pub(super) grammars: Arc<GrammarFactory>,
+    pub(super) grammars: Arc<Grammars>,
     /// The rows of the logits behind which a token stands; `None`: all. The others, with
     /// which models pad their vocabulary, are never drawn.
     pub(super) drawable: Option<Arc<Mask>>,
@@ -59,7 +60,7 @@ impl LocalEngine {
     pub(super) fn new(
         lane: Lane,
         tokenizer: Arc<Tokenizer>,
-        grammars: Arc<GrammarFactory>,
+        grammars: Arc<Grammars>,
         pool: BlockPool,
         context_max: usize,
     ) -> Self {

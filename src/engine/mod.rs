@@ -7,6 +7,7 @@ mod broken;
 mod drafted;
 mod drafts;
 mod generate;
+mod grammars;
 mod known;
 mod lane;
 mod local;

@@ -1,17 +1,16 @@
 //! From a path to a running engine.
 use super::batch_rows::{BATCH_ROWS_MAX, LOGIT_ROWS_MAX};
+use super::grammars::Grammars;
 use super::lane::{Lane, SHARED_STEPS_MAX};
 use super::local::LocalEngine;
 use super::memory::{MemoryPlan, backend_for, cache_shape};
-use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Tokenizer};
-use crate::decode::GrammarFactory;
+use crate::checkpoint::{ChatTemplate, Checkpoint, CheckpointError, Keeping, Tokenizer};
+use crate::decode::{DecodeError, GrammarFactory, check_vocabulary};
 use crate::kv::{BlockPool, KvStorage};
 use crate::model::{CausalLm, Decoder, ModelError};
 use crate::ops::{Backend, Operations};
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 /// How much of what an engine may take.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +55,8 @@ pub struct Opened {
     pub backend: Backend,
     /// Whether a row's results have the same bits whatever other rows a step has.
     pub rows_are_independent: bool,
+    /// Packed weights that are being written, if they are.
+    pub keeping: Option<Keeping>,
 }
 
 impl Opened {
@@ -123,16 +124,10 @@ pub fn open_checkpoint(
     let template = template.unwrap_or_else(|error| ChatTemplate::unusable(&error));
     let tokenizer = Arc::new(checkpoint.tokenizer()?);
     let stop_tokens = checkpoint.eos_token_ids()?;
-    // The trie of a large vocabulary takes one thread as long as the weights of a small
-    // model take all of them.
-    let (grammars, model) = thread::scope(|scope| {
-        let grammars = scope.spawn(|| grammar_factory(&tokenizer, &stop_tokens));
-        let model = Decoder::load(checkpoint, settings.context_max, backend);
-        let grammars = grammars.join().unwrap_or_else(|panic| resume_unwind(panic));
-        (grammars, model)
-    });
-    let grammars = Arc::new(grammars?);
-    let model: Box<dyn CausalLm> = Box::new(model?);
+    let grammars = Arc::new(Grammars::new(grammar_factory(&tokenizer, &stop_tokens)?));
+    let model: Box<dyn CausalLm> =
+        Box::new(Decoder::load(checkpoint, settings.context_max, backend)?);
+    let keeping = checkpoint.keep_packed();
     // There a step waits for its results, too, so that its time is known.
     let on_cpu = backend.operations() == Operations::CpuKernels;
     let rows_are_independent = model.rows_are_independent();
@@ -162,6 +157,7 @@ pub fn open_checkpoint(
         plan,
         backend: backend.clone(),
         rows_are_independent,
+        keeping,
     })
 }
 
@@ -200,29 +196,31 @@ fn what_would_fit(plan: &MemoryPlan) -> String {
     }
 }
 
+/// How the grammars' factory is made, once it is wanted. Errors: what can be told before.
 fn grammar_factory(
     tokenizer: &Arc<Tokenizer>,
     stop_tokens: &[u32],
-) -> Result<GrammarFactory, OpenError> {
+) -> Result<impl FnOnce() -> Result<GrammarFactory, DecodeError> + Send + 'static, OpenError> {
     let n_tokens = tokenizer.size() as u32;
-    let token_bytes = (0..n_tokens)
-        .map(|id| tokenizer.token_bytes(id).to_vec())
-        .collect();
-    // To a grammar every added token is special: no text is ever matched by one.
-    let is_added = |id: u32| {
-        let text = std::str::from_utf8(tokenizer.token_bytes(id)).unwrap_or_default();
-        tokenizer.added_id(text) == Some(id)
-    };
-    let special: Vec<bool> = (0..n_tokens)
-        .map(|id| tokenizer.is_special(id) || is_added(id))
-        .collect();
-    let eos = stop_tokens
-        .first()
-        .copied()
-        .ok_or_else(|| OpenError::Grammar("it names no end-of-text token".into()))?;
-    let for_grammar = tokenizer.clone();
-    let tokenize =
-        Arc::new(move |bytes: &[u8]| for_grammar.encode(&String::from_utf8_lossy(bytes)));
-    GrammarFactory::new(token_bytes, &special, eos, tokenize)
-        .map_err(|error| OpenError::Grammar(error.to_string()))
+    let eos = stop_tokens.first().copied();
+    let eos = eos.ok_or_else(|| OpenError::Grammar("it names no end-of-text token".into()))?;
+    let token_bytes = (0..tokenizer.size()).map(|id| tokenizer.token_bytes(id as u32).len());
+    check_vocabulary(token_bytes, eos).map_err(|error| OpenError::Grammar(error.to_string()))?;
+    let tokenizer = tokenizer.clone();
+    Ok(move || {
+        let token_bytes = (0..n_tokens)
+            .map(|id| tokenizer.token_bytes(id).to_vec())
+            .collect();
+        // To a grammar every added token is special: no text is ever matched by one.
+        let is_added = |id: u32| {
+            let text = std::str::from_utf8(tokenizer.token_bytes(id)).unwrap_or_default();
+            tokenizer.added_id(text) == Some(id)
+        };
+        let special: Vec<bool> = (0..n_tokens)
+            .map(|id| tokenizer.is_special(id) || is_added(id))
+            .collect();
+        let tokenize =
+            Arc::new(move |bytes: &[u8]| tokenizer.encode(&String::from_utf8_lossy(bytes)));
+        GrammarFactory::new(token_bytes, &special, eos, tokenize)
+    })
 }

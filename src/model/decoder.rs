@@ -39,8 +39,7 @@ impl Decoder {
         };
         // The largest matrices first: a matrix as read and as laid out lie in
         // memory together for a moment, which costs nothing before the rest is there.
-        let embedding = checkpoint.embedding(load.reads_on())?;
-        let embedding = Projection::single(Matrix::new(embedding, backend)?)?;
+        let embedding = Projection::single(load.matrix(Checkpoint::EMBEDDING)?)?;
         let head = match config.tied_embeddings {
             true => None,
             false => Some(load.projection(&["output"], false)?),
@@ -207,6 +206,16 @@ impl Load<'_> {
         }
     }
 
+    /// A matrix of products, by its whole name.
+    fn matrix(&self, name: &str) -> std::result::Result<Matrix, ModelError> {
+        let weight = self.checkpoint.linear(name, self.reads_on())?;
+        let matrix = Matrix::new(weight, self.backend)?;
+        if let Matrix::Packed(packed) = &matrix {
+            self.checkpoint.note_packed(name, packed);
+        }
+        Ok(matrix)
+    }
+
     /// A matrix that goes into no product of rows.
     fn floats(&self, name: &str) -> std::result::Result<Tensor, ModelError> {
         let name = format!("{name}.weight");
@@ -220,9 +229,7 @@ impl Load<'_> {
     ) -> std::result::Result<Projection, ModelError> {
         let part = |name: &S| -> std::result::Result<(Matrix, Option<Tensor>), ModelError> {
             let name = name.as_ref();
-            let weight = self
-                .checkpoint
-                .linear(&format!("{name}.weight"), self.reads_on())?;
+            let matrix = self.matrix(&format!("{name}.weight"))?;
             let bias = match biased {
                 true => Some(
                     self.checkpoint
@@ -230,7 +237,7 @@ impl Load<'_> {
                 ),
                 false => None,
             };
-            Ok((Matrix::new(weight, self.backend)?, bias))
+            Ok((matrix, bias))
         };
         let parts = names
             .iter()

@@ -52,6 +52,7 @@ impl Matrix {
         }
         match weight {
             Weight::Blocks(matrix) => Self::blocks(&matrix, backend),
+            Weight::Packed(matrix) => Ok(Self::Packed(matrix)),
             floats => Self::floats(floats, backend),
         }
     }
@@ -271,7 +272,7 @@ fn coded(weight: &Weight) -> Result<Option<CodedMatrix>> {
             let format = matrix.format().filter(has_coding);
             format.map(|format| matrix.coded(format, &Pool))
         }
-        Weight::Dense(_) | Weight::Plain(_) => None,
+        Weight::Packed(_) | Weight::Dense(_) | Weight::Plain(_) => None,
     })
 }
 

@@ -4,7 +4,9 @@
 //! half of quad `2 i` of the sub-block, its high half of the next one, so that no byte
 //! is wanted twice.
 use super::scaled::{Pairs, Scaled};
-use super::{PANEL_ROWS, PanelFormat, add_scaled, each, half_at, prefetch_all, put_four};
+use super::{
+    PANEL_ROWS, PanelFormat, add_scaled, each, eight, four, half_at, prefetch_all, put_four, twice,
+};
 use crate::lhs::{SPLIT_BITS, SPLIT_SUMS, Tile};
 use crate::simd::{LANES, Simd};
 use std::marker::PhantomData;
@@ -43,6 +45,21 @@ pub(super) fn pack_nibbles(row: usize, quants: impl Fn(usize) -> u32, to: &mut [
     for i in 0..4 {
         let [low, high] = [8 * i, 8 * i + 4].map(|column| quants(column) & each(15));
         put_four(to, i * QUADS + 4 * row, low | high << 4);
+    }
+}
+
+/// Lays out two sub-blocks of row `row` whose nibbles share the file's 32 bytes: the first
+/// has a byte's low half.
+#[inline(always)]
+pub(super) fn pack_both_nibbles(row: usize, file: &[u8], to: &mut [u8]) {
+    let (file, to) = (&file[..32], &mut to[..2 * SUB_NIBBLES]);
+    for i in 0..4 {
+        let quads = eight(file, 8 * i);
+        let (first, second) = (quads as u32, (quads >> 32) as u32);
+        let low = first & each(15) | (second & each(15)) << 4;
+        let high = first >> 4 & each(15) | second & each(0xf0);
+        put_four(to, i * QUADS + 4 * row, low);
+        put_four(to, SUB_NIBBLES + i * QUADS + 4 * row, high);
     }
 }
 
@@ -130,23 +147,33 @@ pub(super) unsafe fn dot_with_sums<S: Simd>(bytes: [S::Int; 2], sums_of_32: *con
     }
 }
 
-/// Scale and minimum of sub-block `sub`, from the file's 12 packed bytes.
-pub(super) fn scale_and_minimum(packed: &[u8], sub: usize) -> (u8, u8) {
-    if sub < 4 {
-        (packed[sub] & 63, packed[sub + 4] & 63)
-    } else {
-        (
-            packed[sub + 4] & 15 | packed[sub - 4] >> 6 << 4,
-            packed[sub + 4] >> 4 | packed[sub] >> 6 << 4,
-        )
-    }
+/// Scales and minima of the eight sub-blocks, a byte each, from the file's 12 packed bytes:
+/// six bits each of the first four, the others' low four bits, and their upper two where the
+/// first four leave room.
+#[inline(always)]
+fn scales_and_minima(packed: &[u8]) -> [u64; 2] {
+    let [scales, minima, low] = [0, 4, 8].map(|at| four(packed, at));
+    let joined = |first: u32, low: u32| {
+        let second = low & each(15) | (first >> 6 & each(3)) << 4;
+        u64::from(first & each(63)) | u64::from(second) << 32
+    };
+    [joined(scales, low), joined(minima, low >> 4)]
+}
+
+/// The four even bytes of eight.
+#[inline(always)]
+fn even_bytes(bytes: u64) -> u32 {
+    let pairs = bytes & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    (fours | fours >> 16) as u32
 }
 
 /// Scale and minimum of each 16 weights of a block with minima, from the file.
 pub(super) fn worths(block: &[u8], scales: &mut [(f32, f32)]) {
     let (d, dmin) = (half_at(block, 0), half_at(block, 2));
+    let [of, minima] = scales_and_minima(&block[4..16]).map(u64::to_le_bytes);
     for (group, to) in scales.iter_mut().enumerate() {
-        let (scale, minimum) = scale_and_minimum(&block[4..16], group / 2);
+        let (scale, minimum) = (of[group / 2], minima[group / 2]);
         *to = (d * f32::from(scale), dmin * f32::from(minimum));
     }
 }
@@ -158,14 +185,19 @@ pub(super) fn worths(block: &[u8], scales: &mut [(f32, f32)]) {
 pub(super) fn pack_head(row: usize, file: &[u8], to: &mut [u8]) {
     to[2 * row..2 * row + 2].copy_from_slice(&file[..2]);
     to[DMIN + 2 * row..DMIN + 2 * row + 2].copy_from_slice(&file[2..4]);
-    for pair in 0..4 {
-        let (s0, m0) = scale_and_minimum(&file[4..16], 2 * pair);
-        let (s1, m1) = scale_and_minimum(&file[4..16], 2 * pair + 1);
-        let at = 4 * row + pair;
-        to[SCALES + at] = s0 & 15 | (s1 & 15) << 4;
-        to[MINIMA + at] = m0 & 15 | (m1 & 15) << 4;
-        to[HIGH + at] = s0 >> 4 | s1 >> 4 << 2 | m0 >> 4 << 4 | m1 >> 4 << 6;
-    }
+    let [scales, minima] = scales_and_minima(&file[4..16]);
+    // Of each pair, the second's bits behind the first's, in its byte.
+    let low = |numbers: u64| {
+        let low = numbers & twice(each(15));
+        even_bytes(low | low >> 4)
+    };
+    let high = |numbers: u64| {
+        let high = numbers >> 4 & twice(each(3));
+        even_bytes(high | high >> 6)
+    };
+    put_four(to, SCALES + 4 * row, low(scales));
+    put_four(to, MINIMA + 4 * row, low(minima));
+    put_four(to, HIGH + 4 * row, high(scales) | high(minima) << 4);
 }
 
 /// A weight of sub-block `sub` of row `row` of a packed block, of which `q` is stored.

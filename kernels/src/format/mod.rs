@@ -104,6 +104,16 @@ macro_rules! with_layout {
 pub(crate) use with_layout;
 
 impl Format {
+    /// What files of packed weights call it.
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// The format of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
     /// Weights of a block.
     pub fn block(self) -> usize {
         self.scales().block()
@@ -212,6 +222,12 @@ fn four(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(*bytes[at..].first_chunk().expect("columns go by fours"))
 }
 
+/// Eight bytes from `at` on as one number.
+#[inline(always)]
+fn eight(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*bytes[at..].first_chunk().expect("columns go by eights"))
+}
+
 /// Lays four bytes down from `at` on.
 #[inline(always)]
 fn put_four(to: &mut [u8], at: usize, four: u32) {
@@ -221,6 +237,11 @@ fn put_four(to: &mut [u8], at: usize, four: u32) {
 /// Four times the byte `mask`.
 const fn each(mask: u8) -> u32 {
     mask as u32 * 0x0101_0101
+}
+
+/// Four bytes twice.
+const fn twice(four: u32) -> u64 {
+    four as u64 * 0x0000_0001_0000_0001
 }
 
 /// The byte of column `c`, where `four_of` gives those of four columns from a multiple of

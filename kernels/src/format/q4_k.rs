@@ -25,8 +25,9 @@ impl PanelFormat for Q4K {
         for (r, row) in rows.iter().enumerate() {
             let row = &row[..Self::BLOCK_BYTES];
             blocks256::pack_head(r, row, to);
-            for (sub, to) in to[HEAD..].chunks_exact_mut(SUB_NIBBLES).enumerate() {
-                blocks256::pack_nibbles(r, |c| quants(row, 32 * sub + c), to);
+            let pairs = to[HEAD..].chunks_exact_mut(2 * SUB_NIBBLES);
+            for (to, file) in pairs.zip(row[16..].chunks_exact(32)) {
+                blocks256::pack_both_nibbles(r, file, to);
             }
         }
     }

@@ -9,7 +9,8 @@
 //! upper bits and scales each in one place, one row took 1.5 times as long.
 use super::scaled::{Pairs, Scaled};
 use super::{
-    PANEL_ROWS, PanelFormat, Scales, add_scaled, each, four, half_at, one, prefetch_all, put_four,
+    PANEL_ROWS, PanelFormat, Scales, add_scaled, each, eight, four, half_at, one, prefetch_all,
+    put_four, twice,
 };
 use crate::lhs::Tile;
 use crate::simd::{LANES, Simd};
@@ -50,15 +51,22 @@ impl PanelFormat for Q6K {
                 for sub in 0..4 {
                     to[SCALES + sub * PANEL_ROWS + r] = row[192 + 4 * g + sub];
                 }
+                // As in `quants`: a half of 128 columns is two groups.
+                let (half, second) = (g / 2, g % 2);
                 for pair in 0..2 {
                     let mut high = [0; 2];
-                    for quad in 0..4 {
-                        let q = [0, 16].map(|c| quants(row, 64 * g + 32 * pair + c + 4 * quad));
-                        let low = q.map(|q| q & each(15));
-                        let at = (4 * pair + quad) * QUAD + 4 * r;
-                        put_four(to, at, low[0] | low[1] << 4);
-                        for (high, q) in high.iter_mut().zip(q) {
-                            *high |= (q >> 4 & each(3)) << (2 * quad);
+                    for quads in 0..2 {
+                        let at = |c: usize| 64 * half + 32 * pair + c + 8 * quads;
+                        let [a, b] = [0, 16].map(|c| eight(row, at(c)) >> (4 * second));
+                        let low = a & twice(each(15)) | (b & twice(each(15))) << 4;
+                        let at = (4 * pair + 2 * quads) * QUAD + 4 * r;
+                        put_four(to, at, low as u32);
+                        put_four(to, at + QUAD, (low >> 32) as u32);
+                        for (high, c) in high.iter_mut().zip([0, 16]) {
+                            let bits = eight(row, 128 + 32 * half + c + 8 * quads);
+                            let bits = bits >> (4 * second + 2 * pair) & twice(each(3));
+                            let both = bits as u32 | ((bits >> 32) as u32) << 2;
+                            *high |= both << (4 * quads);
                         }
                     }
                     for (sub, high) in high.into_iter().enumerate() {

@@ -8,6 +8,7 @@ pub(super) use value::Value;
 
 use super::CheckpointError;
 use super::names::Place;
+use super::packed::PackedKey;
 use super::stored::{Stored, Weight};
 use candle_core::{Device, Tensor};
 use egss_kernels::{BlockMatrix, DenseMatrix, GgmlType, MappedBytes, WeightBytes};
@@ -21,6 +22,10 @@ use std::sync::Arc;
 /// the parts that it is the first of.
 pub(super) struct GgufFile {
     path: PathBuf,
+    /// The other parts, in order.
+    others: Vec<PathBuf>,
+    /// The first part up to its first tensor.
+    header: MappedBytes,
     /// Of the first part, which has the model's.
     metadata: HashMap<String, Value>,
     /// By name.
@@ -44,12 +49,17 @@ impl GgufFile {
     pub fn open(path: &Path, known_bytes: KnownBytes) -> Result<Self, CheckpointError> {
         let (header, bytes) = open_part(path, known_bytes)?;
         let others = split::others(&header, path)?;
+        let first_tensor = header.tensors.values().map(|info| info.extent.0).min();
+        let header_end = first_tensor.map_or(bytes.len(), |start| start as usize);
         let mut gguf = Self {
             path: path.to_owned(),
+            header: bytes.slice(0..header_end),
+            others,
             metadata: header.metadata,
             tensors: HashMap::new(),
         };
         gguf.take_tensors(header.tensors, &bytes, path)?;
+        let others = gguf.others.clone();
         let n_parts = others.len() + 1;
         for (i, part) in others.iter().enumerate() {
             if !part.exists() {
@@ -103,6 +113,12 @@ impl GgufFile {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What packed weights of it are kept by.
+    pub fn packed_key(&self) -> std::io::Result<PackedKey> {
+        let files = std::iter::once(&self.path).chain(&self.others);
+        PackedKey::of(files.map(PathBuf::as_path), &self.header)
     }
 
     /// The shape of a tensor, outermost dimension first; `None` if it is not there.

@@ -11,7 +11,7 @@ mod remote;
 mod repository;
 mod settings;
 
-pub use file::sha256_of;
+pub use file::{sha256_hex, sha256_of};
 pub use settings::HubSettings;
 
 use super::CheckpointError;

@@ -4,7 +4,9 @@ mod table;
 
 use super::{out, values};
 use crate::base::ModelManifest;
-use crate::checkpoint::{HubSettings, find_manifest, manifests, models_dir, pull};
+use crate::checkpoint::{
+    HubSettings, PackedFolder, Pruned, find_manifest, manifests, models_dir, pull,
+};
 use crate::ops::Backend;
 use clap::{Args, Subcommand};
 use listed::{Asked, Listed};
@@ -34,6 +36,18 @@ enum ModelsCommand {
     Pull {
         /// Name of a model (see `egss models list`)
         name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Removes packed weights that are damaged or of no use any more
+    ///
+    /// Packed weights are quantised weights as the kernels of a CPU want them. They are kept
+    /// in the folder `packed` beside the models, 64 GiB at most, so that a model starts at once.
+    Prune {
+        /// Remove all of them.
+        #[arg(long)]
+        all: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -93,6 +107,13 @@ impl ModelsArgs {
                 };
                 writeln!(out, "{} is there and {of}", path.display())?;
                 Ok(())
+            }
+            ModelsCommand::Prune { all, json } => {
+                let pruned = PackedFolder::of_user()?.prune(all)?;
+                match json {
+                    true => print_json(&pruned, out),
+                    false => print_pruned(&pruned, out),
+                }
             }
         }
     }
@@ -177,6 +198,22 @@ fn pull_with_progress(manifest: &ModelManifest) -> anyhow::Result<()> {
 fn print_json(value: &impl Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)?;
+    Ok(())
+}
+
+/// A line for each file of packed weights.
+fn print_pruned(pruned: &Pruned, out: &mut dyn Write) -> anyhow::Result<()> {
+    for file in &pruned.removed {
+        let (path, size) = (file.path.display(), gigabytes(file.bytes));
+        writeln!(out, "removed {path}, {size}: {}", file.reason)?;
+    }
+    for file in &pruned.kept {
+        let (path, size) = (file.path.display(), gigabytes(file.bytes));
+        writeln!(out, "kept {path}, {size}, of {}", file.of.display())?;
+    }
+    if pruned.removed.is_empty() && pruned.kept.is_empty() {
+        writeln!(out, "there are no packed weights")?;
+    }
     Ok(())
 }
 
