@@ -58,6 +58,7 @@ pub struct ModelArgs {
         value_name = "YES|NO",
         help_heading = heading::ADVANCED,
         default_value = "yes",
+        action = clap::ArgAction::Set,
         value_parser = values::yes_or_no
     )]
     pub keep_packed: bool,
