@@ -112,3 +112,20 @@ fn where_nothing_can_be_written_a_command_does_its_work_and_says_so() {
     assert!(said.contains("packed weights are not kept"), "{said}");
     assert!(said.contains("--keep-packed no"), "{said}");
 }
+
+#[test]
+fn a_user_without_a_home_keeps_nothing_and_is_told_nothing() {
+    let place = Place::new();
+    let mut egss = Command::new(cargo_bin("egss"));
+    for variable in ["EGSS_MODELS_DIR", "XDG_DATA_HOME", "HOME"] {
+        egss.env_remove(variable);
+    }
+    let model = place.model.to_str().unwrap();
+    egss.args(["generate", "--model", model, "--raw", "--kv-mem", "64"]);
+    let output = egss.args(["--tokens", "2", "once"]).output().unwrap();
+    let said = text(&output.stderr);
+    assert!(
+        output.status.success() && !said.contains("packed"),
+        "{said}"
+    );
+}

@@ -85,9 +85,11 @@ impl ModelArgs {
             Some(shape) => Checkpoint::random(shape)?,
             None => Checkpoint::open(&resolve(&self.model)?)?,
         };
-        let checkpoint = match self.keep_packed && backend.operations() == Operations::CpuKernels {
-            true => checkpoint.with_packed(PackedFolder::of_user()?),
-            false => checkpoint,
+        let packs = self.keep_packed && backend.operations() == Operations::CpuKernels;
+        // A user without a home keeps nothing.
+        let checkpoint = match PackedFolder::of_user() {
+            Ok(folder) if packs => checkpoint.with_packed(folder),
+            _ => checkpoint,
         };
         for note in checkpoint.notes() {
             out::note(&format!("note: {note}"));
