@@ -28,7 +28,7 @@ impl Place {
         output
     }
 
-    /// What is generated, and what is said on the way.
+    /// The generated JSON, and the lines on standard error.
     fn generate(&self, options: &[&str]) -> (Vec<u8>, String) {
         let model = self.model.to_str().unwrap();
         let args = ["generate", "--model", model, "--raw", "--kv-mem", "64"];

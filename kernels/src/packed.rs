@@ -121,7 +121,7 @@ impl PackedMatrix {
         self.bytes.len()
     }
 
-    /// What [`Self::mapped`] takes.
+    /// The bytes that [`Self::mapped`] takes.
     pub fn packed_bytes(&self) -> &[u8] {
         &self.bytes
     }

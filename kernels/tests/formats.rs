@@ -357,8 +357,8 @@ fn digest(bytes: &[u8]) -> u64 {
     })
 }
 
-/// What was packed is kept in files: whoever lays a format out in another way raises
-/// [`PackedMatrix::LAYOUT`], and writes the new digests here.
+/// Packed weights are kept in files. A change of a layout raises [`PackedMatrix::LAYOUT`],
+/// and the new digests stand here.
 #[test]
 fn a_layout_that_changes_has_another_version() {
     let digests = Format::ALL.map(|format| {

@@ -37,7 +37,7 @@ pub struct Checkpoint {
     /// Sentences for the user: see [`Checkpoint::notes`].
     notes: Vec<String>,
     on_progress: Option<OnProgress>,
-    /// What there is of its weights in the order of a CPU's kernels, where that is kept.
+    /// Its weights in the order of a CPU's kernels, if those are kept.
     packed: Option<Packed>,
     /// Bytes of weights handed out so far, and in all.
     bytes_done: AtomicU64,
@@ -154,7 +154,7 @@ impl Checkpoint {
     /// their weights need no packing.
     #[must_use]
     pub fn with_packed(mut self, folder: PackedFolder) -> Self {
-        // Where a key cannot be made the files are about to be refused, with a better reason.
+        // If a key cannot be made, the files are about to be refused for a better reason.
         if let Source::Gguf(gguf) = &self.source
             && let Ok(key) = gguf.packed_key()
         {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the command has begun to write: one file a model, and a process has one model.
+/// The file that is being written: a model has one, and a process has one model.
 static HELD: Mutex<Option<Keeping>> = Mutex::new(None);
 
 /// A command's end waits as long without a word.

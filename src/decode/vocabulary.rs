@@ -16,7 +16,7 @@ pub(super) struct VocabularyEnv {
     tokenize: Tokenize,
 }
 
-/// What keeps a vocabulary from a grammar, by the bytes of each token: told at once, where
+/// Checks that a grammar can be held to a vocabulary, by the bytes of each token: at once, while
 /// making a [`super::GrammarFactory`] takes a while. Errors: `Vocabulary`.
 pub fn check_vocabulary(
     token_bytes: impl ExactSizeIterator<Item = usize>,

@@ -104,7 +104,7 @@ macro_rules! with_layout {
 pub(crate) use with_layout;
 
 impl Format {
-    /// What files of packed weights call it.
+    /// Its name in files of packed weights.
     pub fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }

@@ -13,7 +13,7 @@ pub(super) trait Pairs<S: Simd> {
 /// A run whose inner products are added to `sums` times `scale`.
 pub(super) struct Scaled<'a, S: Simd, P, const ROWS: usize> {
     pub(super) weights: P,
-    /// Where the inner product with each row of the left side begins, `[ROWS]`; null for 0.
+    /// First value of the inner product with each row of the left side, `[ROWS]`; null for 0.
     pub(super) starts: *const i32,
     pub(super) scale: S::Float,
     pub(super) sums: &'a mut [S::Float; ROWS],

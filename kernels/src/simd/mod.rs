@@ -133,7 +133,7 @@ pub(crate) trait Simd: Copy + 'static {
 /// Every function needs the processor features that `S` stands for, and whatever the run
 /// was made of to be in place.
 pub(crate) trait Run<S: Simd> {
-    /// Where the inner products with row `row` of the left side begin.
+    /// First values of the inner products with row `row` of the left side.
     unsafe fn start(&self, row: usize) -> S::Int;
     /// Quads `2 * pair` and `2 * pair + 1`: four neighbouring columns of all rows, `[16
     /// rows][4 columns]`, each. (By pairs, as a byte in memory holds nibbles of two quads.)

@@ -115,7 +115,7 @@ impl GgufFile {
         &self.path
     }
 
-    /// What packed weights of it are kept by.
+    /// The key that packed weights of it are kept by.
     pub fn packed_key(&self) -> std::io::Result<PackedKey> {
         let files = std::iter::once(&self.path).chain(&self.others);
         PackedKey::of(files.map(PathBuf::as_path), &self.header)

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What all files together may take, bytes.
+/// Bytes of all files together, at most.
 const ALL_BYTES_MAX: u64 = 64 << 30;
 /// Of the disk one part in so many stays free.
 const FREE_PART: u64 = 10;
@@ -23,7 +23,7 @@ pub struct PackedFolder {
     bytes_max: u64,
 }
 
-/// What became of matrices that were to be kept.
+/// The end of [`PackedFolder::keep`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     Written,
@@ -48,7 +48,7 @@ pub struct Removed {
     pub reason: &'static str,
 }
 
-/// What [`PackedFolder::prune`] did.
+/// The work of [`PackedFolder::prune`].
 #[derive(Debug, Serialize)]
 pub struct Pruned {
     pub kept: Vec<Kept>,
@@ -70,7 +70,7 @@ impl PackedFolder {
     pub fn find(&self, key: &PackedKey) -> Option<PackedFile> {
         let path = self.path.join(key.file_name());
         let found = PackedFile::open(&path).filter(|file| file.key() == key)?;
-        // What was used last goes last. Where that cannot be written down, nothing is lost.
+        // The file that was used last goes last. If that cannot be noted, nothing is lost.
         let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         Some(found)
     }
@@ -165,7 +165,7 @@ impl PackedFolder {
     fn remove_unfinished(&self) {
         for (path, _) in self.files_ending(UNFINISHED) {
             if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
-                // Where another process was faster, it is gone.
+                // If another process was faster, it is gone.
                 let _ = fs::remove_file(path);
             }
         }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// What there is for a checkpoint.
+/// The packed weights of a checkpoint: there, or to be written.
 pub(super) enum Packed {
     /// Its matrices, packed before.
     Found(PackedFile),
