@@ -41,6 +41,9 @@ pub fn finish() {
     }
     match keeping.wait() {
         Ok(Outcome::Written) => {}
+        Ok(Outcome::Changed) => out::note(
+            "packed weights are not kept: the model's files changed meanwhile; the next start packs them again",
+        ),
         Ok(Outcome::NoRoom) => out::note(
             "packed weights are not kept: the disk has no room for them; the next start packs them again",
         ),

@@ -263,6 +263,7 @@ impl Simd for Avx2 {
         largest: usize,
         lhs: *const i8,
     ) {
+        const { assert!(ROWS_AT_ONCE == 4, "rests of up to three rows") };
         unsafe {
             let rest = ROWS / ROWS_AT_ONCE * ROWS_AT_ONCE;
             for first in (0..rest).step_by(ROWS_AT_ONCE) {
@@ -272,9 +273,7 @@ impl Simd for Avx2 {
                 0 => {}
                 1 => dots_of::<1, ROWS, PAIRS>(run, rest, largest, lhs),
                 2 => dots_of::<2, ROWS, PAIRS>(run, rest, largest, lhs),
-                3 => dots_of::<3, ROWS, PAIRS>(run, rest, largest, lhs),
-                4 => dots_of::<4, ROWS, PAIRS>(run, rest, largest, lhs),
-                _ => dots_of::<5, ROWS, PAIRS>(run, rest, largest, lhs),
+                _ => dots_of::<3, ROWS, PAIRS>(run, rest, largest, lhs),
             }
         }
     }

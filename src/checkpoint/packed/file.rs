@@ -76,11 +76,6 @@ impl PackedFile {
         &self.key
     }
 
-    /// Bytes of the file.
-    pub fn bytes(&self) -> u64 {
-        self.map.len() as u64
-    }
-
     /// Asks the system to read it in, without waiting for it.
     pub fn read_ahead(&self) {
         self.map.read_ahead();

@@ -29,6 +29,8 @@ pub enum Outcome {
     Written,
     /// They are larger than all that may be kept, or than what the disk can spare.
     NoRoom,
+    /// The checkpoint's files changed meanwhile: nothing is kept of two states.
+    Changed,
 }
 
 /// A file that stays.
@@ -102,10 +104,10 @@ impl PackedFolder {
         // As long as it is locked somebody writes it.
         unfinished.as_file().lock()?;
         PackedFile::write(unfinished.as_file_mut(), key, matrices, on_bytes)?;
-        // A checkpoint that changed meanwhile may have been read in two states.
-        if key.holds() {
-            unfinished.persist(self.path.join(key.file_name()))?;
+        if !key.holds() {
+            return Ok(Outcome::Changed);
         }
+        unfinished.persist(self.path.join(key.file_name()))?;
         Ok(Outcome::Written)
     }
 

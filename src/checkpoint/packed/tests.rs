@@ -96,6 +96,9 @@ fn a_model_that_changed_is_packed_anew() {
         .unwrap();
     assert!(!before.holds() && before != place.key());
     assert!(place.folder(PLENTY).find(&place.key()).is_none());
+    let outcome = place.folder(PLENTY).keep(&before, &matrices(), &mut |_| {});
+    assert_eq!(outcome.unwrap(), Outcome::Changed);
+    assert!(place.folder(PLENTY).find(&before).is_none());
     let other_header = PackedKey::of(std::iter::once(place.model.as_path()), b"another");
     assert_ne!(other_header.unwrap(), place.key());
 }
